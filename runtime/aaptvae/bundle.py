@@ -1,0 +1,183 @@
+"""What a bundle says about itself: the manifest's types, the names of its files and its strict JSON.
+
+Defined once: the exporter writes these structs and the runtime reads them. Reading the files is `reading.py`.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from .errors import BundleError
+
+SCHEMA_VERSION = 1
+OPSET = 20
+IR_VERSION = 10
+
+MANIFEST = "manifest.json"
+MODEL_CARD = "README.md"
+PRIOR = "prior.npz"
+LIKELIHOOD = "likelihood.npz"
+GOLDEN = "golden.npz"
+
+Precision = Literal["fp32", "int8", "fp16"]
+Width = Annotated[int, Meta(ge=1, le=1 << 20)]
+Count = Annotated[int, Meta(ge=0, le=1 << 53)]
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Text = Annotated[str, Meta(max_length=200)]
+
+
+def graph_file(graph: str, precision: Precision = "fp32") -> str:
+    """Name of a graph's file: `encoder.onnx`, `decoder.int8.onnx`."""
+    return f"{graph}.onnx" if precision == "fp32" else f"{graph}.{precision}.onnx"
+
+
+class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every piece of the manifest: immutable, and a field nobody knows is refused."""
+
+
+class FileEntry(Part):
+    """One file of the bundle: its exact size and digest."""
+
+    name: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    bytes: Count
+    sha256: Digest
+
+
+class TensorSpec(Part):
+    """A named graph input or output; -1 is the batch axis."""
+
+    name: Text
+    datatype: Literal["FP32"]
+    shape: tuple[Literal[-1], Width]
+
+
+class GraphSpec(Part):
+    """The contract of one graph, the same at every precision."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+class Scaler(Part):
+    """Summary of the feature scaler that is folded into the graphs; its arrays are in `likelihood.npz`."""
+
+    kind: Literal["identity", "standard"]
+    constant_columns: Count
+
+
+class Likelihood(Part):
+    """Observation model p(x|z). `sigma` is the root mean square of the noise in standardised units (0 for bernoulli)."""
+
+    kind: Literal["gaussian", "bernoulli"]
+    noise: Literal["fixed", "learned", "optimal", "per_feature", "spectral", "none"]
+    sigma: Annotated[float, Meta(ge=0)]
+
+
+class Prior(Part):
+    """Which density `prior="fitted"` draws latents from; its arrays are in `prior.npz`."""
+
+    kind: Literal["standard", "gaussian", "mixture"]
+    components: Count
+
+
+class ParityCase(Part):
+    """Worst difference seen in one graph: |a - b| over max(1, max|reference|), and where it was."""
+
+    graph: Text
+    reference: Text
+    batch: Count
+    inputs: Text
+    difference: Annotated[float, Meta(ge=0)]
+
+
+class Parity(Part):
+    """The proof that the graphs compute what torch computes."""
+
+    tolerance: Annotated[float, Meta(gt=0)]
+    comparisons: Count
+    worst: tuple[ParityCase, ...]
+
+
+class Twin(Part):
+    """A reduced-precision pair beside fp32 and what it costs on held-out rows."""
+
+    precision: Literal["int8", "fp16"]
+    bytes_ratio: float
+    r2_loss: float
+    elbo_loss: float
+    mu_cosine: float
+
+
+class Training(Part):
+    """What the model was trained on (never the data itself) and how it fares on held-out rows.
+
+    `metrics` are figures of the model by name, `baseline` the same figures of PCA / probabilistic PCA.
+    """
+
+    rows: Count
+    seed: Count
+    data_sha256: Digest
+    epochs: Count
+    metrics: dict[str, float]
+    baseline: dict[str, float]
+
+
+class Manifest(Part):
+    """`manifest.json`. The same run exported twice gives the same bytes: no timestamps, no paths."""
+
+    schema_version: int
+    name: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    input_dim: Width
+    latent_dim: Width
+    hidden_dims: tuple[Width, ...]
+    linear_skip: bool
+    likelihood: Likelihood
+    scaler: Scaler
+    prior: Prior
+    opset: Literal[20]
+    ir_version: Literal[10]
+    pair_id: Digest
+    encoder: GraphSpec
+    decoder: GraphSpec
+    files: tuple[FileEntry, ...]
+    parity: Parity
+    twins: tuple[Twin, ...]
+    training: Training
+    producer: dict[str, Text]
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """Every precision that this bundle holds, fp32 first."""
+        return ("fp32", *(twin.precision for twin in self.twins))
+
+    def file(self, name: str) -> FileEntry:
+        """Size and digest of the file called `name`; `BundleError` if the bundle has none."""
+        for entry in self.files:
+            if entry.name == name:
+                return entry
+        raise BundleError(f"bundle has no {name}: it holds {', '.join(e.name for e in self.files)}")
+
+
+def graph_spec(inputs: dict[str, int], outputs: dict[str, int]) -> GraphSpec:
+    """Contract of a graph from the widths of its named tensors."""
+    return GraphSpec(inputs=_tensors(inputs), outputs=_tensors(outputs))
+
+
+def _tensors(widths: dict[str, int]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(name=name, datatype="FP32", shape=(-1, width)) for name, width in widths.items())
+
+
+def encoder_spec(input_dim: int, latent_dim: int) -> GraphSpec:
+    """`x [batch, input_dim] -> mu, logvar [batch, latent_dim]`."""
+    return graph_spec({"x": input_dim}, {"mu": latent_dim, "logvar": latent_dim})
+
+
+def decoder_spec(input_dim: int, latent_dim: int) -> GraphSpec:
+    """`z [batch, latent_dim] -> reconstruction [batch, input_dim]`."""
+    return graph_spec({"z": latent_dim}, {"reconstruction": input_dim})
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Manifest as canonical JSON, indented for people."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
