@@ -3,6 +3,7 @@
 Defined once: the exporter writes these structs and the runtime reads them. Reading the files is `reading.py`.
 """
 
+import hashlib
 from typing import Annotated, Literal
 
 import msgspec
@@ -11,6 +12,7 @@ from msgspec import Meta, Struct
 from .errors import BundleError
 
 SCHEMA_VERSION = 1
+UNSEALED = b"0" * 64
 OPSET = 20
 IR_VERSION = 10
 
@@ -36,7 +38,7 @@ class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of every piece of the manifest: immutable, and a field nobody knows is refused."""
 
 
-class FileEntry(Part):
+class FileEntry(Part, frozen=True):
     """One file of the bundle: its exact size and digest."""
 
     name: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -44,7 +46,7 @@ class FileEntry(Part):
     sha256: Digest
 
 
-class TensorSpec(Part):
+class TensorSpec(Part, frozen=True):
     """A named graph input or output; -1 is the batch axis."""
 
     name: Text
@@ -52,21 +54,21 @@ class TensorSpec(Part):
     shape: tuple[Literal[-1], Width]
 
 
-class GraphSpec(Part):
+class GraphSpec(Part, frozen=True):
     """The contract of one graph, the same at every precision."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
 
-class Scaler(Part):
+class Scaler(Part, frozen=True):
     """Summary of the feature scaler that is folded into the graphs; its arrays are in `likelihood.npz`."""
 
     kind: Literal["identity", "standard"]
     constant_columns: Count
 
 
-class Likelihood(Part):
+class Likelihood(Part, frozen=True):
     """Observation model p(x|z). `sigma` is the root mean square of the noise in standardised units (0 for bernoulli)."""
 
     kind: Literal["gaussian", "bernoulli"]
@@ -74,14 +76,14 @@ class Likelihood(Part):
     sigma: Annotated[float, Meta(ge=0)]
 
 
-class Prior(Part):
+class Prior(Part, frozen=True):
     """Which density `prior="fitted"` draws latents from; its arrays are in `prior.npz`."""
 
     kind: Literal["standard", "gaussian", "mixture"]
     components: Count
 
 
-class ParityCase(Part):
+class ParityCase(Part, frozen=True):
     """Worst difference seen in one graph: |a - b| over max(1, max|reference|), and where it was."""
 
     graph: Text
@@ -91,7 +93,7 @@ class ParityCase(Part):
     difference: Annotated[float, Meta(ge=0)]
 
 
-class Parity(Part):
+class Parity(Part, frozen=True):
     """The proof that the graphs compute what torch computes."""
 
     tolerance: Annotated[float, Meta(gt=0)]
@@ -99,7 +101,7 @@ class Parity(Part):
     worst: tuple[ParityCase, ...]
 
 
-class Twin(Part):
+class Twin(Part, frozen=True):
     """A reduced-precision pair beside fp32 and what it costs on held-out rows."""
 
     precision: Literal["int8", "fp16"]
@@ -109,7 +111,16 @@ class Twin(Part):
     mu_cosine: float
 
 
-class Training(Part):
+class Compaction(Part, frozen=True):
+    """Latent directions left out of the graphs: how many latents the model has, and what keeping fewer costs on held-out rows."""
+
+    trained_latent_dim: Width
+    variance_share: Annotated[float, Meta(gt=0, le=1)]
+    r2_loss: float
+    elbo_loss: float
+
+
+class Training(Part, frozen=True):
     """What the model was trained on (never the data itself) and how it fares on held-out rows.
 
     `metrics` are figures of the model by name, `baseline` the same figures of PCA / probabilistic PCA.
@@ -123,7 +134,7 @@ class Training(Part):
     baseline: dict[str, float]
 
 
-class Manifest(Part):
+class Manifest(Part, frozen=True):
     """`manifest.json`. The same run exported twice gives the same bytes: no timestamps, no paths."""
 
     schema_version: int
@@ -145,6 +156,8 @@ class Manifest(Part):
     twins: tuple[Twin, ...]
     training: Training
     producer: dict[str, Text]
+    compaction: Compaction | None = None
+    seal: Digest = UNSEALED.decode()
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
@@ -178,6 +191,20 @@ def decoder_spec(input_dim: int, latent_dim: int) -> GraphSpec:
     return graph_spec({"z": latent_dim}, {"reconstruction": input_dim})
 
 
+def metadata(manifest: Manifest, graph: str, precision: Precision = "fp32") -> dict[str, str]:
+    """What every graph repeats in its `metadata_props`, so that halves of two bundles never mix."""
+    facts = {"pair_id": manifest.pair_id, "graph": graph, "precision": precision, "input_dim": manifest.input_dim,
+             "latent_dim": manifest.latent_dim, "schema_version": manifest.schema_version}
+    return {f"aaptvae.{name}": str(value) for name, value in facts.items()}
+
+
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Manifest as canonical JSON, indented for people."""
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    """Manifest as JSON, indented for people and sealed: `seal` is the digest of these bytes with 64 zeros in its place."""
+    blank = msgspec.structs.replace(manifest, seal=UNSEALED.decode())
+    data = msgspec.json.format(msgspec.json.encode(blank), indent=2) + b"\n"
+    return data.replace(b'"seal": "' + UNSEALED, b'"seal": "' + seal(data).encode())
+
+
+def seal(unsealed: bytes) -> str:
+    """What `encode_manifest` writes into the manifest so that no byte of it changes unnoticed."""
+    return hashlib.sha256(unsealed).hexdigest()

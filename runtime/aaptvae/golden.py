@@ -1,0 +1,79 @@
+"""Golden vectors: inputs with torch's own outputs, replayed on the machine where the bundle runs. Torch is not needed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bundle import GOLDEN, Manifest, Precision
+from .errors import BundleError
+from .npz import Arrays, read_npz
+from .rows import Rows
+
+ARRAYS = {"x": 2, "mu": 2, "logvar": 2, "z": 2, "reconstruction": 2, "real_rows": 1}
+TOLERANCE = 1e-5  # of max(1, max|reference|): fp32 on the CPU
+_TWIN_TOLERANCE = {"fp32": 1e-2, "fp16": 2e-2, "int8": 0.25}  # of the root mean square; fp32 here is an accelerator's
+_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One tensor computed here against torch's: the difference in units of the reference, and what is allowed."""
+
+    tensor: str
+    rows: int
+    difference: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """True within the tolerance; a NaN never is."""
+        return self.difference <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Golden:
+    """`x` [n, D] with `mu`, `logvar` [n, L]; `z` [m, L] with `reconstruction` [m, D]; the first `real` rows are real data."""
+
+    arrays: Arrays
+    real: int
+
+    @classmethod
+    def read(cls, data: bytes, manifest: Manifest) -> "Golden":
+        """The vectors of `golden.npz`; raises `BundleError` if they do not fit the manifest."""
+        arrays = read_npz(data, GOLDEN, ARRAYS)
+        widths = {"x": manifest.input_dim, "mu": manifest.latent_dim, "logvar": manifest.latent_dim,
+                  "z": manifest.latent_dim, "reconstruction": manifest.input_dim}
+        rows = {name: len(arrays[name]) for name in widths}
+        real = int(arrays["real_rows"][0]) if arrays["real_rows"].shape == (1,) else 0
+        if any(arrays[name].shape[1] != width or arrays[name].dtype != np.float32 for name, width in widths.items()) or not (
+                rows["x"] == rows["mu"] == rows["logvar"] and rows["z"] == rows["reconstruction"]
+                and 1 <= real <= rows["x"] <= _ROWS and 1 <= rows["z"] <= _ROWS):
+            raise BundleError(f"{GOLDEN} holds {[(name, arrays[name].shape) for name in widths]}, {real} rows real: "
+                              "expected float32 vectors of this bundle: export it again")
+        return cls(arrays, real)
+
+    def replay(self, encode: Callable[[Rows], tuple[Rows, Rows]], decode: Callable[[Rows], Rows],
+               precision: Precision, on_cpu: bool = True) -> tuple[Replay, ...]:
+        """Differences of mu, logvar and reconstruction; reduced precision is held to its real rows only."""
+        exact = precision == "fp32" and on_cpu
+        count = None if exact else self.real
+        x, z = self._rows("x", count), self._rows("z", count)
+        got = dict(zip(("mu", "logvar", "reconstruction"), (*encode(x), decode(z)), strict=True))
+        return tuple(
+            Replay(name, len(value), _largest(value, self._rows(name, count)), TOLERANCE) if exact else
+            Replay(name, len(value), _typical(value, self._rows(name, count)), _TWIN_TOLERANCE[precision])
+            for name, value in got.items())
+
+    def _rows(self, name: str, count: int | None) -> Rows:
+        return np.asarray(self.arrays[name][:count], np.float32)
+
+
+def _largest(a: Rows, b: Rows) -> float:
+    return float(np.abs(a - b).max() / max(1, np.abs(b).max()))
+
+
+def _typical(a: Rows, b: Rows) -> float:
+    size: NDArray[np.float64] = np.square(b, dtype=np.float64).mean()
+    return float(np.sqrt(np.square(a - b, dtype=np.float64).mean() / max(size, 1e-12)))

@@ -1,0 +1,95 @@
+"""The observation model p(x|z) around a reconstruction, measured in standardised features, and the KL term."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import BundleError, InputError
+from .noise import Stream, normal_rows, uniform_rows
+from .npz import Arrays
+from .rows import BLOCK, Nats, Rows, steady_product
+
+ARRAYS = {"mean": 1, "scale": 1, "sigma": 1}
+OPTIONAL = {"basis": 2}
+
+
+@dataclass(frozen=True, eq=False)
+class ObservationModel:
+    """Noise of the features given their reconstruction.
+
+    gaussian: standardised features (x - `mean`) / `scale` [D] have covariance basis diag(sigma**2) basis', with `sigma`
+    [1] or [D] and orthonormal columns in `basis` [D, D] (None is the identity). bernoulli: x in [0, 1], the
+    reconstruction is the probability.
+    """
+
+    kind: Literal["gaussian", "bernoulli"]
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    basis: NDArray[np.float64] | None = None
+
+    @classmethod
+    def from_arrays(cls, kind: Literal["gaussian", "bernoulli"], arrays: Mapping[str, NDArray[Any]]) -> "ObservationModel":
+        """The model that `to_arrays` gave; raises `BundleError` if shapes or signs are wrong."""
+        mean, scale, sigma = (np.asarray(arrays[name], np.float64) for name in ARRAYS)
+        basis = np.asarray(arrays["basis"], np.float64) if "basis" in arrays else None
+        width = len(mean)
+        if scale.shape != (width,) or sigma.shape not in ((1,), (width,)) or (
+                basis is not None and basis.shape != (width, width)):
+            raise BundleError(f"likelihood has mean {mean.shape}, scale {scale.shape}, sigma {sigma.shape}: expected "
+                              "[D], [D], [1] or [D], and basis [D, D]: export the bundle again")
+        if (scale <= 0).any() or (kind == "gaussian" and (sigma <= 0).any()):
+            raise BundleError("likelihood has a scale or sigma that is not positive: export the bundle again")
+        return cls(kind, mean, scale, sigma, basis)
+
+    def to_arrays(self) -> Arrays:
+        """The arrays of `likelihood.npz`."""
+        arrays: Arrays = {"mean": self.mean, "scale": self.scale, "sigma": self.sigma}
+        return arrays if self.basis is None else {**arrays, "basis": self.basis}
+
+    def squared_error(self, x: Rows, x_hat: Rows) -> Nats:
+        """Mean squared error of the standardised features of each row: [N]."""
+        residual = (np.asarray(x, np.float64) - x_hat) / self.scale
+        return (residual * residual).mean(axis=1)
+
+    def log_density(self, x: Rows, x_hat: Rows) -> Nats:
+        """log p(x | x_hat) of each row, in nats of the standardised features: [N]."""
+        if self.kind == "bernoulli":
+            return _bernoulli(x, x_hat)
+        residual = (np.asarray(x, np.float64) - x_hat) / self.scale
+        if self.basis is not None:
+            residual = steady_product(residual, self.basis)
+        residual /= self.sigma
+        width = len(self.mean)
+        volume = np.log(np.broadcast_to(self.sigma, width)).sum() + 0.5 * width * math.log(2 * math.pi)
+        return -0.5 * (residual * residual).sum(axis=1) - volume
+
+    def add_noise(self, x_hat: Rows, seed: int, start: int, stop: int) -> Rows:
+        """Rows start..stop of a seeded sequence of observations around `x_hat`, in raw features: [N, D]."""
+        width = len(self.mean)
+        if self.kind == "bernoulli":
+            return (uniform_rows(seed, start, stop, width, Stream.OBSERVATION) < x_hat).astype(np.float32)
+        first = start - start % BLOCK
+        noise: NDArray[np.floating[Any]] = self.sigma * normal_rows(seed, first, stop, width, Stream.OBSERVATION)
+        if self.basis is not None:
+            noise = steady_product(noise, self.basis.T)
+        return (x_hat + self.scale * noise[start - first :]).astype(np.float32)
+
+
+def _bernoulli(x: Rows, p: Rows) -> Nats:
+    if ((x < 0) | (x > 1)).any():
+        raise InputError(f"x goes from {x.min()} to {x.max()}: this bundle's likelihood is bernoulli and expects features in "
+                         "[0, 1]: rescale them as for training")
+    tiny = float(np.finfo(np.float32).eps)
+    probability = np.clip(np.asarray(p, np.float64), tiny, 1 - tiny)
+    return (x * np.log(probability) + (1 - x) * np.log1p(-probability)).sum(axis=1)
+
+
+def kl_divergence(mu: Rows, logvar: Rows) -> Nats:
+    """KL(N(mu, exp(logvar)) || N(0, I)) of each row, in nats: [N] (Kingma and Welling 2014, appendix B)."""
+    mean, log_variance = np.asarray(mu, np.float64), np.asarray(logvar, np.float64)
+    return 0.5 * (mean * mean + np.exp(log_variance) - log_variance - 1).sum(axis=1)

@@ -1,0 +1,92 @@
+"""The density that latents are drawn from: N(0, I), or the mixture of Gaussians fitted to the aggregate posterior."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import BundleError, InputError
+from .noise import Stream, normal_rows, uniform_rows
+from .npz import Arrays
+from .rows import BLOCK, Nats, Rows, steady_product
+
+ARRAYS = {"weights": 1, "means": 2, "factors": 3}
+
+
+@dataclass(frozen=True, eq=False)
+class LatentPrior:
+    """Mixture of K Gaussians over latents; K = 0 is the standard normal.
+
+    `weights` [K], `means` [K, L] and `factors` [K, L, L], lower Cholesky factors of the covariances, in float64.
+    """
+
+    weights: NDArray[np.float64]
+    means: NDArray[np.float64]
+    factors: NDArray[np.float64]
+
+    @classmethod
+    def standard(cls, latent_dim: int) -> "LatentPrior":
+        """N(0, I) in `latent_dim` dimensions."""
+        return cls(np.zeros(0), np.zeros((0, latent_dim)), np.zeros((0, latent_dim, latent_dim)))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "LatentPrior":
+        """The prior that `to_arrays` gave; raises `BundleError` if the arrays are no such mixture."""
+        weights, means, factors = (np.asarray(arrays[name], np.float64) for name in ARRAYS)
+        count, width = means.shape
+        if weights.shape != (count,) or factors.shape != (count, width, width):
+            raise BundleError(f"prior has weights {weights.shape}, means {means.shape}, factors {factors.shape}: "
+                              "expected [K], [K, L], [K, L, L]: export the bundle again")
+        diagonals = np.diagonal(factors, axis1=1, axis2=2)
+        if count and (abs(weights.sum() - 1) > 1e-6 or weights.min() < 0
+                      or diagonals.min() <= 0 or np.triu(factors, 1).any()):
+            raise BundleError("prior is no mixture: expected weights that add up to 1 and lower triangular factors "
+                              "with a positive diagonal: export the bundle again")
+        return cls(weights, means, factors)
+
+    def to_arrays(self) -> Arrays:
+        """The arrays of `prior.npz`."""
+        return {"weights": self.weights, "means": self.means, "factors": self.factors}
+
+    @property
+    def latent_dim(self) -> int:
+        """L."""
+        return self.means.shape[1]
+
+    def log_density(self, z: Rows) -> Nats:
+        """log p(z) of each row, in nats: [N]."""
+        constant = -0.5 * self.latent_dim * math.log(2 * math.pi)
+        if not len(self.weights):
+            z = np.asarray(z, np.float64)
+            return constant - 0.5 * (z * z).sum(axis=1)
+        terms = np.empty((len(self.weights), len(z)))
+        for term, weight, mean, inverse in zip(terms, self.weights, self.means, self._inverses, strict=True):
+            whitened = steady_product(z - mean, inverse.T)
+            log_scale = np.log(np.diagonal(inverse)).sum()
+            with np.errstate(divide="ignore"):  # a component of weight zero contributes nothing
+                term[:] = np.log(weight) + constant + log_scale - 0.5 * (whitened * whitened).sum(axis=1)
+        return np.logaddexp.reduce(terms, axis=0)
+
+    def draw(self, seed: int, start: int, stop: int, temperature: float = 1.0) -> Rows:
+        """Latents start..stop of the sequence that `seed` names: [stop - start, L], spread scaled by `temperature`."""
+        if not (math.isfinite(temperature) and temperature >= 0):
+            raise InputError(f"temperature is {temperature}: expected a number from 0 up (1 draws from the density itself)")
+        first = start - start % BLOCK  # products are computed in whole blocks, whoever asks for which rows
+        noise = temperature * normal_rows(seed, first, stop, self.latent_dim, Stream.LATENT)
+        if not len(self.weights):
+            return noise[start - first :]
+        choice = uniform_rows(seed, first, stop, 1, Stream.COMPONENT)[:, 0]
+        component = np.minimum(np.searchsorted(np.cumsum(self.weights), choice, "right"), len(self.weights) - 1)
+        z = np.empty_like(noise)
+        for k in np.unique(component):
+            chosen = component == k
+            z[chosen] = (self.means[k] + steady_product(noise, self.factors[k].T))[chosen]
+        return z[start - first :]
+
+    @cached_property
+    def _inverses(self) -> NDArray[np.float64]:
+        return np.linalg.inv(self.factors)

@@ -1,0 +1,76 @@
+"""Rows of numbers: what the caller passed, as finite float32 [N, width], and products whose bits ignore the batch."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import InputError
+
+Rows = NDArray[np.float32]  # [N, width]
+Nats = NDArray[np.float64]  # [N]
+
+BLOCK = 64  # rows that are always computed together; numbers of a row depend on its place in the block only
+
+_FLOAT32 = np.dtype(np.float32)
+
+
+def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0) -> Rows:
+    """`x` as C-contiguous finite float32 [N, width], itself when it already is; `first` numbers its rows in errors.
+
+    Raises `InputError` for anything but a 2-D array of finite integers or floats of that width.
+    """
+    if type(x) is np.ndarray and x.dtype is _FLOAT32 and x.ndim == 2 and x.shape[1] == width and x.flags.forc \
+            and x.flags.c_contiguous and x.flags.aligned:
+        rows: Rows = x
+    else:
+        with np.errstate(over="ignore"):  # what overflows becomes inf and is refused below
+            rows = np.require(shaped(x, width, name), np.float32, ["C", "A"])
+    # One BLAS pass: a sum of squares is finite unless something is not, or is too large to square.
+    if not math.isfinite(np.vdot(rows, rows)) and not np.isfinite(rows).all():
+        row, column = np.argwhere(~np.isfinite(rows))[0].tolist()
+        value = rows[row, column]
+        raise InputError(f"{name} has {value} at row {first + row}, column {column}: expected finite float32 numbers: "
+                         "drop the row or fill in the value")
+    return rows
+
+
+def shaped(x: ArrayLike, width: int, name: str = "x") -> NDArray[np.generic]:
+    """`x` as an array [N, width] of integers or floats, unread and unconverted; raises `InputError`."""
+    try:
+        array = np.asanyarray(x)
+    except Exception as error:  # ragged lists, tensors that require gradients, exotic objects
+        raise InputError(f"{name} is a {type(x).__name__} that numpy cannot take ({error}): expected "
+                         f"numbers [N, {width}]: pass a 2-D array") from None
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{name} has dtype {array.dtype}: expected floats or integers: convert it to float32")
+    if isinstance(array, np.ma.MaskedArray):
+        raise InputError(f"{name} is a masked array: expected a value everywhere: fill it first")
+    if array.ndim != 2:
+        raise InputError(f"{name} has shape {array.shape}: expected two dimensions [N, {width}]: for one row pass "
+                         f"{name}.reshape(1, -1)")
+    if array.shape[1] != width:
+        raise InputError(f"{name} has {array.shape[1]} columns: this bundle takes {width}: pass rows of the kind "
+                         "it was trained on")
+    return array
+
+
+def as_output(out: Rows | None, rows: int, width: int, source: object = None) -> Rows:
+    """`out` if results [rows, width] can be written into it, or a new array; raises `InputError`."""
+    if out is None:
+        return np.empty((rows, width), np.float32)
+    if not isinstance(out, np.ndarray) or out.shape != (rows, width) or out.dtype != _FLOAT32 or not out.flags.writeable:
+        got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise InputError(f"out is {got}: expected a writeable float32 array ({rows}, {width})")
+    if isinstance(source, np.ndarray) and np.may_share_memory(out, source):
+        raise InputError("out overlaps the input: expected memory of its own: pass another array")
+    return out
+
+
+def steady_product(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
+    """`a @ b` in float64, in zero-padded blocks of rows: BLAS picks its kernels by shape, so the shape stays fixed."""
+    blocks = -(-len(a) // BLOCK)
+    padded = np.zeros((blocks * BLOCK, a.shape[1]))
+    padded[: len(a)] = a
+    product = padded.reshape(blocks, BLOCK, a.shape[1]) @ np.asarray(b, np.float64)
+    return product.reshape(blocks * BLOCK, b.shape[1])[: len(a)]

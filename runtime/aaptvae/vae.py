@@ -1,0 +1,238 @@
+"""The VAE of a bundle: encode, decode, sample, interpolate and score with numpy and onnxruntime, no torch."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import bundle, interpolation, likelihood, prior
+from .bundle import Manifest, Precision, graph_file
+from .errors import BundleError, InputError
+from .golden import Golden
+from .graphs import check_graph
+from .likelihood import ObservationModel, kl_divergence
+from .noise import Stream, normal_rows, resolve_seed
+from .npz import read_npz
+from .prior import LatentPrior
+from .reading import Bundle, read_bundle
+from .rows import BLOCK, Nats, Rows, as_output, as_rows, shaped
+from .sessions import Network, Provider, Settings
+
+PriorName = Literal["fitted", "standard"]
+
+
+class Scores(NamedTuple):
+    """One float64 figure per row: mean squared error of the standardised features, and nats."""
+
+    reconstruction_error: Nats
+    kl_divergence: Nats
+    elbo: Nats
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    precision: Precision = "fp32",
+    providers: Sequence[Provider] | None = None,
+    threads: int | None = None,
+    batch_size: int | None = None,
+    session_options: Any = None,
+    sha256: str | None = None,
+    golden: bool = True,
+) -> "VAE":
+    """The VAE in a bundle, a directory or a .zip, checked before it runs and replayed against its golden vectors.
+
+    Raises `BundleError`, `ProviderError` for a provider that is not active, `InputError` for options that make no sense.
+    `threads` defaults to what the process may use; `sha256` pins the bundle's digest; `golden=False` skips the replay.
+    """
+    settings = Settings(providers, threads, batch_size, session_options)
+    return VAE(read_bundle(path, sha256=sha256), precision, settings, golden=golden)
+
+
+class VAE:
+    """A loaded bundle. Rows in, float32 rows out; safe to call from many threads, pickles by path and digest."""
+
+    def __init__(self, source: Bundle, precision: Precision, settings: Settings, *, golden: bool = True) -> None:
+        manifest = source.manifest
+        if precision not in manifest.precisions:
+            raise InputError(f"precision is {precision!r}: this bundle holds {', '.join(manifest.precisions)}")
+        self._source, self.precision, self._settings, self._golden = source, precision, settings, golden
+        self._prior = LatentPrior.from_arrays(read_npz(source.files[bundle.PRIOR], bundle.PRIOR, prior.ARRAYS))
+        self._observation = ObservationModel.from_arrays(manifest.likelihood.kind, read_npz(
+            source.files[bundle.LIKELIHOOD], bundle.LIKELIHOOD, likelihood.ARRAYS, likelihood.OPTIONAL))
+        if (self._prior.latent_dim, len(self._observation.mean)) != (manifest.latent_dim, manifest.input_dim):
+            raise BundleError(f"{bundle.PRIOR} or {bundle.LIKELIHOOD} is of another width than the manifest: export the "
+                              "bundle again")
+        replayed = Golden.read(source.files[bundle.GOLDEN], manifest) if golden else None
+        self._encoder, self._decoder = self._network("encoder"), self._network("decoder")
+        if replayed is not None:
+            self._replay(replayed)
+
+    def _network(self, graph: Literal["encoder", "decoder"]) -> Network:
+        manifest, name = self._source.manifest, graph_file(graph, self.precision)
+        spec = manifest.encoder if graph == "encoder" else manifest.decoder
+        data = self._source.files[name]
+        check_graph(data, name, spec, self.precision, bundle.metadata(manifest, graph, self.precision))
+        return Network(data, spec, sum(manifest.hidden_dims), self._settings)
+
+    def _replay(self, golden: Golden) -> None:
+        on_cpu = self.providers == ["CPUExecutionProvider"]
+        for replay in golden.replay(self.encode, self.decode, self.precision, on_cpu):
+            if not replay.passed:
+                raise BundleError(f"{replay.tensor} differs from the golden vectors by {replay.difference:.2g}, "
+                                  f"{replay.tolerance:.2g} allowed: the bundle or this machine's onnxruntime computes "
+                                  "something else than was trained: run `aaptvae verify`")
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says about itself."""
+        return self._source.manifest
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bundle's manifest: what `load(sha256=...)` pins."""
+        return self._source.digest
+
+    @property
+    def input_dim(self) -> int:
+        """D, the width of features."""
+        return self.manifest.input_dim
+
+    @property
+    def latent_dim(self) -> int:
+        """L, the width of latents."""
+        return self.manifest.latent_dim
+
+    @property
+    def providers(self) -> list[str]:
+        """Execution providers that are active, in order of preference."""
+        return self._encoder.providers
+
+    @property
+    def batch_size(self) -> int:
+        """Rows that go through the encoder at once."""
+        return self._encoder.chunk
+
+    def encode(self, x: ArrayLike, *, out: tuple[Rows, Rows] | None = None) -> tuple[Rows, Rows]:
+        """Posterior `mu` and `logvar` [N, L] of features `x` [N, D], written to the pair `out` if given."""
+        mu, logvar = self._encoder(x, ("mu", "logvar"), out)
+        return mu, logvar
+
+    def encode_batches(self, batches: Iterable[ArrayLike]) -> Iterator[tuple[Rows, Rows]]:
+        """`encode` of each batch [N, D] of a stream, as it comes."""
+        return map(self.encode, batches)
+
+    def embed(self, x: ArrayLike, *, out: Rows | None = None) -> Rows:
+        """Posterior mean [N, L] of features `x` [N, D]: `encode(x)[0]` without the work for `logvar`."""
+        return self._encoder(x, ("mu",), None if out is None else (out,))[0]
+
+    def decode(self, z: ArrayLike, *, out: Rows | None = None) -> Rows:
+        """Features [N, D] of latents `z` [N, L]."""
+        return self._decoder(z, ("reconstruction",), None if out is None else (out,))[0]
+
+    def reconstruct(self, x: ArrayLike, *, out: Rows | None = None) -> Rows:
+        """`decode(embed(x))` [N, D], deterministic."""
+        source = shaped(x, self.input_dim)
+        result = as_output(out, len(source), self.input_dim, source)
+        for start, stop in self._chunks(len(source)):
+            rows = as_rows(source[start:stop], self.input_dim, "x", start)
+            result[start:stop] = self.decode(self.embed(rows))
+        return result
+
+    def reparameterize(self, mu: ArrayLike, logvar: ArrayLike, *, seed: int | None = None, out: Rows | None = None) -> Rows:
+        """`mu + exp(logvar / 2) * noise` [N, L]; row i of the noise depends on `seed` and i alone."""
+        means, spreads, seed = shaped(mu, self.latent_dim, "mu"), shaped(logvar, self.latent_dim, "logvar"), resolve_seed(seed)
+        if len(means) != len(spreads):
+            raise InputError(f"mu has {len(means)} rows and logvar {len(spreads)}: expected as many: pass both of one encode")
+        result = as_output(out, len(means), self.latent_dim)
+        for start, stop in self._chunks(len(means)):
+            deviation = np.exp(as_rows(spreads[start:stop], self.latent_dim, "logvar", start) / 2)
+            noise = normal_rows(seed, start, stop, self.latent_dim, Stream.LATENT)
+            result[start:stop] = as_rows(means[start:stop], self.latent_dim, "mu", start) + deviation * noise
+        return result
+
+    def sample(self, n: int, *, seed: int | None = None, prior: PriorName = "fitted", temperature: float = 1.0,
+               observation_noise: bool = False, out: Rows | None = None) -> Rows:
+        """`n` new rows [n, D] from the fitted or the standard prior; `observation_noise` adds what the likelihood holds."""
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+            raise InputError(f"n is {n!r}: expected how many rows to draw, an integer from 0 up")
+        density, seed = self._density(prior), resolve_seed(seed)
+        result = as_output(out, int(n), self.input_dim)
+        for start, stop in self._chunks(int(n)):
+            rows = self.decode(density.draw(seed, start, stop, temperature))
+            result[start:stop] = self._observation.add_noise(rows, seed, start, stop) if observation_noise else rows
+        return result
+
+    def interpolate(self, a: ArrayLike, b: ArrayLike, steps: int = 8, *, path: interpolation.Path = "linear") -> Rows:
+        """From features `a` to `b` [N, D] through latent space: `steps` + 1 rows a pair, [N * (steps + 1), D].
+
+        The ends equal `reconstruct(a)` and `reconstruct(b)`.
+        """
+        start, end = self.embed(a), self.embed(b)
+        if len(start) != len(end):
+            raise InputError(f"a has {len(start)} rows and b {len(end)}: expected as many: one end for each start")
+        return self.decode(interpolation.walk(start, end, steps, path).reshape(-1, self.latent_dim))
+
+    def score(self, x: ArrayLike, *, samples: int = 4, seed: int = 0) -> Scores:
+        """Reconstruction error, KL divergence and ELBO of each row: a function of the row alone, whatever came along.
+
+        The ELBO's expectation is a mean over `samples` latents with noise that all rows share, in opposite pairs.
+        """
+        half = normal_rows(resolve_seed(seed), 0, -(-_count(samples) // 2), self.latent_dim, Stream.IMPORTANCE)
+        noise = np.stack([half, -half], axis=1).reshape(-1, self.latent_dim)[:samples]
+        source = shaped(x, self.input_dim)
+        scores = Scores(*np.empty((3, len(source))))
+        for start, stop in self._chunks(len(source)):
+            rows = as_rows(source[start:stop], self.input_dim, "x", start)
+            mu, logvar = self.encode(rows)
+            deviation = np.exp(logvar / 2)
+            evidence = sum(self._observation.log_density(rows, self.decode(mu + deviation * eps)) for eps in noise)
+            scores.reconstruction_error[start:stop] = self._observation.squared_error(rows, self.decode(mu))
+            scores.kl_divergence[start:stop] = kl_divergence(mu, logvar)
+            scores.elbo[start:stop] = evidence / samples - scores.kl_divergence[start:stop]
+        return scores
+
+    def log_likelihood(self, x: ArrayLike, samples: int = 64, *, seed: int | None = None,
+                       prior: PriorName = "standard") -> Nats:
+        """Importance-weighted lower bound of log p(x) in nats [N] (Burda et al. 2016), tighter with more `samples`."""
+        density, seed, source = self._density(prior), resolve_seed(seed), shaped(x, self.input_dim)
+        result, width = np.empty(len(source)), self.latent_dim
+        for start, stop in self._chunks(len(source)):
+            rows = as_rows(source[start:stop], self.input_dim, "x", start)
+            mu, logvar = self.encode(rows)
+            deviation, weights = np.exp(logvar / 2), np.empty((_count(samples), len(rows)))
+            noise = normal_rows(seed, start * samples, stop * samples, width, Stream.IMPORTANCE).reshape(-1, samples, width)
+            for k in range(samples):
+                z = mu + deviation * noise[:, k]
+                posterior = 0.5 * (np.square(noise[:, k], dtype=np.float64) + logvar + np.log(2 * np.pi)).sum(axis=1)
+                weights[k] = self._observation.log_density(rows, self.decode(z)) + density.log_density(z) + posterior
+            result[start:stop] = np.logaddexp.reduce(weights, axis=0) - np.log(samples)
+        return result
+
+    def _density(self, name: PriorName) -> LatentPrior:
+        if name not in ("fitted", "standard"):
+            raise InputError(f'prior is {name!r}: expected "fitted" or "standard"')
+        return self._prior if name == "fitted" else LatentPrior.standard(self.latent_dim)
+
+    def _chunks(self, rows: int) -> Iterator[tuple[int, int]]:
+        """Whole blocks at a time, so that products in numpy do not depend on the chosen batch size."""
+        size = -(-self.batch_size // BLOCK) * BLOCK
+        return ((start, min(start + size, rows)) for start in range(0, rows, size))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as the way to load it again: path, digest and options, never weights."""
+        if self._settings.session_options is not None:
+            raise InputError("this VAE was loaded with session_options, which do not pickle: load it in the other process")
+        return _load_again, (self._source.path, self.digest, self.precision, self._settings, self._golden)
+
+
+def _load_again(path: os.PathLike[str], digest: str, precision: Precision, settings: Settings, golden: bool) -> VAE:
+    return VAE(read_bundle(path, sha256=digest), precision, settings, golden=golden)
+
+
+def _count(samples: int) -> int:
+    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
+        raise InputError(f"samples is {samples!r}: expected an integer from 1 up")
+    return samples
