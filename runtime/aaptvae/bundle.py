@@ -69,11 +69,12 @@ class Scaler(Part, frozen=True):
 
 
 class Likelihood(Part, frozen=True):
-    """Observation model p(x|z). `sigma` is the root mean square of the noise in standardised units (0 for bernoulli)."""
+    """Observation model p(x|z). `sigma` is the root mean square scale of the noise in standardised units (0 for bernoulli)."""
 
-    kind: Literal["gaussian", "bernoulli"]
+    kind: Literal["gaussian", "student", "bernoulli"]
     noise: Literal["fixed", "learned", "optimal", "per_feature", "spectral", "none"]
     sigma: Annotated[float, Meta(ge=0)]
+    freedom: Annotated[float, Meta(ge=0)] = 0.0
 
 
 class Prior(Part, frozen=True):

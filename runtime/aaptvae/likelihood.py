@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import BundleError, InputError
-from .noise import Stream, normal_rows, uniform_rows
+from .noise import Stream, chi_square_rows, normal_rows, uniform_rows
 from .npz import Arrays
 from .rows import BLOCK, Nats, Rows, steady_product
 
 ARRAYS = {"mean": 1, "scale": 1, "sigma": 1}
-OPTIONAL = {"basis": 2}
+OPTIONAL = {"basis": 2, "freedom": 1}
+Kind = Literal["gaussian", "student", "bernoulli"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,18 +23,20 @@ class ObservationModel:
     """Noise of the features given their reconstruction.
 
     gaussian: standardised features (x - `mean`) / `scale` [D] have covariance basis diag(sigma**2) basis', with `sigma`
-    [1] or [D] and orthonormal columns in `basis` [D, D] (None is the identity). bernoulli: x in [0, 1], the
-    reconstruction is the probability.
+    [1] or [D] and orthonormal columns in `basis` [D, D] (None is the identity). student: that is the scale matrix of a
+    multivariate t with `freedom` degrees of freedom, above 2. bernoulli: x in [0, 1], the reconstruction is the
+    probability.
     """
 
-    kind: Literal["gaussian", "bernoulli"]
+    kind: Kind
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
     sigma: NDArray[np.float64]
     basis: NDArray[np.float64] | None = None
+    freedom: float = math.inf
 
     @classmethod
-    def from_arrays(cls, kind: Literal["gaussian", "bernoulli"], arrays: Mapping[str, NDArray[Any]]) -> "ObservationModel":
+    def from_arrays(cls, kind: Kind, arrays: Mapping[str, NDArray[Any]]) -> "ObservationModel":
         """The model that `to_arrays` gave; raises `BundleError` if shapes or signs are wrong."""
         mean, scale, sigma = (np.asarray(arrays[name], np.float64) for name in ARRAYS)
         basis = np.asarray(arrays["basis"], np.float64) if "basis" in arrays else None
@@ -44,12 +47,22 @@ class ObservationModel:
                               "[D], [D], [1] or [D], and basis [D, D]: export the bundle again")
         if (scale <= 0).any() or (kind == "gaussian" and (sigma <= 0).any()):
             raise BundleError("likelihood has a scale or sigma that is not positive: export the bundle again")
-        return cls(kind, mean, scale, sigma, basis)
+        if (kind == "student") != ("freedom" in arrays):
+            raise BundleError(f"likelihood is {kind}: expected degrees of freedom with student and only there: export again")
+        if kind != "student":
+            return cls(kind, mean, scale, sigma, basis)
+        if arrays["freedom"].shape != (1,) or not arrays["freedom"][0] > 2:
+            raise BundleError("likelihood has no degrees of freedom above 2: export the bundle again")
+        return cls(kind, mean, scale, sigma, basis, float(arrays["freedom"][0]))
 
     def to_arrays(self) -> Arrays:
         """The arrays of `likelihood.npz`."""
         arrays: Arrays = {"mean": self.mean, "scale": self.scale, "sigma": self.sigma}
-        return arrays if self.basis is None else {**arrays, "basis": self.basis}
+        if self.basis is not None:
+            arrays["basis"] = self.basis
+        if self.kind == "student":
+            arrays["freedom"] = np.array([self.freedom])
+        return arrays
 
     def squared_error(self, x: Rows, x_hat: Rows) -> Nats:
         """Mean squared error of the standardised features of each row: [N]."""
@@ -65,8 +78,13 @@ class ObservationModel:
             residual = steady_product(residual, self.basis)
         residual /= self.sigma
         width = len(self.mean)
-        volume = np.log(np.broadcast_to(self.sigma, width)).sum() + 0.5 * width * math.log(2 * math.pi)
-        return -0.5 * (residual * residual).sum(axis=1) - volume
+        distance = (residual * residual).sum(axis=1)
+        volume = np.log(np.broadcast_to(self.sigma, width)).sum()
+        if self.kind == "student":  # the multivariate t of Lange et al. 1989
+            norm = math.lgamma(0.5 * (self.freedom + width)) - math.lgamma(0.5 * self.freedom)
+            norm -= 0.5 * width * math.log(math.pi * self.freedom)
+            return norm - volume - 0.5 * (self.freedom + width) * np.log1p(distance / self.freedom)
+        return -0.5 * distance - volume - 0.5 * width * math.log(2 * math.pi)
 
     def add_noise(self, x_hat: Rows, seed: int, start: int, stop: int) -> Rows:
         """Rows start..stop of a seeded sequence of observations around `x_hat`, in raw features: [N, D]."""
@@ -77,7 +95,10 @@ class ObservationModel:
         noise: NDArray[np.floating[Any]] = self.sigma * normal_rows(seed, first, stop, width, Stream.OBSERVATION)
         if self.basis is not None:
             noise = steady_product(noise, self.basis.T)
-        return (x_hat + self.scale * noise[start - first :]).astype(np.float32)
+        noise = noise[start - first :]
+        if self.kind == "student":  # a Gaussian over the root of an independent chi-square
+            noise = noise / np.sqrt(chi_square_rows(seed, start, stop, self.freedom, Stream.TAIL) / self.freedom)
+        return (x_hat + self.scale * noise).astype(np.float32)
 
 
 def _bernoulli(x: Rows, p: Rows) -> Nats:

@@ -25,6 +25,7 @@ class Stream(IntEnum):
     OBSERVATION = 1
     COMPONENT = 2
     IMPORTANCE = 3
+    TAIL = 4
 
 
 def resolve_seed(seed: int | None) -> int:
@@ -55,6 +56,14 @@ def uniform_rows(seed: int, start: int, stop: int, width: int, stream: Stream) -
     rows = np.empty((max(0, stop - start), width))
     for block, skip, part in _blocks(start, rows):
         part[:] = _generator(seed, stream, block).random((skip + len(part), width))[skip:]
+    return rows
+
+
+def chi_square_rows(seed: int, start: int, stop: int, freedom: float, stream: Stream) -> NDArray[np.float64]:
+    """Chi-square rows start..stop with `freedom` degrees of freedom, the same way: float64 [stop - start, 1]."""
+    rows = np.empty((max(0, stop - start), 1))
+    for block, skip, part in _blocks(start, rows):
+        part[:] = _generator(seed, stream, block).chisquare(freedom, (skip + len(part), 1))[skip:]
     return rows
 
 
