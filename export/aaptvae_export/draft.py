@@ -1,0 +1,188 @@
+"""A bundle in memory: folded, traced, proven against torch, described. Writing it down is `exporter.py`."""
+
+import hashlib
+import importlib.metadata
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import msgspec
+import numpy as np
+import onnx
+import torch
+from aaptvae import bundle, likelihood
+from aaptvae.bundle import Compaction, FileEntry, GraphSpec, Manifest, Precision, graph_file
+from aaptvae.errors import InputError
+from aaptvae.likelihood import ObservationModel
+from aaptvae.npz import read_npz, write_npz
+from aaptvae_training import Run
+from torch import nn
+
+from . import graphs
+from .card import write_card
+from .compaction import compact_prior, find_subspace
+from .folding import Subspace, fold_decoder, fold_encoder
+from .parity import TOLERANCE, Gate, Inputs, Reference, Rows, check_parity
+from .quantization import CONVERTERS
+from .twins import Judge
+
+GOLDEN_ROWS = 8
+PRODUCERS = ("aaptvae", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What the caller chooses: twins beside fp32, share of latent variance to keep, a tighter tolerance, a name."""
+
+    precisions: tuple[Precision, ...] = ("fp32",)
+    compact: float | None = None
+    tolerance: float = TOLERANCE
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.tolerance <= TOLERANCE:
+            raise InputError(f"tolerance is {self.tolerance:g}: expected above 0 and at most {TOLERANCE:g}, it may only tighten")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Every file of a bundle by name, its manifest, and rows per second by precision."""
+
+    files: dict[str, bytes]
+    manifest: Manifest
+    rows_per_second: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Half:
+    """One graph on its way: what was folded, what was traced from it, and the contract it must keep."""
+
+    name: str
+    module: nn.Module
+    model: onnx.ModelProto
+    spec: GraphSpec
+
+    @classmethod
+    def of(cls, name: str, module: nn.Module, spec: GraphSpec) -> "Half":
+        """Trace `module`."""
+        return cls(name, module, graphs.trace(module, spec, name), spec)
+
+
+def draft_bundle(run: Run, options: ExportOptions) -> Draft:
+    """Everything that will be published, proven; `ExportError` names the graph and the figure that failed."""
+    heldout = np.ascontiguousarray(run.heldout, np.float32)
+    subspace = None
+    if options.compact is not None:
+        subspace = find_subspace(Reference(run.model, None, torch.float64), heldout, options.compact)
+    gate = Gate(run.model, subspace, options.tolerance)
+    widths = run.model.input_dim, gate.latent_dim
+    encoder = Half.of("encoder", fold_encoder(run.model, subspace), bundle.encoder_spec(*widths))
+    decoder = Half.of("decoder", fold_decoder(run.model, subspace), bundle.decoder_spec(*widths))
+    manifest = describe(run, gate, graphs.pair_id(encoder.model, decoder.model), options.name)
+    files = _arrays(run, subspace, gate.references["torch"], heldout) | _stamp(manifest, "fp32", (encoder, decoder))
+    prove(gate, (encoder, decoder), files, heldout)
+
+    judge = Judge(run.observation, heldout, files)
+    twins = []
+    for precision in sorted({*options.precisions} - {"fp32"}):
+        halves = [replace(half, model=CONVERTERS[precision](half.model)) for half in (encoder, decoder)]
+        twin = _stamp(manifest, precision, halves)
+        twins.append(judge.admit(precision, twin))
+        files |= twin
+    loss = None if options.compact is None else _compaction(run, judge, options.compact)
+    manifest = msgspec.structs.replace(manifest, parity=gate.report(), twins=tuple(twins), compaction=loss)
+    return _finish(manifest, files, judge.rows_per_second)
+
+
+def prove(gate: Gate, halves: tuple[Half, Half], files: dict[str, bytes], heldout: Rows) -> None:
+    """The whole gate: checker, contract, exact weights, parity of both graphs and of the likelihood; `ExportError`."""
+    for half in halves:
+        graphs.check_model(half.model, half.spec, half.name)
+        graphs.check_weights(half.model, half.module, half.name)
+    encoder, decoder = (files[graph_file(half.name)] for half in halves)
+    check_parity(gate, encoder, decoder, heldout)
+    reference = gate.references["torch"]
+    arrays = read_npz(files[bundle.LIKELIHOOD], bundle.LIKELIHOOD, likelihood.ARRAYS, likelihood.OPTIONAL)
+    observation = ObservationModel.from_arrays(reference.model.likelihood, arrays)
+    gate.compare_density(observation.log_density, heldout, reference.reconstruct(heldout)["reconstruction"])
+
+
+def _stamp(manifest: Manifest, precision: Precision, halves: Iterable[Half]) -> dict[str, bytes]:
+    """Files of a pair, each half marked with the pair it belongs to."""
+    return {
+        graph_file(half.name, precision): graphs.to_bytes(half.model, bundle.metadata(manifest, half.name, precision))
+        for half in halves
+    }
+
+
+def _arrays(run: Run, subspace: Subspace | None, reference: Reference, heldout: Rows) -> dict[str, bytes]:
+    """The prior, the likelihood and the golden vectors: real rows first, then hostile ones, with torch's own outputs."""
+    prior = run.prior if subspace is None else compact_prior(run.prior, subspace)
+    real, inputs = heldout[:GOLDEN_ROWS], Inputs.of(reference, heldout)
+    x = np.concatenate([real, *(rows[:2] for rows in inputs.features.values())])
+    posterior = reference.encode(x)
+    z = np.concatenate([posterior["mu"], *(rows[:2] for rows in inputs.latents.values())])
+    golden = {"x": x, **posterior, "z": z, **reference.decode(z), "real_rows": np.array([len(real)])}
+    return {
+        bundle.PRIOR: write_npz(prior.to_arrays()),
+        bundle.LIKELIHOOD: write_npz(run.observation.to_arrays()),
+        bundle.GOLDEN: write_npz(golden),
+    }
+
+
+def _compaction(run: Run, judge: Judge, share: float) -> Compaction:
+    """What leaving latents out costs, beside the whole model on the same rows."""
+    whole = Reference(run.model, None, torch.float32)
+    before, after = judge.gather(whole.encode, whole.decode), judge.fp32
+    return Compaction(
+        trained_latent_dim=run.model.latent_dim,
+        variance_share=share,
+        r2_loss=before.r2 - after.r2,
+        elbo_loss=before.elbo - after.elbo,
+    )
+
+
+def describe(run: Run, gate: Gate, pair: str, name: str | None) -> Manifest:
+    """The manifest before there are files, twins or a parity report."""
+    model, sigma = run.model, run.model.sigma
+    kind = run.observation.kind
+    noise = "none" if kind == "bernoulli" else "fixed" if isinstance(sigma, int | float) else sigma
+    components = len(run.prior.weights)
+    identity = bool((model.scaler.mean == 0).all() and (model.scaler.scale == 1).all())
+    # A constant column's mean is its only value.
+    constant = (np.asarray(run.heldout, np.float32) == model.scaler.mean.float().numpy()).all(axis=0)
+    return Manifest(
+        schema_version=bundle.SCHEMA_VERSION,
+        name=name or f"vae-{model.input_dim}-{gate.latent_dim}",
+        input_dim=model.input_dim,
+        latent_dim=gate.latent_dim,
+        hidden_dims=tuple(model.hidden_dims),
+        linear_skip=model.linear_skip,
+        likelihood=bundle.Likelihood(
+            kind=kind,
+            noise=noise,
+            sigma=0.0 if kind == "bernoulli" else float(np.sqrt(np.mean(np.square(run.observation.sigma)))),
+        ),
+        scaler=bundle.Scaler(kind="identity" if identity else "standard", constant_columns=int(constant.sum())),
+        prior=bundle.Prior(
+            kind="mixture" if components > 1 else "gaussian" if components else "standard", components=components
+        ),
+        opset=bundle.OPSET,
+        ir_version=bundle.IR_VERSION,
+        pair_id=pair,
+        encoder=bundle.encoder_spec(model.input_dim, gate.latent_dim),
+        decoder=bundle.decoder_spec(model.input_dim, gate.latent_dim),
+        files=(),
+        parity=gate.report(),
+        twins=(),
+        training=run.summary,
+        producer={package: importlib.metadata.version(package) for package in PRODUCERS},
+    )
+
+
+def _finish(manifest: Manifest, files: dict[str, bytes], rows_per_second: dict[str, float]) -> Draft:
+    files = files | {bundle.MODEL_CARD: write_card(manifest).encode()}
+    entries = tuple(
+        FileEntry(name=name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest()) for name, data in sorted(files.items())
+    )
+    manifest = msgspec.structs.replace(manifest, files=entries)
+    return Draft({bundle.MANIFEST: bundle.encode_manifest(manifest), **files}, manifest, rows_per_second)

@@ -1,0 +1,38 @@
+"""What a pair of graphs is worth on held-out rows: ELBO, R2 and agreement with another pair. Whether that is enough is for the caller."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from aaptvae.likelihood import ObservationModel, kl_divergence
+from numpy.typing import NDArray
+
+from .parity import Graph, Rows
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Figures of one pair on held-out rows: mean ELBO at the posterior mean (nats), R2 of standardised features, mu [N, L]."""
+
+    elbo: float
+    r2: float
+    mu: Rows
+
+    def cosine(self, other: "Evidence") -> float:
+        """Mean cosine between the rows of both mu."""
+        a, b = self.mu.astype(np.float64), other.mu.astype(np.float64)
+        lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+        return float(np.mean((a * b).sum(axis=1) / np.maximum(lengths, np.finfo(np.float64).tiny)))
+
+
+def gather(encode: Graph, decode: Graph, observation: ObservationModel, heldout: Rows) -> Evidence:
+    """Evidence of the graphs `encode` and `decode` on `heldout` [N, D]."""
+    posterior = encode(heldout)
+    reconstruction = decode(posterior["mu"])["reconstruction"]
+    elbo = observation.log_density(heldout, reconstruction) - kl_divergence(posterior["mu"], posterior["logvar"])
+    error = observation.squared_error(heldout, reconstruction).sum()
+    total = observation.squared_error(heldout, _mean(heldout)).sum()
+    return Evidence(float(elbo.mean()), float(1 - error / max(total, np.finfo(np.float64).tiny)), posterior["mu"])
+
+
+def _mean(rows: Rows) -> NDArray[np.float64]:
+    return rows.mean(axis=0, dtype=np.float64, keepdims=True)

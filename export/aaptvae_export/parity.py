@@ -1,0 +1,196 @@
+"""The gate: what is about to be published computes what torch computes, or it is refused with the figures.
+
+Graphs are run by onnxruntime from the bytes that are written, never from the objects they came from.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from aaptvae.bundle import Parity, ParityCase
+from aaptvae.errors import BundleError
+from aaptvae.sessions import Settings, open_session
+from aaptvae_training import AAPTVAE, losses
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .errors import ExportError
+from .folding import Subspace
+
+TOLERANCE = 1e-5
+BATCHES = (0, 1, 2, 7, 64, 257, 4096)
+
+Rows = NDArray[np.float32]
+Outputs = dict[str, NDArray[np.floating]]
+Graph = Callable[[Rows], Outputs]
+Density = Callable[[Rows, Rows], NDArray[np.float64]]
+Case = tuple[str, str, int, str]  # graph, reference, batch, kind of inputs
+
+_METHODS = {"encoder": "encode", "decoder": "decode", "reconstruct": "reconstruct"}
+
+
+class Reference:
+    """The trained model itself, unfolded, at one floating-point precision; in the kept subspace if there is one."""
+
+    def __init__(self, model: AAPTVAE, subspace: Subspace | None, dtype: torch.dtype) -> None:
+        self.model = copy.deepcopy(model).eval().to("cpu", dtype)
+        # torch's float32 model subtracts the rounded mean: that network, not the statistics, is what was trained.
+        self.model.scaler.mean = self.model.scaler.mean.float().to(dtype)
+        self.subspace, self.dtype = subspace, dtype
+        self.latent_dim = model.latent_dim if subspace is None else len(subspace.basis)
+
+    @torch.no_grad()
+    def encode(self, x: Rows) -> Outputs:
+        """Posterior parameters as the encoder graph names them."""
+        mu, logvar = self.model.encode(self._tensor(x))
+        if self.subspace is not None:
+            mu = mu @ self.subspace.basis.to(self.dtype).T
+            logvar = (logvar.exp() @ self.subspace.spread.to(self.dtype).T).log()
+        return {"mu": mu.numpy(), "logvar": logvar.numpy()}
+
+    @torch.no_grad()
+    def decode(self, z: Rows) -> Outputs:
+        """Reconstruction as the decoder graph names it."""
+        latents = self._tensor(z)
+        if self.subspace is not None:
+            latents = latents @ self.subspace.basis.to(self.dtype) + self.subspace.offset.to(self.dtype)
+        return {"reconstruction": self.model.decode(latents).numpy()}
+
+    def reconstruct(self, x: Rows) -> Outputs:
+        """The decoder's mean at the encoder's mean."""
+        return self.decode(self.encode(x)["mu"])
+
+    @torch.no_grad()
+    def log_density(self, x: Rows, reconstruction: Rows) -> NDArray[np.floating]:
+        """log p(x | z) per row, in nats."""
+        target, mean, scaler = self._tensor(x), self._tensor(reconstruction), self.model.scaler
+        if self.model.likelihood == "bernoulli":
+            nll = losses.bernoulli_nll(mean, target)
+        else:
+            nll = self.model.negative_log_likelihood(scaler.to_scaled(mean) - scaler.to_scaled(target))
+        values: NDArray[np.floating] = -nll.numpy()
+        return values
+
+    def _tensor(self, rows: Rows) -> Tensor:
+        return torch.from_numpy(rows).to(self.dtype)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Named kinds of input rows for both graphs, `max(BATCHES)` of each."""
+
+    features: dict[str, Rows]
+    latents: dict[str, Rows]
+
+    @classmethod
+    def of(cls, reference: Reference, heldout: Rows) -> "Inputs":
+        """Held-out, ordinary, zero, large (1e3 deviations) and subnormal rows for this model."""
+        generator = np.random.default_rng(0)
+        scaler = reference.model.scaler
+        mean, scale = scaler.mean.double().numpy(), scaler.scale.double().numpy()
+        noise = generator.standard_normal((max(BATCHES), len(mean)))
+        ordinary = generator.random(noise.shape) if reference.model.likelihood == "bernoulli" else mean + scale * noise
+        features = {"ordinary": ordinary, "large": mean + 1e3 * scale * noise, "subnormal": 1e-40 * noise, "zero": 0 * noise}
+        if len(heldout):
+            features["held-out"] = np.resize(heldout, noise.shape)
+        noise = generator.standard_normal((max(BATCHES), reference.latent_dim))
+        latents = {"ordinary": noise, "large": 1e3 * noise, "subnormal": 1e-40 * noise, "zero": 0 * noise}
+        return cls(_float32(features), _float32(latents))
+
+
+def _float32(arrays: dict[str, NDArray[np.floating]]) -> dict[str, Rows]:
+    return {name: array.astype(np.float32) for name, array in arrays.items()}
+
+
+def differences(got: Outputs, expected: Outputs, unit: NDArray[np.float64]) -> dict[str, float]:
+    """max |got - expected| of each output over max(1, max |expected|) of all; infinite where a number is not finite.
+
+    A reconstruction is measured in `unit` [D], each feature's own, or a wrong column of small numbers would hide behind
+    one of large numbers. The outputs share one size because logvar is cut to a range that its rounding does not know of.
+    """
+    scale = {name: unit if name == "reconstruction" else np.ones(1) for name in expected}
+    largest = max([1.0, *(float((np.abs(value) / scale[name]).max(initial=0)) for name, value in expected.items())])
+    gap = {name: np.abs(got[name].astype(np.float64) - value) / scale[name] for name, value in expected.items()}
+    figures = {name: float(value.max(initial=0)) / largest for name, value in gap.items()}
+    return {name: figure if np.isfinite(figure) else float("inf") for name, figure in figures.items()}
+
+
+class Gate:
+    """Compares graphs with torch in float32 and float64, keeps the worst case of each, raises `ExportError` beyond tolerance."""
+
+    def __init__(self, model: AAPTVAE, subspace: Subspace | None = None, tolerance: float = TOLERANCE) -> None:
+        self.references = {
+            "torch": Reference(model, subspace, torch.float32),
+            "float64": Reference(model, subspace, torch.float64),
+        }
+        scaler = self.references["float64"].model.scaler
+        unit = np.maximum(scaler.scale.numpy(), np.abs(scaler.mean.numpy()))
+        self.unit = np.ones(1) if model.likelihood == "bernoulli" else unit
+        self.latent_dim = self.references["torch"].latent_dim
+        self.tolerance, self.comparisons = tolerance, 0
+        self.worst: dict[str, ParityCase] = {}
+
+    def compare(self, graph: str, run: Graph, kinds: dict[str, Rows]) -> None:
+        """Run `graph` on every kind of rows and every batch size, beside the references' method of that name."""
+        for kind, rows in kinds.items():
+            expected = {name: getattr(reference, _METHODS[graph])(rows) for name, reference in self.references.items()}
+            for batch in BATCHES:
+                got = _run(graph, run, rows[:batch])
+                for reference, outputs in expected.items():
+                    self._measure((graph, reference, batch, kind), got, {key: value[:batch] for key, value in outputs.items()})
+
+    def _measure(self, case: Case, got: Outputs, expected: Outputs) -> None:
+        graph, reference, batch, kind = case
+        shapes = [{name: value.shape for name, value in outputs.items()} for outputs in (got, expected)]
+        if shapes[0] != shapes[1]:
+            raise ExportError(f"{graph}: returns {shapes[0]} for {batch} rows; {reference} returns {shapes[1]}")
+        for output, figure in differences(got, expected, self.unit).items():
+            self.comparisons += 1
+            if not figure <= self.tolerance:
+                raise ExportError(
+                    f"{graph}: {output} differs from {reference} by {figure:.3g} on {batch} {kind} rows; "
+                    f"the tolerance is {self.tolerance:g}: nothing was published"
+                )
+            if graph not in self.worst or figure > self.worst[graph].difference:
+                self.worst[graph] = ParityCase(graph=graph, reference=reference, batch=batch, inputs=kind, difference=figure)
+
+    def compare_density(self, log_density: Density, x: Rows, reconstruction: Rows) -> None:
+        """The bundle's observation model (sigma, basis, scaler) beside torch's likelihood on the same rows."""
+        if self.references["torch"].model.likelihood == "bernoulli":
+            reconstruction = reconstruction.clip(1e-6, 1 - 1e-6)  # torch and the runtime cut log(0) at different depths
+        expected = self.references["float64"].log_density(x, reconstruction)
+        got = {"log density": log_density(x, reconstruction)}
+        self._measure(("likelihood", "float64", len(x), "held-out"), got, {"log density": expected})
+
+    def report(self) -> Parity:
+        """What the manifest says."""
+        return Parity(tolerance=self.tolerance, comparisons=self.comparisons, worst=tuple(self.worst.values()))
+
+
+def check_parity(gate: Gate, encoder: bytes, decoder: bytes, heldout: Rows) -> None:
+    """Compare both graphs, and the two composed, with torch; `ExportError` at the first difference beyond the tolerance."""
+    encode, decode = run_graph("encoder", encoder), run_graph("decoder", decoder)
+    inputs = Inputs.of(gate.references["float64"], heldout)
+    gate.compare("encoder", encode, inputs.features)
+    gate.compare("decoder", decode, inputs.latents)
+    composed = {kind: rows for kind, rows in inputs.features.items() if kind in ("held-out", "ordinary")}
+    gate.compare("reconstruct", lambda x: decode(encode(x)["mu"]), composed)
+
+
+def run_graph(graph: str, data: bytes) -> Graph:
+    """A function of rows that runs these bytes on the CPU, outputs by name."""
+    try:
+        session = open_session(data, Settings())
+    except BundleError as error:
+        raise ExportError(f"{graph}: {error}") from error
+    (source,), names = [tensor.name for tensor in session.get_inputs()], [tensor.name for tensor in session.get_outputs()]
+    return lambda rows: dict(zip(names, session.run(names, {source: rows}), strict=True))
+
+
+def _run(graph: str, run: Graph, rows: Rows) -> dict[str, Rows]:
+    try:
+        return run(rows)
+    except Exception as error:  # onnxruntime's errors share no base of their own
+        raise ExportError(f"{graph}: does not run on a batch of {len(rows)} rows: {error}") from error

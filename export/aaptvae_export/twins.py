@@ -1,0 +1,114 @@
+"""Whether a twin of lower precision is worth shipping: small enough a loss on held-out rows, and smaller or faster here."""
+
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from aaptvae.bundle import Precision, Twin, graph_file
+from aaptvae.likelihood import ObservationModel
+
+from .errors import ExportError
+from .evidence import Evidence, gather
+from .parity import Graph, Rows, run_graph
+
+TIMED_ROWS = 1024
+TIMED_ROUNDS = 15
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The most a twin may lose (R2, ELBO in nats per feature), the least cosine of mu, and the share of fp32's bytes and speed."""
+
+    r2_loss: float
+    elbo_loss: float
+    mu_cosine: float
+    bytes_ratio: float
+    speed_ratio: float
+
+
+BOUNDS: dict[Precision, Bounds] = {
+    "int8": Bounds(r2_loss=0.01, elbo_loss=0.05, mu_cosine=0.99, bytes_ratio=0.6, speed_ratio=1.0),
+    "fp16": Bounds(r2_loss=1e-3, elbo_loss=0.01, mu_cosine=0.9999, bytes_ratio=0.75, speed_ratio=0.0),
+}
+
+
+@dataclass
+class Judge:
+    """Compares twins with the fp32 pair on the same held-out rows and in the same process."""
+
+    observation: ObservationModel
+    heldout: Rows
+    files: Mapping[str, bytes]
+    rows_per_second: dict[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def _base(self) -> tuple[Graph, Graph]:
+        return _load(self.files, "fp32")
+
+    @cached_property
+    def fp32(self) -> Evidence:
+        """Evidence of the fp32 pair."""
+        return self.gather(*self._base)
+
+    def gather(self, encode: Graph, decode: Graph) -> Evidence:
+        """Evidence of any pair on the held-out rows."""
+        return gather(encode, decode, self.observation, self.heldout)
+
+    def admit(self, precision: Precision, twin: Mapping[str, bytes]) -> Twin:
+        """The twin's figures, or an `ExportError` that says which of them is out of bounds."""
+        pair = _load(twin, precision)
+        before, after = self.fp32, self.gather(*pair)
+        figures = Twin(
+            precision=precision,
+            bytes_ratio=_size(twin, precision) / _size(self.files, "fp32"),
+            r2_loss=before.r2 - after.r2,
+            elbo_loss=before.elbo - after.elbo,
+            mu_cosine=after.cosine(before),
+        )
+        self._check_losses(figures)
+        self._race(precision, pair)
+        return figures
+
+    def _check_losses(self, twin: Twin) -> None:
+        bounds = BOUNDS[twin.precision]
+        limits = {
+            "R2 loss": (twin.r2_loss, bounds.r2_loss),
+            "ELBO loss": (twin.elbo_loss, bounds.elbo_loss * self.heldout.shape[1]),
+            "1 - cosine of mu": (1 - twin.mu_cosine, 1 - bounds.mu_cosine),
+            "share of fp32's bytes": (twin.bytes_ratio, bounds.bytes_ratio),
+        }
+        for name, (figure, limit) in limits.items():
+            if not figure <= limit:
+                raise ExportError(
+                    f"{twin.precision} encoder and decoder: {name} on {len(self.heldout)} held-out rows is {figure:.4g}; "
+                    f"the bound is {limit:.4g}: export without --precision {twin.precision}"
+                )
+
+    def _race(self, precision: Precision, pair: tuple[Graph, Graph]) -> None:
+        rows = np.resize(self.heldout, (TIMED_ROWS, self.heldout.shape[1]))
+        runners = {"fp32": self._base, precision: pair}
+        seconds: dict[str, list[float]] = {name: [] for name in runners}
+        for _ in range(TIMED_ROUNDS):  # in turns, so that a busy machine slows both
+            for name, (encode, decode) in runners.items():
+                started = time.perf_counter()
+                decode(encode(rows)["mu"])
+                seconds[name].append(time.perf_counter() - started)
+        self.rows_per_second |= {name: TIMED_ROWS / statistics.median(times) for name, times in seconds.items()}
+        fast, slow = self.rows_per_second[precision], self.rows_per_second["fp32"]
+        if fast < BOUNDS[precision].speed_ratio * slow:
+            raise ExportError(
+                f"{precision} encoder and decoder: {fast:,.0f} rows per second here where fp32 does {slow:,.0f}: "
+                f"export without --precision {precision}, or on a processor with 8-bit instructions"
+            )
+
+
+def _load(files: Mapping[str, bytes], precision: Precision) -> tuple[Graph, Graph]:
+    encoder, decoder = (run_graph(f"{precision} {graph}", files[graph_file(graph, precision)]) for graph in ("encoder", "decoder"))
+    return encoder, decoder
+
+
+def _size(files: Mapping[str, bytes], precision: Precision) -> int:
+    return sum(len(files[graph_file(graph, precision)]) for graph in ("encoder", "decoder"))
