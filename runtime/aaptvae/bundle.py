@@ -69,7 +69,7 @@ class Scaler(Part, frozen=True):
 
 
 class Likelihood(Part, frozen=True):
-    """Observation model p(x|z). `sigma` is the root mean square scale of the noise in standardised units (0 for bernoulli)."""
+    """Observation model p(x|z). `sigma` is the noise's root mean square in standardised units (0 for bernoulli)."""
 
     kind: Literal["gaussian", "student", "bernoulli"]
     noise: Literal["fixed", "learned", "optimal", "per_feature", "spectral", "none"]
@@ -113,7 +113,7 @@ class Twin(Part, frozen=True):
 
 
 class Compaction(Part, frozen=True):
-    """Latent directions left out of the graphs: how many latents the model has, and what keeping fewer costs on held-out rows."""
+    """Latent directions left out of the graphs: how many the model has, and what fewer cost on held-out rows."""
 
     trained_latent_dim: Width
     variance_share: Annotated[float, Meta(gt=0, le=1)]
@@ -200,7 +200,7 @@ def metadata(manifest: Manifest, graph: str, precision: Precision = "fp32") -> d
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """Manifest as JSON, indented for people and sealed: `seal` is the digest of these bytes with 64 zeros in its place."""
+    """Manifest as JSON, indented and sealed: `seal` is the digest of these bytes with 64 zeros in its place."""
     blank = msgspec.structs.replace(manifest, seal=UNSEALED.decode())
     data = msgspec.json.format(msgspec.json.encode(blank), indent=2) + b"\n"
     return data.replace(b'"seal": "' + UNSEALED, b'"seal": "' + seal(data).encode())

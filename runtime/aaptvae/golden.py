@@ -1,4 +1,4 @@
-"""Golden vectors: inputs with torch's own outputs, replayed on the machine where the bundle runs. Torch is not needed."""
+"""Golden vectors: inputs with torch's own outputs, replayed without torch on the machine where the bundle runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Replay:
 
 @dataclass(frozen=True)
 class Golden:
-    """`x` [n, D] with `mu`, `logvar` [n, L]; `z` [m, L] with `reconstruction` [m, D]; the first `real` rows are real data."""
+    """`x` [n, D], `mu`, `logvar` [n, L]; `z` [m, L], `reconstruction` [m, D]; the first `real` rows are real data."""
 
     arrays: Arrays
     real: int
@@ -47,11 +47,11 @@ class Golden:
                   "z": manifest.latent_dim, "reconstruction": manifest.input_dim}
         rows = {name: len(arrays[name]) for name in widths}
         real = int(arrays["real_rows"][0]) if arrays["real_rows"].shape == (1,) else 0
-        if any(arrays[name].shape[1] != width or arrays[name].dtype != np.float32 for name, width in widths.items()) or not (
+        if any(arrays[name].shape[1:] != (width,) for name, width in widths.items()) or not (
                 rows["x"] == rows["mu"] == rows["logvar"] and rows["z"] == rows["reconstruction"]
                 and 1 <= real <= rows["x"] <= _ROWS and 1 <= rows["z"] <= _ROWS):
             raise BundleError(f"{GOLDEN} holds {[(name, arrays[name].shape) for name in widths]}, {real} rows real: "
-                              "expected float32 vectors of this bundle: export it again")
+                              "expected vectors of this bundle's widths: export it again")
         return cls(arrays, real)
 
     def replay(self, encode: Callable[[Rows], tuple[Rows, Rows]], decode: Callable[[Rows], Rows],

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from .bundle import IR_VERSION, OPSET, GraphSpec, Precision, TensorSpec
 from .errors import BundleError
 
-_FP32 = frozenset({"Gemm", "Relu", "Add", "Clip", "Sigmoid", "Identity"})
+_FP32 = frozenset({"Gemm", "Relu", "Add", "Sub", "Clip", "Exp", "Log", "Sigmoid", "Identity"})
 _OPERATORS: dict[Precision, frozenset[str]] = {
     "fp32": _FP32,
     "fp16": _FP32 | {"Cast"},
@@ -55,12 +55,12 @@ _SHAPE = {1: _Field("dim", many=True)}
 _DIM = {1: _Field("value", _INT), 2: _Field("param")}
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """What rules a graph out; `check_graph` adds whose it is and what to do."""
 
 
 def check_graph(data: bytes, name: str, spec: GraphSpec, precision: Precision, metadata: Mapping[str, str]) -> None:
-    """Raises `BundleError` unless `data` is a graph of this contract, with this metadata, made of allowed parts only."""
+    """Raises `BundleError` unless `data` is a graph of this contract and metadata, made of allowed parts only."""
     try:
         model = _parse(memoryview(data), _MODEL, "model")
         _check_model(model, metadata)
@@ -69,21 +69,21 @@ def check_graph(data: bytes, name: str, spec: GraphSpec, precision: Precision, m
         for kind, tensors in (("input", spec.inputs), ("output", spec.outputs)):
             _check_values(graph[kind], tensors, kind)
         _check_nodes(graph["node"], ranks, {tensor.name for tensor in spec.inputs}, _OPERATORS[precision])
-    except (_Refused, UnicodeDecodeError) as reason:
-        raise BundleError(f"{name} is refused: {reason}: expected a graph as `aaptvae export` writes it: export the bundle "
-                          "again, or do not trust it") from None
+    except (_RefusedError, UnicodeDecodeError) as reason:
+        raise BundleError(f"{name} is refused: {reason}: expected a graph as `aaptvae export` writes it: export the "
+                          "bundle again, or do not trust it") from None
 
 
 def _check_model(model: dict[str, Any], metadata: Mapping[str, str]) -> None:
     opsets = [_parse(item, _OPSET, "opset") for item in model["opset"]]
     versions = [(_text(opset.get("domain", b"")), opset.get("version")) for opset in opsets]
     if model.get("ir_version") != IR_VERSION or versions not in ([("", OPSET)], [("ai.onnx", OPSET)]):
-        raise _Refused(f"it has IR {model.get('ir_version')} and opsets {versions}, not IR {IR_VERSION} and opset {OPSET}")
+        raise _RefusedError(f"it has IR {model.get('ir_version')} and opsets {versions}, not {IR_VERSION} and {OPSET}")
     entries = [_parse(item, _ENTRY, "metadata entry") for item in model["metadata"]]
     found = [(_text(entry.get("key", b"")), _text(entry.get("value", b""))) for entry in entries]
     if sorted(found) != sorted(metadata.items()):
         wrong = sorted({key for key, _ in set(found) ^ set(metadata.items())}) or sorted(key for key, _ in found)
-        raise _Refused(f"its {', '.join(wrong)} is not the manifest's (halves of two bundles?)")
+        raise _RefusedError(f"its {', '.join(wrong)} is not the manifest's (halves of two bundles?)")
 
 
 def _initialisers(tensors: list[memoryview], type_bytes: dict[int, int]) -> dict[str, int]:
@@ -93,9 +93,9 @@ def _initialisers(tensors: list[memoryview], type_bytes: dict[int, int]) -> dict
         tensor = _parse(item, _TENSOR, "initialiser")
         name, shape, kind = _text(tensor.get("name", b"")), tensor["dims"], tensor.get("data_type")
         if kind not in type_bytes or len(shape) > 2 or name in ranks:
-            raise _Refused(f"initialiser {name!r} has type {kind} and shape {shape}, or occurs twice")
+            raise _RefusedError(f"initialiser {name!r} has type {kind} and shape {shape}, or occurs twice")
         if type_bytes[kind] * math.prod(shape) != len(tensor.get("raw_data", b"")):
-            raise _Refused(f"initialiser {name!r} declares {shape} over {len(tensor.get('raw_data', b''))} bytes")
+            raise _RefusedError(f"initialiser {name!r} declares {shape} over {len(tensor.get('raw_data', b''))} bytes")
         ranks[name] = len(shape)
     return ranks
 
@@ -103,7 +103,8 @@ def _initialisers(tensors: list[memoryview], type_bytes: dict[int, int]) -> dict
 def _check_values(values: list[memoryview], expected: tuple[TensorSpec, ...], kind: str) -> None:
     found = [_value(item) for item in values]
     if found != [(tensor.name, _FLOAT, tensor.shape) for tensor in expected]:
-        raise _Refused(f"its {kind}s are {found}, not float32 {[(tensor.name, tensor.shape) for tensor in expected]}")
+        wanted = [(tensor.name, tensor.shape) for tensor in expected]
+        raise _RefusedError(f"its {kind}s are {found}, not float32 {wanted}")
 
 
 def _value(data: memoryview) -> tuple[str, int, tuple[int, ...]]:
@@ -117,20 +118,24 @@ def _value(data: memoryview) -> tuple[str, int, tuple[int, ...]]:
 def _check_nodes(nodes: list[memoryview], ranks: dict[str, int], computed: set[str], operators: frozenset[str]) -> None:
     """Nodes in order of use. Weights meet activations only, so no constant folding can build a tensor of its own."""
     if len(nodes) > _NODES or computed & ranks.keys():
-        raise _Refused(f"it has {len(nodes)} nodes, or an input with a default value")
+        raise _RefusedError(f"it has {len(nodes)} nodes, or an input with a default value")
     for item in nodes:
         node = _parse(item, _NODE, "node")
-        operator, inputs, outputs = _text(node.get("op_type", b"")), *([_text(n) for n in node[k]] for k in ("input", "output"))
+        operator = _text(node.get("op_type", b""))
+        inputs, outputs = ([_text(name) for name in node[kind]] for kind in ("input", "output"))
         if operator not in operators or node.get("domain"):
-            raise _Refused(f"it has an operator {operator!r} of domain {_text(node.get('domain', b''))!r}, "
+            raise _RefusedError(f"it has an operator {operator!r} of domain {_text(node.get('domain', b''))!r}, "
                            f"not one of {', '.join(sorted(operators))}")
+        if operator == "Cast" and ranks.get(inputs[0] if inputs else "") == 2 and "MatMulInteger" not in operators:
+            ranks = ranks | {name: 2 for name in outputs}  # a float16 weight on its way to the Gemm that uses it
+            continue
         for place, name in enumerate(inputs):
             weight = operator in _PRODUCTS and place == 1
             known = name in ranks and (ranks[name] == 2) == weight and place > 0
             if not known and (weight or name not in computed):
-                raise _Refused(f"input {place} of a {operator} is {name!r}, which is no tensor it may take")
+                raise _RefusedError(f"input {place} of a {operator} is {name!r}, which is no tensor it may take")
         if not inputs or not outputs or len({*outputs}) < len(outputs) or {*outputs} & (computed | ranks.keys()):
-            raise _Refused(f"a {operator} goes from {inputs} to {outputs}")
+            raise _RefusedError(f"a {operator} goes from {inputs} to {outputs}")
         computed = computed | {*outputs}
         _check_attributes(node["attribute"], operator)
 
@@ -142,7 +147,7 @@ def _check_attributes(attributes: list[memoryview], operator: str) -> None:
         name = _text(attribute.get("name", b""))
         value = attribute.get("i", 0) if "f" not in attribute else struct.unpack("<f", attribute["f"])[0]
         if value not in allowed.get(name, ()):
-            raise _Refused(f"a {operator} has {name} = {value}")
+            raise _RefusedError(f"a {operator} has {name} = {value}")
 
 
 def _parse(data: bytes | memoryview, fields: dict[int, _Field], what: str) -> dict[str, Any]:
@@ -153,7 +158,7 @@ def _parse(data: bytes | memoryview, fields: dict[int, _Field], what: str) -> di
         tag, at = _varint(data, at)
         field = fields.get(tag >> 3)
         if field is None or field.wire != tag & 7 or (not field.many and field.name in message):
-            raise _Refused(f"its {what} has a field {tag >> 3} that is unknown, of another kind or there twice")
+            raise _RefusedError(f"its {what} has a field {tag >> 3} that is unknown, of another kind or there twice")
         value: Any
         if field.wire == _INT:
             value, at = _varint(data, at)
@@ -161,7 +166,7 @@ def _parse(data: bytes | memoryview, fields: dict[int, _Field], what: str) -> di
             size, at = (4, at) if field.wire == _FIXED else _varint(data, at)
             value, at = data[at : at + size], at + size
             if at > len(data):
-                raise _Refused(f"its {what} ends in the middle")
+                raise _RefusedError(f"its {what} ends in the middle")
         if field.many:
             message[field.name].append(value)
         else:
@@ -173,12 +178,12 @@ def _varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 64, 7):
         if at >= len(data):
-            raise _Refused("it ends in the middle of a number")
+            raise _RefusedError("it ends in the middle of a number")
         byte = data[at]
         value, at = value | (byte & 0x7F) << shift, at + 1
         if byte < 0x80:
             return value, at
-    raise _Refused("it has a number of more than 64 bits")
+    raise _RefusedError("it has a number of more than 64 bits")
 
 
 def _text(data: bytes | memoryview) -> str:

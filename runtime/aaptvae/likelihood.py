@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .errors import BundleError, InputError
 from .noise import Stream, chi_square_rows, normal_rows, uniform_rows
 from .npz import Arrays
-from .rows import BLOCK, Nats, Rows, steady_product
+from .rows import BLOCK, Nats, Rows, steady_product, sum_rows
 
 ARRAYS = {"mean": 1, "scale": 1, "sigma": 1}
 OPTIONAL = {"basis": 2, "freedom": 1}
@@ -45,10 +45,10 @@ class ObservationModel:
                 basis is not None and basis.shape != (width, width)):
             raise BundleError(f"likelihood has mean {mean.shape}, scale {scale.shape}, sigma {sigma.shape}: expected "
                               "[D], [D], [1] or [D], and basis [D, D]: export the bundle again")
-        if (scale <= 0).any() or (kind == "gaussian" and (sigma <= 0).any()):
+        if (scale <= 0).any() or (kind != "bernoulli" and (sigma <= 0).any()):
             raise BundleError("likelihood has a scale or sigma that is not positive: export the bundle again")
         if (kind == "student") != ("freedom" in arrays):
-            raise BundleError(f"likelihood is {kind}: expected degrees of freedom with student and only there: export again")
+            raise BundleError(f"likelihood is {kind}: expected degrees of freedom with student only: export it again")
         if kind != "student":
             return cls(kind, mean, scale, sigma, basis)
         if arrays["freedom"].shape != (1,) or not arrays["freedom"][0] > 2:
@@ -66,8 +66,7 @@ class ObservationModel:
 
     def squared_error(self, x: Rows, x_hat: Rows) -> Nats:
         """Mean squared error of the standardised features of each row: [N]."""
-        residual = (np.asarray(x, np.float64) - x_hat) / self.scale
-        return (residual * residual).mean(axis=1)
+        return sum_rows(np.square((np.asarray(x, np.float64) - x_hat) / self.scale)) / len(self.mean)
 
     def log_density(self, x: Rows, x_hat: Rows) -> Nats:
         """log p(x | x_hat) of each row, in nats of the standardised features: [N]."""
@@ -78,8 +77,8 @@ class ObservationModel:
             residual = steady_product(residual, self.basis)
         residual /= self.sigma
         width = len(self.mean)
-        distance = (residual * residual).sum(axis=1)
-        volume = np.log(np.broadcast_to(self.sigma, width)).sum()
+        distance = sum_rows(np.square(residual))
+        volume = float(np.log(np.broadcast_to(self.sigma, width)).sum())
         if self.kind == "student":  # the multivariate t of Lange et al. 1989
             norm = math.lgamma(0.5 * (self.freedom + width)) - math.lgamma(0.5 * self.freedom)
             norm -= 0.5 * width * math.log(math.pi * self.freedom)
@@ -103,14 +102,14 @@ class ObservationModel:
 
 def _bernoulli(x: Rows, p: Rows) -> Nats:
     if ((x < 0) | (x > 1)).any():
-        raise InputError(f"x goes from {x.min()} to {x.max()}: this bundle's likelihood is bernoulli and expects features in "
-                         "[0, 1]: rescale them as for training")
+        raise InputError(f"x goes from {x.min()} to {x.max()}: this bundle's likelihood is bernoulli and expects "
+                         "features in [0, 1]: rescale them as for training")
     tiny = float(np.finfo(np.float32).eps)
-    probability = np.clip(np.asarray(p, np.float64), tiny, 1 - tiny)
-    return (x * np.log(probability) + (1 - x) * np.log1p(-probability)).sum(axis=1)
+    value, probability = np.asarray(x, np.float64), np.clip(np.asarray(p, np.float64), tiny, 1 - tiny)
+    return sum_rows(value * np.log(probability) + (1 - value) * np.log1p(-probability))
 
 
 def kl_divergence(mu: Rows, logvar: Rows) -> Nats:
     """KL(N(mu, exp(logvar)) || N(0, I)) of each row, in nats: [N] (Kingma and Welling 2014, appendix B)."""
     mean, log_variance = np.asarray(mu, np.float64), np.asarray(logvar, np.float64)
-    return 0.5 * (mean * mean + np.exp(log_variance) - log_variance - 1).sum(axis=1)
+    return 0.5 * sum_rows(mean * mean + np.exp(log_variance) - log_variance - 1)

@@ -36,7 +36,7 @@ def read_npz(data: bytes, name: str, expected: Mapping[str, int], optional: Mapp
     members = {member.removesuffix(".npy"): body for member, body in unzip(data, name, limit=len(data)).items()}
     dimensions = {**(optional or {}), **expected}
     if not expected.keys() <= members.keys() <= dimensions.keys():
-        raise BundleError(f"{name} holds arrays {sorted(members)}: expected {sorted(expected)}: export the bundle again")
+        raise BundleError(f"{name} holds {sorted(members)}: expected {sorted(expected)}: export the bundle again")
     arrays = {array: _parse(body, f"{array} in {name}") for array, body in members.items()}
     for array, values in arrays.items():
         if values.ndim != dimensions[array] or not np.isfinite(values).all():

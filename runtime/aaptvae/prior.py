@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .errors import BundleError, InputError
 from .noise import Stream, normal_rows, uniform_rows
 from .npz import Arrays
-from .rows import BLOCK, Nats, Rows, steady_product
+from .rows import BLOCK, Nats, Rows, steady_product, sum_rows
 
 ARRAYS = {"weights": 1, "means": 2, "factors": 3}
 
@@ -55,26 +55,26 @@ class LatentPrior:
     @property
     def latent_dim(self) -> int:
         """L."""
-        return self.means.shape[1]
+        return int(self.means.shape[1])
 
     def log_density(self, z: Rows) -> Nats:
         """log p(z) of each row, in nats: [N]."""
         constant = -0.5 * self.latent_dim * math.log(2 * math.pi)
         if not len(self.weights):
-            z = np.asarray(z, np.float64)
-            return constant - 0.5 * (z * z).sum(axis=1)
+            return constant - 0.5 * sum_rows(np.square(z, dtype=np.float64))
         terms = np.empty((len(self.weights), len(z)))
         for term, weight, mean, inverse in zip(terms, self.weights, self.means, self._inverses, strict=True):
             whitened = steady_product(z - mean, inverse.T)
             log_scale = np.log(np.diagonal(inverse)).sum()
             with np.errstate(divide="ignore"):  # a component of weight zero contributes nothing
-                term[:] = np.log(weight) + constant + log_scale - 0.5 * (whitened * whitened).sum(axis=1)
-        return np.logaddexp.reduce(terms, axis=0)
+                term[:] = np.log(weight) + constant + log_scale - 0.5 * sum_rows(np.square(whitened))
+        density: Nats = np.logaddexp.reduce(terms, axis=0)
+        return density
 
     def draw(self, seed: int, start: int, stop: int, temperature: float = 1.0) -> Rows:
         """Latents start..stop of the sequence that `seed` names: [stop - start, L], spread scaled by `temperature`."""
         if not (math.isfinite(temperature) and temperature >= 0):
-            raise InputError(f"temperature is {temperature}: expected a number from 0 up (1 draws from the density itself)")
+            raise InputError(f"temperature is {temperature}: expected a number from 0 up (1 is the density itself)")
         first = start - start % BLOCK  # products are computed in whole blocks, whoever asks for which rows
         noise = temperature * normal_rows(seed, first, stop, self.latent_dim, Stream.LATENT)
         if not len(self.weights):
@@ -89,4 +89,4 @@ class LatentPrior:
 
     @cached_property
     def _inverses(self) -> NDArray[np.float64]:
-        return np.linalg.inv(self.factors)
+        return np.asarray(np.linalg.inv(self.factors), np.float64)

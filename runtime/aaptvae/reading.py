@@ -57,7 +57,7 @@ def read_manifest(data: bytes) -> Manifest:
         raise BundleError(f"{MANIFEST} is not strict JSON ({error}): fetch the bundle again") from None
     version = fields.get("schema_version") if isinstance(fields, dict) else None
     if type(version) is not int or version < 1:
-        raise BundleError(f"{MANIFEST} has schema_version {version!r}: expected 1 to {SCHEMA_VERSION}: this is no bundle")
+        raise BundleError(f"{MANIFEST} has schema_version {version!r}: expected 1 to {SCHEMA_VERSION}: it is no bundle")
     if version > SCHEMA_VERSION:
         raise BundleError(f"{MANIFEST} has schema {version}: this aaptvae reads up to {SCHEMA_VERSION}: "
                           "pip install --upgrade aaptvae")
@@ -81,13 +81,14 @@ def _check_names(manifest: Manifest) -> None:
         raise BundleError(f"{MANIFEST} lists {size} bytes of files: expected {_BUNDLE_LIMIT} at most")
     widths = manifest.input_dim, manifest.latent_dim
     if (manifest.encoder, manifest.decoder) != (bundle.encoder_spec(*widths), bundle.decoder_spec(*widths)):
-        raise BundleError(f"{MANIFEST} describes graphs of other tensors than {widths[0]} features and {widths[1]} latents need")
+        raise BundleError(f"{MANIFEST} describes other graphs than {widths[0]} features and {widths[1]} latents need: "
+                          "export the bundle again")
 
 
 def _checked(data: bytes, entry: bundle.FileEntry) -> bytes:
     if len(data) != entry.bytes or hashlib.sha256(data).hexdigest() != entry.sha256:
-        raise BundleError(f"{entry.name} is not the file the manifest describes ({len(data)} bytes, {entry.bytes} expected; "
-                          "or another SHA-256): fetch the bundle again")
+        raise BundleError(f"{entry.name} is not the file the manifest describes ({len(data)} bytes, {entry.bytes} "
+                          "expected; or another SHA-256): fetch the bundle again")
     return data
 
 
@@ -108,8 +109,8 @@ def _source(path: Path) -> Iterator[Callable[[str, int], bytes]]:
         else:
             yield lambda name, limit: _read(path / name, None, limit)
     except OSError as error:
-        raise BundleError(f"cannot read {path} ({error.strerror}: {error.filename}): expected a bundle, a folder or a .zip "
-                          "with manifest.json and the files it lists") from None
+        raise BundleError(f"cannot read {path} ({error.strerror}: {error.filename}): expected a bundle, a folder or "
+                          "a .zip with manifest.json and the files it lists") from None
 
 
 def _member(members: dict[str, bytes], name: str, limit: int) -> bytes:
@@ -122,13 +123,13 @@ def _member(members: dict[str, bytes], name: str, limit: int) -> bytes:
 
 def _read(path: Path, folder: int | None, limit: int) -> bytes:
     descriptor = os.open(path, _OPEN, dir_fd=folder)
-    with open(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-            raise BundleError(f"{path.name} is a folder, a device, a pipe or one of {status.st_nlink} hard links: expected a "
-                              "regular file of its own: copy the bundle")
+            raise BundleError(f"{path.name} is a folder, a device, a pipe or one of {status.st_nlink} hard links: "
+                              "expected a regular file of its own: copy the bundle")
         if status.st_size > limit:
-            raise BundleError(f"{path.name} has {status.st_size} bytes: expected {limit} at most: fetch the bundle again")
+            raise BundleError(f"{path.name} has {status.st_size} bytes: expected {limit} at most: fetch it again")
         return file.read(limit + 1)
 
 

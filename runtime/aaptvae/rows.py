@@ -59,12 +59,19 @@ def as_output(out: Rows | None, rows: int, width: int, source: object = None) ->
     """`out` if results [rows, width] can be written into it, or a new array; raises `InputError`."""
     if out is None:
         return np.empty((rows, width), np.float32)
-    if not isinstance(out, np.ndarray) or out.shape != (rows, width) or out.dtype != _FLOAT32 or not out.flags.writeable:
+    if not (isinstance(out, np.ndarray) and out.shape == (rows, width) and out.dtype == _FLOAT32
+            and out.flags.writeable):
         got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
         raise InputError(f"out is {got}: expected a writeable float32 array ({rows}, {width})")
     if isinstance(source, np.ndarray) and np.may_share_memory(out, source):
         raise InputError("out overlaps the input: expected memory of its own: pass another array")
     return out
+
+
+def sum_rows(values: NDArray[np.float64]) -> Nats:
+    """Sum of each row of `values` [N, width]: [N]."""
+    sums: Nats = values.sum(axis=1)
+    return sums
 
 
 def steady_product(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:

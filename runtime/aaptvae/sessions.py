@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from .bundle import GraphSpec
@@ -37,8 +36,8 @@ class Settings:
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise InputError(f"{name} is {value!r}: expected an integer from 1 up, or None for the default")
         if self.threads is not None and self.session_options is not None:
-            raise InputError("threads and session_options were both given: expected one: set intra_op_num_threads in the "
-                             "options")
+            raise InputError("threads and session_options were both given: expected one: set intra_op_num_threads in "
+                             "the options")
 
 
 class Network:
@@ -88,7 +87,7 @@ class Network:
 
 
 def open_session(graph: bytes, settings: Settings) -> Any:
-    """A session that runs exactly on the providers asked for, or `ProviderError`; `BundleError` if the graph is refused."""
+    """A session on exactly the providers asked for, or `ProviderError`; `BundleError` if the graph is refused."""
     runtime = onnxruntime()
     providers = list(settings.providers or ["CPUExecutionProvider"])
     names = [provider if isinstance(provider, str) else provider[0] for provider in providers]

@@ -1,7 +1,9 @@
 """The VAE of a bundle: encode, decode, sample, interpolate and score with numpy and onnxruntime, no torch."""
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +19,7 @@ from .noise import Stream, normal_rows, resolve_seed
 from .npz import read_npz
 from .prior import LatentPrior
 from .reading import Bundle, read_bundle
-from .rows import BLOCK, Nats, Rows, as_output, as_rows, shaped
+from .rows import BLOCK, Nats, Rows, as_output, as_rows, shaped, sum_rows
 from .sessions import Network, Provider, Settings
 
 PriorName = Literal["fitted", "standard"]
@@ -31,7 +33,7 @@ class Scores(NamedTuple):
     elbo: Nats
 
 
-def load(
+def load(  # noqa: PLR0913 (the one door: every option of the runtime is named here)
     path: str | os.PathLike[str],
     *,
     precision: Precision = "fp32",
@@ -44,7 +46,7 @@ def load(
 ) -> "VAE":
     """The VAE in a bundle, a directory or a .zip, checked before it runs and replayed against its golden vectors.
 
-    Raises `BundleError`, `ProviderError` for a provider that is not active, `InputError` for options that make no sense.
+    Raises `BundleError`, `ProviderError` for a provider that is not active, `InputError` for options without sense.
     `threads` defaults to what the process may use; `sha256` pins the bundle's digest; `golden=False` skips the replay.
     """
     settings = Settings(providers, threads, batch_size, session_options)
@@ -63,8 +65,8 @@ class VAE:
         self._observation = ObservationModel.from_arrays(manifest.likelihood.kind, read_npz(
             source.files[bundle.LIKELIHOOD], bundle.LIKELIHOOD, likelihood.ARRAYS, likelihood.OPTIONAL))
         if (self._prior.latent_dim, len(self._observation.mean)) != (manifest.latent_dim, manifest.input_dim):
-            raise BundleError(f"{bundle.PRIOR} or {bundle.LIKELIHOOD} is of another width than the manifest: export the "
-                              "bundle again")
+            raise BundleError(f"{bundle.PRIOR} or {bundle.LIKELIHOOD} is of another width than the manifest: export "
+                              "the bundle again")
         replayed = Golden.read(source.files[bundle.GOLDEN], manifest) if golden else None
         self._encoder, self._decoder = self._network("encoder"), self._network("decoder")
         if replayed is not None:
@@ -141,11 +143,13 @@ class VAE:
             result[start:stop] = self.decode(self.embed(rows))
         return result
 
-    def reparameterize(self, mu: ArrayLike, logvar: ArrayLike, *, seed: int | None = None, out: Rows | None = None) -> Rows:
+    def reparameterize(self, mu: ArrayLike, logvar: ArrayLike, *, seed: int | None = None,
+                       out: Rows | None = None) -> Rows:
         """`mu + exp(logvar / 2) * noise` [N, L]; row i of the noise depends on `seed` and i alone."""
-        means, spreads, seed = shaped(mu, self.latent_dim, "mu"), shaped(logvar, self.latent_dim, "logvar"), resolve_seed(seed)
+        means, spreads = shaped(mu, self.latent_dim, "mu"), shaped(logvar, self.latent_dim, "logvar")
         if len(means) != len(spreads):
-            raise InputError(f"mu has {len(means)} rows and logvar {len(spreads)}: expected as many: pass both of one encode")
+            raise InputError(f"mu has {len(means)} rows and logvar {len(spreads)}: expected as many: pass one pair")
+        seed = resolve_seed(seed)
         result = as_output(out, len(means), self.latent_dim)
         for start, stop in self._chunks(len(means)):
             deviation = np.exp(as_rows(spreads[start:stop], self.latent_dim, "logvar", start) / 2)
@@ -155,7 +159,7 @@ class VAE:
 
     def sample(self, n: int, *, seed: int | None = None, prior: PriorName = "fitted", temperature: float = 1.0,
                observation_noise: bool = False, out: Rows | None = None) -> Rows:
-        """`n` new rows [n, D] from the fitted or the standard prior; `observation_noise` adds what the likelihood holds."""
+        """`n` new rows [n, D] from the fitted or the standard prior; `observation_noise` adds the likelihood's own."""
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
             raise InputError(f"n is {n!r}: expected how many rows to draw, an integer from 0 up")
         density, seed = self._density(prior), resolve_seed(seed)
@@ -197,18 +201,21 @@ class VAE:
     def log_likelihood(self, x: ArrayLike, samples: int = 64, *, seed: int | None = None,
                        prior: PriorName = "standard") -> Nats:
         """Importance-weighted lower bound of log p(x) in nats [N] (Burda et al. 2016), tighter with more `samples`."""
-        density, seed, source = self._density(prior), resolve_seed(seed), shaped(x, self.input_dim)
+        density, seed, samples = self._density(prior), resolve_seed(seed), _count(samples)
+        source = shaped(x, self.input_dim)
         result, width = np.empty(len(source)), self.latent_dim
         for start, stop in self._chunks(len(source)):
             rows = as_rows(source[start:stop], self.input_dim, "x", start)
             mu, logvar = self.encode(rows)
-            deviation, weights = np.exp(logvar / 2), np.empty((_count(samples), len(rows)))
-            noise = normal_rows(seed, start * samples, stop * samples, width, Stream.IMPORTANCE).reshape(-1, samples, width)
+            deviation: Rows = np.exp(logvar / 2)
+            weights = np.empty((samples, len(rows)))
+            noise = normal_rows(seed, start * samples, stop * samples, width, Stream.IMPORTANCE)
             for k in range(samples):
-                z = mu + deviation * noise[:, k]
-                posterior = 0.5 * (np.square(noise[:, k], dtype=np.float64) + logvar + np.log(2 * np.pi)).sum(axis=1)
-                weights[k] = self._observation.log_density(rows, self.decode(z)) + density.log_density(z) + posterior
-            result[start:stop] = np.logaddexp.reduce(weights, axis=0) - np.log(samples)
+                eps = noise[k::samples]
+                z = mu + deviation * eps
+                surprise = 0.5 * (sum_rows(np.square(eps, dtype=np.float64) + logvar) + width * math.log(2 * math.pi))
+                weights[k] = self._observation.log_density(rows, self.decode(z)) + density.log_density(z) + surprise
+            result[start:stop] = np.logaddexp.reduce(weights, axis=0) - math.log(samples)
         return result
 
     def _density(self, name: PriorName) -> LatentPrior:
@@ -228,7 +235,7 @@ class VAE:
         return _load_again, (self._source.path, self.digest, self.precision, self._settings, self._golden)
 
 
-def _load_again(path: os.PathLike[str], digest: str, precision: Precision, settings: Settings, golden: bool) -> VAE:
+def _load_again(path: Path, digest: str, precision: Precision, settings: Settings, golden: bool) -> VAE:
     return VAE(read_bundle(path, sha256=digest), precision, settings, golden=golden)
 
 

@@ -12,7 +12,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def unzip(data: bytes, name: str, limit: int) -> dict[str, bytes]:
-    """Every member of a zip by name; raises `BundleError` unless they are few, plain, distinct and `limit` bytes in all."""
+    """Members of a zip by name; raises `BundleError` unless they are few, plain, distinct and `limit` bytes in all."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
@@ -26,12 +26,12 @@ def unzip(data: bytes, name: str, limit: int) -> dict[str, bytes]:
 
 def _check(members: list[zipfile.ZipInfo], name: str, limit: int) -> None:
     if len(members) > _MEMBERS or len({member.filename for member in members}) < len(members):
-        raise BundleError(f"{name} has {len(members)} members, some perhaps twice: expected up to {_MEMBERS}, each once")
+        raise BundleError(f"{name} has {len(members)} members, or one twice: expected {_MEMBERS} at most, each once")
     for member in members:
         kind = stat.S_IFMT(member.external_attr >> 16)
         if not _NAME.fullmatch(member.orig_filename) or kind not in (0, stat.S_IFREG) or member.flag_bits & 1:
-            raise BundleError(f"{name} has a member {member.orig_filename[:100]!r}: expected plain, unencrypted files with "
-                              "plain names: zip the files of the bundle, not their folder")
+            raise BundleError(f"{name} has a member {member.orig_filename[:100]!r}: expected plain, unencrypted files "
+                              "with plain names: zip the files of the bundle, not their folder")
     total = sum(member.file_size for member in members)
     if total > limit:
         raise BundleError(f"{name} unpacks to {total} bytes: expected {limit} at most")
@@ -44,5 +44,5 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> bytes
     with archive.open(member) as stream:
         content = stream.read(member.file_size + 1)  # the real size is bounded too, not only the declared one
     if len(content) != member.file_size:
-        raise BundleError(f"{member.filename} in {name} is not the {member.file_size} bytes it declares: fetch it again")
+        raise BundleError(f"{member.filename} in {name} is not {member.file_size} bytes as declared: fetch it again")
     return content
