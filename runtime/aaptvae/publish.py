@@ -21,6 +21,7 @@ if sys.platform != "win32":
 
 SUFFIX = ".aaptvae-tmp"
 KEPT = "partial"
+RECORD = "record"  # beside a kept temporary: how far it came
 _NOREPLACE, _EXCHANGE = 1, 2  # flags of Linux renameat2
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
@@ -137,7 +138,7 @@ def _same(descriptor: int, path: Path) -> bool:
 
 def _sweep(target: Path, keep: bool) -> None:
     """Remove what killed writers of `target` left behind."""
-    middle = r"[0-9a-f]{8}" if keep else rf"(?:[0-9a-f]{{8}}|{KEPT})"
+    middle = r"[0-9a-f]{8}" if keep else rf"(?:[0-9a-f]{{8}}|{KEPT}|{RECORD})"
     stale = re.compile(re.escape(f".{target.name}.") + middle + re.escape(SUFFIX))
     for left in target.parent.iterdir():
         if not stale.fullmatch(left.name):

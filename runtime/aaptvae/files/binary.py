@@ -162,11 +162,12 @@ def open_safetensors(name: str, stream: IO[bytes], size: int) -> RowReader:
     if not 2 <= length <= min(MAX_TENSORS_HEADER, size - 8):
         raise InputError(f"{name} is not a .safetensors file: {size} bytes with a header of {length}")
     try:
-        header = msgspec.json.decode(_exactly(stream, length), type=dict[str, _Tensor | dict[str, str]])
+        header = msgspec.json.decode(_exactly(stream, length), type=dict[str, msgspec.Raw])
+        header.pop("__metadata__", None)
+        tensors = {key: msgspec.json.decode(raw, type=_Tensor) for key, raw in header.items()}
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{name} has a damaged .safetensors header ({error}): write it again") from error
-    tensors = {key: tensor for key, tensor in header.items() if isinstance(tensor, _Tensor) and len(tensor.shape) == 2}
-    tensor = tensors[_choose(name, list(tensors))]
+    tensor = tensors[_choose(name, [key for key, tensor in tensors.items() if len(tensor.shape) == 2])]
     dtype = table_dtype(name, TENSOR_DTYPES.get(tensor.dtype, tensor.dtype))
     begin, end = tensor.data_offsets
     if not 0 <= begin <= end <= size - 8 - length or end - begin != math.prod(tensor.shape) * dtype.itemsize:

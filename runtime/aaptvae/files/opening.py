@@ -30,8 +30,8 @@ def open_rows(path: str | os.PathLike[str], *, format: str | None = None, width:
               skip_bad: bool = False) -> RowReader:
     """Open a feature file, `-` (stdin), a folder of files or a pattern such as `x-*.npy`.
 
-    `width` is checked where it is given; `skip_bad` passes over bad lines of text and lists them in `.bad`.
-    Raises `InputError`; `MissingDependencyError` for .parquet without pyarrow.
+    `format` says what `-` or a file without a known suffix is; `width` is checked where it is given; `skip_bad` passes
+    over bad lines of text and lists them in `.bad`. Raises `InputError`; `MissingDependencyError` for .parquet without pyarrow.
     """
     text = os.fspath(path)
     shards = None if text == "-" else _shards(Path(text))
@@ -68,9 +68,10 @@ def _open_one(path: str, format: str | None, width: int | None = None, skip_bad:
 
 
 def file_format(path: str, format: str | None, known: tuple[str, ...]) -> str:
-    """The format asked for, or the one that the suffix of `path` says; `InputError` if it is not one of `known`."""
+    """What the suffix of `path` says, else `format`; `InputError` if it is not one of `known`."""
     suffix = Path(path).suffix.lower().removeprefix(".")
-    found = format or {"ndjson": "jsonl", "pq": "parquet"}.get(suffix, suffix)
+    found = {"ndjson": "jsonl", "pq": "parquet"}.get(suffix, suffix)
+    found = found if found in FORMATS else format or found
     if path == "-" and format is None:
         raise InputError(f"- has no suffix: say what it is with --format ({', '.join(known)})")
     if found not in known:
@@ -118,7 +119,7 @@ class ShardedRows(RowReader):
     """Many files of one width, in the order of their names."""
 
     def __init__(self, name: str, paths: list[str], format: str | None) -> None:
-        self.name, self._paths, self._format = name, paths, format
+        self.name, self.paths, self._format = name, paths, format
         with contextlib.ExitStack() as stack:
             readers = [stack.enter_context(_open_one(path, format, None, False)) for path in paths]
             self.width = readers[0].width
@@ -134,7 +135,7 @@ class ShardedRows(RowReader):
         return rebatch(self._pieces(size), size, start)
 
     def _pieces(self, size: int) -> Iterator[Array]:
-        for path in self._paths:
+        for path in self.paths:
             with _open_one(path, self._format) as reader:
                 if reader.width != self.width:
                     raise InputError(f"{path} has {reader.width} columns now; it had {self.width}: leave it alone")

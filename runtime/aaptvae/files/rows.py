@@ -54,11 +54,10 @@ class RowWriter(ABC):
     def finish(self) -> None:  # noqa: B027 - text has nothing to complete
         """Complete the file after the last row."""
 
-    def settle(self) -> int:
-        """Bring every row to the disk; the position up to which the file now stands."""
+    def settle(self) -> None:
+        """Bring every row to the disk."""
         self.stream.flush()
         os.fsync(self.stream.fileno())
-        return self.stream.tell()
 
     def resume(self, position: int, rows: int) -> bool:
         """Go on after `rows` rows that end at `position`; False if the file holds less than that."""

@@ -1,0 +1,109 @@
+"""The click group behind the verbs, and how every run of the command line ends: exit status, one line, no traceback."""
+
+import importlib
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from ..errors import AaptvaeError, MissingDependencyError
+from .overview import EXTRA, VERBS, overview, plugins
+
+
+class Verbs(click.Group):
+    """Every verb is imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Our verbs, then those of other packages."""
+        return [*VERBS, *sorted(plugins())]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The verb called `name`; where its packages are missing, one that says so."""
+        target = f"aaptvae.cli.{VERBS[name][0]}:{name}" if name in VERBS else plugins().get(name)
+        if target is None:
+            return None
+        module, _, attribute = target.partition(":")
+        try:
+            command = getattr(importlib.import_module(module), attribute)
+        except ImportError as error:
+            command = _missing(name, error)
+        return command if isinstance(command, click.Command) else None
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The same page that is printed without click."""
+        formatter.write(overview().rstrip("\n"))
+
+
+def _missing(name: str, error: ImportError) -> click.Command:
+    @click.command(name, context_settings={"ignore_unknown_options": True}, add_help_option=False, hidden=True)
+    @click.argument("rest", nargs=-1)
+    def missing(rest: tuple[str, ...]) -> NoReturn:
+        raise MissingDependencyError(f"{name} needs a package that is not installed ({error.name or error}): {EXTRA}")
+
+    return missing
+
+
+def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version  # noqa: PLC0415 - slow, and only needed here
+
+        click.echo(f"aaptvae {version('aaptvae')} (onnxruntime {version('onnxruntime')})")
+        ctx.exit()
+
+
+@click.command(cls=Verbs, name="aaptvae")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version)
+def app() -> None:
+    """Encode, decode and sample with a trained variational autoencoder."""
+
+
+def run(arguments: list[str]) -> NoReturn:
+    """Run a verb and exit: 0 done, 1 refused, 2 usage, 130 SIGINT, 143 SIGTERM."""
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        status = app.main(arguments, prog_name="aaptvae", standalone_mode=False) or 0
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except click.Abort:
+        status = _end("interrupted", 128 + signal.SIGINT)
+    except AaptvaeError as error:
+        status = _end(f"error: {' '.join(str(error).split())}", 1)
+    except ModuleNotFoundError as error:
+        status = _end(f"error: {arguments[0]} needs {error.name}, which is not installed: {EXTRA}", 1)
+    except BrokenPipeError:
+        status = 1  # the reader has gone, there is nobody to tell
+    except OSError as error:
+        status = _end(f"error: {error.filename or 'system'}: {error.strerror or error}", 1)
+    except MemoryError:
+        status = _end("error: out of memory: give it less at once, with a smaller --batch-size", 1)
+    _hang_up(status if isinstance(status, int) else 0)
+
+
+def _stop(number: int, _: FrameType | None) -> NoReturn:
+    """Unwind once, undisturbed: what is half-written is removed on the way."""
+    for other in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(other, signal.SIG_IGN)
+    if number == signal.SIGTERM:
+        raise SystemExit(_end("terminated", 128 + number))
+    raise KeyboardInterrupt
+
+
+def _end(words: str, status: int) -> int:
+    click.echo(words, err=True)
+    return status
+
+
+def _hang_up(status: int) -> NoReturn:
+    """Exit without the complaint of a closed pipe that Python would print on the way out."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = status or 1
+    sys.exit(status)

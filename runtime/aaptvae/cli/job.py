@@ -1,0 +1,110 @@
+"""A bulk job: batches in, results out, read and written while computing; kept and gone on with if it may be resumed."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterable, Sized
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from ..errors import AaptvaeError, InputError
+from ..files import Layout, RowWriter, open_output
+from ..files.rows import Array
+from ..publish import RECORD, SUFFIX, publish_file
+from .progress import Progress
+from .threads import Behind, ahead
+
+SAVE_SECONDS = 2.0
+
+Results = tuple[Array, ...]
+
+Batch = TypeVar("Batch", bound=Sized)
+
+
+class Record(msgspec.Struct):
+    """How far a job came: `rows` are done and each output stands whole up to its position."""
+
+    identity: dict[str, str]
+    rows: int = 0
+    positions: list[int] = []
+    saved: float = 0.0
+
+
+class Job(msgspec.Struct, kw_only=True):
+    """What to write where. `identity` says, for `resume`, what makes two jobs the same."""
+
+    verb: str
+    outputs: list[tuple[str, Layout]]
+    total: int | None = None
+    format: str | None = None
+    force: bool = False
+    resume: bool = False
+    identity: dict[str, str] = {}
+
+    def run(self, batches: Callable[[int], Iterable[Batch]], compute: Callable[[Batch, int], Results]) -> None:
+        """Write `compute(batch, first row)` for all `batches(first row)`, one array for each output."""
+        with contextlib.ExitStack() as stack:
+            writers = [stack.enter_context(open_output(path, layout, format=self.format, force=self.force,
+                                                       keep=self.resume)) for path, layout in self.outputs]
+            record = self._continued(writers) if self.resume else Record({})
+            progress = stack.enter_context(Progress(self.verb, self.total, record.rows))
+            behind = Behind[tuple[int, Results]](lambda item: self._write(writers, record, *item))
+            first = record.rows
+            try:
+                for batch in ahead(batches(first)):
+                    behind.put((len(batch), compute(batch, first)))
+                    first += len(batch)
+                    progress.advance(len(batch))
+                behind.wait()
+            except BaseException:
+                self._keep(behind, record, writers)
+                raise
+        if self.resume:
+            self._record.unlink(missing_ok=True)
+
+    def _write(self, writers: list[RowWriter], record: Record, rows: int, results: Results) -> None:
+        for writer, result in zip(writers, results, strict=True):
+            writer.write(result)
+        record.rows += rows
+        if self.resume:
+            record.positions = [writer.stream.tell() for writer in writers]
+            if time.monotonic() - record.saved >= SAVE_SECONDS:
+                self._save(record, writers)
+
+    def _keep(self, behind: Behind[Any], record: Record, writers: list[RowWriter]) -> None:
+        """Let what is computed reach the disk before the job stops, if it may be resumed."""
+        if self.resume:
+            with contextlib.suppress(AaptvaeError, OSError):
+                behind.wait()
+                self._save(record, writers)
+                click.echo(f"{record.rows} rows are kept: the same command goes on after them", err=True)
+
+    @property
+    def _record(self) -> Path:
+        target = Path(os.path.realpath(self.outputs[0][0]))
+        return target.with_name(f".{target.name}.{RECORD}{SUFFIX}")
+
+    def _save(self, record: Record, writers: list[RowWriter]) -> None:
+        for writer in writers:
+            writer.settle()
+        with publish_file(self._record, force=True) as file:
+            file.write_bytes(msgspec.json.encode(record))
+        record.saved = time.monotonic()
+
+    def _continued(self, writers: list[RowWriter]) -> Record:
+        """The record of this job's earlier run, with the outputs set to where it says, or a new one."""
+        record = Record(self.identity, 0, [writer.stream.tell() for writer in writers])
+        with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
+            found = msgspec.json.decode(self._record.read_bytes(), type=Record)
+            changed = [key for key, value in self.identity.items() if found.identity.get(key) != value]
+            if changed:
+                raise InputError(f"{self.outputs[0][0]} was begun with another {' and '.join(changed)}: "
+                                 "leave out --resume to begin again")
+            record = found
+        for writer, position in zip(writers, record.positions, strict=True):
+            if not writer.resume(position, record.rows):
+                raise InputError(f"{self.outputs[0][0]} cannot be resumed, its rows are gone: leave out --resume")
+        return record

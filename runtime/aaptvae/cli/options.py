@@ -1,0 +1,58 @@
+"""Options that several verbs share, and the bundle that they load."""
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ..vae import VAE
+
+Command = Callable[..., Any]
+FORMATS = ("npy", "npz", "csv", "jsonl", "parquet")
+
+
+def _all(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    return lambda command: functools.reduce(lambda made, add: add(made), reversed(decorators), command)
+
+
+def examples(*lines: str) -> str:
+    """An epilog of example lines, each as it is typed."""
+    return "\b\nExamples:\n" + "\n".join(f"  aaptvae {line}" for line in lines)
+
+
+bundle_options = _all(
+    click.argument("bundle", type=click.Path()),
+    click.option("--precision", default="fp32", show_default=True, type=click.Choice(["fp32", "int8", "fp16"])),
+    click.option("--provider", "providers", multiple=True, metavar="NAME", help="onnxruntime provider; repeatable."),
+    click.option("--threads", type=click.IntRange(1), help="Default: what this process may use."),
+    click.option("--batch-size", type=click.IntRange(1), help="Rows at once. Default: what fits the cache."),
+    click.option("--sha256", metavar="DIGEST", help="Refuse any other bundle; see aaptvae info --digest."),
+)
+format_option = click.option("--format", type=click.Choice(FORMATS), help="What - (or a file without suffix) is.")
+force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
+resume_option = click.option("--resume", is_flag=True, help="Keep finished rows if interrupted, and go on after them.")
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+output_options = _all(format_option, force_option, resume_option)
+
+
+def output_option(required: bool = True) -> Callable[[Command], Command]:
+    """-o OUTPUT."""
+    return click.option("-o", "--output", required=required, type=click.Path(), metavar="OUTPUT",
+                        help=f"File to write: .{' .'.join(FORMATS)}; - is stdout.")
+
+
+input_options = _all(
+    click.argument("input", type=click.Path()),
+    click.option("--on-bad-row", default="error", show_default=True, type=click.Choice(["error", "skip"]),
+                 help="What a bad line of csv or jsonl does; skipped lines are listed and the exit status is 1."),
+)
+
+
+def load_vae(options: dict[str, Any]) -> "VAE":
+    """The VAE that the bundle options name."""
+    from ..vae import load  # noqa: PLC0415 - numpy and onnxruntime, only when a verb runs
+
+    chosen = {key: options[key] for key in ("precision", "threads", "batch_size", "sha256")}
+    return load(options["bundle"], providers=list(options["providers"]) or None, **chosen)

@@ -1,0 +1,89 @@
+"""Verbs that give a row for each row of a file: encode, decode, reconstruct, score."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import bundle_options, examples, input_options, json_option, output_option, output_options
+
+if TYPE_CHECKING:
+    from ..files.rows import Array
+    from ..vae import VAE
+    from .stream import Results
+
+
+@click.command(epilog=examples("encode digits/ x.npy -o z.npy", "encode digits/ 'shards/*.npy' -o z.npy --resume",
+                               "encode digits/ - -o - --format csv < x.csv > z.csv"))
+@bundle_options
+@input_options
+@output_option()
+@click.option("--logvar", type=click.Path(), metavar="FILE", help="Write the log variances of the posterior too.")
+@output_options
+def encode(output: str, logvar: str | None, **options: Any) -> int:
+    """Features of INPUT to latents: the posterior means.
+
+    INPUT is a file (.npy .npz .csv .jsonl .parquet .safetensors), a folder or a pattern of such files, or - for stdin.
+    """
+    from .stream import run_rows  # noqa: PLC0415 - numpy, only when a verb runs
+
+    if logvar is None:
+        return run_rows("encode", options, {output: {}}, lambda vae, x: (vae.embed(x),))
+    return run_rows("encode", options, {output: {}, logvar: {}}, lambda vae, x: vae.encode(x))
+
+
+@click.command(epilog=examples("decode digits/ z.npy -o x.npy", "decode digits/ z.csv -o - --format jsonl"))
+@bundle_options
+@input_options
+@output_option()
+@output_options
+def decode(output: str, **options: Any) -> int:
+    """Latents of INPUT to features."""
+    from .stream import run_rows  # noqa: PLC0415
+
+    return run_rows("decode", options, {output: {}}, lambda vae, z: (vae.decode(z),))
+
+
+@click.command(epilog=examples("reconstruct digits/ x.npy -o x_hat.npy"))
+@bundle_options
+@input_options
+@output_option()
+@output_options
+def reconstruct(output: str, **options: Any) -> int:
+    """Features of INPUT to latents and back."""
+    from .stream import run_rows  # noqa: PLC0415
+
+    return run_rows("reconstruct", options, {output: {}}, lambda vae, x: (vae.reconstruct(x),))
+
+
+@click.command(epilog=examples("score digits/ x.npy", "score digits/ x.npy --json -o scores.csv"))
+@bundle_options
+@input_options
+@output_option(required=False)
+@output_options
+@json_option
+def score(output: str | None, as_json: bool, **options: Any) -> int:
+    """Reconstruction error, KL divergence and ELBO of each row of INPUT, the last two in nats.
+
+    Without -o, or with --json, a summary of the rows goes to stdout.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    from ..vae import Scores  # noqa: PLC0415
+    from .stream import run_rows  # noqa: PLC0415
+    from .summary import Summary  # noqa: PLC0415
+
+    summarised = as_json or output is None
+    if summarised and (output == "-" or options["resume"]):
+        raise click.UsageError("the summary needs stdout and all rows: leave out --json, or -o - and --resume")
+    summary = Summary(Scores._fields)
+
+    def scored(vae: "VAE", x: "Array") -> "Results":
+        scores = np.stack(vae.score(x), axis=1)
+        summary.add(scores)
+        return (scores,) if output else ()
+
+    layout = {"columns": Scores._fields, "dtype": np.float64}
+    status = run_rows("score", options, {output: layout} if output else {}, scored)
+    if summarised:
+        click.echo(summary.text(as_json))
+    return status

@@ -1,0 +1,79 @@
+"""From a verb's options to a bulk job over a file: reader, outputs, what makes the job the same, skipped lines."""
+
+import glob
+import os
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from ..errors import InputError
+from ..files import Layout, RowReader, open_rows
+from ..files.rows import Array
+from ..rows import BLOCK
+from ..vae import VAE
+from .job import Job, Results
+from .options import load_vae
+
+CHUNKS = 4  # of the VAE at a time: large enough for the file system, small enough for the cache
+
+
+
+def run_rows(verb: str, options: dict[str, Any], outputs: dict[str, dict[str, Any]],
+             compute: Callable[[VAE, Array], Results]) -> int:
+    """Stream INPUT through `compute` to `outputs` (path to layout); 1 if lines were skipped, listed on stderr."""
+    vae = load_vae(options)
+    path, width = options["input"], vae.latent_dim if verb == "decode" else vae.input_dim
+    with open_rows(path, format=options["format"], width=width, skip_bad=options["on_bad_row"] == "skip") as reader:
+        layouts = [(name, Layout(**{"width": vae.latent_dim if verb == "encode" else vae.input_dim, "rows": reader.rows}
+                                 | layout)) for name, layout in outputs.items()]
+        job = Job(verb=verb, outputs=layouts, total=reader.rows, format=options["format"], force=options["force"],
+                  resume=options["resume"], identity=_identity(verb, vae, options) if options["resume"] else {})
+
+        def explained(batch: Array, first: int) -> Results:
+            try:
+                return compute(vae, batch)
+            except InputError as error:
+                raise _placed(reader, batch, first) or error from None
+
+        job.run(lambda start: reader.batches(batch_rows(vae), start), explained)
+        bad: list[str] = getattr(reader, "bad", [])
+    for line in bad:
+        click.echo(f"skipped: {line}", err=True)
+    return 1 if bad else 0
+
+
+def batch_rows(vae: VAE) -> int:
+    """Rows to handle at once: whole blocks, so that results do not depend on where a batch begins."""
+    return -(-vae.batch_size * CHUNKS // BLOCK) * BLOCK
+
+
+def _placed(reader: RowReader, batch: Array, first: int) -> InputError | None:
+    """The complaint about a number that is not finite, with its row in the file instead of in the batch."""
+    with np.errstate(over="ignore"):
+        bad = np.argwhere(~np.isfinite(batch.astype(np.float32)))
+    if not len(bad):
+        return None
+    row, column = bad[0].tolist()
+    return InputError(f"{reader.name} has {batch[row, column]} at row {first + row}, column {column}: expected finite "
+                      "float32 numbers: drop the row or fill in the value")
+
+
+def _identity(verb: str, vae: VAE, options: dict[str, Any]) -> dict[str, str]:
+    """All that the bytes of the result depend on."""
+    path = options["input"]
+    if path == "-":
+        raise InputError("stdin cannot be read again from where it stopped: --resume needs a file as INPUT")
+    folder = Path(path)
+    files = sorted(map(str, folder.iterdir())) if folder.is_dir() else sorted(glob.glob(path)) or [path]  # noqa: PTH207
+    facts = [(os.path.realpath(name), os.stat(name).st_size, os.stat(name).st_mtime_ns) for name in files]  # noqa: PTH116
+    return {
+        "verb": verb,
+        "bundle": f"{vae.digest} {vae.precision} {vae.providers}",
+        "input": str(facts),
+        "options": str([options["format"], options["on_bad_row"], options["batch_size"]]),
+        "version": f"{version('aaptvae')} {version('onnxruntime')} {version('numpy')}",
+    }
