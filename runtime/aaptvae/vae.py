@@ -80,8 +80,7 @@ class VAE:
         return Network(data, spec, sum(manifest.hidden_dims), self._settings)
 
     def _replay(self, golden: Golden) -> None:
-        on_cpu = self.providers == ["CPUExecutionProvider"]
-        for replay in golden.replay(self.encode, self.decode, self.precision, on_cpu):
+        for replay in golden.replay(self.encode, self.decode, self.precision, self.on_cpu):
             if not replay.passed:
                 raise BundleError(f"{replay.tensor} differs from the golden vectors by {replay.difference:.2g}, "
                                   f"{replay.tolerance:.2g} allowed: the bundle or this machine's onnxruntime computes "
@@ -111,6 +110,11 @@ class VAE:
     def providers(self) -> list[str]:
         """Execution providers that are active, in order of preference."""
         return self._encoder.providers
+
+    @property
+    def on_cpu(self) -> bool:
+        """True if nothing but the CPU provider, whose fp32 is exact, computes."""
+        return self.providers == ["CPUExecutionProvider"]
 
     @property
     def batch_size(self) -> int:
@@ -231,7 +235,7 @@ class VAE:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as the way to load it again: path, digest and options, never weights."""
         if self._settings.session_options is not None:
-            raise InputError("this VAE was loaded with session_options, which do not pickle: load it in the other process")
+            raise InputError("session_options do not pickle: load the bundle in the other process instead")
         return _load_again, (self._source.path, self.digest, self.precision, self._settings, self._golden)
 
 

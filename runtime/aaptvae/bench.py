@@ -1,0 +1,68 @@
+"""How fast a bundle runs on this machine, beside a bare onnxruntime session that takes turns with it."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from .bundle import Precision, graph_file
+from .reading import read_bundle
+from .sessions import Settings, open_session
+from .vae import VAE
+
+BATCHES = (1, 64, 512, 4096, 32768)
+_ROWS = 100_000  # about as many per batch size, and never fewer than 5 nor more than 1,000 calls
+
+
+@dataclass(frozen=True)
+class Timing:
+    """`encode` of one batch size at one precision: microseconds a call, rows a second, and a bare session's."""
+
+    precision: Precision
+    rows: int
+    calls: int
+    p50: float
+    p99: float
+    bare_p50: float
+    bare_p99: float
+
+    @property
+    def rows_per_second(self) -> float:
+        """At the median call."""
+        return self.rows / self.p50 * 1e6
+
+    @property
+    def bare_rows_per_second(self) -> float:
+        """At the bare session's median call."""
+        return self.rows / self.bare_p50 * 1e6
+
+
+def bench(path: str | os.PathLike[str], *, precisions: Sequence[Precision] | None = None, threads: int | None = None,
+          batches: Sequence[int] = BATCHES) -> list[Timing]:
+    """One `Timing` per precision and batch size; raises as `load` does."""
+    bundle, settings = read_bundle(path), Settings(threads=threads)
+    x = np.random.default_rng(0).standard_normal((max(batches), bundle.manifest.input_dim), dtype=np.float32)
+    timings = []
+    for precision in precisions or bundle.manifest.precisions:
+        vae = VAE(bundle, precision, settings)
+        session = open_session(bundle.files[graph_file("encoder", precision)], settings)
+        for rows in batches:
+            part, calls = x[:rows], min(1000, max(5, _ROWS // rows))
+            times = _race(partial(vae.encode, part), partial(session.run, ("mu", "logvar"), {"x": part}), calls)
+            timings.append(Timing(precision, rows, calls, *times))
+    return timings
+
+
+def _race(a: Callable[[], object], b: Callable[[], object], calls: int) -> tuple[float, float, float, float]:
+    """p50 and p99 of `a`, then of `b`, in microseconds; they take turns after a warm-up."""
+    times = np.empty((2, calls + 3))
+    for call in range(calls + 3):
+        for which, function in enumerate((a, b)):
+            start = time.perf_counter()
+            function()
+            times[which, call] = time.perf_counter() - start
+    (a50, b50), (a99, b99) = np.percentile(times[:, 3:] * 1e6, [50, 99], axis=1).tolist()
+    return a50, a99, b50, b99

@@ -1,0 +1,55 @@
+"""Is this bundle whole, and does this machine compute what torch computed? A report, where `load` raises."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .bundle import GOLDEN, Precision
+from .golden import Golden, Replay
+from .reading import read_bundle
+from .sessions import Provider, Settings
+from .vae import VAE
+
+
+@dataclass(frozen=True)
+class PrecisionReport:
+    """Golden vectors replayed at one precision."""
+
+    precision: Precision
+    providers: tuple[str, ...]
+    replays: tuple[Replay, ...]
+
+    @property
+    def passed(self) -> bool:
+        """True if every tensor is within its tolerance."""
+        return all(replay.passed for replay in self.replays)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was checked: every file's digest, the graphs' structure, and the golden vectors per precision."""
+
+    name: str
+    digest: str
+    files: int
+    bytes: int
+    precisions: tuple[PrecisionReport, ...]
+
+    @property
+    def passed(self) -> bool:
+        """True if every precision passed."""
+        return all(report.passed for report in self.precisions)
+
+
+def verify(path: str | os.PathLike[str], *, precisions: Sequence[Precision] | None = None,
+           providers: Sequence[Provider] | None = None, sha256: str | None = None) -> Report:
+    """The report on the bundle at `path`; raises `BundleError` if it is damaged, `ProviderError` as `load` does."""
+    bundle = read_bundle(path, sha256=sha256)
+    golden = Golden.read(bundle.files[GOLDEN], bundle.manifest)
+    reports = []
+    for precision in precisions or bundle.manifest.precisions:
+        vae = VAE(bundle, precision, Settings(providers=providers), golden=False)
+        replays = golden.replay(vae.encode, vae.decode, precision, vae.on_cpu)
+        reports.append(PrecisionReport(precision, tuple(vae.providers), replays))
+    size = sum(entry.bytes for entry in bundle.manifest.files)
+    return Report(bundle.manifest.name, bundle.digest, len(bundle.files) + 1, size, tuple(reports))
