@@ -1,0 +1,94 @@
+"""Imports point down only, and the runtime lives without torch, onnx and matplotlib: proved in a fresh interpreter."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FLOORS = {"aaptvae": "runtime", "aaptvae_training": "training", "aaptvae_export": "export"}
+ABOVE = {"aaptvae": {"aaptvae_training", "aaptvae_export"}, "aaptvae_training": {"aaptvae_export"},
+         "aaptvae_export": set()}
+HEAVY = {"torch", "onnx", "onnxscript", "matplotlib", "safetensors", "tqdm"}
+
+BLOCKED = """
+import importlib, pkgutil, sys
+
+class Wall:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "onnx", "onnxscript", "matplotlib", "safetensors", "tqdm"}:
+            raise ImportError(f"{name} is behind the wall")
+
+sys.meta_path.insert(0, Wall())
+import aaptvae
+for module in pkgutil.walk_packages(aaptvae.__path__, "aaptvae."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+"""
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+
+
+def imports(source: str) -> set[str]:
+    """Top-level packages that a module imports, at any depth of its code."""
+    names = [alias.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in ast.walk(ast.parse(source))
+              if isinstance(node, ast.ImportFrom) and not node.level]
+    return {name.split(".")[0] for name in names}
+
+
+def sources(package: str) -> list[Path]:
+    folder = ROOT / FLOORS[package] / package
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here: these are tests of the built wheel")
+    return sorted(folder.rglob("*.py"))
+
+
+def test_every_runtime_module_imports_with_torch_onnx_and_matplotlib_blocked() -> None:
+    result = run(BLOCKED)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == result.stderr == ""
+
+
+@pytest.mark.parametrize("heavy", sorted(HEAVY))
+def test_the_wall_stops_an_import_so_the_check_above_can_fail(heavy: str) -> None:
+    result = run(BLOCKED + f"\nimport {heavy}")
+    assert result.returncode == 1
+    assert f"{heavy} is behind the wall" in result.stderr
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_no_floor_imports_the_one_above(package: str) -> None:
+    for path in sources(package):
+        assert not imports(path.read_text()) & ABOVE[package], path
+
+
+def test_the_runtime_names_none_of_the_heavy_packages_even_lazily() -> None:
+    for path in sources("aaptvae"):
+        assert not imports(path.read_text()) & HEAVY, path
+
+
+@pytest.mark.parametrize("source", ["import torch", "def f():\n    from torch.nn import Linear", "import os, torch.nn as n"])
+def test_the_import_check_sees_every_kind_of_import(source: str) -> None:
+    assert "torch" in imports(source)
+
+
+def test_importing_aaptvae_loads_neither_numpy_nor_onnxruntime() -> None:
+    result = run("import sys, aaptvae; print({'numpy', 'onnxruntime', 'importlib.metadata', 'click'} & set(sys.modules))")
+    assert result.stdout == "set()\n", result.stderr
+
+
+def test_the_public_names_are_these() -> None:
+    result = run("import aaptvae; print(*sorted(aaptvae.__all__)); [getattr(aaptvae, name) for name in aaptvae.__all__]")
+    assert result.stdout.split() == ["AaptvaeError", "BundleError", "InputError", "MissingDependencyError", "ProviderError",
+                                     "VAE", "__version__", "load"]
+
+
+def test_telemetry_is_off_before_onnxruntime_is_imported_unless_the_user_said_otherwise() -> None:
+    code = "import os; {}; from aaptvae.sessions import onnxruntime; onnxruntime(); print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    assert run(code.format("os.environ.pop('ORT_DISABLE_TELEMETRY', None)")).stdout == "1\n"
+    assert run(code.format("os.environ['ORT_DISABLE_TELEMETRY'] = '0'")).stdout == "0\n"
