@@ -1,6 +1,7 @@
 """Named arrays in one uncompressed .npz: the same arrays give the same bytes, and reading trusts nothing."""
 
 import io
+import math
 import zipfile
 from collections.abc import Mapping
 
@@ -33,11 +34,11 @@ def read_npz(data: bytes, name: str, expected: Mapping[str, int], optional: Mapp
 
     Raises `BundleError` for anything that `write_npz` would not have written, before memory is allocated for it.
     """
-    members = {member.removesuffix(".npy"): body for member, body in unzip(data, name, limit=len(data)).items()}
     dimensions = {**(optional or {}), **expected}
-    if not expected.keys() <= members.keys() <= dimensions.keys():
+    members = unzip(data, name, limit=len(data))
+    if not {f"{array}.npy" for array in expected} <= members.keys() <= {f"{array}.npy" for array in dimensions}:
         raise BundleError(f"{name} holds {sorted(members)}: expected {sorted(expected)}: export the bundle again")
-    arrays = {array: _parse(body, f"{array} in {name}") for array, body in members.items()}
+    arrays = {member.removesuffix(".npy"): _parse(body, f"{member} in {name}") for member, body in members.items()}
     for array, values in arrays.items():
         if values.ndim != dimensions[array] or not np.isfinite(values).all():
             raise BundleError(f"{array} in {name} has shape {values.shape}: expected {dimensions[array]} dimensions of "
@@ -49,17 +50,13 @@ def _parse(data: bytes, name: str) -> NDArray[np.generic]:
     """One .npy as a view of its bytes; the header's shape must account for every byte."""
     stream = io.BytesIO(data)
     try:
-        version = npy.read_magic(stream)
-        if version != (1, 0):
-            raise ValueError(f"version {version}")
+        if npy.read_magic(stream) != (1, 0):
+            raise ValueError("not version 1.0")
         shape, fortran, dtype = npy.read_array_header_1_0(stream, max_header_size=_HEADER)
+        body = data[stream.tell() :]
+        if dtype not in _TYPES or fortran or math.prod(shape) * dtype.itemsize != len(body):
+            raise ValueError(f"it declares {dtype} {shape} over {len(body)} bytes")
+        return np.frombuffer(body, dtype).reshape(shape)
     except Exception as error:  # the parser meets hostile text, whatever it raises
-        raise BundleError(f"{name} has no readable .npy header ({error}): export the bundle again") from None
-    body = data[stream.tell():]
-    size = dtype.itemsize
-    for length in shape:
-        size *= length
-    if dtype not in _TYPES or fortran or min(shape, default=0) < 0 or size != len(body):
-        raise BundleError(f"{name} declares {dtype} {shape} over {len(body)} bytes: expected float32, float64 or int64 "
-                          "numbers that fill the member exactly: export the bundle again")
-    return np.frombuffer(body, dtype).reshape(shape)
+        raise BundleError(f"{name} is no .npy of ours ({error}): expected float32, float64 or int64 numbers that fill it "
+                          "exactly: export the bundle again") from None
