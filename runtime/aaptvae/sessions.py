@@ -68,7 +68,7 @@ class Network:
         if len(source) <= self.chunk and out is None:
             return self.run(as_rows(source, self.width, self.input), outputs)
         results = [as_output(place, len(source), self.widths[name], source)
-                   for name, place in zip(outputs, out or [None] * len(outputs), strict=True)]
+                   for name, place in zip(outputs, [None] * len(outputs) if out is None else out, strict=True)]
         for start in range(0, len(source), self.chunk):
             stop = min(start + self.chunk, len(source))
             rows = as_rows(source[start:stop], self.width, self.input, start)

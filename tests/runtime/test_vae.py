@@ -1,0 +1,198 @@
+"""The runtime API on the tiny bundle: shapes, equalities, and words for what is refused."""
+
+import gc
+from pathlib import Path
+
+import aaptvae
+import numpy as np
+import pytest
+from aaptvae import InputError, ProviderError
+from aaptvae.likelihood import kl_divergence
+from aaptvae.sessions import onnxruntime
+
+VERBS = ["encode", "embed", "decode", "reconstruct"]
+
+
+def call(vae: aaptvae.VAE, verb: str, rows: np.ndarray, **options: object) -> tuple[np.ndarray, ...]:
+    result = getattr(vae, verb)(rows[:, :2] if verb == "decode" else rows, **options)
+    return result if isinstance(result, tuple) else (result,)
+
+
+def test_every_verb_takes_rows_and_gives_float32_rows(vae: aaptvae.VAE, x: np.ndarray) -> None:
+    mu, logvar = vae.encode(x)
+    assert mu.shape == logvar.shape == (300, 2) and mu.dtype == logvar.dtype == np.float32
+    for result, width in [(vae.embed(x), 2), (vae.decode(mu), 5), (vae.reconstruct(x), 5), (vae.sample(300), 5),
+                          (vae.reparameterize(mu, logvar), 2)]:
+        assert result.shape == (300, width) and result.dtype == np.float32 and result.flags.c_contiguous
+    assert vae.interpolate(x[:3], x[3:6], steps=4).shape == (15, 5)
+    assert (vae.input_dim, vae.latent_dim, vae.manifest.name) == (5, 2, "tiny")
+    assert vae.providers == ["CPUExecutionProvider"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("rows", [0, 1, 2, 7, 300])
+def test_any_number_of_rows_goes_through_and_each_is_the_same_bits(vae: aaptvae.VAE, x: np.ndarray, verb: str, rows: int
+                                                                   ) -> None:
+    for got, whole in zip(call(vae, verb, x[:rows]), call(vae, verb, x), strict=True):
+        assert np.array_equal(got, whole[:rows])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64, 100, 1000])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_batch_size_and_threads_change_no_bit(tiny: Path, vae: aaptvae.VAE, x: np.ndarray, batch_size: int, threads: int
+                                              ) -> None:
+    other = aaptvae.load(tiny, batch_size=batch_size, threads=threads)
+    assert other.batch_size == batch_size
+    for verb in VERBS:
+        for got, expected in zip(call(other, verb, x), call(vae, verb, x), strict=True):
+            assert np.array_equal(got, expected)
+    for got, expected in zip(other.score(x), vae.score(x), strict=True):
+        assert np.array_equal(got, expected)
+    for verb in ("sample", "log_likelihood"):
+        args = (300,) if verb == "sample" else (x, 5)
+        assert np.array_equal(getattr(other, verb)(*args, seed=3), getattr(vae, verb)(*args, seed=3))
+
+
+def test_sample_i_does_not_depend_on_how_many_are_asked_for(vae: aaptvae.VAE) -> None:
+    for options in ({}, {"prior": "standard"}, {"observation_noise": True}, {"temperature": 0.5}):
+        whole = vae.sample(1000, seed=7, **options)  # type: ignore[arg-type]
+        assert np.array_equal(vae.sample(10, seed=7, **options), whole[:10])  # type: ignore[arg-type]
+    assert not np.array_equal(vae.sample(5), vae.sample(5))
+
+
+def test_reparameterize_is_mu_plus_sigma_times_noise_of_the_seed(vae: aaptvae.VAE, x: np.ndarray) -> None:
+    mu, logvar = vae.encode(x)
+    z = vae.reparameterize(mu, logvar, seed=1)
+    assert np.array_equal(vae.reparameterize(mu[:3], logvar[:3], seed=1), z[:3])
+    noise = (z - mu) / np.exp(logvar / 2)
+    assert abs(noise.mean()) < 0.15 and abs(noise.std() - 1) < 0.15
+    assert np.array_equal(vae.reparameterize(mu, np.full_like(logvar, -300), seed=1), mu)
+    with pytest.raises(InputError, match="mu has 300 rows and logvar 2"):
+        vae.reparameterize(mu, logvar[:2])
+
+
+def test_interpolation_ends_at_the_reconstructions(vae: aaptvae.VAE, x: np.ndarray) -> None:
+    for path in ("linear", "slerp"):
+        steps = vae.interpolate(x[:1], x[1:2], steps=8, path=path)  # type: ignore[arg-type]
+        assert steps.shape == (9, 5)
+        assert np.array_equal(steps[[0, -1]], vae.reconstruct(x[:2]))
+    with pytest.raises(InputError, match="a has 1 rows and b 2"):
+        vae.interpolate(x[:1], x[:2])
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_results_are_written_to_out_memmaps_included(tiny: Path, tmp_path: Path, x: np.ndarray, verb: str) -> None:
+    vae = aaptvae.load(tiny, batch_size=64)
+    np.save(tmp_path / "x.npy", x.astype(np.float64))
+    source = np.load(tmp_path / "x.npy", mmap_mode="r")
+    expected = call(vae, verb, x)
+    places = tuple(np.lib.format.open_memmap(tmp_path / f"{n}.npy", "w+", np.float32, part.shape)
+                   for n, part in enumerate(expected))
+    got = call(vae, verb, source, out=places if verb == "encode" else places[0])
+    for place, result, wanted in zip(places, got, expected, strict=True):
+        assert result is place and np.array_equal(place, wanted)
+    strided = np.zeros((300, 20), np.float32)[:, ::2]
+    part = strided[:, : expected[0].shape[1]]
+    call(vae, verb, x, out=(part, np.empty_like(part)) if verb == "encode" else part)
+    assert np.array_equal(part, expected[0])
+
+
+def test_a_stream_of_batches_is_encoded_as_it_comes(vae: aaptvae.VAE, x: np.ndarray) -> None:
+    stream = vae.encode_batches(iter([x[:10], x[10:30], x[:0]]))
+    for rows, (mu, logvar) in zip((slice(0, 10), slice(10, 30), slice(0, 0)), stream, strict=True):
+        assert np.array_equal(mu, vae.encode(x)[0][rows]) and np.array_equal(logvar, vae.encode(x)[1][rows])
+
+
+def test_a_score_is_a_function_of_the_row_alone(vae: aaptvae.VAE, x: np.ndarray) -> None:
+    scores = vae.score(x)
+    assert scores._fields == ("reconstruction_error", "kl_divergence", "elbo")
+    for got, whole in zip(vae.score(x[200:201]), scores, strict=True):
+        assert np.array_equal(got, whole[200:201])
+    mu, logvar = vae.encode(x)
+    np.testing.assert_allclose(scores.kl_divergence, kl_divergence(mu, logvar))
+    residual = (x.astype(np.float64) - vae.decode(mu)) / np.linspace(0.5, 2, 5)
+    np.testing.assert_allclose(scores.reconstruction_error, (residual**2).mean(axis=1))
+
+
+def test_more_samples_tighten_the_bound_and_the_first_is_the_elbo(vae: aaptvae.VAE, x: np.ndarray) -> None:
+    elbo = np.mean([vae.log_likelihood(x, samples=1, seed=seed).mean() for seed in range(50)])
+    assert elbo == pytest.approx(vae.score(x).elbo.mean(), rel=0.05)
+    bounds = [vae.log_likelihood(x, samples=k, seed=0).mean() for k in (1, 8, 64)]
+    assert bounds[0] < bounds[1] < bounds[2]
+
+
+def test_the_likelihood_of_a_linear_gaussian_model_is_found_exactly(x: np.ndarray, tmp_path: Path) -> None:
+    """With the exact posterior as encoder every importance weight and the ELBO are p(x) itself."""
+    make_tiny = pytest.importorskip("make_tiny", reason="makes a bundle with the onnx package")
+    from aaptvae.likelihood import ObservationModel
+
+    rng = np.random.default_rng(0)
+    w, sigma = rng.standard_normal((5, 2)), 0.7
+    inverse = np.linalg.inv(w.T @ w + sigma**2 * np.eye(2))
+    posterior = sigma**2 * np.eye(2) @ inverse
+    rotation = np.linalg.eigh(posterior)[1]  # in these axes the exact posterior is diagonal
+    w, variances = w @ rotation, np.linalg.eigvalsh(posterior)
+    weights = {name: np.zeros_like(value) for name, value in make_tiny.weights(0).items()}
+    weights["mu_skip.w"] = np.linalg.solve(w.T @ w + sigma**2 * np.eye(2), w.T).astype(np.float32)
+    weights["out_skip.w"], weights["logvar.b"] = w.astype(np.float32), np.log(variances).astype(np.float32)
+    observation = ObservationModel("gaussian", np.zeros(5), np.ones(5), np.array([sigma]))
+    vae = aaptvae.load(make_tiny.write(tmp_path / "linear", make_tiny.make_files(weights, observation=observation)))
+    covariance = w @ w.T + sigma**2 * np.eye(5)
+    exact = -0.5 * (np.einsum("ni,ij,nj->n", x, np.linalg.inv(covariance), x) + np.linalg.slogdet(2 * np.pi * covariance)[1])
+    np.testing.assert_allclose(vae.log_likelihood(x, samples=1, seed=0), exact, rtol=1e-4)
+    np.testing.assert_allclose(vae.log_likelihood(x, samples=16, seed=1), exact, rtol=1e-4)
+    np.testing.assert_allclose(vae.score(x, pairs=1).elbo, exact, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"precision": "int8"}, "precision is 'int8': this bundle holds fp32"),
+    ({"threads": 0}, "threads is 0: expected an integer from 1 up"),
+    ({"threads": True}, "threads is True"),
+    ({"batch_size": -1}, "batch_size is -1"),
+    ({"batch_size": 1.5}, "batch_size is 1.5"),
+    ({"threads": 1, "session_options": object()}, "threads and session_options were both given"),
+])
+def test_options_without_sense_are_refused(tiny: Path, options: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        aaptvae.load(tiny, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("provider", ["CUDAExecutionProvider", "NoSuchProvider", ("OpenVINOExecutionProvider", {})])
+def test_a_provider_that_is_not_active_is_an_error(tiny: Path, provider: str) -> None:
+    with pytest.raises(ProviderError, match="was asked for and is not active: this onnxruntime offers"):
+        aaptvae.load(tiny, providers=[provider, "CPUExecutionProvider"])
+
+
+def test_session_options_are_used_as_given(tiny: Path, vae: aaptvae.VAE, x: np.ndarray, tmp_path: Path) -> None:
+    options = onnxruntime().SessionOptions()
+    options.enable_profiling = True
+    options.profile_file_prefix = str(tmp_path / "profile")
+    profiled = aaptvae.load(tiny, session_options=options)
+    assert np.array_equal(profiled.embed(x), vae.embed(x))
+    del profiled
+    gc.collect()
+    assert list(tmp_path.glob("profile*"))
+
+
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda vae: vae.encode(np.ones((1, 4))), "x has 4 columns: this bundle takes 5"),
+    (lambda vae: vae.decode(np.ones((1, 5))), "z has 5 columns: this bundle takes 2"),
+    (lambda vae: vae.reconstruct(np.full((70, 5), np.nan)), "x has nan at row 0, column 0"),
+    (lambda vae: vae.score([[1, 2, 3, 4, np.inf]]), "x has inf at row 0, column 4"),
+    (lambda vae: vae.sample(-1), "n is -1"),
+    (lambda vae: vae.sample(2.0), "n is 2.0"),
+    (lambda vae: vae.sample(1, prior="best"), 'expected "fitted" or "standard"'),
+    (lambda vae: vae.sample(1, seed="a"), "seed is 'a'"),
+    (lambda vae: vae.log_likelihood(np.ones((1, 5)), 0), "samples or pairs is 0"),
+    (lambda vae: vae.encode(np.ones((1, 5)), out=np.empty((1, 2), np.float32)), "out is a ndarray: expected two arrays"),
+])
+def test_bad_arguments_are_refused_with_words(vae: aaptvae.VAE, call: object, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        call(vae)  # type: ignore[operator]
+
+
+def test_a_bad_value_deep_in_a_bulk_call_is_named_by_its_row(tiny: Path) -> None:
+    x = np.zeros((500, 5))
+    x[321, 3] = np.nan
+    with pytest.raises(InputError, match="x has nan at row 321, column 3"):
+        aaptvae.load(tiny, batch_size=64).encode(x)
