@@ -43,8 +43,9 @@ def output_option(required: bool = True) -> Callable[[Command], Command]:
                         help=f"File to write: .{' .'.join(FORMATS)}; - is stdout.")
 
 
+input_argument = click.argument("input", type=click.Path())
 input_options = _all(
-    click.argument("input", type=click.Path()),
+    input_argument,
     click.option("--on-bad-row", default="error", show_default=True, type=click.Choice(["error", "skip"]),
                  help="What a bad line of csv or jsonl does; skipped lines are listed and the exit status is 1."),
 )

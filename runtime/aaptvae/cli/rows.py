@@ -9,7 +9,7 @@ from .options import bundle_options, examples, input_options, json_option, outpu
 if TYPE_CHECKING:
     from ..files.rows import Array
     from ..vae import VAE
-    from .stream import Results
+    from .job import Results
 
 
 @click.command(epilog=examples("encode digits/ x.npy -o z.npy", "encode digits/ 'shards/*.npy' -o z.npy --resume",

@@ -32,14 +32,8 @@ def run_rows(verb: str, options: dict[str, Any], outputs: dict[str, dict[str, An
                                  | layout)) for name, layout in outputs.items()]
         job = Job(verb=verb, outputs=layouts, total=reader.rows, format=options["format"], force=options["force"],
                   resume=options["resume"], identity=_identity(verb, vae, options) if options["resume"] else {})
-
-        def explained(batch: Array, first: int) -> Results:
-            try:
-                return compute(vae, batch)
-            except InputError as error:
-                raise _placed(reader, batch, first) or error from None
-
-        job.run(lambda start: reader.batches(batch_rows(vae), start), explained)
+        job.run(lambda start: reader.batches(batch_rows(vae), start),
+                placed(reader, lambda batch, _: compute(vae, batch)))
         bad: list[str] = getattr(reader, "bad", [])
     for line in bad:
         click.echo(f"skipped: {line}", err=True)
@@ -51,15 +45,22 @@ def batch_rows(vae: VAE) -> int:
     return -(-vae.batch_size * CHUNKS // BLOCK) * BLOCK
 
 
-def _placed(reader: RowReader, batch: Array, first: int) -> InputError | None:
-    """The complaint about a number that is not finite, with its row in the file instead of in the batch."""
-    with np.errstate(over="ignore"):
-        bad = np.argwhere(~np.isfinite(batch.astype(np.float32)))
-    if not len(bad):
-        return None
-    row, column = bad[0].tolist()
-    return InputError(f"{reader.name} has {batch[row, column]} at row {first + row}, column {column}: expected finite "
-                      "float32 numbers: drop the row or fill in the value")
+def placed(reader: RowReader, compute: Callable[[Array, int], Results]) -> Callable[[Array, int], Results]:
+    """`compute`, whose complaint about a number that is not finite names the row in the file, not in the batch."""
+
+    def explained(batch: Array, first: int) -> Results:
+        try:
+            return compute(batch, first)
+        except InputError as error:
+            with np.errstate(over="ignore"):
+                bad = np.argwhere(~np.isfinite(batch.astype(np.float32)))
+            if not len(bad):
+                raise
+            row, column = bad[0].tolist()
+            raise InputError(f"{reader.name} has {batch[row, column]} at row {first + row}, column {column}: expected "
+                             "finite float32 numbers: drop the row or fill in the value") from error
+
+    return explained
 
 
 def _identity(verb: str, vae: VAE, options: dict[str, Any]) -> dict[str, str]:
@@ -72,8 +73,13 @@ def _identity(verb: str, vae: VAE, options: dict[str, Any]) -> dict[str, str]:
     facts = [(os.path.realpath(name), os.stat(name).st_size, os.stat(name).st_mtime_ns) for name in files]  # noqa: PTH116
     return {
         "verb": verb,
-        "bundle": f"{vae.digest} {vae.precision} {vae.providers}",
         "input": str(facts),
-        "options": str([options["format"], options["on_bad_row"], options["batch_size"]]),
-        "version": f"{version('aaptvae')} {version('onnxruntime')} {version('numpy')}",
+        "options": str([options["format"], options["on_bad_row"]]),
+        **same_bundle(vae),
     }
+
+
+def same_bundle(vae: VAE) -> dict[str, str]:
+    """What makes two loaded bundles compute the same bytes."""
+    return {"bundle": f"{vae.digest} {vae.precision} {vae.providers} {vae.batch_size}",
+            "version": f"{version('aaptvae')} {version('onnxruntime')} {version('numpy')}"}

@@ -30,8 +30,9 @@ def open_rows(path: str | os.PathLike[str], *, format: str | None = None, width:
               skip_bad: bool = False) -> RowReader:
     """Open a feature file, `-` (stdin), a folder of files or a pattern such as `x-*.npy`.
 
-    `format` says what `-` or a file without a known suffix is; `width` is checked where it is given; `skip_bad` passes
-    over bad lines of text and lists them in `.bad`. Raises `InputError`; `MissingDependencyError` for .parquet without pyarrow.
+    `format` says what `-` or a file without a known suffix is; `width` is checked where given; `skip_bad` passes
+    over bad lines of text and lists them in `.bad`.
+    Raises `InputError`; `MissingDependencyError` for .parquet without pyarrow.
     """
     text = os.fspath(path)
     shards = None if text == "-" else _shards(Path(text))
