@@ -11,7 +11,8 @@ import onnx
 import torch
 from aaptvae import bundle, likelihood
 from aaptvae.bundle import Compaction, FileEntry, GraphSpec, Manifest, Precision, graph_file
-from aaptvae.errors import InputError
+from aaptvae.errors import BundleError, InputError
+from aaptvae.graphs import check_graph
 from aaptvae.likelihood import ObservationModel
 from aaptvae.npz import read_npz, write_npz
 from aaptvae_training import Run
@@ -20,12 +21,14 @@ from torch import nn
 from . import graphs
 from .card import write_card
 from .compaction import compact_prior, find_subspace
+from .errors import ExportError
 from .folding import Subspace, fold_decoder, fold_encoder
 from .parity import TOLERANCE, Gate, Inputs, Reference, Rows, check_parity
 from .quantization import CONVERTERS
 from .twins import Judge
 
 GOLDEN_ROWS = 8
+GOLDEN_HOSTILE = 2
 PRODUCERS = ("aaptvae", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
@@ -70,6 +73,8 @@ class Half:
 def draft_bundle(run: Run, options: ExportOptions) -> Draft:
     """Everything that will be published, proven; `ExportError` names the graph and the figure that failed."""
     heldout = np.ascontiguousarray(run.heldout, np.float32)
+    if not len(heldout):
+        raise ExportError("the run holds no held-out rows to prove the export on: train again with a test share above 0")
     subspace = None
     if options.compact is not None:
         subspace = find_subspace(Reference(run.model, None, torch.float64), heldout, options.compact)
@@ -78,14 +83,16 @@ def draft_bundle(run: Run, options: ExportOptions) -> Draft:
     encoder = Half.of("encoder", fold_encoder(run.model, subspace), bundle.encoder_spec(*widths))
     decoder = Half.of("decoder", fold_decoder(run.model, subspace), bundle.decoder_spec(*widths))
     manifest = describe(run, gate, graphs.pair_id(encoder.model, decoder.model), options.name)
-    files = _arrays(run, subspace, gate.references["torch"], heldout) | _stamp(manifest, "fp32", (encoder, decoder))
-    prove(gate, (encoder, decoder), files, heldout)
+    files = _arrays(run, subspace, gate, heldout) | _stamp(manifest, "fp32", (encoder, decoder))
+    prove(gate, (encoder, decoder), files, manifest, heldout)
 
     judge = Judge(run.observation, heldout, files)
     twins = []
     for precision in sorted({*options.precisions} - {"fp32"}):
         halves = [replace(half, model=CONVERTERS[precision](half.model)) for half in (encoder, decoder)]
         twin = _stamp(manifest, precision, halves)
+        for half in halves:
+            check_structure(half.name, precision, twin, manifest)
         twins.append(judge.admit(precision, twin))
         files |= twin
     loss = None if options.compact is None else _compaction(run, judge, options.compact)
@@ -93,10 +100,11 @@ def draft_bundle(run: Run, options: ExportOptions) -> Draft:
     return _finish(manifest, files, judge.rows_per_second)
 
 
-def prove(gate: Gate, halves: tuple[Half, Half], files: dict[str, bytes], heldout: Rows) -> None:
+def prove(gate: Gate, halves: tuple[Half, Half], files: dict[str, bytes], manifest: Manifest, heldout: Rows) -> None:
     """The whole gate: checker, contract, exact weights, parity of both graphs and of the likelihood; `ExportError`."""
     for half in halves:
         graphs.check_model(half.model, half.spec, half.name)
+        check_structure(half.name, "fp32", files, manifest)
         graphs.check_weights(half.model, half.module, half.name)
     encoder, decoder = (files[graph_file(half.name)] for half in halves)
     check_parity(gate, encoder, decoder, heldout)
@@ -104,6 +112,15 @@ def prove(gate: Gate, halves: tuple[Half, Half], files: dict[str, bytes], heldou
     arrays = read_npz(files[bundle.LIKELIHOOD], bundle.LIKELIHOOD, likelihood.ARRAYS, likelihood.OPTIONAL)
     observation = ObservationModel.from_arrays(reference.model.likelihood, arrays)
     gate.compare_density(observation.log_density, heldout, reference.reconstruct(heldout)["reconstruction"])
+
+
+def check_structure(graph: str, precision: Precision, files: dict[str, bytes], manifest: Manifest) -> None:
+    """What the runtime will ask of the graph before it runs it; `ExportError`."""
+    name, spec = graph_file(graph, precision), manifest.encoder if graph == "encoder" else manifest.decoder
+    try:
+        check_graph(files[name], name, spec, precision, bundle.metadata(manifest, graph, precision))
+    except BundleError as error:
+        raise ExportError(f"{error}") from error
 
 
 def _stamp(manifest: Manifest, precision: Precision, halves: Iterable[Half]) -> dict[str, bytes]:
@@ -114,18 +131,22 @@ def _stamp(manifest: Manifest, precision: Precision, halves: Iterable[Half]) -> 
     }
 
 
-def _arrays(run: Run, subspace: Subspace | None, reference: Reference, heldout: Rows) -> dict[str, bytes]:
+def _arrays(run: Run, subspace: Subspace | None, gate: Gate, heldout: Rows) -> dict[str, bytes]:
     """The prior, the likelihood and the golden vectors: real rows first, then hostile ones, with torch's own outputs."""
     prior = run.prior if subspace is None else compact_prior(run.prior, subspace)
-    real, inputs = heldout[:GOLDEN_ROWS], Inputs.of(reference, heldout)
-    x = np.concatenate([real, *(rows[:2] for rows in inputs.features.values())])
-    posterior = reference.encode(x)
-    z = np.concatenate([posterior["mu"], *(rows[:2] for rows in inputs.latents.values())])
-    golden = {"x": x, **posterior, "z": z, **reference.decode(z), "real_rows": np.array([len(real)])}
+    torch32, torch64 = gate.references.values()
+    inputs = Inputs.of(torch32, heldout)
+    hostile = np.concatenate([rows[:GOLDEN_HOSTILE] for rows in inputs.features.values()])
+    # Verification knows outputs only: where logvar is cut to its range, it cannot know how large and rounded the sum was.
+    errors = np.abs(torch32.encode(hostile)["logvar"] - torch64.encode(hostile)["logvar"]).max(axis=1)
+    x = np.concatenate([heldout[:GOLDEN_ROWS], hostile[errors < gate.tolerance / 10]])
+    posterior = torch32.encode(x)
+    z = np.concatenate([posterior["mu"], *(rows[:GOLDEN_HOSTILE] for rows in inputs.latents.values())])
+    real = np.array([min(len(heldout), GOLDEN_ROWS)])
     return {
         bundle.PRIOR: write_npz(prior.to_arrays()),
         bundle.LIKELIHOOD: write_npz(run.observation.to_arrays()),
-        bundle.GOLDEN: write_npz(golden),
+        bundle.GOLDEN: write_npz({"x": x, **posterior, "z": z, **torch32.decode(z), "real_rows": real}),
     }
 
 

@@ -6,12 +6,17 @@ import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import msgspec
+from aaptvae import load
 from aaptvae.bundle import MANIFEST, Manifest
+from aaptvae.errors import BundleError
 from aaptvae.publish import publish_file, publish_folder, refuse_existing
 from aaptvae_training import Run
 
 from .draft import ExportOptions, draft_bundle
+from .errors import ExportError
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,28 @@ class Export:
     digest: str
     manifest: Manifest
     rows_per_second: dict[str, float]
+
+    def report(self) -> dict[str, Any]:
+        """The proof and the figures as plain values."""
+        facts = {name: msgspec.to_builtins(getattr(self.manifest, name)) for name in ("name", "parity", "twins", "compaction")}
+        return {"digest": self.digest, **facts, "rows_per_second": self.rows_per_second}
+
+    def summary(self) -> list[str]:
+        """The same in a few lines."""
+        parity, cut = self.manifest.parity, self.manifest.compaction
+        worst = max(parity.worst, key=lambda case: case.difference)
+        lines = [
+            f"{self.path}: {self.manifest.input_dim} features, {self.manifest.latent_dim} latents, sha256 {self.digest}",
+            f"parity: {parity.comparisons} comparisons, worst {worst.difference:.2g} ({worst.graph}), tolerance {parity.tolerance:g}",
+        ]
+        if cut is not None:
+            lines.append(f"compact: {cut.trained_latent_dim} latents before, R2 loss {cut.r2_loss:.3g}, ELBO loss {cut.elbo_loss:.3g} nats")
+        for twin in self.manifest.twins:
+            lines.append(
+                f"{twin.precision}: {twin.bytes_ratio:.0%} of the bytes, R2 loss {twin.r2_loss:.2g}, ELBO loss {twin.elbo_loss:.3g} nats, "
+                f"{self.rows_per_second[twin.precision]:,.0f} rows/s here, fp32 {self.rows_per_second['fp32']:,.0f}"
+            )
+        return lines
 
 
 def export_bundle(
@@ -34,12 +61,23 @@ def export_bundle(
     if archive:
         with publish_file(target, force=force) as temporary:
             temporary.write_bytes(pack(draft.files))
+            _replay(temporary, draft.manifest)
     else:
         with publish_folder(target, force=force) as temporary:
             for name, data in draft.files.items():
                 (temporary / name).write_bytes(data)
+            _replay(temporary, draft.manifest)
     digest = hashlib.sha256(draft.files[MANIFEST]).hexdigest()
     return Export(target, digest, draft.manifest, draft.rows_per_second)
+
+
+def _replay(path: Path, manifest: Manifest) -> None:
+    """Read what was written as a user will: digests, structure, golden vectors of every precision."""
+    for precision in manifest.precisions:
+        try:
+            load(path, precision=precision)
+        except BundleError as error:
+            raise ExportError(f"the written bundle does not load at {precision}: {error}") from error
 
 
 def pack(files: dict[str, bytes]) -> bytes:

@@ -1,27 +1,115 @@
-"""Graphs of lower precision from the fp32 ones: weights stored or multiplied in fewer bits, float32 in and out."""
+"""Graphs of lower precision from the fp32 ones: weights stored, or multiplied, in fewer bits; float32 in and out.
+
+int8 measures every row by its own largest value, so that a row's result depends on that row alone: onnxruntime's dynamic
+quantisation shares one scale among the rows of a call. Whether a twin is worth having is for `twins.py`.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from aaptvae.bundle import Precision
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+Array = NDArray[np.generic]
+
+# Scalars and short vectors that the int8 operators take; the names are part of no contract.
+_CONSTANTS: dict[str, Array] = {
+    "int8.axis": np.array([1], np.int64),
+    "int8.tiny": np.array([1e-30], np.float32),  # a row of zeros has a scale too
+    "int8.signed_step": np.array([1 / 127], np.float32),
+    "int8.positive_step": np.array([1 / 255], np.float32),
+    "int8.signed_origin": np.array(128, np.uint8),
+    "int8.positive_origin": np.array(0, np.uint8),
+}
 
 
 def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Weights stored as float16 and cast back where they are used: half the bytes, the same operators."""
+    """Weights stored as float16 and cast back where they are used: half the bytes, the same products."""
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    matrices = [name for name, values in weights.items() if values.ndim == 2]
+    casts = [helper.make_node("Cast", [f"{name}.fp16"], [name], to=TensorProto.FLOAT) for name in matrices]
+    with np.errstate(over="ignore"):  # an overflow is infinite, and the twin's gate refuses it
+        halves = {f"{name}.fp16": weights.pop(name).astype(np.float16) for name in matrices}
+    return _rebuilt(model, [*casts, *model.graph.node], halves | weights)
+
+
+def to_int8(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Products in 8-bit integers, weights scaled per output column and activations per row."""
+    return _Int8(model).convert()
+
+
+CONVERTERS: dict[Precision, Callable[[onnx.ModelProto], onnx.ModelProto]] = {"fp16": to_fp16, "int8": to_int8}
+
+
+def _rebuilt(model: onnx.ModelProto, nodes: list[NodeProto], weights: dict[str, Array]) -> onnx.ModelProto:
+    """The model with these nodes, and those of the weights that they use."""
     twin = onnx.ModelProto()
     twin.CopyFrom(model)
-    casts = []
-    for tensor in twin.graph.initializer:
-        if len(tensor.dims) != 2:
-            continue
-        name = tensor.name
-        with np.errstate(over="ignore"):  # an overflow is infinite and the twin's gate refuses it
-            half = numpy_helper.to_array(tensor).astype(np.float16)
-        tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.fp16"))
-        casts.append(helper.make_node("Cast", [f"{name}.fp16"], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *twin.graph.node]
-    del twin.graph.node[:]
+    used = {name for node in nodes for name in node.input}
+    del twin.graph.node[:], twin.graph.initializer[:]
     twin.graph.node.extend(nodes)
+    twin.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in weights.items() if name in used)
     return twin
 
 
-CONVERTERS = {"fp16": to_fp16}
+class _Int8:
+    """One conversion: walks the nodes in order and rewrites each Gemm."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model = model
+        self.weights: dict[str, Array] = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer} | _CONSTANTS
+        self.makers = {name: node for node in model.graph.node for name in node.output}
+        self.nodes: list[NodeProto] = []
+        self.quantized: dict[str, tuple[str, str, str]] = {}
+
+    def convert(self) -> onnx.ModelProto:
+        for node in self.model.graph.node:
+            if node.op_type == "Gemm" and not self._made_by(node.input[0], "Exp"):  # variances span too many decades
+                self._product(node)
+            elif node.op_type != "Relu":  # quantising to unsigned numbers cuts at zero anyway
+                self.nodes.append(node)
+        return _rebuilt(self.model, self.nodes, self.weights)
+
+    def _made_by(self, name: str, operator: str) -> bool:
+        return name in self.makers and self.makers[name].op_type == operator
+
+    def _add(self, operator: str, inputs: list[str], output: str, **attributes: int) -> str:
+        self.nodes.append(helper.make_node(operator, inputs, [output], **attributes))
+        return output
+
+    def _quantize(self, name: str) -> tuple[str, str, str]:
+        """Names of the integers, of their scale per row and of their origin."""
+        if name not in self.quantized:
+            positive = self._made_by(name, "Relu")
+            source = self.makers[name].input[0] if positive else name
+            largest = self._add("ReduceMax", [source, "int8.axis"], f"{name}.largest", keepdims=0)
+            if not positive:
+                smallest = self._add("ReduceMin", [source, "int8.axis"], f"{name}.smallest", keepdims=0)
+                largest = self._add("Max", [largest, self._add("Neg", [smallest], f"{name}.negated")], f"{name}.size")
+            kind = "positive" if positive else "signed"
+            step = self._add("Mul", [largest, f"int8.{kind}_step"], f"{name}.step")
+            scale = self._add("Max", [step, "int8.tiny"], f"{name}.scale")
+            inputs = [source, scale] if positive else [source, scale, self._origins(name, scale)]
+            integers = self._add("QuantizeLinear", inputs, f"{name}.integers", axis=0)
+            self.quantized[name] = integers, scale, f"int8.{kind}_origin"
+        return self.quantized[name]
+
+    def _origins(self, name: str, scale: str) -> str:
+        """128 for every row, as the operator wants it."""
+        return self._add("Expand", ["int8.signed_origin", self._add("Shape", [scale], f"{name}.rows")], f"{name}.origins")
+
+    def _product(self, node: NodeProto) -> None:
+        source, weight, *bias = node.input
+        name = node.output[0]
+        integers, scale, origin = self._quantize(source)
+        matrix = self.weights[weight].astype(np.float32)
+        steps = np.maximum(np.abs(matrix).max(axis=1) / 127, np.float32(1e-30))
+        self.weights[f"{weight}.int8"] = np.ascontiguousarray(np.rint(matrix / steps[:, None]).astype(np.int8).T)
+        self.weights[f"{weight}.steps"] = steps.astype(np.float32)
+        counts = self._add("MatMulInteger", [integers, f"{weight}.int8", origin], f"{name}.counts")
+        rows = self._add("DequantizeLinear", [counts, scale], f"{name}.measured", axis=0)
+        self._add("Mul", [rows, f"{weight}.steps"], f"{name}.product" if bias else name)
+        if bias:
+            self._add("Add", [f"{name}.product", bias[0]], name)

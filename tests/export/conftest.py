@@ -1,0 +1,40 @@
+"""Runs made in memory: real models with a fitted scaler, a prior, an observation model and held-out rows. No training."""
+
+import numpy as np
+import pytest
+import torch
+
+from aaptvae.bundle import Training
+from aaptvae.likelihood import ObservationModel
+from aaptvae.prior import LatentPrior
+from aaptvae_training import AAPTVAE, Run
+from aaptvae_training.config import TrainConfig
+from aaptvae_training.run import RunConfig
+
+SUMMARY = Training(rows=1000, seed=3, data_sha256="5" * 64, epochs=7, metrics={"r2": 0.9, "elbo": -12.5}, baseline={"r2": 0.8})
+
+
+def make_run(input_dim=12, latent_dim=4, hidden=(9,), *, seed=0, rows=64, mean_size=1.0, **options):
+    torch.manual_seed(seed)
+    model = AAPTVAE(input_dim, latent_dim, hidden, **{"linear_skip": True, "sigma": "learned", **options}).eval()
+    generator = np.random.default_rng(seed)
+    noise = generator.standard_normal((rows, input_dim))
+    if model.likelihood == "bernoulli":
+        heldout = generator.random((rows, input_dim))
+        observation = ObservationModel("bernoulli", np.zeros(input_dim), np.ones(input_dim), np.ones(1))
+    else:
+        mean, scale = mean_size * generator.standard_normal(input_dim), np.exp(generator.standard_normal(input_dim))
+        model.scaler.standardise_by(torch.from_numpy(mean), torch.from_numpy(scale))
+        model.set_sigma(torch.full_like(model.log_sigma, 0.6))
+        sigma = model.noise_log_sigma.detach().double().exp().numpy()
+        heldout = mean + scale * noise
+        observation = ObservationModel("gaussian", mean, scale, sigma)
+    factor = np.tril(0.1 * generator.standard_normal((2, latent_dim, latent_dim)), -1) + np.eye(latent_dim)
+    prior = LatentPrior(np.array([0.25, 0.75]), generator.standard_normal((2, latent_dim)), factor)
+    config = RunConfig(input_dim=input_dim, rows=1000, data_sha256="5" * 64, train=TrainConfig())
+    return Run(config, model, prior, observation, heldout.astype(np.float32), SUMMARY)
+
+
+@pytest.fixture
+def run():
+    return make_run()
