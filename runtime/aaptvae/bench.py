@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from .bundle import Precision, graph_file
+from .cpus import usable_cpus
 from .reading import read_bundle
 from .sessions import Settings, open_session
 from .vae import VAE
@@ -48,7 +49,8 @@ def bench(path: str | os.PathLike[str], *, precisions: Sequence[Precision] | Non
     timings = []
     for precision in precisions or bundle.manifest.precisions:
         vae = VAE(bundle, precision, settings)
-        session = open_session(bundle.files[graph_file("encoder", precision)], settings)
+        graph = bundle.files[graph_file("encoder", precision)]
+        session = open_session(graph, precision, threads or usable_cpus(), settings)
         for rows in batches:
             part, calls = x[:rows], min(1000, max(5, _ROWS // rows))
             times = _race(partial(vae.encode, part), partial(session.run, ("mu", "logvar"), {"x": part}), calls)

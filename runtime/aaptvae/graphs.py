@@ -15,13 +15,18 @@ _FP32 = frozenset({"Gemm", "Relu", "Add", "Sub", "Clip", "Exp", "Log", "Sigmoid"
 _OPERATORS: dict[Precision, frozenset[str]] = {
     "fp32": _FP32,
     "fp16": _FP32 | {"Cast"},
-    "int8": _FP32 | {"DynamicQuantizeLinear", "MatMulInteger", "Cast", "Mul"},
+    "int8": _FP32 | {"Abs", "Cast", "DequantizeLinear", "Expand", "MatMulInteger", "Max", "Mul", "Neg",
+                     "QuantizeLinear", "ReduceMax", "ReduceMin", "Shape", "Squeeze", "Unsqueeze"},
 }
-_TYPE_BYTES = {"fp32": {1: 4}, "fp16": {1: 4, 10: 2}, "int8": {1: 4, 2: 1, 3: 1}}  # by TensorProto.DataType
+_TYPE_BYTES = {"fp32": {1: 4}, "fp16": {1: 4, 10: 2}, "int8": {1: 4, 2: 1, 3: 1, 7: 8}}  # by TensorProto.DataType
 _FLOAT = 1
 _ATTRIBUTES: dict[str, dict[str, tuple[float, ...]]] = {
     "Gemm": {"alpha": (1.0,), "beta": (1.0,), "transA": (0,), "transB": (0, 1)},
     "Cast": {"to": (1, 10)},
+    "QuantizeLinear": {"axis": (0, 1), "saturate": (1,)},
+    "DequantizeLinear": {"axis": (0, 1)},
+    "ReduceMax": {"keepdims": (0, 1), "noop_with_empty_axes": (0,)},
+    "ReduceMin": {"keepdims": (0, 1), "noop_with_empty_axes": (0,)},
 }
 _PRODUCTS = ("Gemm", "MatMulInteger")
 _NODES = 1000
@@ -119,25 +124,37 @@ def _check_nodes(nodes: list[memoryview], ranks: dict[str, int], computed: set[s
     """Nodes in order of use. Weights meet activations only, so no constant folding can build a tensor of its own."""
     if len(nodes) > _NODES or computed & ranks.keys():
         raise _RefusedError(f"it has {len(nodes)} nodes, or an input with a default value")
+    shapes: set[str] = set()
     for item in nodes:
         node = _parse(item, _NODE, "node")
-        operator = _text(node.get("op_type", b""))
-        inputs, outputs = ([_text(name) for name in node[kind]] for kind in ("input", "output"))
+        operator, inputs, outputs = _text(node.get("op_type", b"")), _texts(node["input"]), _texts(node["output"])
         if operator not in operators or node.get("domain"):
             raise _RefusedError(f"it has an operator {operator!r} of domain {_text(node.get('domain', b''))!r}, "
-                           f"not one of {', '.join(sorted(operators))}")
-        if operator == "Cast" and ranks.get(inputs[0] if inputs else "") == 2 and "MatMulInteger" not in operators:
-            ranks = ranks | {name: 2 for name in outputs}  # a float16 weight on its way to the Gemm that uses it
+                                f"not one of {', '.join(sorted(operators))}")
+        taken = computed | ranks.keys() | shapes
+        if not inputs or not outputs or len({*outputs}) < len(outputs) or taken.intersection(outputs):
+            raise _RefusedError(f"a {operator} goes from {inputs} to {outputs}")
+        _check_attributes(node["attribute"], operator)
+        if operator == "Cast" and ranks.get(inputs[0]) == 2 and "MatMulInteger" not in operators:
+            # A float16 weight on its way to the product that uses it; once cast, the stored one is gone.
+            ranks = {name: rank for name, rank in ranks.items() if name != inputs[0]} | dict.fromkeys(outputs, 2)
             continue
         for place, name in enumerate(inputs):
-            weight = operator in _PRODUCTS and place == 1
-            known = name in ranks and (ranks[name] == 2) == weight and place > 0
-            if not known and (weight or name not in computed):
+            if not _fits(operator, place, ranks.get(name), name in computed, name in shapes):
                 raise _RefusedError(f"input {place} of a {operator} is {name!r}, which is no tensor it may take")
-        if not inputs or not outputs or len({*outputs}) < len(outputs) or {*outputs} & (computed | ranks.keys()):
-            raise _RefusedError(f"a {operator} goes from {inputs} to {outputs}")
-        computed = computed | {*outputs}
-        _check_attributes(node["attribute"], operator)
+        if operator == "Shape":
+            shapes.update(outputs)
+        else:
+            computed = computed | {*outputs}
+
+
+def _fits(operator: str, place: int, rank: int | None, computed: bool, shape: bool) -> bool:
+    """May a weight of this rank, a computed tensor or a computed shape stand at this place?"""
+    if operator == "Expand":  # a constant for each row: one number, to a shape that the batch itself has
+        return rank == 0 if place == 0 else shape
+    if operator in _PRODUCTS and place == 1:
+        return rank == 2
+    return computed or (place > 0 and rank in (0, 1))
 
 
 def _check_attributes(attributes: list[memoryview], operator: str) -> None:
@@ -188,3 +205,33 @@ def _varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
 
 def _text(data: bytes | memoryview) -> str:
     return bytes(data).decode()
+
+
+def _texts(items: list[memoryview]) -> list[str]:
+    return [_text(item) for item in items]
+
+
+def cut(data: bytes, output: str) -> bytes:
+    """A checked graph without all that `output` does not need: the same nodes and weights, byte for byte."""
+    model = _parse(memoryview(data), _MODEL, "model")
+    graph = _parse(model["graph"], _GRAPH, "graph")
+    needed, nodes = {output}, []
+    for item in reversed(graph["node"]):
+        node = _parse(item, _NODE, "node")
+        if needed.intersection(_texts(node["output"])):
+            needed.update(_texts(node["input"]))
+            nodes.append(_blob(1, item))
+    named = [(_text(_parse(item, _TENSOR, "initialiser")["name"]), item) for item in graph["initializer"]]
+    weights = [_blob(5, item) for name, item in named if name in needed]
+    outputs = [_blob(12, item) for item in graph["output"] if _value(item)[0] == output]
+    inputs = [_blob(11, item) for item in graph["input"]]
+    body = b"".join([*reversed(nodes), _blob(2, output.encode()), *weights, *inputs, *outputs])
+    return bytes([1 << 3 | _INT, IR_VERSION]) + _blob(7, body) + _blob(8, model["opset"][0])
+
+
+def _blob(number: int, data: bytes | memoryview) -> bytes:
+    """A length-delimited field."""
+    size, length = len(data), b""
+    while size > 0x7F:
+        size, length = size >> 7, length + bytes([size & 0x7F | 0x80])
+    return bytes([number << 3 | _BLOB]) + length + bytes([size]) + data

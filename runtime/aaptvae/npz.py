@@ -58,5 +58,5 @@ def _parse(data: bytes, name: str) -> NDArray[np.generic]:
             raise ValueError(f"it declares {dtype} {shape} over {len(body)} bytes")
         return np.frombuffer(body, dtype).reshape(shape)
     except Exception as error:  # the parser meets hostile text, whatever it raises
-        raise BundleError(f"{name} is no .npy of ours ({error}): expected float32, float64 or int64 numbers that fill it "
-                          "exactly: export the bundle again") from None
+        raise BundleError(f"{name} is no .npy of ours ({error}): expected float32, float64 or int64 numbers that fill "
+                          "it exactly: export the bundle again") from None

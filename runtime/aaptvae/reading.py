@@ -123,14 +123,17 @@ def _member(members: dict[str, bytes], name: str, limit: int) -> bytes:
 
 def _read(path: Path, folder: int | None, limit: int) -> bytes:
     descriptor = os.open(path, _OPEN, dir_fd=folder)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
             raise BundleError(f"{path.name} is a folder, a device, a pipe or one of {status.st_nlink} hard links: "
                               "expected a regular file of its own: copy the bundle")
         if status.st_size > limit:
             raise BundleError(f"{path.name} has {status.st_size} bytes: expected {limit} at most: fetch it again")
-        return file.read(limit + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(limit + 1)
+    finally:
+        os.close(descriptor)
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

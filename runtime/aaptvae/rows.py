@@ -26,13 +26,21 @@ def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0) -> Rows:
     else:
         with np.errstate(over="ignore"):  # what overflows becomes inf and is refused below
             rows = np.require(shaped(x, width, name), np.float32, ["C", "A"])
-    # One BLAS pass: a sum of squares is finite unless something is not, or is too large to square.
-    if not math.isfinite(np.vdot(rows, rows)) and not np.isfinite(rows).all():
+    if not _squares_are_finite(rows.reshape(-1)) and not np.isfinite(rows).all():
         row, column = np.argwhere(~np.isfinite(rows))[0].tolist()
         value = rows[row, column]
         raise InputError(f"{name} has {value} at row {first + row}, column {column}: expected finite float32 numbers: "
                          "drop the row or fill in the value")
     return rows
+
+
+def _squares_are_finite(values: NDArray[np.float32]) -> bool:
+    """False if a value is not finite, or too large to square; slices are too short for BLAS to start threads."""
+    for start in range(0, len(values), 8192):
+        part = values[start : start + 8192]
+        if not math.isfinite(np.vdot(part, part)):
+            return False
+    return True
 
 
 def shaped(x: ArrayLike, width: int, name: str = "x") -> NDArray[np.generic]:

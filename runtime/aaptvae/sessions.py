@@ -3,22 +3,22 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from numpy.typing import ArrayLike
 
-from .bundle import GraphSpec
+from .bundle import GraphSpec, Precision
 from .cpus import usable_cpus
 from .errors import BundleError, InputError, ProviderError
+from .graphs import cut
 from .rows import BLOCK, Rows, as_output, as_rows, shaped
 
 Provider = str | tuple[str, dict[str, Any]]
 
-_CACHE = 3 << 20  # bytes of activations that stay near the cores: measured best from 1 to 4 MiB
-_CHUNKS = (BLOCK, 4096)
-
-# A session that crossed a fork waits forever for threads that exist in the parent alone: it is kept, never freed.
-_left_behind: list[object] = []
+_CACHE = 1 << 20  # bytes of float32 that two neighbouring layers may fill: a chunk then stays in one core's cache
+_CHUNKS = (BLOCK, 1024)
+_SMALL = 1 << 25  # rows times bytes of the graph below which a second thread costs more than it brings
 
 
 @dataclass(frozen=True)
@@ -41,58 +41,74 @@ class Settings:
 
 
 class Network:
-    """One graph, ready to run: rows in, named rows out. Safe to call from many threads and after a fork."""
+    """One graph, ready to run: rows in, named rows out. Safe to call from many threads and after a fork.
 
-    def __init__(self, graph: bytes, spec: GraphSpec, hidden: int, settings: Settings) -> None:
-        self._graph, self._settings = graph, settings
+    Small calls run on one thread, large ones on all, and a call for some of the outputs on a graph cut down to them.
+    onnxruntime computes a row by the same steps in all of these, so its bits are the same (tests hold it to that).
+    """
+
+    def __init__(self, graph: bytes, spec: GraphSpec, hidden: Sequence[int], precision: Precision, settings: Settings
+                 ) -> None:
+        self._graph, self._precision, self._settings = graph, precision, settings
         self.input, self.width = spec.inputs[0].name, spec.inputs[0].shape[1]
         self.widths = {tensor.name: tensor.shape[1] for tensor in spec.outputs}
-        per_row = 4 * (self.width + hidden + sum(self.widths.values()))
-        fitting = _CACHE // per_row // BLOCK * BLOCK
-        self.chunk = settings.batch_size or min(max(fitting, _CHUNKS[0]), _CHUNKS[1])
-        self._open()
-
-    def _open(self) -> None:
-        self._session = open_session(self._graph, self._settings)
-        self._only_asked = _run_options()
-        self._process = os.getpid()
-
-    @property
-    def providers(self) -> list[str]:
-        """Active execution providers, in order of preference."""
-        return list(self._session.get_providers())
+        layers = (self.width, *hidden, sum(self.widths.values()))
+        row = max(a + b for a, b in pairwise(layers)) * (1 if precision == "int8" else 4)
+        self.chunk = settings.batch_size or min(max(_CACHE // row // BLOCK * BLOCK, _CHUNKS[0]), _CHUNKS[1])
+        self._threads = settings.threads or usable_cpus()
+        # By process too: threads of a session do not survive a fork, so a child opens its own.
+        self._sessions: dict[tuple[int, int, int], Any] = {}
+        self.providers: list[str] = list(self._session(1, len(self.widths)).get_providers())
 
     def __call__(self, x: ArrayLike, outputs: Sequence[str], out: Sequence[Rows | None] | None = None) -> list[Rows]:
-        """The asked outputs [N, width] for rows `x`, written to `out` where given; raises `InputError`."""
+        """The first of the outputs or all, as named, [N, width] for rows `x`, written to `out` where given."""
         source = shaped(x, self.width, self.input)
         if len(source) <= self.chunk and out is None:
-            return self.run(as_rows(source, self.width, self.input), outputs)
+            rows = as_rows(source, self.width, self.input)
+            result: list[Rows] = self._session(len(rows), len(outputs)).run(outputs, {self.input: rows})
+            return result
         results = [as_output(place, len(source), self.widths[name], source)
                    for name, place in zip(outputs, [None] * len(outputs) if out is None else out, strict=True)]
+        session = self._session(min(self.chunk, len(source)), len(outputs))
+        binding = session.io_binding()  # one for each call, so that callers do not meet
         for start in range(0, len(source), self.chunk):
             stop = min(start + self.chunk, len(source))
             rows = as_rows(source[start:stop], self.width, self.input, start)
-            for result, part in zip(results, self.run(rows, outputs), strict=True):
-                result[start:stop] = part
+            parts = {name: result[start:stop] for name, result in zip(outputs, results, strict=True)}
+            _run(session, binding, {self.input: rows}, parts)
         return results
 
-    def run(self, rows: Rows, outputs: Sequence[str]) -> list[Rows]:
-        """One call of onnxruntime on checked rows."""
-        if self._process != os.getpid():
-            _left_behind.append(self._session)
-            self._open()
-        options = self._only_asked if len(outputs) < len(self.widths) else None
-        result: list[Rows] = self._session.run(outputs, {self.input: rows}, options)
-        return result
+    def _session(self, rows: int, outputs: int) -> Any:
+        settings, whole = self._settings, outputs == len(self.widths)
+        threads = 1 if rows * len(self._graph) < _SMALL and settings.session_options is None else self._threads
+        key = (os.getpid(), threads, outputs)
+        session = self._sessions.get(key)
+        if session is None:  # two callers may both open one; one of the two is kept
+            graph = self._graph if whole else cut(self._graph, next(iter(self.widths)))
+            session = self._sessions.setdefault(key, open_session(graph, self._precision, threads, settings))
+        return session
 
 
-def open_session(graph: bytes, settings: Settings) -> Any:
+def _run(session: Any, binding: Any, inputs: dict[str, Rows], outputs: dict[str, Rows]) -> None:
+    """One call that writes into `outputs` themselves where their memory is in order."""
+    if not all(part.flags.c_contiguous and part.flags.aligned for part in outputs.values()):
+        for part, value in zip(outputs.values(), session.run(list(outputs), inputs), strict=True):
+            part[:] = value
+        return
+    for name, part in inputs.items():
+        binding.bind_input(name, "cpu", 0, part.dtype.type, part.shape, part.ctypes.data)
+    for name, part in outputs.items():
+        binding.bind_output(name, "cpu", 0, part.dtype.type, part.shape, part.ctypes.data)
+    session.run_with_iobinding(binding)
+
+
+def open_session(graph: bytes, precision: Precision, threads: int, settings: Settings) -> Any:
     """A session on exactly the providers asked for, or `ProviderError`; `BundleError` if the graph is refused."""
     runtime = onnxruntime()
     providers = list(settings.providers or ["CPUExecutionProvider"])
     names = [provider if isinstance(provider, str) else provider[0] for provider in providers]
     _check_active(names, runtime.get_available_providers())
-    options = settings.session_options or _session_options(settings.threads or usable_cpus())
+    options = settings.session_options or _session_options(precision, threads)
     try:
         session = runtime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
     except Exception as error:  # onnxruntime's own errors share no base but this
@@ -108,21 +124,17 @@ def _check_active(asked: list[str], active: list[str]) -> None:
                                 "install the onnxruntime build that has it, or ask for another provider")
 
 
-def _session_options(threads: int) -> Any:
+def _session_options(precision: Precision, threads: int) -> Any:
     options = onnxruntime().SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # errors come as exceptions; stderr belongs to the caller
+    options.enable_mem_pattern = False  # chunks are of one size: nothing to plan
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # External data is refused before this point; should any name slip through, it leads nowhere.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
-    return options
-
-
-def _run_options() -> Any:
-    options = onnxruntime().RunOptions()
-    options.log_severity_level = 4
-    options.only_execute_path_to_fetches = True
+    if precision == "int8":  # kernels that cannot saturate on CPUs without VNNI
+        options.add_session_config_entry("session.x64quantprecision", "1")
     return options
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from . import bundle, interpolation, likelihood, prior
 from .bundle import Manifest, Precision, graph_file
 from .errors import BundleError, InputError
-from .golden import Golden
+from .golden import LOAD_TOLERANCE, Golden
 from .graphs import check_graph
 from .likelihood import ObservationModel, kl_divergence
 from .noise import Stream, normal_rows, resolve_seed
@@ -77,10 +77,11 @@ class VAE:
         spec = manifest.encoder if graph == "encoder" else manifest.decoder
         data = self._source.files[name]
         check_graph(data, name, spec, self.precision, bundle.metadata(manifest, graph, self.precision))
-        return Network(data, spec, sum(manifest.hidden_dims), self._settings)
+        hidden = manifest.hidden_dims if graph == "encoder" else manifest.hidden_dims[::-1]
+        return Network(data, spec, hidden, self.precision, self._settings)
 
     def _replay(self, golden: Golden) -> None:
-        for replay in golden.replay(self.encode, self.decode, self.precision, self.on_cpu):
+        for replay in golden.replay(self.encode, self.decode, self.precision, self.on_cpu, LOAD_TOLERANCE):
             if not replay.passed:
                 raise BundleError(f"{replay.tensor} differs from the golden vectors by {replay.difference:.2g}, "
                                   f"{replay.tolerance:.2g} allowed: the bundle or this machine's onnxruntime computes "
@@ -143,10 +144,12 @@ class VAE:
     def reconstruct(self, x: ArrayLike, *, out: Rows | None = None) -> Rows:
         """`decode(embed(x))` [N, D], deterministic."""
         source = shaped(x, self.input_dim)
+        if len(source) <= self.batch_size and out is None:
+            return self.decode(self.embed(source))
         result = as_output(out, len(source), self.input_dim, source)
         for start, stop in self._chunks(len(source)):
             rows = as_rows(source[start:stop], self.input_dim, "x", start)
-            result[start:stop] = self.decode(self.embed(rows))
+            self.decode(self.embed(rows), out=result[start:stop])
         return result
 
     def reparameterize(self, mu: ArrayLike, logvar: ArrayLike, *, seed: int | None = None,
@@ -163,16 +166,24 @@ class VAE:
             result[start:stop] = as_rows(means[start:stop], self.latent_dim, "mu", start) + deviation * noise
         return result
 
-    def sample(self, n: int, *, seed: int | None = None, prior: PriorName = "fitted", temperature: float = 1.0,
+    def sample(self, n: int | range, *, seed: int | None = None, prior: PriorName = "fitted", temperature: float = 1.0,
                observation_noise: bool = False, out: Rows | None = None) -> Rows:
-        """`n` new rows [n, D] from the fitted or the standard prior; `observation_noise` adds the likelihood's own."""
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
-            raise InputError(f"n is {n!r}: expected how many rows to draw, an integer from 0 up")
+        """`n` new rows [n, D] from the fitted or the standard prior; `observation_noise` adds the likelihood's own.
+
+        One seed is one endless sample: `n` draws its beginning, a `range` any other stretch of it.
+        """
+        if not isinstance(n, range):
+            if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+                raise InputError(f"n is {n!r}: expected how many rows to draw, an integer from 0 up")
+            n = range(int(n))
+        if n.start < 0 or n.step != 1:
+            raise InputError(f"n is {n!r}: expected a range of rows from 0 up, one by one")
         density, seed = self._density(prior), resolve_seed(seed)
-        result = as_output(out, int(n), self.input_dim)
-        for start, stop in self._chunks(int(n)):
-            rows = self.decode(density.draw(seed, start, stop, temperature))
-            result[start:stop] = self._observation.add_noise(rows, seed, start, stop) if observation_noise else rows
+        result = as_output(out, len(n), self.input_dim)
+        for start, stop in self._chunks(len(n)):
+            first, last = n.start + start, n.start + stop
+            rows = self.decode(density.draw(seed, first, last, temperature))
+            result[start:stop] = self._observation.add_noise(rows, seed, first, last) if observation_noise else rows
         return result
 
     def interpolate(self, a: ArrayLike, b: ArrayLike, steps: int = 8, *, path: interpolation.Path = "linear") -> Rows:
