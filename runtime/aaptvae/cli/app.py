@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from ..errors import AaptvaeError, MissingDependencyError
+from .options import printable
 from .overview import EXTRA, VERBS, overview, plugins
 
 
@@ -73,7 +74,7 @@ def run(arguments: list[str]) -> NoReturn:
     except click.Abort:
         status = _end("interrupted", 128 + signal.SIGINT)
     except AaptvaeError as error:
-        status = _end(f"error: {' '.join(str(error).split())}", 1)
+        status = _end(f"error: {error}", 1)
     except ModuleNotFoundError as error:
         status = _end(f"error: {arguments[0]} needs {error.name}, which is not installed: {EXTRA}", 1)
     except BrokenPipeError:
@@ -95,7 +96,7 @@ def _stop(number: int, _: FrameType | None) -> NoReturn:
 
 
 def _end(words: str, status: int) -> int:
-    click.echo(words, err=True)
+    click.echo(printable(words), err=True)
     return status
 
 

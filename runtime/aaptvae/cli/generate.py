@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command(epilog=examples("sample digits/ -n 1000 --seed 0 -o new.npy", "sample digits/ -n 5 -o - --format jsonl"))
 @bundle_options
 @click.option("-n", "--rows", required=True, type=click.IntRange(0), help="How many rows to draw.")
-@click.option("--seed", type=click.IntRange(0), help="The same seed, the same rows. Default: a new one, told on stderr.")
+@click.option("--seed", type=click.IntRange(0), help="The same seed, the same rows. Default: a new one.")
 @click.option("--prior", default="fitted", show_default=True, type=click.Choice(["fitted", "standard"]))
 @click.option("--temperature", default=1.0, show_default=True, help="Scale of the prior's deviations.")
 @click.option("--observation-noise", is_flag=True, help="Add the noise that the likelihood holds.")
@@ -78,9 +78,10 @@ def interpolate(steps: int, path: "Path", output: str, **options: Any) -> None:
     def walk(batch: "Array", first: int) -> tuple["Array"]:
         nonlocal before
         start = batch[:1] if before is None else before
-        points = vae.interpolate(np.concatenate([start, batch[:-1]]), batch, steps, path=path).reshape(-1, steps + 1, width)
+        points = vae.interpolate(np.concatenate([start, batch[:-1]]), batch, steps, path=path)
         before = batch[-1:]
-        rows = points[:, 1:].reshape(-1, width)  # the first point of a leg is the last of the one before
+        # The first point of a leg is the last of the one before.
+        rows = points.reshape(-1, steps + 1, width)[:, 1:].reshape(-1, width)
         return (rows if first else rows[steps - 1 :],)
 
     with open_rows(options["input"], format=options["format"], width=width) as reader:

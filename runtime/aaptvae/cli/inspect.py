@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import examples, json_option
+from .options import examples, json_option, printable
 
 if TYPE_CHECKING:
     from ..bundle import Manifest, Precision
@@ -27,9 +27,11 @@ def info(bundle: str, digest: bool, as_json: bool) -> None:
     found = read_bundle(bundle)
     if as_json:
         click.echo(msgspec.json.encode({"sha256": found.digest, "manifest": found.manifest}))
+    elif digest:
+        click.echo(found.digest)
     else:
-        click.echo(found.digest if digest else "\n".join(f"{name:<12} {text}" for name, text in _facts(found.manifest).items())
-                   + f"\nsha256       {found.digest}")
+        for name, text in (_facts(found.manifest) | {"sha256": found.digest}).items():
+            click.echo(f"{printable(name):<14} {printable(text)}")
 
 
 def _facts(manifest: "Manifest") -> dict[str, str]:
@@ -39,7 +41,7 @@ def _facts(manifest: "Manifest") -> dict[str, str]:
         "name": manifest.name,
         "network": " -> ".join(map(str, widths)) + (" with linear skip" if manifest.linear_skip else ""),
         "likelihood": f"{likelihood.kind}, {likelihood.noise} noise, sigma {likelihood.sigma:.4g}",
-        "prior": manifest.prior.kind + (f", {manifest.prior.components} components" if manifest.prior.components else ""),
+        "prior": f"{manifest.prior.kind}, {manifest.prior.components} components",
         "precisions": ", ".join(manifest.precisions),
         "parity": f"within {max((case.difference for case in manifest.parity.worst), default=0):.2g} of torch in "
                   f"{manifest.parity.comparisons} comparisons, {manifest.parity.tolerance:.2g} allowed",
@@ -47,7 +49,7 @@ def _facts(manifest: "Manifest") -> dict[str, str]:
     }
     for name, value in training.metrics.items():
         beside = training.baseline.get(name)
-        facts[f"  {name}"] = f"{value:.5g}" + ("" if beside is None else f" ({beside:.5g} by PCA)")
+        facts[name] = f"{value:.5g}" + ("" if beside is None else f" ({beside:.5g} by PCA)")
     return facts | {"files": ", ".join(f"{entry.name} {entry.bytes:,}" for entry in manifest.files)}
 
 
@@ -70,9 +72,9 @@ def verify(bundle: str, precisions: tuple["Precision", ...], providers: tuple[st
         return 0 if report.passed else 1
     click.echo(f"{report.name}: {report.files} files, {report.bytes:,} bytes, sha256 {report.digest}")
     for part in report.precisions:
-        for replay in part.replays:
-            click.echo(f"{'ok' if replay.passed else 'FAILED':<6} {part.precision} {replay.tensor:<14} {replay.rows} rows "
-                       f"differ by {replay.difference:.2g}, {replay.tolerance:.2g} allowed ({', '.join(part.providers)})")
+        for r in part.replays:
+            click.echo(f"{'ok' if r.passed else 'FAILED':<6} {part.precision} {r.tensor:<14} {r.rows} rows differ by "
+                       f"{r.difference:.2g}, {r.tolerance:.2g} allowed ({', '.join(part.providers)})")
     return 0 if report.passed else 1
 
 

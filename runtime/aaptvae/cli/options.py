@@ -51,6 +51,11 @@ input_options = _all(
 )
 
 
+def printable(text: str) -> str:
+    """One line without control characters: names in files are a stranger's, and this goes to a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+
+
 def load_vae(options: dict[str, Any]) -> "VAE":
     """The VAE that the bundle options name."""
     from ..vae import load  # noqa: PLC0415 - numpy and onnxruntime, only when a verb runs

@@ -16,7 +16,7 @@ from ..files.rows import Array
 from ..rows import BLOCK
 from ..vae import VAE
 from .job import Job, Results
-from .options import load_vae
+from .options import load_vae, printable
 
 CHUNKS = 4  # of the VAE at a time: large enough for the file system, small enough for the cache
 
@@ -36,7 +36,7 @@ def run_rows(verb: str, options: dict[str, Any], outputs: dict[str, dict[str, An
                 placed(reader, lambda batch, _: compute(vae, batch)))
         bad: list[str] = getattr(reader, "bad", [])
     for line in bad:
-        click.echo(f"skipped: {line}", err=True)
+        click.echo(printable(f"skipped: {line}"), err=True)
     return 1 if bad else 0
 
 

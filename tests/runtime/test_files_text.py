@@ -1,0 +1,94 @@
+"""Text rows: what is read, what is refused with its line number, and in how much memory."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aaptvae.errors import InputError
+from aaptvae.files import open_rows
+
+
+def read(path: Path, data: str | bytes, **options: Any) -> list[list[float]]:
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    with open_rows(path, **options) as reader:
+        rows: list[list[float]] = np.concatenate([np.empty((0, reader.width)), *reader.batches(2)]).tolist()
+        return rows
+
+
+@pytest.mark.parametrize("text", [
+    "1,2\n3,4\n", "1,2\n3,4", "\ufeff1,2\r\n3,4\r\n", "a,b\n1,2\n3,4\n", "\n1,2\n\n3,4\n\n", ' 1 , 2 \n"3","4"\n',
+    "1e0,2.0\n3,+4\n"])
+def test_csv_in_the_shapes_people_write(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path / "x.csv", text) == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("text", ["[1,2]\n[3,4]\n", "[1.0, 2]\n\n[3,4]", '{"id":"a","x":[1,2]}\n{"x":[3,4],"id":7}\n'])
+def test_jsonl_as_arrays_or_objects_with_one_array(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path / "x.jsonl", text) == [[1, 2], [3, 4]]
+
+
+BAD_CSV = ["3,4,5", "3", "3,x", "3;4", "3,", "nan,4", "4,inf", "1e39,4", "3,4\x00", "\xff"]
+BAD_JSON = ["[3]", "[3,4,5]", "[3,null]", '[3,"4"]', "[3,true]", "[NaN,4]", "[[3,4]]", "3", "{}", '{"a":[3,4],"b":[3,4]}',
+            "[" * 9999, "[3,4", "[1e999,4]", '{"a":' * 9999]
+
+
+@pytest.mark.parametrize(("format", "good", "bad"), [("csv", "1,2", line) for line in BAD_CSV]
+                         + [("jsonl", "[1,2]", line) for line in BAD_JSON])
+def test_a_bad_line_is_refused_or_skipped_by_its_number(tmp_path: Path, format: str, good: str, bad: str) -> None:
+    text = f"{good}\n\n{bad}\n{good}\n"
+    with pytest.raises(InputError, match=rf"x.{format} line 3 (has|is not a row of numbers)"):
+        read(tmp_path / f"x.{format}", text, width=2)
+    assert read(tmp_path / f"x.{format}", text, width=2, skip_bad=True) == [[1, 2], [1, 2]]
+    with open_rows(tmp_path / f"x.{format}", width=2, skip_bad=True) as reader:
+        list(reader.batches(2))
+        list(reader.batches(2, 1))
+        assert len(reader.bad) == 1  # type: ignore[attr-defined]
+
+
+def test_skipping_is_for_text(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.ones((2, 2)))
+    with pytest.raises(InputError, match="is for csv and jsonl"):
+        open_rows(tmp_path / "x.npy", skip_bad=True)
+
+
+def test_long_files_are_parsed_in_blocks_and_come_back_in_order(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((5000, 30)).round(3)
+    np.savetxt(tmp_path / "x.csv", x, delimiter=",", fmt="%.3f")
+    with open_rows(tmp_path / "x.csv") as reader:
+        assert np.array_equal(np.concatenate(list(reader.batches(999, 77))), x[77:])
+
+
+@pytest.mark.parametrize(("format", "start", "piece"), [("csv", "", "1,"), ("csv", "1,2\n", "1"), ("jsonl", "[", "1,"),
+                                                        ("csv", "a,b\n", '"'), ("csv", "", "x")])
+def test_a_line_of_a_gigabyte_is_refused_in_bounded_memory(tmp_path: Path, format: str, start: str, piece: str) -> None:
+    code = f"""
+import resource, sys
+import numpy
+from aaptvae.errors import InputError
+from aaptvae.files import open_rows
+limit = 600 << 20
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    with open_rows("-", format={format!r}) as reader:
+        list(reader.batches(64))
+except InputError as error:
+    print(error)
+"""
+    environment = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PATH": ""}
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          env=environment, cwd=tmp_path) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(start.encode())
+        try:
+            for _ in range(1 << 10):
+                process.stdin.write((piece * ((1 << 20) // len(piece))).encode())
+            process.stdin.close()
+        except BrokenPipeError:
+            pass
+        assert b"over 16 MiB: expected a row of numbers" in process.stdout.read()
+    assert process.returncode == 0
