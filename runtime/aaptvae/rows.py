@@ -12,6 +12,7 @@ Nats = NDArray[np.float64]  # [N]
 
 BLOCK = 64  # rows that are always computed together; numbers of a row depend on its place in the block only
 
+_SLICE = 8192  # values: longer ones, and BLAS starts threads of its own
 _FLOAT32 = np.dtype(np.float32)
 
 
@@ -26,7 +27,7 @@ def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0) -> Rows:
     else:
         with np.errstate(over="ignore"):  # what overflows becomes inf and is refused below
             rows = np.require(shaped(x, width, name), np.float32, ["C", "A"])
-    if not _squares_are_finite(rows.reshape(-1)) and not np.isfinite(rows).all():
+    if not _finite(rows):
         row, column = np.argwhere(~np.isfinite(rows))[0].tolist()
         value = rows[row, column]
         raise InputError(f"{name} has {value} at row {first + row}, column {column}: expected finite float32 numbers: "
@@ -34,13 +35,15 @@ def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0) -> Rows:
     return rows
 
 
-def _squares_are_finite(values: NDArray[np.float32]) -> bool:
-    """False if a value is not finite, or too large to square; slices are too short for BLAS to start threads."""
-    for start in range(0, len(values), 8192):
-        part = values[start : start + 8192]
-        if not math.isfinite(np.vdot(part, part)):
-            return False
-    return True
+def _finite(rows: Rows) -> bool:
+    """True if every value is. A sum of squares by BLAS says so at once, unless one is too large to square."""
+    if rows.size <= _SLICE:
+        certain = math.isfinite(np.vdot(rows, rows))
+    else:
+        values = rows.reshape(-1)
+        slices = (values[start : start + _SLICE] for start in range(0, len(values), _SLICE))
+        certain = all(math.isfinite(np.vdot(part, part)) for part in slices)
+    return certain or bool(np.isfinite(rows).all())
 
 
 def shaped(x: ArrayLike, width: int, name: str = "x") -> NDArray[np.generic]:

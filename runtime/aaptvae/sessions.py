@@ -56,6 +56,7 @@ class Network:
         row = max(a + b for a, b in pairwise(layers)) * (1 if precision == "int8" else 4)
         self.chunk = settings.batch_size or min(max(_CACHE // row // BLOCK * BLOCK, _CHUNKS[0]), _CHUNKS[1])
         self._threads = settings.threads or usable_cpus()
+        self._small = _SMALL // len(graph) if settings.session_options is None else 0
         # By process too: threads of a session do not survive a fork, so a child opens its own.
         self._sessions: dict[tuple[int, int, int], Any] = {}
         self.providers: list[str] = list(self._session(1, len(self.widths)).get_providers())
@@ -79,13 +80,12 @@ class Network:
         return results
 
     def _session(self, rows: int, outputs: int) -> Any:
-        settings, whole = self._settings, outputs == len(self.widths)
-        threads = 1 if rows * len(self._graph) < _SMALL and settings.session_options is None else self._threads
+        threads = 1 if rows <= self._small else self._threads
         key = (os.getpid(), threads, outputs)
         session = self._sessions.get(key)
         if session is None:  # two callers may both open one; one of the two is kept
-            graph = self._graph if whole else cut(self._graph, next(iter(self.widths)))
-            session = self._sessions.setdefault(key, open_session(graph, self._precision, threads, settings))
+            graph = self._graph if outputs == len(self.widths) else cut(self._graph, next(iter(self.widths)))
+            session = self._sessions.setdefault(key, open_session(graph, self._precision, threads, self._settings))
         return session
 
 
