@@ -90,8 +90,9 @@ def forged(shape: str, descr: str = "'<f4'", fortran: str = "False") -> bytes:
 
 HOSTILE_NPY = {
     "not an .npy file": [b"", b"\x93NUMPY", b"PK\x03\x04", b"\x93NUMPY\x09\x00" + bytes(99), b"1,2\n"],
-    "damaged .npy header": [b"\x93NUMPY\x01\x00\xff\x00{}", forged("(4, 4)", "'<f4'", "__import__('os')"),
-                            forged("(-4, -4)"), forged("(1e9, 4)"), forged("(" * 4000), forged("(4, " + "9" * 5000 + ")"),
+    "damaged .npy header": [b"\x93NUMPY\x01\x00\xff\x00{}", forged("(4, 4)", fortran="__import__('os')"),
+                            forged("(-4, -4)"), forged("(1e9, 4)"), forged("(" * 4000),
+                            forged("(4, " + "9" * 5000 + ")"),
                             npy(np.zeros(3, "f4,i4"))],
     "header of 4294967295 bytes": [b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + bytes(99)],
     "its header promises": [forged("(4, 5)"), forged("(3, 4)"), forged("(999999999999999999, 1)"),

@@ -3,14 +3,17 @@
 import os
 import sys
 
-from .overview import overview
+from .overview import page
 
 
 def main() -> None:
     """Entry point of the `aaptvae` script."""
     if sys.argv[1:] in ([], ["--help"], ["-h"]) and "_AAPTVAE_COMPLETE" not in os.environ:
-        sys.stdout.write(overview())
+        sys.stdout.write(page())
         return
-    from .app import run  # noqa: PLC0415 - click takes four times as long to import as Python to start
+    try:
+        from .app import run  # noqa: PLC0415 - click takes four times as long to import as Python to start
 
-    run(sys.argv[1:])
+        run(sys.argv[1:])
+    except KeyboardInterrupt:  # while importing
+        sys.exit(130)

@@ -11,7 +11,7 @@ import click
 
 from ..errors import AaptvaeError, MissingDependencyError
 from .options import printable
-from .overview import EXTRA, VERBS, overview, plugins
+from .overview import EXTRA, VERBS, page, plugins
 
 
 class Verbs(click.Group):
@@ -35,7 +35,7 @@ class Verbs(click.Group):
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The same page that is printed without click."""
-        formatter.write(overview().rstrip("\n"))
+        formatter.write(page().rstrip("\n"))
 
 
 def _missing(name: str, error: ImportError) -> click.Command:

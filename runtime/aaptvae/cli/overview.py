@@ -35,7 +35,7 @@ Completion in bash (zsh and fish alike): eval "$(_AAPTVAE_COMPLETE=bash_source a
 """
 
 
-def overview() -> str:
+def page() -> str:
     """The page of `aaptvae --help`."""
     verbs = "\n".join(f"  {verb:<12} {text}" for verb, (_, text) in VERBS.items())
     return _PAGE.format(verbs=verbs, extra=EXTRA, plugins=", ".join(sorted(plugins())) or "(none installed)")

@@ -82,7 +82,7 @@ def score(output: str | None, as_json: bool, **options: Any) -> int:
         summary.add(scores)
         return (scores,) if output else ()
 
-    layout = {"columns": Scores._fields, "dtype": np.float64}
+    layout = {"width": len(Scores._fields), "columns": Scores._fields, "dtype": np.float64}
     status = run_rows("score", options, {output: layout} if output else {}, scored)
     if summarised:
         click.echo(summary.text(as_json))

@@ -1,0 +1,212 @@
+"""Bulk jobs under signals, kills, full disks and closed pipes: the whole output or nothing, and exact resumption."""
+
+import os
+import pty
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import aaptvae
+
+ROWS = 1_000_000
+# Slow enough to be interrupted wherever it runs: the job waits a little after each batch that it has computed.
+SLOWED = """
+import sys, time
+from aaptvae.cli import job
+def slowly(items, ahead=job.ahead):
+    for item in ahead(items):
+        yield item
+        time.sleep(0.02)
+job.ahead, job.SAVE_SECONDS = slowly, 0.05
+from aaptvae.cli import main
+main()
+"""
+
+
+def slow(*arguments: object, **options: Any) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-c", SLOWED, *map(str, arguments)], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, **options)
+
+
+def run(*arguments: object, **options: Any) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run([sys.executable, "-m", "aaptvae", *map(str, arguments)], capture_output=True, check=False,
+                          **options)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
+    while not condition():
+        assert process.poll() is None
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("rows") / "x.npy"
+    np.save(path, np.random.default_rng(0).standard_normal((ROWS, 5)).astype(np.float32))
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected(rows: Path, vae: aaptvae.VAE) -> np.ndarray:
+    return vae.embed(np.load(rows))
+
+
+@pytest.mark.parametrize(("number", "status", "word"), [(signal.SIGINT, 130, b"interrupted"),
+                                                        (signal.SIGTERM, 143, b"terminated")])
+def test_a_signal_ends_with_its_status_one_line_and_no_debris(tmp_path: Path, tiny: Path, rows: Path, number: int,
+                                                              status: int, word: bytes) -> None:
+    (tmp_path / "z.npy").write_bytes(b"old")
+    with slow("encode", tiny, rows, "-o", tmp_path / "z.npy", "--logvar", tmp_path / "v.npy", "--force") as job:
+        wait_for(lambda: len(names(tmp_path)) == 3, job)
+        time.sleep(0.05)
+        job.send_signal(number)
+        _, talk = job.communicate()
+    assert (job.returncode, talk.strip()) == (status, word)
+    assert names(tmp_path) == ["z.npy"]
+    assert (tmp_path / "z.npy").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_resumed_job_writes_the_same_bytes_as_an_undisturbed_one(tmp_path: Path, tiny: Path, rows: Path, number: int,
+                                                                   expected: np.ndarray) -> None:
+    command = ["encode", tiny, rows, "-o", tmp_path / "z.npy", "--logvar", tmp_path / "v.npy", "--resume"]
+    record = tmp_path / ".z.npy.record.aaptvae-tmp"
+    for _ in range(3):
+        before = record.read_bytes() if record.exists() else b""
+        with slow(*command) as job:
+            wait_for(lambda before=before: record.exists() and record.read_bytes() != before, job)  # type: ignore[misc]
+            job.send_signal(number)
+            _, talk = job.communicate()
+        assert (b"rows are kept: the same command goes on after them" in talk) == (number != signal.SIGKILL)
+        assert not (tmp_path / "z.npy").exists()
+    done = run(*command)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert names(tmp_path) == ["v.npy", "z.npy"]
+    assert np.array_equal(np.load(tmp_path / "z.npy"), expected)
+
+
+def test_a_resumed_job_does_not_start_from_the_beginning(tmp_path: Path, tiny: Path, rows: Path) -> None:
+    with slow("encode", tiny, rows, "-o", tmp_path / "z.npy", "--resume") as job:
+        record = tmp_path / ".z.npy.record.aaptvae-tmp"
+        wait_for(lambda: record.exists() and b'"rows":0,' not in record.read_bytes(), job)
+        job.kill()
+    partial = tmp_path / ".z.npy.partial.aaptvae-tmp"
+    with partial.open("r+b") as file:
+        file.seek(128)
+        file.write(b"\xab" * 8)  # a mark in the first row, which only a job that begins again would overwrite
+    assert run("encode", tiny, rows, "-o", tmp_path / "z.npy", "--resume").returncode == 0
+    assert (tmp_path / "z.npy").read_bytes()[128:136] == b"\xab" * 8
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_text_resumes_after_skipped_lines(tmp_path: Path, tiny: Path, format: str) -> None:
+    good, bad = ("1,2,3,4,{}\n", "x\n") if format == "csv" else ("[1,2,3,4,{}]\n", "[]\n")
+    (tmp_path / f"x.{format}").write_text("".join(bad if n % 1000 == 7 else good.format(n) for n in range(20_000)))
+    command = ["encode", tiny, tmp_path / f"x.{format}", "--on-bad-row", "skip", "-o"]
+    assert run(*command, tmp_path / f"whole.{format}").returncode == 1
+    with slow(*command, tmp_path / f"z.{format}", "--resume") as job:
+        wait_for((tmp_path / f".z.{format}.record.aaptvae-tmp").exists, job)
+        job.kill()
+    done = run(*command, tmp_path / f"z.{format}", "--resume")
+    assert done.returncode == 1
+    assert done.stderr.count(b"skipped: ") == 20
+    assert (tmp_path / f"z.{format}").read_bytes() == (tmp_path / f"whole.{format}").read_bytes()
+
+
+def test_a_resumed_sample_continues_its_seed(tmp_path: Path, tiny: Path, vae: aaptvae.VAE) -> None:
+    command = ["sample", tiny, "-n", 300_000, "--seed", 3, "-o", tmp_path / "s.npy", "--resume"]
+    with slow(*command) as job:
+        wait_for((tmp_path / ".s.npy.record.aaptvae-tmp").exists, job)
+        job.terminate()
+        job.communicate()
+    assert run(*command).returncode == 0
+    assert np.array_equal(np.load(tmp_path / "s.npy"), vae.sample(300_000, seed=3))
+
+
+def test_resume_refuses_another_job_and_a_stream(tmp_path: Path, tiny: Path, rows: Path, x: np.ndarray) -> None:
+    with slow("encode", tiny, rows, "-o", tmp_path / "z.npy", "--resume") as job:
+        wait_for((tmp_path / ".z.npy.record.aaptvae-tmp").exists, job)
+        job.kill()
+    np.save(tmp_path / "x.npy", x)
+    done = run("encode", tiny, tmp_path / "x.npy", "-o", tmp_path / "z.npy", "--resume")
+    assert (done.returncode, b"was begun with another input: leave out --resume" in done.stderr) == (1, True)
+    assert run("encode", tiny, tmp_path / "x.npy", "-o", tmp_path / "z.npy").returncode == 0
+    assert names(tmp_path) == ["x.npy", "z.npy"]  # a job that begins again sweeps what the other kept
+    for arguments, status in [(["encode", tiny, tmp_path / "x.npy", "-o", "z.npz"], 1),
+                              (["encode", tiny, tmp_path / "x.npy", "-o", "-", "--format", "csv"], 1),
+                              (["encode", tiny, "-", "-o", "z.npy", "--format", "csv"], 1),
+                              (["sample", tiny, "-n", 3, "-o", "z.npy"], 2)]:
+        assert run(*arguments, "--resume", cwd=tmp_path, input=b"1,2,3,4,5\n").returncode == status
+
+
+def test_a_disk_that_fills_up_is_one_line_and_no_debris(tmp_path: Path, tiny: Path, rows: Path) -> None:
+    def small_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+    for name in ("z.npy", "z.csv", "z.jsonl", "z.npz"):
+        done = run("encode", tiny, rows, "-o", tmp_path / name, preexec_fn=small_disk)
+        assert done.returncode == 1
+        assert done.stderr.startswith(b"error: ")
+        assert done.stderr.endswith(b"cannot be written: File too large\n")
+        assert names(tmp_path) == []
+
+
+def test_a_reader_that_leaves_ends_the_job_quietly(tiny: Path, rows: Path) -> None:
+    for verb in ("encode", "reconstruct"):
+        for format in ("csv", "npy", "jsonl"):
+            with slow(verb, tiny, rows, "-o", "-", "--format", format) as job:
+                assert job.stdout is not None
+                assert job.stderr is not None
+                assert len(job.stdout.read(100)) == 100
+                job.stdout.close()
+                assert job.stderr.read() == b""
+            assert job.returncode == 1
+
+
+def test_progress_shows_on_a_terminal_only(tmp_path: Path, tiny: Path, rows: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", SLOWED, "encode", str(tiny), str(rows), "-o", str(tmp_path / "z.npy")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs) as job:
+        shown = ""
+        while " left" not in shown:
+            shown += os.read(ours, 1 << 16).decode()
+        job.terminate()
+        assert job.communicate()[0] == b""
+    os.close(theirs)
+    os.close(ours)
+    assert "encode " in shown
+    assert " rows/s, " in shown
+
+
+def test_a_terminal_is_never_read_or_sent_binary(tiny: Path, tmp_path: Path, x: np.ndarray) -> None:
+    np.save(tmp_path / "x.npy", x)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "aaptvae", "encode", str(tiny)]
+    for arguments, message in [(["-", "-o", str(tmp_path / "z.npy"), "--format", "npy"], b"stdin is a terminal"),
+                               ([str(tmp_path / "x.npy"), "-o", "-", "--format", "npy"], b"stdout is a terminal")]:
+        done = subprocess.run([*command, *arguments], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, check=False)
+        assert (done.returncode, message in done.stderr) == (1, True)
+    os.close(theirs)
+    os.close(ours)
+
+
+def test_memory_stays_flat_however_long_the_file(tmp_path: Path, tiny: Path, rows: Path) -> None:
+    code = "import resource, sys\nfrom aaptvae.cli import main\ntry:\n    main()\nfinally:\n" \
+           "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    np.save(tmp_path / "short.npy", np.load(rows, mmap_mode="r")[:100])
+    peaks = [int(subprocess.run([sys.executable, "-c", code, "reconstruct", str(tiny), str(path), "-o",
+                                 str(tmp_path / "z.npy"), "--force"], capture_output=True, check=True).stdout)
+             for path in (tmp_path / "short.npy", rows)]
+    assert peaks[1] - peaks[0] < 20_000  # kilobytes; the file has 40,000
