@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+from weakref import WeakSet
 
 from numpy.typing import ArrayLike
 
@@ -19,6 +20,8 @@ Provider = str | tuple[str, dict[str, Any]]
 _CACHE = 1 << 20  # bytes of float32 that two neighbouring layers may fill: a chunk then stays in one core's cache
 _CHUNKS = (BLOCK, 1024)
 _SMALL = 1 << 25  # rows times bytes of the graph below which a second thread costs more than it brings
+
+_opened: WeakSet[Any] = WeakSet()  # every session of this process
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ def open_session(graph: bytes, precision: Precision, threads: int, settings: Set
     except Exception as error:  # onnxruntime's own errors share no base but this
         raise BundleError(f"onnxruntime refuses a graph of this bundle ({error}): export the bundle again") from None
     _check_active(names, session.get_providers())
+    _opened.add(session)
     return session
 
 
@@ -144,3 +148,16 @@ def onnxruntime() -> Any:
     import onnxruntime as module  # noqa: PLC0415 (too early and `import aaptvae` pays for it)
 
     return module
+
+
+def _forget_sessions() -> None:
+    """Closing a session waits for its threads, which no fork copies: a child keeps its copies open for ever."""
+    if _opened:
+        import ctypes  # noqa: PLC0415 (only children of a fork need it)
+
+        for session in _opened:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_sessions)

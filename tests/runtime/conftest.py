@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-import aaptvae
 import numpy as np
 import pytest
+
+import aaptvae
 
 TINY = Path(__file__).parent / "tiny"
 

@@ -10,39 +10,58 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import onnx
+from onnx import TensorProto, helper, numpy_helper
+
 from aaptvae import bundle
 from aaptvae.bundle import FileEntry, Likelihood, Manifest, Parity, ParityCase, Prior, Scaler, Training
 from aaptvae.likelihood import ObservationModel
 from aaptvae.npz import write_npz
 from aaptvae.prior import LatentPrior
-from onnx import TensorProto, helper, numpy_helper
 
 D, H, L = 5, 3, 2
 HERE = Path(__file__).parent / "tiny"
 Arrays = dict[str, np.ndarray]
 
 
-def weights(seed: int, d: int = D, h: int = H, l: int = L) -> Arrays:
+def weights(seed: int, d: int = D, h: int = H, latents: int = L) -> Arrays:
     rng = np.random.default_rng(seed)
-    shapes = {"enc": (h, d), "mu": (l, h), "mu_skip": (l, d), "logvar": (l, h), "dec": (h, l), "out": (d, h),
-              "out_skip": (d, l)}
+    shapes = {
+        "enc": (h, d),
+        "mu": (latents, h),
+        "mu_skip": (latents, d),
+        "logvar": (latents, h),
+        "dec": (h, latents),
+        "out": (d, h),
+        "out_skip": (d, latents),
+    }
     arrays = {f"{name}.w": rng.standard_normal(shape) / np.sqrt(shape[1]) for name, shape in shapes.items()}
     arrays |= {f"{name}.b": 0.1 * rng.standard_normal(shape[0]) for name, shape in shapes.items()}
     return {name: value.astype(np.float32) for name, value in arrays.items()}
 
 
 def encoder(w: Arrays) -> onnx.ModelProto:
-    nodes = [gemm("x", "enc", "h"), helper.make_node("Relu", ["h"], ["a"]), gemm("a", "mu", "m"), gemm("x", "mu_skip", "s"),
-             helper.make_node("Add", ["m", "s"], ["mu"]), gemm("a", "logvar", "v"),
-             helper.make_node("Clip", ["v", "low", "high"], ["logvar"])]
+    nodes = [
+        gemm("x", "enc", "h"),
+        helper.make_node("Relu", ["h"], ["a"]),
+        gemm("a", "mu", "m"),
+        gemm("x", "mu_skip", "s"),
+        helper.make_node("Add", ["m", "s"], ["mu"]),
+        gemm("a", "logvar", "v"),
+        helper.make_node("Clip", ["v", "low", "high"], ["logvar"]),
+    ]
     used = {name: w[name] for name in w if name.split(".")[0] in ("enc", "mu", "mu_skip", "logvar")}
     used |= {"low": np.float32(-30), "high": np.float32(20)}
     return model("encoder", nodes, used, {"x": w["enc.w"].shape[1]}, {"mu": len(w["mu.w"]), "logvar": len(w["mu.w"])})
 
 
 def decoder(w: Arrays) -> onnx.ModelProto:
-    nodes = [gemm("z", "dec", "h"), helper.make_node("Relu", ["h"], ["a"]), gemm("a", "out", "m"),
-             gemm("z", "out_skip", "s"), helper.make_node("Add", ["m", "s"], ["reconstruction"])]
+    nodes = [
+        gemm("z", "dec", "h"),
+        helper.make_node("Relu", ["h"], ["a"]),
+        gemm("a", "out", "m"),
+        gemm("z", "out_skip", "s"),
+        helper.make_node("Add", ["m", "s"], ["reconstruction"]),
+    ]
     used = {name: w[name] for name in w if name.split(".")[0] in ("dec", "out", "out_skip")}
     return model("decoder", nodes, used, {"z": w["dec.w"].shape[1]}, {"reconstruction": len(w["out.w"])})
 
@@ -51,18 +70,26 @@ def gemm(source: str, layer: str, target: str) -> onnx.NodeProto:
     return helper.make_node("Gemm", [source, f"{layer}.w", f"{layer}.b"], [target], transB=1)
 
 
-def model(name: str, nodes: list[onnx.NodeProto], used: Arrays, inputs: dict[str, int], outputs: dict[str, int]
-          ) -> onnx.ModelProto:
-    values = [[helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", width]) for n, width in tensors.items()]
-              for tensors in (inputs, outputs)]
-    graph = helper.make_graph(nodes, name, *values, [numpy_helper.from_array(np.asarray(v), n) for n, v in used.items()])
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", bundle.OPSET)], ir_version=bundle.IR_VERSION,
-                              model_version=1)
+def model(
+    name: str, nodes: list[onnx.NodeProto], used: Arrays, inputs: dict[str, int], outputs: dict[str, int]
+) -> onnx.ModelProto:
+    values = [
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", width]) for n, width in tensors.items()]
+        for tensors in (inputs, outputs)
+    ]
+    graph = helper.make_graph(
+        nodes, name, *values, [numpy_helper.from_array(np.asarray(v), n) for n, v in used.items()]
+    )
+    proto = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", bundle.OPSET)], ir_version=bundle.IR_VERSION, model_version=1
+    )
     onnx.checker.check_model(proto, full_check=True)
     return proto
 
 
-def reference(w: Arrays) -> tuple[Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], Callable[[np.ndarray], np.ndarray]]:
+def reference(
+    w: Arrays,
+) -> tuple[Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], Callable[[np.ndarray], np.ndarray]]:
     def linear(v: np.ndarray, name: str) -> np.ndarray:
         return v @ w[f"{name}.w"].astype(np.float64).T + w[f"{name}.b"]
 
@@ -87,27 +114,52 @@ def golden(w: Arrays) -> Arrays:
     return {name: value.astype(np.float32) for name, value in arrays.items()} | {"real_rows": np.array([6])}
 
 
-def make_files(w: Arrays, prior: LatentPrior | None = None, observation: ObservationModel | None = None) -> dict[str, bytes]:
+def make_files(
+    w: Arrays, prior: LatentPrior | None = None, observation: ObservationModel | None = None
+) -> dict[str, bytes]:
     """Every file of a bundle with these weights, by name."""
     d, latents, hidden = w["enc.w"].shape[1], len(w["mu.w"]), len(w["enc.w"])
-    prior = prior or LatentPrior(np.array([0.25, 0.75]), np.array([[-1.0] * latents, [0.5] * latents]),
-                                 np.stack([0.5 * np.eye(latents), np.tri(latents)]))
-    observation = observation or ObservationModel("gaussian", np.linspace(-1, 1, d), np.linspace(0.5, 2, d),
-                                                  np.array([0.3]))
+    prior = prior or LatentPrior(
+        np.array([0.25, 0.75]),
+        np.array([[-1.0] * latents, [0.5] * latents]),
+        np.stack([0.5 * np.eye(latents), np.tri(latents)]),
+    )
+    observation = observation or ObservationModel(
+        "gaussian", np.linspace(-1, 1, d), np.linspace(0.5, 2, d), np.array([0.3])
+    )
     graphs = {"encoder": encoder(w), "decoder": decoder(w)}
     pair_id = hashlib.sha256(b"".join(g.SerializeToString(deterministic=True) for g in graphs.values())).hexdigest()
     case = ParityCase(graph="encoder", reference="float64", batch=9, inputs="golden", difference=0.0)
     manifest = Manifest(
-        schema_version=bundle.SCHEMA_VERSION, name="tiny", input_dim=d, latent_dim=latents, hidden_dims=(hidden,),
-        linear_skip=True, likelihood=Likelihood(kind=observation.kind, noise="learned", sigma=float(observation.sigma[0])),
-        scaler=Scaler(kind="standard", constant_columns=0), prior=Prior(kind="mixture", components=len(prior.weights)),
-        opset=20, ir_version=10, pair_id=pair_id, encoder=bundle.encoder_spec(d, latents),
-        decoder=bundle.decoder_spec(d, latents), files=(), parity=Parity(tolerance=1e-5, comparisons=1, worst=(case,)),
-        twins=(), training=Training(rows=1, seed=0, data_sha256="0" * 64, epochs=0, metrics={}, baseline={}),
-        producer={"aaptvae": "make_tiny.py"})
-    files = {bundle.graph_file(name): with_metadata(graph, bundle.metadata(manifest, name)) for name, graph in graphs.items()}
-    files |= {bundle.PRIOR: write_npz(prior.to_arrays()), bundle.LIKELIHOOD: write_npz(observation.to_arrays()),
-              bundle.GOLDEN: write_npz(golden(w)), bundle.MODEL_CARD: b"# tiny\nRandom weights, for tests.\n"}
+        schema_version=bundle.SCHEMA_VERSION,
+        name="tiny",
+        input_dim=d,
+        latent_dim=latents,
+        hidden_dims=(hidden,),
+        linear_skip=True,
+        likelihood=Likelihood(kind=observation.kind, noise="learned", sigma=float(observation.sigma[0])),
+        scaler=Scaler(kind="standard", constant_columns=0),
+        prior=Prior(kind="mixture", components=len(prior.weights)),
+        opset=20,
+        ir_version=10,
+        pair_id=pair_id,
+        encoder=bundle.encoder_spec(d, latents),
+        decoder=bundle.decoder_spec(d, latents),
+        files=(),
+        parity=Parity(tolerance=1e-5, comparisons=1, worst=(case,)),
+        twins=(),
+        training=Training(rows=1, seed=0, data_sha256="0" * 64, epochs=0, metrics={}, baseline={}),
+        producer={"aaptvae": "make_tiny.py"},
+    )
+    files = {
+        bundle.graph_file(name): with_metadata(graph, bundle.metadata(manifest, name)) for name, graph in graphs.items()
+    }
+    files |= {
+        bundle.PRIOR: write_npz(prior.to_arrays()),
+        bundle.LIKELIHOOD: write_npz(observation.to_arrays()),
+        bundle.GOLDEN: write_npz(golden(w)),
+        bundle.MODEL_CARD: b"# tiny\nRandom weights, for tests.\n",
+    }
     return seal(manifest, files)
 
 
@@ -118,8 +170,11 @@ def with_metadata(graph: onnx.ModelProto, metadata: dict[str, str]) -> bytes:
 
 def seal(manifest: Manifest, files: dict[str, bytes]) -> dict[str, bytes]:
     """The files with a manifest that lists them as they are now."""
-    entries = tuple(FileEntry(name=name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-                    for name, data in sorted(files.items()) if name != bundle.MANIFEST)
+    entries = tuple(
+        FileEntry(name=name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        for name, data in sorted(files.items())
+        if name != bundle.MANIFEST
+    )
     return files | {bundle.MANIFEST: bundle.encode_manifest(msgspec.structs.replace(manifest, files=entries))}
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from aaptvae import InputError
 from aaptvae.interpolation import walk
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from aaptvae import BundleError, InputError
 from aaptvae.likelihood import ObservationModel, kl_divergence
 
@@ -25,8 +26,11 @@ def test_log_density_is_that_of_the_gaussian_in_standardised_space(sigma: np.nda
     turn = np.eye(D) if basis is None else basis
     covariance = turn @ np.diag(np.broadcast_to(sigma, D) ** 2) @ turn.T
     r = (X.astype(np.float64) - X_HAT) / SCALE
-    expected = -0.5 * (np.einsum("ni,ij,nj->n", r, np.linalg.inv(covariance), r)
-                       + np.linalg.slogdet(covariance)[1] + D * math.log(2 * math.pi))
+    expected = -0.5 * (
+        np.einsum("ni,ij,nj->n", r, np.linalg.inv(covariance), r)
+        + np.linalg.slogdet(covariance)[1]
+        + D * math.log(2 * math.pi)
+    )
     np.testing.assert_allclose(model(sigma, basis).log_density(X, X_HAT), expected, rtol=1e-10)
 
 
@@ -56,7 +60,9 @@ def test_bernoulli_density_and_noise_follow_the_probability() -> None:
     p = np.full((20_000, D), 0.3, np.float32)
     drawn = observation.add_noise(p, 0, 0, len(p))
     assert set(np.unique(drawn)) == {0.0, 1.0} and abs(drawn.mean() - 0.3) < 0.01
-    np.testing.assert_allclose(observation.log_density(np.ones((1, D), np.float32), p[:1]), D * math.log(0.3), rtol=1e-6)
+    np.testing.assert_allclose(
+        observation.log_density(np.ones((1, D), np.float32), p[:1]), D * math.log(0.3), rtol=1e-6
+    )
     assert np.isfinite(observation.log_density(np.ones((1, D), np.float32), np.zeros((1, D), np.float32))).all()
     with pytest.raises(InputError, match=r"expects features in \[0, 1\]"):
         observation.log_density(X, p[: len(X)])
@@ -77,8 +83,16 @@ def test_arrays_go_out_and_come_back() -> None:
         assert back.keys() == arrays.keys() and all(np.array_equal(back[name], arrays[name]) for name in arrays)
 
 
-@pytest.mark.parametrize("change", [
-    {"scale": np.ones(3)}, {"scale": np.zeros(D)}, {"sigma": np.zeros(1)}, {"sigma": np.ones(2)}, {"basis": np.ones((3, 4))}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scale": np.ones(3)},
+        {"scale": np.zeros(D)},
+        {"sigma": np.zeros(1)},
+        {"sigma": np.ones(2)},
+        {"basis": np.ones((3, 4))},
+    ],
+)
 def test_arrays_of_wrong_shape_or_sign_are_refused(change: dict[str, np.ndarray]) -> None:
     with pytest.raises(BundleError, match="likelihood has"):
         ObservationModel.from_arrays("gaussian", model().to_arrays() | change)

@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
+
 from aaptvae import InputError
 from aaptvae.noise import Stream, normal_rows, resolve_seed, uniform_rows
 

@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+
 from aaptvae import BundleError
 from aaptvae.npz import read_npz, write_npz
 
@@ -52,31 +53,34 @@ def test_an_optional_array_may_be_there_or_not() -> None:
 FLOATS = "{'descr': '<f4', 'fortran_order': False, 'shape': %s, }\n"
 
 
-@pytest.mark.parametrize(("body", "words"), [
-    (member(np.array([None, 1], object), allow_pickle=True), "declares object"),
-    (member(np.ones(3, np.float16)), "declares float16"),
-    (member(np.ones(3, ">f4")), "declares >f4"),
-    (member(np.ones(3, bool)), "declares bool"),
-    (member(np.ones(3, "U3")), "declares <U3"),
-    (member(np.array([1, np.nan])), "finite"),
-    (member(np.ones((2, 2))), r"shape \(2, 2\): expected 1 dimensions"),
-    (member(np.asfortranarray(np.ones((2, 2)))), "declares"),
-    (header(FLOATS % "(1099511627776,)", b"1234"), r"\(1099511627776,\) over 4 bytes"),
-    (header(FLOATS % "(18446744073709551617,)", b"1234"), "over 4 bytes"),
-    (header(FLOATS % "(-1,)", b"1234"), "over 4 bytes"),
-    (header(FLOATS % "(True,)", b"1234"), "no .npy of ours"),
-    (header(FLOATS % "(0, 1180591620717411303424)"), "no .npy of ours"),
-    (header(FLOATS % "(-1, -1)", b"1234"), "no .npy of ours"),
-    (header(FLOATS % "(1,)", b"12345"), "over 5 bytes"),
-    (header(FLOATS % "('a',)", b"1234"), "no .npy of ours"),
-    (header("__import__('os').getpid()"), "no .npy of ours"),
-    (header("(" * 3000), "no .npy of ours"),
-    (header("{'descr': '<f4', 'shape': (1,), }", b"1234"), "no .npy of ours"),
-    (header(" " * 60000), "no .npy of ours"),
-    (b"\x93NUMPY\x02\x00" + b"\0" * 50, "no .npy of ours"),
-    (b"", "no .npy of ours"),
-    (member(np.ones(3))[:-1], "over 23 bytes"),
-])
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (member(np.array([None, 1], object), allow_pickle=True), "declares object"),
+        (member(np.ones(3, np.float16)), "declares float16"),
+        (member(np.ones(3, ">f4")), "declares >f4"),
+        (member(np.ones(3, bool)), "declares bool"),
+        (member(np.ones(3, "U3")), "declares <U3"),
+        (member(np.array([1, np.nan])), "finite"),
+        (member(np.ones((2, 2))), r"shape \(2, 2\): expected 1 dimensions"),
+        (member(np.asfortranarray(np.ones((2, 2)))), "declares"),
+        (header(FLOATS % "(1099511627776,)", b"1234"), r"\(1099511627776,\) over 4 bytes"),
+        (header(FLOATS % "(18446744073709551617,)", b"1234"), "over 4 bytes"),
+        (header(FLOATS % "(-1,)", b"1234"), "over 4 bytes"),
+        (header(FLOATS % "(True,)", b"1234"), "no .npy of ours"),
+        (header(FLOATS % "(0, 1180591620717411303424)"), "no .npy of ours"),
+        (header(FLOATS % "(-1, -1)", b"1234"), "no .npy of ours"),
+        (header(FLOATS % "(1,)", b"12345"), "over 5 bytes"),
+        (header(FLOATS % "('a',)", b"1234"), "no .npy of ours"),
+        (header("__import__('os').getpid()"), "no .npy of ours"),
+        (header("(" * 3000), "no .npy of ours"),
+        (header("{'descr': '<f4', 'shape': (1,), }", b"1234"), "no .npy of ours"),
+        (header(" " * 60000), "no .npy of ours"),
+        (b"\x93NUMPY\x02\x00" + b"\0" * 50, "no .npy of ours"),
+        (b"", "no .npy of ours"),
+        (member(np.ones(3))[:-1], "over 23 bytes"),
+    ],
+)
 def test_a_member_that_write_npz_would_not_write_is_refused(body: bytes, words: str) -> None:
     with pytest.raises(BundleError, match=words):
         read_npz(archive({"a.npy": body}), "x.npz", {"a": 1})
@@ -89,20 +93,23 @@ def test_arrays_missing_or_nobody_asked_for_are_refused(names: list[str]) -> Non
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-@pytest.mark.parametrize(("data", "words"), [
-    (b"", "not a readable zip"),
-    (b"PK\x05\x06" + b"\xff" * 18, "not a readable zip"),
-    (write_npz(ARRAYS)[:-1], "not a readable zip"),
-    (write_npz(ARRAYS)[:100], "not a readable zip"),
-    (write_npz(ARRAYS).replace(np.arange(6.0).tobytes(), b"\1" * 48), "not a readable zip"),
-    (archive({"../a.npy": b""}), "plain names"),
-    (archive({"/etc/passwd": b""}), "plain names"),
-    (archive({"folder/": b""}), "plain names"),
-    (archive({"-a.npy": b""}), "plain names"),
-    (archive({str(n): b"" for n in range(65)}), "65 members"),
-    (archive({"a.npy": bytes(10_000_000)}, zipfile.ZIP_DEFLATED), "unpacks to 10000000 bytes"),
-    (archive({"a.npy": member(np.ones(3))}, zipfile.ZIP_BZIP2), "packed by method 12"),
-])
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "not a readable zip"),
+        (b"PK\x05\x06" + b"\xff" * 18, "not a readable zip"),
+        (write_npz(ARRAYS)[:-1], "not a readable zip"),
+        (write_npz(ARRAYS)[:100], "not a readable zip"),
+        (write_npz(ARRAYS).replace(np.arange(6.0).tobytes(), b"\1" * 48), "not a readable zip"),
+        (archive({"../a.npy": b""}), "plain names"),
+        (archive({"/etc/passwd": b""}), "plain names"),
+        (archive({"folder/": b""}), "plain names"),
+        (archive({"-a.npy": b""}), "plain names"),
+        (archive({str(n): b"" for n in range(65)}), "65 members"),
+        (archive({"a.npy": bytes(10_000_000)}, zipfile.ZIP_DEFLATED), "unpacks to 10000000 bytes"),
+        (archive({"a.npy": member(np.ones(3))}, zipfile.ZIP_BZIP2), "packed by method 12"),
+    ],
+)
 def test_a_hostile_zip_is_refused(data: bytes, words: str) -> None:
     with pytest.raises(BundleError, match=words):
         read_npz(data, "x.npz", EXPECTED)

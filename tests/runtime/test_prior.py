@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from aaptvae import BundleError, InputError
 from aaptvae.prior import LatentPrior
 
@@ -48,7 +49,9 @@ def test_draws_have_the_mean_and_covariance_of_the_mixture() -> None:
     np.testing.assert_allclose(np.cov(z.T), second - np.outer(mean, mean), atol=0.15)
 
 
-@pytest.mark.parametrize("prior", [LatentPrior.standard(L), mixture(1), mixture(4)], ids=["standard", "gaussian", "mixture"])
+@pytest.mark.parametrize(
+    "prior", [LatentPrior.standard(L), mixture(1), mixture(4)], ids=["standard", "gaussian", "mixture"]
+)
 def test_draw_i_is_the_same_bits_however_many_are_drawn(prior: LatentPrior) -> None:
     whole = prior.draw(5, 0, 400)
     assert whole.dtype == np.float32 and whole.shape == (400, L)
@@ -82,10 +85,17 @@ def test_arrays_go_out_and_come_back() -> None:
     assert len(LatentPrior.from_arrays(LatentPrior.standard(L).to_arrays()).weights) == 0
 
 
-@pytest.mark.parametrize("change", [
-    {"weights": np.array([0.5, 0.6])}, {"weights": np.array([1.5, -0.5])}, {"weights": np.ones(3) / 3},
-    {"means": np.zeros((2, L + 1))}, {"factors": np.ones((2, L, L))}, {"factors": -np.stack([np.eye(L)] * 2)},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weights": np.array([0.5, 0.6])},
+        {"weights": np.array([1.5, -0.5])},
+        {"weights": np.ones(3) / 3},
+        {"means": np.zeros((2, L + 1))},
+        {"factors": np.ones((2, L, L))},
+        {"factors": -np.stack([np.eye(L)] * 2)},
+    ],
+)
 def test_arrays_that_are_no_mixture_are_refused(change: dict[str, np.ndarray]) -> None:
     with pytest.raises(BundleError, match="prior"):
         LatentPrior.from_arrays(mixture().to_arrays() | change)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from aaptvae import InputError
 from aaptvae.rows import as_output, as_rows, steady_product
 
@@ -11,41 +12,50 @@ def test_contiguous_float32_is_taken_as_it_is() -> None:
     assert as_rows(x, 5) is x
 
 
-@pytest.mark.parametrize("x", [
-    [[1, 2], [3, 4]],
-    np.array([[1, 2], [3, 4]], np.int64),
-    np.array([[1, 2], [3, 4]], np.uint8),
-    np.array([[1, 2], [3, 4]], np.float16),
-    np.array([[1, 2], [3, 4]], ">f4"),
-    np.asfortranarray(np.array([[1, 2], [3, 4]], np.float32)),
-    np.array([[1, 2], [9, 9], [3, 4]], np.float32)[::2],
-    np.frombuffer(b"\0" + np.array([1, 2, 3, 4], np.float32).tobytes(), np.uint8)[1:].view(np.float32).reshape(2, 2),
-], ids=["list", "int64", "uint8", "float16", "big-endian", "fortran", "strided", "misaligned"])
+@pytest.mark.parametrize(
+    "x",
+    [
+        [[1, 2], [3, 4]],
+        np.array([[1, 2], [3, 4]], np.int64),
+        np.array([[1, 2], [3, 4]], np.uint8),
+        np.array([[1, 2], [3, 4]], np.float16),
+        np.array([[1, 2], [3, 4]], ">f4"),
+        np.asfortranarray(np.array([[1, 2], [3, 4]], np.float32)),
+        np.array([[1, 2], [9, 9], [3, 4]], np.float32)[::2],
+        np.frombuffer(b"\0" + np.array([1, 2, 3, 4], np.float32).tobytes(), np.uint8)[1:]
+        .view(np.float32)
+        .reshape(2, 2),
+    ],
+    ids=["list", "int64", "uint8", "float16", "big-endian", "fortran", "strided", "misaligned"],
+)
 def test_floats_and_integers_of_any_layout_become_contiguous_float32(x: object) -> None:
     rows = as_rows(x, 2)
     assert rows.dtype == np.float32 and rows.dtype.isnative and rows.flags.c_contiguous and rows.flags.aligned
     assert rows.tolist() == [[1, 2], [3, 4]]
 
 
-@pytest.mark.parametrize(("x", "words"), [
-    (np.ones(2), r"x has shape \(2,\): expected two dimensions \[N, 2\]: for one row pass x.reshape\(1, -1\)"),
-    (np.ones((1, 1, 2)), r"x has shape \(1, 1, 2\)"),
-    (np.float32(3), r"x has shape \(\)"),
-    (np.ones((1, 3)), "x has 3 columns: this bundle takes 2"),
-    (np.ones((4, 0)), "x has 0 columns"),
-    (np.ones((1, 2), bool), "dtype bool: expected floats or integers"),
-    (np.ones((1, 2), complex), "dtype complex128"),
-    (np.array([["a", "b"]]), "dtype <U1"),
-    (np.array([[None, 1]], object), "dtype object"),
-    (np.zeros((1, 2), "M8[s]"), "dtype datetime64"),
-    ([[1, 2], [3]], "x is a list that numpy cannot take"),
-    (None, "dtype object"),
-    (np.ma.masked_array(np.ones((1, 2)), [[True, False]]), "masked array"),
-    (np.array([[1, 2], [3, np.nan]]), "x has nan at row 11, column 1: expected finite"),
-    (np.array([[np.inf, 2]]), "x has inf at row 10, column 0"),
-    (np.array([[np.inf, -np.inf]], np.float32), "x has inf at row 10, column 0"),
-    (np.array([[1, -1e300]]), "x has -inf at row 10, column 1"),
-])
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (np.ones(2), r"x has shape \(2,\): expected two dimensions \[N, 2\]: for one row pass x.reshape\(1, -1\)"),
+        (np.ones((1, 1, 2)), r"x has shape \(1, 1, 2\)"),
+        (np.float32(3), r"x has shape \(\)"),
+        (np.ones((1, 3)), "x has 3 columns: this bundle takes 2"),
+        (np.ones((4, 0)), "x has 0 columns"),
+        (np.ones((1, 2), bool), "dtype bool: expected floats or integers"),
+        (np.ones((1, 2), complex), "dtype complex128"),
+        (np.array([["a", "b"]]), "dtype <U1"),
+        (np.array([[None, 1]], object), "dtype object"),
+        (np.zeros((1, 2), "M8[s]"), "dtype datetime64"),
+        ([[1, 2], [3]], "x is a list that numpy cannot take"),
+        (None, "dtype object"),
+        (np.ma.masked_array(np.ones((1, 2)), [[True, False]]), "masked array"),
+        (np.array([[1, 2], [3, np.nan]]), "x has nan at row 11, column 1: expected finite"),
+        (np.array([[np.inf, 2]]), "x has inf at row 10, column 0"),
+        (np.array([[np.inf, -np.inf]], np.float32), "x has inf at row 10, column 0"),
+        (np.array([[1, -1e300]]), "x has -inf at row 10, column 1"),
+    ],
+)
 def test_everything_else_is_refused_with_what_came_and_what_to_do(x: object, words: str) -> None:
     with pytest.raises(InputError, match=words):
         as_rows(x, 2, "x", 10)
@@ -56,12 +66,15 @@ def test_numbers_too_large_to_square_are_finite_all_the_same() -> None:
     assert as_rows(x, 3) is x
 
 
-@pytest.mark.parametrize(("out", "words"), [
-    (np.empty((2, 3)), r"out is float64 \(2, 3\): expected a writeable float32 array \(2, 3\)"),
-    (np.empty((3, 3), np.float32), r"out is float32 \(3, 3\)"),
-    ([[0.0] * 3] * 2, "out is list"),
-    (np.broadcast_to(np.float32(0), (2, 3)), "expected a writeable"),
-])
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        (np.empty((2, 3)), r"out is float64 \(2, 3\): expected a writeable float32 array \(2, 3\)"),
+        (np.empty((3, 3), np.float32), r"out is float32 \(3, 3\)"),
+        ([[0.0] * 3] * 2, "out is list"),
+        (np.broadcast_to(np.float32(0), (2, 3)), "expected a writeable"),
+    ],
+)
 def test_an_output_that_cannot_hold_the_result_is_refused(out: object, words: str) -> None:
     with pytest.raises(InputError, match=words):
         as_output(out, 2, 3)  # type: ignore[arg-type]

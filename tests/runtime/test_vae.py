@@ -3,11 +3,12 @@
 import gc
 from pathlib import Path
 
-import aaptvae
 import numpy as np
 import pytest
+
+import aaptvae
 from aaptvae import InputError, ProviderError
-from aaptvae.likelihood import kl_divergence
+from aaptvae.likelihood import ObservationModel, kl_divergence
 from aaptvae.sessions import onnxruntime
 
 VERBS = ["encode", "embed", "decode", "reconstruct"]
@@ -21,8 +22,13 @@ def call(vae: aaptvae.VAE, verb: str, rows: np.ndarray, **options: object) -> tu
 def test_every_verb_takes_rows_and_gives_float32_rows(vae: aaptvae.VAE, x: np.ndarray) -> None:
     mu, logvar = vae.encode(x)
     assert mu.shape == logvar.shape == (300, 2) and mu.dtype == logvar.dtype == np.float32
-    for result, width in [(vae.embed(x), 2), (vae.decode(mu), 5), (vae.reconstruct(x), 5), (vae.sample(300), 5),
-                          (vae.reparameterize(mu, logvar), 2)]:
+    for result, width in [
+        (vae.embed(x), 2),
+        (vae.decode(mu), 5),
+        (vae.reconstruct(x), 5),
+        (vae.sample(300), 5),
+        (vae.reparameterize(mu, logvar), 2),
+    ]:
         assert result.shape == (300, width) and result.dtype == np.float32 and result.flags.c_contiguous
     assert vae.interpolate(x[:3], x[3:6], steps=4).shape == (15, 5)
     assert (vae.input_dim, vae.latent_dim, vae.manifest.name) == (5, 2, "tiny")
@@ -31,16 +37,18 @@ def test_every_verb_takes_rows_and_gives_float32_rows(vae: aaptvae.VAE, x: np.nd
 
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("rows", [0, 1, 2, 7, 300])
-def test_any_number_of_rows_goes_through_and_each_is_the_same_bits(vae: aaptvae.VAE, x: np.ndarray, verb: str, rows: int
-                                                                   ) -> None:
+def test_any_number_of_rows_goes_through_and_each_is_the_same_bits(
+    vae: aaptvae.VAE, x: np.ndarray, verb: str, rows: int
+) -> None:
     for got, whole in zip(call(vae, verb, x[:rows]), call(vae, verb, x), strict=True):
         assert np.array_equal(got, whole[:rows])
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64, 100, 1000])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_batch_size_and_threads_change_no_bit(tiny: Path, vae: aaptvae.VAE, x: np.ndarray, batch_size: int, threads: int
-                                              ) -> None:
+def test_batch_size_and_threads_change_no_bit(
+    tiny: Path, vae: aaptvae.VAE, x: np.ndarray, batch_size: int, threads: int
+) -> None:
     other = aaptvae.load(tiny, batch_size=batch_size, threads=threads)
     assert other.batch_size == batch_size
     for verb in VERBS:
@@ -86,8 +94,10 @@ def test_results_are_written_to_out_memmaps_included(tiny: Path, tmp_path: Path,
     np.save(tmp_path / "x.npy", x.astype(np.float64))
     source = np.load(tmp_path / "x.npy", mmap_mode="r")
     expected = call(vae, verb, x)
-    places = tuple(np.lib.format.open_memmap(tmp_path / f"{n}.npy", "w+", np.float32, part.shape)
-                   for n, part in enumerate(expected))
+    places = tuple(
+        np.lib.format.open_memmap(tmp_path / f"{n}.npy", "w+", np.float32, part.shape)
+        for n, part in enumerate(expected)
+    )
     got = call(vae, verb, source, out=places if verb == "encode" else places[0])
     for place, result, wanted in zip(places, got, expected, strict=True):
         assert result is place and np.array_equal(place, wanted)
@@ -124,8 +134,6 @@ def test_more_samples_tighten_the_bound_and_the_first_is_the_elbo(vae: aaptvae.V
 def test_the_likelihood_of_a_linear_gaussian_model_is_found_exactly(x: np.ndarray, tmp_path: Path) -> None:
     """With the exact posterior as encoder every importance weight and the ELBO are p(x) itself."""
     make_tiny = pytest.importorskip("make_tiny", reason="makes a bundle with the onnx package")
-    from aaptvae.likelihood import ObservationModel
-
     rng = np.random.default_rng(0)
     w, sigma = rng.standard_normal((5, 2)), 0.7
     inverse = np.linalg.inv(w.T @ w + sigma**2 * np.eye(2))
@@ -138,20 +146,25 @@ def test_the_likelihood_of_a_linear_gaussian_model_is_found_exactly(x: np.ndarra
     observation = ObservationModel("gaussian", np.zeros(5), np.ones(5), np.array([sigma]))
     vae = aaptvae.load(make_tiny.write(tmp_path / "linear", make_tiny.make_files(weights, observation=observation)))
     covariance = w @ w.T + sigma**2 * np.eye(5)
-    exact = -0.5 * (np.einsum("ni,ij,nj->n", x, np.linalg.inv(covariance), x) + np.linalg.slogdet(2 * np.pi * covariance)[1])
+    exact = -0.5 * (
+        np.einsum("ni,ij,nj->n", x, np.linalg.inv(covariance), x) + np.linalg.slogdet(2 * np.pi * covariance)[1]
+    )
     np.testing.assert_allclose(vae.log_likelihood(x, samples=1, seed=0), exact, rtol=1e-4)
     np.testing.assert_allclose(vae.log_likelihood(x, samples=16, seed=1), exact, rtol=1e-4)
     np.testing.assert_allclose(vae.score(x, pairs=1).elbo, exact, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    ({"precision": "int8"}, "precision is 'int8': this bundle holds fp32"),
-    ({"threads": 0}, "threads is 0: expected an integer from 1 up"),
-    ({"threads": True}, "threads is True"),
-    ({"batch_size": -1}, "batch_size is -1"),
-    ({"batch_size": 1.5}, "batch_size is 1.5"),
-    ({"threads": 1, "session_options": object()}, "threads and session_options were both given"),
-])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"precision": "int8"}, "precision is 'int8': this bundle holds fp32"),
+        ({"threads": 0}, "threads is 0: expected an integer from 1 up"),
+        ({"threads": True}, "threads is True"),
+        ({"batch_size": -1}, "batch_size is -1"),
+        ({"batch_size": 1.5}, "batch_size is 1.5"),
+        ({"threads": 1, "session_options": object()}, "threads and session_options were both given"),
+    ],
+)
 def test_options_without_sense_are_refused(tiny: Path, options: dict[str, object], words: str) -> None:
     with pytest.raises(InputError, match=words):
         aaptvae.load(tiny, **options)  # type: ignore[arg-type]
@@ -174,18 +187,24 @@ def test_session_options_are_used_as_given(tiny: Path, vae: aaptvae.VAE, x: np.n
     assert list(tmp_path.glob("profile*"))
 
 
-@pytest.mark.parametrize(("call", "words"), [
-    (lambda vae: vae.encode(np.ones((1, 4))), "x has 4 columns: this bundle takes 5"),
-    (lambda vae: vae.decode(np.ones((1, 5))), "z has 5 columns: this bundle takes 2"),
-    (lambda vae: vae.reconstruct(np.full((70, 5), np.nan)), "x has nan at row 0, column 0"),
-    (lambda vae: vae.score([[1, 2, 3, 4, np.inf]]), "x has inf at row 0, column 4"),
-    (lambda vae: vae.sample(-1), "n is -1"),
-    (lambda vae: vae.sample(2.0), "n is 2.0"),
-    (lambda vae: vae.sample(1, prior="best"), 'expected "fitted" or "standard"'),
-    (lambda vae: vae.sample(1, seed="a"), "seed is 'a'"),
-    (lambda vae: vae.log_likelihood(np.ones((1, 5)), 0), "samples or pairs is 0"),
-    (lambda vae: vae.encode(np.ones((1, 5)), out=np.empty((1, 2), np.float32)), "out is a ndarray: expected two arrays"),
-])
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda vae: vae.encode(np.ones((1, 4))), "x has 4 columns: this bundle takes 5"),
+        (lambda vae: vae.decode(np.ones((1, 5))), "z has 5 columns: this bundle takes 2"),
+        (lambda vae: vae.reconstruct(np.full((70, 5), np.nan)), "x has nan at row 0, column 0"),
+        (lambda vae: vae.score([[1, 2, 3, 4, np.inf]]), "x has inf at row 0, column 4"),
+        (lambda vae: vae.sample(-1), "n is -1"),
+        (lambda vae: vae.sample(2.0), "n is 2.0"),
+        (lambda vae: vae.sample(1, prior="best"), 'expected "fitted" or "standard"'),
+        (lambda vae: vae.sample(1, seed="a"), "seed is 'a'"),
+        (lambda vae: vae.log_likelihood(np.ones((1, 5)), 0), "samples or pairs is 0"),
+        (
+            lambda vae: vae.encode(np.ones((1, 5)), out=np.empty((1, 2), np.float32)),
+            "out is a ndarray: expected two arrays",
+        ),
+    ],
+)
 def test_bad_arguments_are_refused_with_words(vae: aaptvae.VAE, call: object, words: str) -> None:
     with pytest.raises(InputError, match=words):
         call(vae)  # type: ignore[operator]
