@@ -1,0 +1,66 @@
+"""Mutated feature files end in rows or in an InputError, never in anything else.
+
+Bounded by count: AAPTVAE_FUZZ=1000000 pytest tests/runtime/test_files_fuzz.py runs longer.
+"""
+
+import os
+import random
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aaptvae.errors import InputError
+from aaptvae.files import Layout, open_output, open_rows
+
+COUNT = int(os.environ.get("AAPTVAE_FUZZ", "1500"))
+TOKENS = [b"", b"\0", b"\xff", b"\xff\xff\xff\xff", b"9" * 25, b"-1", b"nan", b"1e999", b"(", b"[", b"{", b'"', b"'",
+          b",", b"\n", b"O", b"|O", b"True", b"(4, 5)", b"\x93NUMPY", b"PK\x01\x02", b"\xe2\x80\xa8", b"null",
+          b"[" * 999]
+
+
+def seeds(folder: Path, format: str) -> list[bytes]:
+    x = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
+    if format == "safetensors":
+        header = b'{"x":{"dtype":"F32","shape":[6,4],"data_offsets":[0,96]}}'
+        return [len(header).to_bytes(8, "little") + header + x.tobytes()]
+    written = []
+    for columns in ((), tuple("abcd")):
+        with open_output(folder / f"seed.{format}", Layout(width=4, columns=columns), force=True) as writer:
+            writer.write(x)
+        written.append((folder / f"seed.{format}").read_bytes())
+    return written
+
+
+def mutated(data: bytes, choose: random.Random) -> bytes:
+    for _ in range(choose.choice((1, 1, 2, 5))):
+        at = choose.randrange(len(data) + 1)
+        end = min(len(data), at + choose.choice((0, 1, 1, 2, 8, 100)))
+        token = choose.choice(TOKENS) if choose.random() < 0.5 else bytes([choose.randrange(256)])
+        data = data[:at] + (b"" if choose.random() < 0.1 else token) + data[end:]
+        if choose.random() < 0.1:
+            data = data[: choose.randrange(len(data) + 1)]
+    return data
+
+
+@pytest.mark.parametrize("format", ["npy", "npz", "csv", "jsonl", "parquet", "safetensors"])
+def test_a_mutated_file_is_read_or_refused(tmp_path: Path, format: str) -> None:
+    if format == "parquet":
+        pytest.importorskip("pyarrow")
+    corpus, path = seeds(tmp_path, format), tmp_path / f"x.{format}"
+    tracemalloc.start()
+    for number in range(COUNT // 3 if format in ("npz", "parquet") else COUNT):
+        choose = random.Random(number)  # noqa: S311 - the number reproduces the file
+        path.write_bytes(mutated(choose.choice(corpus), choose))
+        width = choose.choice((None, 4))
+        try:
+            with open_rows(path, width=width, skip_bad=format in ("csv", "jsonl") and choose.random() < 0.5) as reader:
+                for batch in reader.batches(4):
+                    assert batch.shape[1] == reader.width, number
+        except InputError:
+            pass
+        except BaseException as error:
+            raise AssertionError(f"mutation {number} of {format} escaped") from error
+    assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    tracemalloc.stop()
