@@ -1,0 +1,92 @@
+"""What a training run is told: one frozen struct from which the flags, the TOML keys and the saved copy all come."""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from aaptvae.errors import InputError
+
+Width = Annotated[int, Meta(ge=1, le=1 << 20)]
+Share = Annotated[float, Meta(gt=0, lt=0.5)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Positive = Annotated[float, Meta(gt=0, le=1e9)]
+NotNegative = Annotated[float, Meta(ge=0, le=1e9)]
+Noise = Literal["learned", "optimal", "per_feature", "spectral"]
+
+MAX_CONFIG_BYTES = 1 << 20
+
+
+class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Options of `aaptvae train`; every one has a default, and None means that the data decide."""
+
+    latent_dim: Annotated[Width, Meta(description="Width of the latent space.")] = 64
+    hidden_dim: Annotated[
+        tuple[Width, ...], Meta(description="Widths of the hidden layers, encoder first; repeat for more layers.")
+    ] = (400,)
+    linear_skip: Annotated[bool, Meta(description="Add a linear path beside each MLP and start it at pPCA.")] = True
+    sigma: Annotated[Noise | Positive, Meta(description="Observation noise: a rule, or a fixed deviation.")] = "spectral"
+    likelihood: Annotated[
+        Literal["gaussian", "student", "bernoulli"], Meta(description="Observation model; bernoulli needs features in [0, 1].")
+    ] = "student"
+    dropout: Annotated[float, Meta(ge=0, lt=1, description="Dropout after every hidden layer.")] = 0.0
+    beta: Annotated[NotNegative, Meta(description="Weight of the KL divergence.")] = 1.0
+    kl_warmup: Annotated[Fraction, Meta(description="Share of the run over which beta rises from 0.")] = 0.0
+    free_bits: Annotated[NotNegative, Meta(description="KL per latent, in nats, that costs nothing to keep.")] = 0.0
+    epochs: Annotated[Width | None, Meta(description="Passes over the data [default: from the rows].")] = None
+    batch_size: Annotated[Width | None, Meta(description="Rows per step [default: from the rows].")] = None
+    learning_rate: Annotated[Positive, Meta(description="Peak rate of AdamW.")] = 1e-3
+    weight_decay: Annotated[NotNegative, Meta(description="Decoupled decay of the MLP weights.")] = 1.0
+    warmup: Annotated[Fraction, Meta(description="Share of the run over which the rate rises.")] = 0.05
+    clip_norm: Annotated[Positive, Meta(description="Largest gradient norm of a step.")] = 100.0
+    patience: Annotated[Fraction, Meta(description="Share of the run without a better validation ELBO that ends it.")] = 0.25
+    validation_share: Annotated[Share, Meta(description="Rows that select the best weights.")] = 0.1
+    test_share: Annotated[Share, Meta(description="Rows that only the evaluation sees.")] = 0.1
+    seed: Annotated[int, Meta(ge=0, le=1 << 53, description="Seed of split, weights, order and noise.")] = 0
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"], Meta(description="bf16 autocast; auto where the hardware has it.")
+    ] = "auto"
+    device: Annotated[Literal["auto", "cpu", "cuda"], Meta(description="Where to train.")] = "auto"
+
+
+KEYS = tuple(field.name for field in msgspec.structs.fields(TrainConfig))
+
+
+def read_config(path: Path | None, flags: dict[str, Any]) -> TrainConfig:
+    """Defaults, overlaid by a TOML file, overlaid by flags; `InputError` names the key that is wrong."""
+    values: dict[str, Any] = {}
+    if path is not None:
+        values = _read_toml(path)
+        for key in values:
+            if key not in KEYS:
+                near = difflib.get_close_matches(key, KEYS, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(KEYS)}"
+                raise InputError(f"{path} has an unknown key {key!r}: {hint}")
+    return make_config(values | flags, source=str(path) if path else "the options")
+
+
+def make_config(values: dict[str, Any], source: str = "the options") -> TrainConfig:
+    """Check plain values against the struct; `InputError` says which one is out of range."""
+    if isinstance(values.get("hidden_dim"), int):
+        values = values | {"hidden_dim": [values["hidden_dim"]]}
+    try:
+        return msgspec.convert(values, TrainConfig)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{source}: {error}: see aaptvae train --help for what each option takes") from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}: give --config a TOML file") from None
+    if len(text) > MAX_CONFIG_BYTES:
+        raise InputError(f"{path} is larger than {MAX_CONFIG_BYTES} bytes: a configuration is a few lines of TOML")
+    try:
+        return tomllib.loads(text.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is not TOML: {error}: write one `key = value` per line") from None

@@ -1,0 +1,171 @@
+"""What a trained model is worth on rows it never saw, beside PCA, probabilistic PCA and one full Gaussian."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aaptvae.likelihood import ObservationModel, kl_divergence
+from aaptvae.noise import Stream, normal_rows
+from aaptvae.prior import LatentPrior
+
+from .features import Rows
+from .model import AAPTVAE
+from .ppca import PPCA, gaussian_log_likelihood
+from .prior_fit import Posterior
+from .sample_quality import frechet_distance, mean_discrepancy
+
+Matrix = NDArray[np.float64]
+
+IMPORTANCE_SAMPLES = 64
+IMPORTANCE_ROWS = 1_000
+SAMPLE_ROWS = 5_000
+CHUNK = 1_024
+ACTIVE = 0.01  # variance of a posterior mean above which a latent is in use (Burda et al. 2016)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A model with everything that its evaluation needs."""
+
+    model: AAPTVAE
+    prior: LatentPrior
+    observation: ObservationModel
+    ppca: PPCA
+    spectrum: Matrix  # of the full Gaussian along the axes of `ppca`
+    seed: int
+
+    def standardise(self, x: Rows) -> Matrix:
+        """Raw rows [N, D] to standardised ones."""
+        standardised: Matrix = (x.astype(np.float64) - self.observation.mean) / self.observation.scale
+        return standardised
+
+    def metrics(self, test: Rows, train: Rows) -> dict[str, float]:
+        """Every figure of the model by name; `test` [N, D] are unseen rows, `train` [M, D] seen ones."""
+        mu, logvar = encode(self.model, test)
+        figures = self.evidence(test, mu, logvar) | self.likelihoods(test[:IMPORTANCE_ROWS])
+        figures |= {"r2": self.r2(test, decode(self.model, mu)), "active_units": float(active_units(mu))}
+        figures["train_elbo"] = self.evidence(train, *encode(self.model, train))["elbo"]
+        return figures | self.sample_figures(test, train)
+
+    def baseline(self, test: Rows) -> dict[str, float]:
+        """The same figures of PCA, of probabilistic PCA and of one Gaussian with a full covariance."""
+        x = self.standardise(test)
+        figures = {"r2": r_squared(x, self.ppca.project(x))}
+        if self.model.likelihood != "bernoulli":
+            figures["ppca_log_likelihood"] = float(self.ppca.log_likelihood(x).mean())
+            full = gaussian_log_likelihood(x @ self.ppca.eigenvectors, self.spectrum)
+            figures["gaussian_log_likelihood"] = float(full.mean())
+        return figures
+
+    def r2(self, x: Rows, reconstruction: Rows) -> float:
+        """Share of the standardised variance that reconstructions [N, D] explain."""
+        return r_squared(self.standardise(x), self.standardise(reconstruction))
+
+    def evidence(self, x: Rows, mu: Rows, logvar: Rows) -> dict[str, float]:
+        """ELBO under N(0, I) from one posterior draw per row, and its two parts, in nats per row."""
+        z = mu + np.exp(0.5 * logvar) * normal_rows(self.seed, 0, len(x), mu.shape[1], Stream.LATENT)
+        reconstruction = float(self.observation.log_density(x, decode(self.model, z)).mean())
+        kl = float(kl_divergence(mu, logvar).mean())
+        return {"elbo": reconstruction - kl, "reconstruction": reconstruction, "kl_divergence": kl}
+
+    def likelihoods(self, x: Rows) -> dict[str, float]:
+        """Importance-weighted log p(x) under N(0, I) and under the fitted prior, 64 draws a row (Burda et al. 2016)."""
+        standard = LatentPrior.standard(self.prior.latent_dim)
+        totals = {"standard": 0.0, "fitted": 0.0}
+        for start in range(0, len(x), 32):
+            weights, z = self.importance_weights(x[start : start + 32], start)
+            for name, prior in (("standard", standard), ("fitted", self.prior)):
+                log_weight = weights + prior.log_density(z).reshape(weights.shape)
+                totals[name] += float((np.logaddexp.reduce(log_weight, axis=0) - math.log(IMPORTANCE_SAMPLES)).sum())
+        figures = {f"log_likelihood_{name}": total / len(x) for name, total in totals.items()}
+        return figures | {"log_likelihood": max(figures.values())}
+
+    def importance_weights(self, x: Rows, start: int) -> tuple[Matrix, Rows]:
+        """log p(x|z) - log q(z|x) [K, N] and the draws z [K * N, L] they belong to."""
+        mu, logvar = encode(self.model, x)
+        shape = (IMPORTANCE_SAMPLES, *mu.shape)
+        first = start * IMPORTANCE_SAMPLES
+        noise = normal_rows(self.seed, first, first + shape[0] * shape[1], mu.shape[1], Stream.IMPORTANCE).reshape(shape)
+        z = (mu + np.exp(0.5 * logvar) * noise).reshape(-1, mu.shape[1]).astype(np.float32)
+        log_q = -0.5 * (noise**2 + logvar + math.log(2 * math.pi)).sum(axis=2)
+        log_x = self.observation.log_density(np.tile(x, (IMPORTANCE_SAMPLES, 1)), decode(self.model, z))
+        return log_x.reshape(shape[:2]) - log_q, z
+
+    def sample(self, rows: int) -> Rows:
+        """New raw rows [rows, D] from the fitted prior, with observation noise."""
+        mean = decode(self.model, self.prior.draw(self.seed, 0, rows))
+        return self.observation.add_noise(mean, self.seed, 0, rows)
+
+    def sample_figures(self, test: Rows, train: Rows) -> dict[str, float]:
+        """Distances of samples from unseen rows, beside those of as many seen rows."""
+        real, seen = self.standardise(test), self.standardise(train)
+        drawn = self.standardise(self.sample(len(train)))
+        return {
+            "frechet_samples": frechet_distance(drawn, real),
+            "frechet_real": frechet_distance(seen, real),
+            "mmd_samples": mean_discrepancy(drawn, real),
+            "mmd_real": mean_discrepancy(seen, real),
+        }
+
+
+def observation_of(model: AAPTVAE) -> ObservationModel:
+    """The observation model of a trained network, as the runtime's plain arrays."""
+    scaler = model.scaler
+    mean, scale = scaler.mean.cpu().numpy(), scaler.scale.cpu().numpy()
+    if model.likelihood == "bernoulli":
+        return ObservationModel("bernoulli", mean, scale, np.zeros(1))
+    sigma = model.noise_log_sigma.detach().exp().double().cpu().numpy()
+    basis = scaler.axes.cpu().numpy() if scaler.rotated else None
+    if scaler.rotated:
+        sigma = sigma * scaler.spread.cpu().numpy()
+    freedom = float(model.degrees_of_freedom.detach()) if model.likelihood == "student" else math.inf
+    return ObservationModel(model.likelihood, mean, scale, sigma, basis, freedom)
+
+
+@torch.no_grad()
+def encode(model: AAPTVAE, x: Rows) -> tuple[Rows, Rows]:
+    """Posterior parameters of raw rows as numpy: [N, D] -> mu [N, L], logvar [N, L]."""
+    parts = [model.encode(chunk) for chunk in _chunks(model, x)]
+    mu, logvar = (torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True))
+    return mu, logvar
+
+
+@torch.no_grad()
+def decode(model: AAPTVAE, z: NDArray[Any]) -> Rows:
+    """Reconstructions of latents as numpy: [N, L] -> [N, D]."""
+    return torch.cat([model.decode(chunk) for chunk in _chunks(model, z)]).float().cpu().numpy()
+
+
+def _chunks(model: AAPTVAE, rows: NDArray[Any]) -> Iterator[Tensor]:
+    device = model.mu.weight.device
+    for start in range(0, max(1, len(rows)), CHUNK):
+        yield torch.from_numpy(np.ascontiguousarray(rows[start : start + CHUNK], np.float32)).to(device)
+
+
+def posterior(model: AAPTVAE, x: Rows) -> Posterior:
+    """Posterior means and variances of raw rows in float64."""
+    mu, logvar = encode(model, x)
+    return Posterior(mu.astype(np.float64), np.exp(logvar.astype(np.float64)))
+
+
+def active_units(mu: Rows) -> int:
+    """How many latents the posterior means [N, L] use."""
+    return int((mu.var(axis=0) > ACTIVE).sum())
+
+
+def kl_per_latent(mu: Rows, logvar: Rows) -> list[float]:
+    """Mean KL divergence of every latent in nats, largest first."""
+    kl = 0.5 * (mu**2 + np.exp(logvar) - logvar - 1).mean(axis=0)
+    return sorted((float(value) for value in kl), reverse=True)
+
+
+def r_squared(x: Matrix, prediction: Matrix) -> float:
+    """1 - residual / total sum of squares around the column means of x [N, D]."""
+    total = float(((x - x.mean(axis=0)) ** 2).sum())
+    return 1 - float(((x - prediction) ** 2).sum()) / max(total, 1e-300)

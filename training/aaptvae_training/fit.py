@@ -1,0 +1,272 @@
+"""From a feature file to a finished run: prepare, start at pPCA, train, polish, fit the prior, evaluate, report."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+
+from aaptvae.errors import InputError
+from aaptvae.publish import refuse_existing
+
+from .batches import RESIDENT_BYTES, Batches, ResidentBatches, StreamedBatches
+from .checkpoint import read_metrics, read_state, write_state
+from .config import TrainConfig
+from .distributed import World, join
+from .errors import RunError
+from .evaluation import Judge, encode, kl_per_latent, observation_of, posterior, r_squared
+from .features import Features, Rows, open_features, rows_within
+from .model import AAPTVAE
+from .polish import polish
+from .ppca import fit_ppca, gaussian_log_likelihood
+from .prepare import Prepared, prepare
+from .prior_fit import fit_prior
+from .report import write_report
+from .run import (
+    CONFIG,
+    EVALUATION,
+    Baseline,
+    Evaluation,
+    RunConfig,
+    build_model,
+    load_run,
+    read_baseline,
+    read_config,
+    read_held_out,
+    read_prior,
+    write_baseline,
+    write_held_out,
+    write_json,
+    write_prior,
+)
+from .statistics import first_bad_value
+from .trainer import BEST, Trainer
+from .warmstart import SHRINKAGES, Start, begin_at, scalar_start, shrink, spectral_start
+from .words import warnings_of
+
+STEPS = 3_000  # a run's length where the user names none: it saturates there, whatever the rows
+EPOCHS = (10, 200)
+BATCH_ROWS = (16, 128, 512)  # least, usual, and for tables of more than LARGE rows
+LARGE = 100_000
+MOST_PRIOR_ROWS = 20_000
+
+
+class Talk:
+    """What training tells while it works; silent unless a front end overrides it."""
+
+    def stage(self, name: str, total: int) -> None:
+        """A stage of `total` units begins."""
+
+    def advance(self, units: int) -> None:
+        """That many units more are done."""
+
+    def epoch(self, figures: dict[str, float]) -> None:
+        """An epoch ended with these figures."""
+
+
+def train(
+    path: str | os.PathLike[str], run: Path, config: TrainConfig, talk: Talk, *, resume: bool = False, force: bool = False
+) -> Evaluation:
+    """Train on a feature file and leave a run folder; the evaluation on held-out rows.
+
+    `resume` continues an interrupted run exactly; `force` replaces a finished one. Raises `InputError` for features or
+    folders that cannot be used and `RunError` when training cannot go on.
+    """
+    if not resume:
+        check_folder(run, force)
+    with join(config.device) as world, open_features(path) as features:
+        talk = talk if world.leads else Talk()
+        shares = (config.validation_share, config.test_share)
+        talk.stage("reading", features.rows)
+        prepared = prepare(features, shares, config.seed, talk.advance)
+        resolved = resolve(config, features, prepared)
+        if resume:
+            check_resumable(run, resolved)
+        elif world.leads:
+            begin_folder(run, resolved, prepared)
+        world.wait()
+        fit(features, prepared, resolved, run, world, talk)
+        if world.leads:
+            finish(run, resolved, prepared, features, talk)
+        world.wait()
+    return msgspec.json.decode((run / EVALUATION).read_bytes(), type=Evaluation)
+
+
+def check_folder(run: Path, force: bool) -> None:
+    """`InputError` when a run may not be written here."""
+    refuse_existing(run, force or (run.is_dir() and not any(run.iterdir())))
+    if run.exists() and any(run.iterdir()) and not (run / CONFIG).is_file():
+        raise InputError(f"{run} holds something that is not a run: name another folder")
+
+
+def begin_folder(run: Path, config: RunConfig, prepared: Prepared) -> None:
+    """Start an empty run folder: its configuration and the rows it will be judged on."""
+    try:
+        if run.exists():
+            shutil.rmtree(run)
+        (run / "last").mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"cannot write {run}: {error.strerror}: name a folder that you may write") from None
+    write_held_out(run, prepared.test, prepared.train_sample)
+    write_json(run / CONFIG, config)
+
+
+def check_resumable(run: Path, config: RunConfig) -> None:
+    """`RunError` unless `run` was begun on the same rows with the same options."""
+    saved = read_config(run)
+    if saved.data_sha256 != config.data_sha256:
+        raise RunError(f"{run} was trained on other rows than these: resume with the features it was begun with")
+    before, now = (msgspec.structs.asdict(c.train) for c in (saved, config))
+    if changed := [key for key in before if before[key] != now[key]]:
+        key = changed[0]
+        raise RunError(f"{run} was begun with {key} = {before[key]}, not {now[key]}: resume with the same options")
+
+
+def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunConfig:
+    """The configuration with everything decided that was left to the data."""
+    rows = len(prepared.split.train)
+    least, usual, large = BATCH_ROWS
+    batch = config.batch_size or (large if rows > LARGE else max(least, min(usual, rows // 8)))
+    epochs = config.epochs or int(np.clip(round(STEPS * batch / rows), *EPOCHS))
+    return RunConfig(
+        input_dim=features.width,
+        rows=features.rows,
+        data_sha256=prepared.sha256,
+        train=msgspec.structs.replace(config, batch_size=batch, epochs=epochs),
+    )
+
+
+def fit(features: Features, prepared: Prepared, config: RunConfig, run: Path, world: World, talk: Talk) -> None:
+    """Build the model, start it, train it; the run's checkpoints hold the outcome."""
+    torch.manual_seed(config.train.seed)  # before the model is built: its weights are drawn from it
+    model, start = start_model(config, prepared)
+    if world.leads:
+        write_baseline(run, baseline_of(prepared, start))
+    model.to(world.device)
+
+    def scaled(rows: Rows) -> Rows:
+        return scale_rows(model, rows)
+
+    batch, seed = config.train.batch_size or 1, config.train.seed
+    batches: Batches
+    if len(prepared.split.train) * features.width * 4 <= RESIDENT_BYTES:
+        batches = ResidentBatches(resident(features, prepared, scaled).to(world.device), batch, seed, world)
+    else:
+        batches = StreamedBatches(features, prepared.split.train, scaled, batch, seed, world)
+    validation = torch.from_numpy(scaled(prepared.validation))
+    trainer = Trainer(model, batches, validation, config.train, run, world)
+    talk.stage("training", trainer.steps)
+
+    def tick(steps: int, figures: dict[str, float]) -> None:
+        talk.advance(steps)
+        if figures:
+            talk.epoch(figures)
+
+    trainer.run(tick)
+
+
+def start_model(config: RunConfig, prepared: Prepared) -> tuple[AAPTVAE, Start]:
+    """A model whose scaler is fitted and whose skips are the best linear model of the training rows."""
+    model, options = build_model(config), config.train
+    statistics, scale = prepared.statistics, prepared.scale
+    model.scaler.standardise_by(torch.from_numpy(statistics.mean), torch.from_numpy(scale))
+    ppca = fit_ppca(statistics.standardised_covariance(scale), options.latent_dim)
+    if options.sigma == "spectral":
+        validation = prepared.standardise(prepared.validation).astype(np.float64)
+        start = spectral_start(ppca, validation, tails=options.likelihood == "student")
+    else:
+        start = scalar_start(ppca)
+    if options.linear_skip and options.likelihood != "bernoulli":
+        begin_at(model, start)
+    return model, start
+
+
+def baseline_of(prepared: Prepared, start: Start) -> Baseline:
+    """The Gaussian that the validation rows like best, beside the statistics it comes from."""
+    rotated = prepared.standardise(prepared.validation) @ start.ppca.eigenvectors
+    spectra = [shrink(start.ppca, amount) for amount in SHRINKAGES]
+    spectrum = max(spectra, key=lambda variances: float(gaussian_log_likelihood(rotated, variances).mean()))
+    ppca = start.ppca
+    return Baseline(prepared.statistics.mean, prepared.scale, ppca.eigenvalues, ppca.eigenvectors, spectrum)
+
+
+def scale_rows(model: AAPTVAE, rows: Rows) -> Rows:
+    """Raw rows [N, D] in the scaler's space, through float64 so that large means cost no digits."""
+    scaler = model.scaler
+    device = scaler.mean.device
+    scaled: Rows = scaler.to_scaled(torch.from_numpy(rows).to(device, torch.float64)).float().cpu().numpy()
+    return scaled
+
+
+def resident(features: Features, prepared: Prepared, scaled: Callable[[Rows], Rows]) -> torch.Tensor:
+    """All training rows as one scaled tensor [N, D]."""
+    table = torch.empty(len(prepared.split.train), features.width)
+    done = 0
+    for start, block in features.blocks():
+        rows = scaled(rows_within(prepared.split.train, start, block))
+        table[done : done + len(rows)] = torch.from_numpy(rows)
+        done += len(rows)
+    return table
+
+
+def finish(run: Path, config: RunConfig, prepared: Prepared, features: Features, talk: Talk) -> None:
+    """Polish the best weights, fit the prior, evaluate, and write the report; each is the same whenever it is done again."""
+    model = load_run(run)
+    talk.stage("finishing", 3)
+    baseline = read_baseline(run)
+    chosen = np.linspace(0, len(prepared.split.train) - 1, min(MOST_PRIOR_ROWS, len(prepared.split.train))).astype(np.int64)
+    train_rows = features.take(prepared.split.train[chosen])
+    _, facts = read_state(run / BEST)
+    if "polish" not in facts:
+        validation = prepared.standardise(prepared.validation).astype(np.float64)
+        target = r_squared(validation, baseline.ppca(model.latent_dim).project(validation))
+        facts["polish"] = polish(model, scale_rows(model, train_rows), scale_rows(model, prepared.validation), target)
+        write_state(run / BEST, model.state_dict(), facts)
+    talk.advance(1)
+    prior = fit_prior(posterior(model, train_rows), posterior(model, prepared.validation), config.train.seed)
+    write_prior(run, prior)
+    talk.advance(1)
+    evaluate(run)
+    talk.advance(1)
+
+
+def evaluate(run: Path, path: str | os.PathLike[str] | None = None) -> Evaluation:
+    """Judge a finished run on its own held-out rows and write the figures and the report; or on another file's rows."""
+    config, model, baseline = read_config(run), load_run(run), read_baseline(run)
+    test, train_sample = read_held_out(run)
+    if path is not None:
+        test = other_rows(path, config.input_dim)
+    ppca = baseline.ppca(model.latent_dim)
+    judge = Judge(model, read_prior(run), observation_of(model), ppca, baseline.spectrum, config.train.seed)
+    metrics, reference = judge.metrics(test, train_sample), judge.baseline(test)
+    log_sigma = float(model.noise_log_sigma.detach().min())
+    epochs = len(read_metrics(run)) - 1
+    warnings = warnings_of(metrics, reference, config.train, config.rows, log_sigma)
+    evaluation = Evaluation(
+        rows=len(test),
+        epochs=epochs,
+        metrics=metrics,
+        baseline=reference,
+        kl_per_latent=kl_per_latent(*encode(model, test)),
+        warnings=warnings,
+    )
+    if path is None:
+        write_report(run, config, evaluation, judge, test, train_sample)
+        write_json(run / EVALUATION, evaluation)
+    return evaluation
+
+
+def other_rows(path: str | os.PathLike[str], width: int) -> Rows:
+    """Up to `MOST_PRIOR_ROWS` rows of another feature file; `InputError` where the width or a value is wrong."""
+    with open_features(path) as features:
+        if features.width != width:
+            raise InputError(f"{path} has {features.width} columns: this run was trained on {width}")
+        rows = features.read(0, min(features.rows, MOST_PRIOR_ROWS))
+    if len(rows) < 2:
+        raise InputError(f"{path} has {len(rows)} rows: an evaluation needs at least 2")
+    if bad := first_bad_value(rows, 0):
+        raise InputError(f"features must be finite, but {bad} of {path}")
+    return rows

@@ -1,0 +1,52 @@
+"""The objective as pure functions of tensors: sums over features and latents, one figure per row, in nats."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+def squared_error(reconstruction: Tensor, x: Tensor) -> Tensor:
+    """Sum of squared errors per row: [N, D], [N, D] -> [N]."""
+    return (reconstruction - x).square().sum(dim=1)
+
+
+def gaussian_nll(error: Tensor, log_sigma: Tensor) -> Tensor:
+    """-log N(error; 0, sigma^2) per row: error [N, D], log_sigma [1] or [D] -> [N].
+
+    sum_d error_d^2 / (2 sigma_d^2) + sum_d log sigma_d + (D/2) log(2 pi).
+    """
+    width = error.shape[1]
+    log_det = log_sigma.expand(width).sum()
+    return 0.5 * (error * torch.exp(-log_sigma)).square().sum(dim=1) + log_det + 0.5 * width * LOG_2PI
+
+
+def student_nll(error: Tensor, log_scale: Tensor, freedom: Tensor) -> Tensor:
+    """-log t(error; 0, scale^2, freedom) per row, a multivariate t (Lange et al. 1989): [N, D], [1] or [D], [] -> [N]."""
+    width = error.shape[1]
+    distance = (error * torch.exp(-log_scale)).square().sum(dim=1)
+    volume = log_scale.expand(width).sum() + 0.5 * width * torch.log(math.pi * freedom)
+    norm = torch.lgamma(0.5 * freedom) - torch.lgamma(0.5 * (freedom + width))
+    return norm + volume + 0.5 * (freedom + width) * torch.log1p(distance / freedom)
+
+
+def bernoulli_nll(probability: Tensor, x: Tensor) -> Tensor:
+    """-log p(x) of independent Bernoulli features per row: [N, D], [N, D] -> [N]."""
+    return F.binary_cross_entropy(probability, x, reduction="none").sum(dim=1)
+
+
+def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL(N(mu, exp(logvar)) || N(0, I)) of every latent: [N, L] -> [N, L] (Kingma and Welling 2014, appendix B)."""
+    return 0.5 * (mu.square() + logvar.exp() - 1 - logvar)
+
+
+def free_bits(kl: Tensor, nats: float) -> Tensor:
+    """KL per row with every latent's batch mean held at `nats` or more (Kingma et al. 2016): [N, L] -> [N]."""
+    if nats == 0:
+        return kl.sum(dim=1)
+    mean = kl.mean(dim=0)
+    # Latents under the floor keep their value and lose their gradient.
+    return torch.where(mean < nats, nats - mean.detach() + kl.detach(), kl).sum(dim=1)

@@ -1,0 +1,174 @@
+"""The network, leaf to root: what is encoded, decoded and lost. Fitting it is `trainer.py`.
+
+Shapes: N rows, D features, L latents, H hidden.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from . import losses
+from .scaler import FeatureScaler
+
+Sigma = float | Literal["learned", "optimal", "per_feature", "spectral"]
+Likelihood = Literal["gaussian", "student", "bernoulli"]
+
+SEED_SIGMA = math.sqrt(0.5)  # the one fixed deviation under which SSE + KL is a negative ELBO
+LOGVAR_RANGE = (-30.0, 20.0)  # keeps exp(logvar) finite on rows far from the training data
+LEAST_FREEDOM = 4.0  # below this a t has no fourth moment, and samples of it are useless
+LOG_SIGMA_FLOOR = -6.0  # below this the likelihood, not the model, runs away (Rybkin et al. 2021)
+
+
+def mlp(widths: Sequence[int], dropout: float) -> nn.Sequential:
+    """Linear layers between consecutive widths, each followed by a ReLU and, where asked for, dropout."""
+    layers: list[nn.Module] = []
+    for incoming, outgoing in pairwise(widths):
+        layers += [nn.Linear(incoming, outgoing), nn.ReLU()]
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers)
+
+
+class AAPTVAE(nn.Module):
+    """Variational autoencoder of feature vectors: ReLU MLPs around a Gaussian latent space.
+
+    `encode` and `decode` speak raw features; the objective is measured in the space of `scaler`. `linear_skip` adds a
+    linear path to the posterior mean and to the decoder, which can start at probabilistic PCA. `sigma` is the scale of
+    the observation noise: a fixed number, "learned" (one for all features), "optimal" (the batch's own), "per_feature",
+    or "spectral" (one for every principal axis, along which the scaler then measures). `likelihood` is "gaussian",
+    "student" (multivariate t: the same with a learned weight of the tails) or "bernoulli" (features in [0, 1]).
+    A width below 1 or a sigma that is not positive is a `ValueError`.
+    """
+
+    def __init__(  # noqa: PLR0913 - the model's own configuration
+        self,
+        input_dim: int = 512,
+        latent_dim: int = 256,
+        hidden_dim: int | Sequence[int] = 400,
+        *,
+        beta: float = 1.0,
+        linear_skip: bool = False,
+        sigma: Sigma = SEED_SIGMA,
+        likelihood: Likelihood = "gaussian",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.input_dim, self.latent_dim = input_dim, latent_dim
+        self.hidden_dims = (hidden_dim,) if isinstance(hidden_dim, int) else tuple(hidden_dim)
+        if min(input_dim, latent_dim, *self.hidden_dims, 1) < 1 or not self.hidden_dims:
+            raise ValueError(
+                f"got input_dim={input_dim}, latent_dim={latent_dim}, hidden_dim={hidden_dim}: every width must be at least 1"
+            )
+        self.beta, self.linear_skip, self.likelihood, self.sigma = beta, linear_skip, likelihood, sigma
+        self.scaler = FeatureScaler(input_dim, rotated=sigma == "spectral")
+
+        self.encoder = mlp((input_dim, *self.hidden_dims), dropout)  # [N, D] -> [N, H]
+        self.mu = nn.Linear(self.hidden_dims[-1], latent_dim)  # [N, H] -> [N, L]
+        self.logvar = nn.Linear(self.hidden_dims[-1], latent_dim)
+        self.mu_skip = nn.Linear(input_dim, latent_dim, bias=False) if linear_skip else None
+
+        self.decoder = mlp((latent_dim, *reversed(self.hidden_dims)), dropout)  # [N, L] -> [N, H]
+        self.decoder.append(nn.Linear(self.hidden_dims[0], input_dim))  # [N, H] -> [N, D]
+        self.decoder_skip = nn.Linear(latent_dim, input_dim, bias=False) if linear_skip else None
+        self._make_noise()
+
+    def _make_noise(self) -> None:
+        if isinstance(self.sigma, int | float) and not 0 < self.sigma < math.inf:
+            raise ValueError(f"sigma is {self.sigma}: a fixed deviation must be positive and finite")
+        width = self.input_dim if self.sigma in ("per_feature", "spectral") else 1
+        log_sigma = torch.zeros(width)
+        if isinstance(self.sigma, int | float) or self.sigma == "optimal":
+            self.register_buffer("log_sigma", log_sigma)
+        else:
+            self.log_sigma: Tensor = nn.Parameter(log_sigma)
+        self.set_sigma(torch.full((width,), float(self.sigma) if isinstance(self.sigma, int | float) else 1.0))
+        if self.likelihood == "student":
+            self.log_tail = nn.Parameter(torch.tensor(math.log(100.0)))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior parameters of raw features: [N, D] -> mu [N, L], logvar [N, L]."""
+        return self.posterior(self.scaler.to_scaled(x))
+
+    def posterior(self, scaled: Tensor) -> tuple[Tensor, Tensor]:
+        """`encode` for features that are scaled already."""
+        white = self.scaler.whiten(scaled)
+        hidden = self.encoder(white)
+        mu, logvar = self.mu(hidden), self.logvar(hidden).clamp(*LOGVAR_RANGE)
+        return (mu if self.mu_skip is None else mu + self.mu_skip(white)), logvar
+
+    def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        """A draw from the posterior, mu + sigma * eps: [N, L], [N, L] -> [N, L]."""
+        return mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Mean of the observation model in raw features: [N, L] -> [N, D]."""
+        mean = self.observation_mean(z)
+        return mean if self.likelihood == "bernoulli" else self.scaler.to_raw(mean)
+
+    def observation_mean(self, z: Tensor) -> Tensor:
+        """`decode` before the scaler is undone; for a Bernoulli model these are the probabilities."""
+        mean: Tensor = self.decoder(z)
+        if self.decoder_skip is not None:
+            mean = mean + self.decoder_skip(z)
+        return torch.sigmoid(mean) if self.likelihood == "bernoulli" else mean
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruction of one posterior draw, with its parameters: [N, D] -> [N, D], mu [N, L], logvar [N, L]."""
+        mu, logvar = self.encode(x)
+        return self.decode(self.reparameterize(mu, logvar)), mu, logvar
+
+    def negative_log_likelihood(self, error: Tensor) -> Tensor:
+        """-log p(x | z) from errors in the scaler's space, in nats of standardised features: [N, D] -> [N]."""
+        if self.sigma == "optimal" and self.training:
+            # The maximum-likelihood deviation of this batch (Rybkin et al. 2021).
+            self.set_sigma(error.detach().square().mean().sqrt().reshape(1))
+        log_sigma = self.noise_log_sigma
+        volume = self.scaler.log_volume().to(error.dtype)
+        if self.likelihood == "student":
+            return losses.student_nll(error, log_sigma, self.degrees_of_freedom) + volume
+        return losses.gaussian_nll(error, log_sigma) + volume
+
+    @property
+    def noise_log_sigma(self) -> Tensor:
+        """Log scale of the observation noise, [1] or [D], in the scaler's space, above its soft floor (Rybkin et al. 2021)."""
+        log_sigma = self.log_sigma
+        if self.sigma == "spectral":
+            # Axes that a latent carries keep the noise they started with: if it grew, reconstructions would shrink.
+            log_sigma = torch.cat((log_sigma[: self.latent_dim].detach(), log_sigma[self.latent_dim :]))
+        return LOG_SIGMA_FLOOR + F.softplus(log_sigma - LOG_SIGMA_FLOOR)
+
+    def set_sigma(self, sigma: Tensor) -> None:
+        """Give the observation noise these scales, [1] or [D], in the scaler's space."""
+        above = (sigma.log() - LOG_SIGMA_FLOOR).clamp(min=1e-3)
+        with torch.no_grad():
+            self.log_sigma.copy_(LOG_SIGMA_FLOOR + above + torch.log(-torch.expm1(-above)))
+
+    @property
+    def degrees_of_freedom(self) -> Tensor:
+        """Of a student likelihood: above 4, so that samples have finite moments."""
+        return LEAST_FREEDOM + self.log_tail.exp()
+
+    def set_degrees_of_freedom(self, freedom: float) -> None:
+        """Start a student likelihood with tails of this weight."""
+        with torch.no_grad():
+            self.log_tail.fill_(math.log(max(freedom - LEAST_FREEDOM, 1e-3)))
+
+    def loss_function(self, reconstruction: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> dict[str, Tensor]:
+        """Negative ELBO, its mean over rows in nats: keys `loss`, `reconstruction_loss`, `kl_divergence`.
+
+        loss = reconstruction_loss + beta * kl_divergence. With a fixed sigma the constant of the Gaussian is left out,
+        so that the default is the sum of squared errors itself.
+        """
+        if self.likelihood == "bernoulli":
+            nll = losses.bernoulli_nll(reconstruction, x).mean()
+        else:
+            nll = self.negative_log_likelihood(self.scaler.to_scaled(reconstruction) - self.scaler.to_scaled(x)).mean()
+        if isinstance(self.sigma, int | float) and self.likelihood == "gaussian":
+            nll = nll - self.input_dim * (math.log(self.sigma) + 0.5 * losses.LOG_2PI)
+        kl = losses.kl_divergence(mu, logvar).sum(dim=1).mean()
+        return {"loss": nll + self.beta * kl, "reconstruction_loss": nll, "kl_divergence": kl}

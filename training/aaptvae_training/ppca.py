@@ -1,0 +1,65 @@
+"""Probabilistic PCA in closed form (Tipping and Bishop 1999): the honest baseline, and where training starts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+LOG_2PI = float(np.log(2 * np.pi))
+
+
+@dataclass(frozen=True)
+class PPCA:
+    """Maximum-likelihood pPCA of standardised features: eigenvalues [D] falling, eigenvectors [D, D], variance s2."""
+
+    eigenvalues: Matrix
+    eigenvectors: Matrix
+    latents: int
+    variance: float
+
+    @property
+    def loadings(self) -> Matrix:
+        """W = U_L (lambda_L - s2)^(1/2): [D, L]."""
+        kept = np.clip(self.eigenvalues[: self.latents] - self.variance, 0, None)
+        return self.eigenvectors[:, : self.latents] * np.sqrt(kept)
+
+    def log_likelihood(self, standardised: Matrix) -> Matrix:
+        """Exact log p(x) in nats per row: [N, D] -> [N]."""
+        spectrum = np.full(len(self.eigenvalues), self.variance)
+        spectrum[: self.latents] = np.maximum(self.eigenvalues[: self.latents], self.variance)
+        return gaussian_log_likelihood(standardised @ self.eigenvectors, spectrum)
+
+    def project(self, standardised: Matrix) -> Matrix:
+        """The PCA reconstruction, which the R2 of a model is held against: [N, D] -> [N, D]."""
+        basis = self.eigenvectors[:, : self.latents]
+        return standardised @ basis @ basis.T
+
+
+def gaussian_log_likelihood(rotated: Matrix, variances: Matrix) -> Matrix:
+    """log N(x; 0, diag(variances)) of rows already in the principal axes: [N, D] -> [N]."""
+    return -0.5 * (rotated**2 / variances + np.log(variances) + LOG_2PI).sum(axis=1)
+
+
+def principal_axes(covariance: Matrix) -> tuple[Matrix, Matrix]:
+    """Eigenvalues [D], largest first, none negative, and eigenvectors [D, D] with a fixed sign."""
+    values, vectors = np.linalg.eigh(covariance)
+    values, vectors = np.clip(values[::-1], 0, None), vectors[:, ::-1]
+    # The sign is free; fixing it makes runs comparable across LAPACK builds.
+    largest = np.abs(vectors).argmax(axis=0)
+    return values, vectors * np.where(vectors[largest, np.arange(len(values))] < 0, -1.0, 1.0)
+
+
+def ppca_of(eigenvalues: Matrix, eigenvectors: Matrix, latents: int, floor: float = 1e-6) -> PPCA:
+    """pPCA from principal axes; the discarded variance is held at `floor` or more.
+
+    With as many latents as features nothing is discarded and the noise is the floor.
+    """
+    discarded = eigenvalues[latents:]
+    variance = max(float(discarded.mean()) if len(discarded) else 0.0, floor)
+    return PPCA(eigenvalues, eigenvectors, min(latents, len(eigenvalues)), variance)
+
+
+def fit_ppca(covariance: Matrix, latents: int) -> PPCA:
+    """pPCA of a standardised covariance [D, D]."""
+    return ppca_of(*principal_axes(covariance), latents)

@@ -1,0 +1,31 @@
+"""Which rows train, which select and which only judge."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aaptvae.errors import InputError
+
+Index = NDArray[np.int64]
+
+MOST_HELD_OUT = 5_000  # beyond this many rows a held-out figure no longer moves
+LEAST_ROWS = 10
+
+
+class Split(NamedTuple):
+    """Sorted row positions of the three parts; together they are every row once."""
+
+    train: Index
+    validation: Index
+    test: Index
+
+
+def split_rows(rows: int, validation_share: float, test_share: float, seed: int) -> Split:
+    """Random split of `rows`, decided by `seed` alone; `InputError` when there is too little to split."""
+    if rows < LEAST_ROWS:
+        raise InputError(f"got {rows} row{'s' * (rows != 1)}: training needs at least {LEAST_ROWS}, and hundreds to be of use")
+    counts = [min(MOST_HELD_OUT, max(1, round(rows * share))) for share in (validation_share, test_share)]
+    order = np.random.default_rng([seed, 0x5911]).permutation(rows)
+    validation, test, train = np.split(order, np.cumsum(counts))
+    return Split(np.sort(train), np.sort(validation), np.sort(test))

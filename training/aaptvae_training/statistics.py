@@ -1,0 +1,88 @@
+"""Mean and covariance of a feature table in one streaming pass, and the scale that standardises it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aaptvae.errors import InputError
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Moments of a table: rows N, mean [D], covariance [D, D] (divided by N), smallest and largest value [D]."""
+
+    rows: int
+    mean: Matrix
+    covariance: Matrix
+    minimum: Matrix
+    maximum: Matrix
+
+    @property
+    def deviation(self) -> Matrix:
+        """Standard deviation of every column [D]; exactly 0 for a constant one."""
+        deviation = np.sqrt(np.clip(np.diag(self.covariance), 0, None))
+        return np.where(self.minimum == self.maximum, 0.0, deviation)
+
+    def standardised_covariance(self, scale: Matrix) -> Matrix:
+        """Covariance [D, D] of (x - mean) / scale."""
+        return self.covariance / np.outer(scale, scale)
+
+
+class Moments:
+    """Accumulates `Statistics` block by block, in float64, around the first block's mean (Chan et al. 1979)."""
+
+    def __init__(self, width: int) -> None:
+        self.rows = 0
+        self._shift: Matrix | None = None
+        self._sum = np.zeros(width)
+        self._products = np.zeros((width, width))
+        self._minimum, self._maximum = np.full(width, np.inf), np.full(width, -np.inf)
+
+    def add(self, block: NDArray[np.float32]) -> None:
+        """Take in finite rows [n, D]."""
+        if not len(block):
+            return
+        wide = block.astype(np.float64)
+        if self._shift is None:
+            self._shift = wide.mean(axis=0)
+        self._minimum = np.minimum(self._minimum, wide.min(axis=0))
+        self._maximum = np.maximum(self._maximum, wide.max(axis=0))
+        wide -= self._shift
+        self.rows += len(wide)
+        self._sum += wide.sum(axis=0)
+        self._products += wide.T @ wide
+
+    def finish(self) -> Statistics:
+        """The moments of everything added; `InputError` when that was nothing."""
+        if self._shift is None:
+            raise InputError("got no rows: training needs features to learn from")
+        offset = self._sum / self.rows
+        covariance = self._products / self.rows - np.outer(offset, offset)
+        return Statistics(self.rows, self._shift + offset, covariance, self._minimum, self._maximum)
+
+
+def first_bad_value(block: NDArray[np.float32], first_row: int) -> str | None:
+    """Words for the first NaN or infinity of rows [n, D] that begin at `first_row`, or None."""
+    # One sum is far cheaper than a mask; it misses nothing, and an overflow only costs the mask after all.
+    if np.isfinite(block.sum(dtype=np.float64)):
+        return None
+    bad = np.argwhere(~np.isfinite(block))
+    if not len(bad):
+        return None
+    row, column = bad[0]
+    return f"row {first_row + row}, column {column} is {block[row, column]}"
+
+
+def measure(blocks: Iterable[tuple[int, NDArray[np.float32]]], width: int, tick: Callable[[int], object]) -> Statistics:
+    """Statistics of (first row, rows [n, D]) blocks; `tick(n)` after each; `InputError` at a NaN or infinity."""
+    moments = Moments(width)
+    for first_row, block in blocks:
+        if bad := first_bad_value(block, first_row):
+            raise InputError(f"features must be finite, but {bad}: drop or repair such rows (see aaptvae diagnose)")
+        moments.add(block)
+        tick(len(block))
+    return moments.finish()

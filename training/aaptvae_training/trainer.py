@@ -1,0 +1,290 @@
+"""The training loop: epochs of AdamW on the negative ELBO, best weights by the unweighted validation ELBO, exact resume.
+
+Nothing random outlives an epoch: order and noise are drawn from (seed, epoch, rank), so a checkpoint is weights, optimiser
+state and a few numbers. Which rows come in is `batches.py`; what is computed is `model.py`.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from . import losses
+from .batches import Batches
+from .checkpoint import Tensors, load_into, read_state, write_metrics, write_state
+from .config import TrainConfig
+from .distributed import World
+from .errors import RunError
+from .model import AAPTVAE
+
+LAST = "last/state.safetensors"
+BEST = "best.safetensors"
+VALIDATION_DRAWS = 4096  # posterior draws that a validation ELBO averages at least
+SMALLER_RATE = 0.1  # what one NaN costs the learning rate
+SKIP_RATE = 0.1  # learning rate of the linear skips, as a share
+NOISE_RATE = 10.0  # of the noise scales
+SAVE_EVERY = 5.0  # seconds of training that a kill may cost
+
+Tick = Callable[[int, dict[str, float]], object]
+
+
+class Objective(nn.Module):
+    """Standardised rows [n, D] to the objective and, per row and without weights, its two parts in nats."""
+
+    def __init__(self, model: AAPTVAE, free_bits: float) -> None:
+        super().__init__()
+        self.model, self.free_bits = model, free_bits
+
+    def forward(self, x: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
+        """The mean objective [], and -log p(x|z) [n] and KL [n] for the record."""
+        mu, logvar = self.model.posterior(x)
+        mu, logvar = mu.float(), logvar.float()  # exp and squares need more than bf16
+        mean = self.model.observation_mean(self.model.reparameterize(mu, logvar))
+        if self.model.likelihood == "bernoulli":
+            # The target is raw and in [0, 1]; unscaling it may step outside by a rounding.
+            nll = losses.bernoulli_nll(mean.float(), self.model.scaler.to_raw(x).clamp(0, 1))
+        else:
+            nll = self.model.negative_log_likelihood(mean.float() - x)
+        kl = losses.kl_divergence(mu, logvar)
+        return nll.mean() + beta * losses.free_bits(kl, self.free_bits).mean(), nll, kl.sum(dim=1)
+
+
+@dataclass
+class Progress:
+    """Where a training stands; saved beside the weights."""
+
+    epoch: int = 0  # epochs done
+    best_epoch: int = -1
+    best_elbo: float = -math.inf
+    rate_scale: float = 1.0
+    done: bool = False
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Trainer:
+    """Fits a model to batches; `run` continues from the last checkpoint of `folder` if there is one."""
+
+    def __init__(  # noqa: PLR0913 - the parts of a training
+        self,
+        model: AAPTVAE,
+        batches: Batches,
+        validation: Tensor,
+        config: TrainConfig,
+        folder: Path,
+        world: World,
+    ) -> None:
+        self.model, self.batches, self.config, self.folder, self.world = model, batches, config, folder, world
+        self.validation = validation[world.rank :: world.size].to(world.device)
+        self.progress = Progress()
+        self.best: Tensors = {}
+        self.saved_at = 0.0
+        self.epochs = config.epochs or 1
+        self.steps = self.epochs * batches.steps
+        objective = Objective(model, config.free_bits)
+        self.objective: nn.Module = objective if world.size == 1 else DistributedDataParallel(objective)
+        self.optimizer = make_optimizer(model, config)
+        self.average = copy.deepcopy(model).eval()  # of the weights over about one epoch: what is judged and kept
+        self.bf16 = wants_bf16(config.precision, world.device)
+
+    def run(self, tick: Tick) -> Progress:
+        """Train to the end; `tick(steps, figures)` after every step and epoch. `RunError` if the loss cannot be kept finite."""
+        if (self.folder / LAST).exists():
+            self.restore()
+        else:
+            self.validate({})
+            self.save()
+        while not self.progress.done:
+            figures = self.train_epoch(tick)
+            self.progress.epoch += 1
+            self.validate(figures)
+            self.progress.done = self.progress.epoch >= self.epochs or self.out_of_patience()
+            if self.progress.done or self.world.any(time.monotonic() - self.saved_at > SAVE_EVERY):
+                self.save()
+            tick(0, self.progress.history[-1])
+        return self.progress
+
+    def train_epoch(self, tick: Tick) -> dict[str, float]:
+        """One pass over the rows; starts over at a lower rate, once, when the objective stops being finite."""
+        while True:
+            bad = self._pass(tick)
+            if isinstance(bad, dict):
+                return bad
+            if self.progress.rate_scale < 1:
+                raise RunError(bad)
+            self.restore()
+            self.progress.rate_scale = SMALLER_RATE
+
+    def _pass(self, tick: Tick) -> dict[str, float] | str:
+        """Figures of a finished pass, or the words for what broke it."""
+        epoch = self.progress.epoch
+        self.model.train()
+        seed_noise(self.config.seed, epoch, self.world.rank)
+        totals = torch.zeros(3, dtype=torch.float64)
+        rate = 0.0
+        for number, x in enumerate(self.batches.epoch(epoch)):
+            step = epoch * self.batches.steps + number
+            rate = self.set_rate(step)
+            objective, nll, kl = self.step_loss(x, self.beta(step))
+            finite = self.step(objective)
+            if self.world.any(not finite):
+                return self.explain_nan(step, x)
+            totals += torch.stack([nll.detach().sum(), kl.detach().sum(), nll.new_tensor(len(x))]).double().cpu()
+            tick(1, {})
+        nll_sum, kl_sum, rows = (float(t) for t in self.world.total(*totals))
+        return {"learning_rate": rate, "train_elbo": -(nll_sum + kl_sum) / rows, "train_kl": kl_sum / rows}
+
+    def step_loss(self, x: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
+        """The objective of a batch, in bf16 where that is wanted."""
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
+            objective: tuple[Tensor, Tensor, Tensor] = self.objective(x, beta)
+        return objective
+
+    def step(self, objective: Tensor) -> bool:
+        """One update of the weights; False, and no update, when a gradient is not finite."""
+        self.optimizer.zero_grad(set_to_none=True)
+        objective.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        if not torch.isfinite(norm):
+            return False
+        self.optimizer.step()
+        self.update_average()
+        return True
+
+    @torch.no_grad()
+    def update_average(self) -> None:
+        """Move the averaged weights towards the current ones, over about an epoch."""
+        share = 1 / max(1, self.batches.steps)
+        for mean, parameter in zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True):
+            mean.lerp_(parameter, share)
+
+    def set_rate(self, step: int) -> float:
+        """Linear warm-up, then a cosine to zero, over shares of the run."""
+        share = (step + 1) / self.steps
+        warm = self.config.warmup
+        shape = share / warm if share < warm else 0.5 * (1 + math.cos(math.pi * (share - warm) / max(1 - warm, 1e-9)))
+        rate = self.config.learning_rate * self.progress.rate_scale * shape
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        return rate
+
+    def beta(self, step: int) -> float:
+        """KL weight of a step: it rises over the first `kl_warmup` of the run."""
+        warm = self.config.kl_warmup * self.steps
+        return self.config.beta * (min(1.0, step / warm) if warm else 1.0)
+
+    def explain_nan(self, step: int, x: Tensor) -> str:
+        """Words for an objective that is not finite."""
+        extreme, column = x.abs().amax(dim=0).max(dim=0)
+        return (
+            f"the objective is not finite at step {step} (epoch {self.progress.epoch + 1}), also at a tenth of the learning "
+            f"rate; the largest feature of that batch is {float(extreme):.3g} standard deviations out, in column "
+            f"{int(column)}: try a lower --learning-rate, --precision fp32, or drop that column"
+        )
+
+    @torch.no_grad()
+    def validate(self, figures: dict[str, float]) -> None:
+        """Record the unweighted ELBO of the validation rows, with the same noise every time; keep the best weights."""
+        judged = Objective(self.average, 0.0)
+        seed_noise(self.config.seed, -1, self.world.rank)
+        draws = max(1, VALIDATION_DRAWS // max(1, len(self.validation)))
+        parts = [judged(x, 1.0) for x in self.validation.split(2048) for _ in range(draws)]
+        sums = [torch.stack([p[k].sum() for p in parts]).sum() if parts else torch.zeros(()) for k in (1, 2)]
+        rows = torch.tensor(float(sum(len(p[1]) for p in parts)))
+        nll, kl, count = (float(t) for t in self.world.total(*sums, rows))
+        elbo = -(nll + kl) / count
+        progress = self.progress
+        progress.history.append(
+            {"epoch": progress.epoch, "validation_elbo": elbo, "validation_kl": kl / count} | figures
+        )
+        warm = progress.epoch >= self.config.kl_warmup * self.epochs
+        if warm and elbo > progress.best_elbo:
+            progress.best_elbo, progress.best_epoch = elbo, progress.epoch
+            self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
+
+    def out_of_patience(self) -> bool:
+        """Whether the validation ELBO has not improved for the configured share of the run."""
+        waited = self.progress.epoch - max(self.progress.best_epoch, self.config.kl_warmup * self.epochs)
+        return waited > max(1.0, self.config.patience * self.epochs)
+
+    def save(self) -> None:
+        """Write best weights, then everything that a resumed training needs, each in one step.
+
+        A kill between the two is harmless: the resumed training comes by those best weights again.
+        """
+        self.saved_at = time.monotonic()
+        if self.world.leads:
+            write_state(self.folder / BEST, self.best, {"epoch": self.progress.best_epoch})
+            tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+            tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
+            for index, state in self.optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
+            write_state(self.folder / LAST, tensors, vars(self.progress))
+            write_metrics(self.folder, self.progress.history)
+        self.world.wait()
+
+    def restore(self) -> None:
+        """Go back to the last checkpoint."""
+        path = self.folder / LAST
+        self.best, _ = read_state(self.folder / BEST)
+        tensors, facts = read_state(path)
+        for prefix, model in (("model.", self.model), ("average.", self.average)):
+            weights = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+            load_into(model, weights, path)
+        state: dict[int, dict[str, Any]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer."):
+                _, index, key = name.split(".")
+                state.setdefault(int(index), {})[key] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        try:
+            self.progress = Progress(**facts)
+        except TypeError as error:
+            raise RunError(f"{path} is damaged ({error}): train again") from None
+
+
+def seed_noise(seed: int, epoch: int, rank: int) -> None:
+    """Give torch's generators the state that belongs to this epoch of this process."""
+    torch.manual_seed((seed * 1_000_003 + (epoch + 2) * 1_009 + rank) % (1 << 63))
+
+
+def make_optimizer(model: AAPTVAE, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW that decays the MLP matrices only: with them at zero the model is its linear start.
+
+    Skips are right from the start and move slowly; the noise is a scale and must be free to move fast.
+    """
+    groups: dict[str, list[nn.Parameter]] = {"matrix": [], "bias": [], "skip": [], "noise": []}
+    for name, parameter in model.named_parameters():
+        kind = "skip" if "skip" in name else "noise" if name in ("log_sigma", "log_tail") else "bias"
+        groups["matrix" if kind == "bias" and parameter.ndim == 2 else kind].append(parameter)
+    rates = {"skip": SKIP_RATE, "noise": NOISE_RATE}
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "factor": rates.get(kind, 1.0),
+                "weight_decay": config.weight_decay if kind == "matrix" else 0.0,
+            }
+            for kind, parameters in groups.items()
+            if parameters
+        ],
+        lr=config.learning_rate,
+        betas=(0.9, 0.99),
+        fused=True,
+    )
+
+
+def wants_bf16(precision: str, device: torch.device) -> bool:
+    """Whether to compute in bf16: as asked, or where the hardware multiplies it natively."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.cpu._is_avx512_bf16_supported())

@@ -1,0 +1,38 @@
+"""What the figures of an evaluation mean, in words."""
+
+from collections.abc import Mapping
+
+from .config import TrainConfig
+from .model import LOG_SIGMA_FLOOR
+
+FEW_ROWS = 20  # per latent
+MANY_NATS = 0.05  # share of the training ELBO that may be lost on unseen rows
+
+
+def warnings_of(
+    metrics: Mapping[str, float], baseline: Mapping[str, float], config: TrainConfig, rows: int, log_sigma: float
+) -> list[str]:
+    """Sentences for whatever a user should know before trusting this model; empty when there is nothing."""
+    found = []
+    latents, active = config.latent_dim, int(metrics["active_units"])
+    if active == 0:
+        found.append("The posterior collapsed: no latent carries anything. Lower --beta, or use --sigma spectral.")
+    elif active < latents // 2:
+        found.append(f"Only {active} of {latents} latents are in use: a --latent-dim of {active} would do.")
+    if log_sigma < LOG_SIGMA_FLOOR + 0.1:
+        found.append("Sigma stands at its floor: features are reproduced almost exactly, so likelihoods are not comparable.")
+    if "ppca_log_likelihood" in baseline and metrics["log_likelihood"] < baseline["ppca_log_likelihood"]:
+        found.append(
+            f"It loses to probabilistic PCA: {metrics['log_likelihood']:.1f} against {baseline['ppca_log_likelihood']:.1f} "
+            "nats per row. Use more rows, or fewer latents."
+        )
+    if metrics["r2"] < baseline["r2"] - 5e-4:
+        found.append(f"It reconstructs worse than PCA: R2 {metrics['r2']:.4f} against {baseline['r2']:.4f}.")
+    if metrics["train_elbo"] - metrics["elbo"] > MANY_NATS * abs(metrics["train_elbo"]) + 0.02 * latents:
+        found.append(
+            f"It overfits: {metrics['train_elbo']:.1f} nats per seen row, {metrics['elbo']:.1f} per unseen one. "
+            "More rows help most, then fewer latents or a higher --weight-decay."
+        )
+    if rows < FEW_ROWS * latents:
+        found.append(f"{rows} rows are few for {latents} latents: expect figures to move with the seed.")
+    return found
