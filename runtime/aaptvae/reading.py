@@ -20,6 +20,7 @@ from .zips import unzip
 
 _MANIFEST_LIMIT = 1 << 20
 _BUNDLE_LIMIT = 1 << 30
+_ZIP_RATIO = 20  # trained weights hardly compress; what unpacks to more is a bomb
 
 # Never through a link, never waiting for the other end of a pipe.
 _OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -98,7 +99,8 @@ def _source(path: Path) -> Iterator[Callable[[str, int], bytes]]:
     try:
         is_folder = path.is_dir()
         if not is_folder:
-            members = unzip(_read(path, None, _BUNDLE_LIMIT), path.name, _BUNDLE_LIMIT)
+            data = _read(path.resolve(), None, _BUNDLE_LIMIT)
+            members = unzip(data, path.name, min(_BUNDLE_LIMIT, _ZIP_RATIO * len(data)))
             yield lambda name, limit: _member(members, name, limit)
         elif os.open in os.supports_dir_fd:
             folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

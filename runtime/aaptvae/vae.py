@@ -222,7 +222,7 @@ class VAE:
         density, seed, samples = self._density(prior), resolve_seed(seed), _count(samples)
         source = shaped(x, self.input_dim)
         result, width = np.empty(len(source)), self.latent_dim
-        for start, stop in self._chunks(len(source)):
+        for start, stop in self._chunks(len(source), samples):
             rows = as_rows(source[start:stop], self.input_dim, "x", start)
             mu, logvar = self.encode(rows)
             deviation: Rows = np.exp(logvar / 2)
@@ -241,9 +241,9 @@ class VAE:
             raise InputError(f'prior is {name!r}: expected "fitted" or "standard"')
         return self._prior if name == "fitted" else LatentPrior.standard(self.latent_dim)
 
-    def _chunks(self, rows: int) -> Iterator[tuple[int, int]]:
+    def _chunks(self, rows: int, copies: int = 1) -> Iterator[tuple[int, int]]:
         """Whole blocks at a time, so that products in numpy do not depend on the chosen batch size."""
-        size = -(-self.batch_size // BLOCK) * BLOCK
+        size = -(-self.batch_size // (copies * BLOCK)) * BLOCK
         return ((start, min(start + size, rows)) for start in range(0, rows, size))
 
     def __reduce__(self) -> tuple[Any, ...]:

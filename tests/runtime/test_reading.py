@@ -72,6 +72,18 @@ def test_a_link_to_the_bundle_itself_is_followed(copy: Path, tmp_path: Path) -> 
     assert read_bundle(tmp_path / "current").manifest.name == "tiny"
 
 
+def test_a_zip_bomb_is_refused_before_it_unpacks(copy: Path, tmp_path: Path) -> None:
+    relisted(copy, "README.md", bytes(50_000_000))
+    with pytest.raises(BundleError, match=r"bomb.zip unpacks to 500\d+ bytes: expected \d+ at most"):
+        aaptvae.load(zipped(copy, tmp_path / "bomb.zip"))
+
+
+def test_a_zip_may_be_a_link_as_download_caches_make_them(tiny: Path, tmp_path: Path) -> None:
+    zipped(tiny, tmp_path / "blob")
+    (tmp_path / "tiny.zip").symlink_to(tmp_path / "blob")
+    assert read_bundle(tmp_path / "tiny.zip").manifest.name == "tiny"
+
+
 @pytest.mark.parametrize("name", ["manifest.json", "encoder.onnx", "prior.npz", "README.md"])
 def test_a_missing_file_is_refused(copy: Path, tmp_path: Path, name: str) -> None:
     (copy / name).unlink()

@@ -68,6 +68,14 @@ def test_sample_i_does_not_depend_on_how_many_are_asked_for(vae: aaptvae.VAE) ->
     assert not np.array_equal(vae.sample(5), vae.sample(5))
 
 
+def test_a_range_draws_any_stretch_of_the_same_sample(vae: aaptvae.VAE) -> None:
+    whole = vae.sample(300, seed=7, observation_noise=True)
+    for stretch in (range(10), range(63, 200), range(299, 300), range(5, 5)):
+        assert np.array_equal(vae.sample(stretch, seed=7, observation_noise=True), whole[stretch.start : stretch.stop])
+    with pytest.raises(InputError, match="expected a range of rows from 0 up"):
+        vae.sample(range(0, 10, 2))
+
+
 def test_reparameterize_is_mu_plus_sigma_times_noise_of_the_seed(vae: aaptvae.VAE, x: np.ndarray) -> None:
     mu, logvar = vae.encode(x)
     z = vae.reparameterize(mu, logvar, seed=1)

@@ -1,0 +1,90 @@
+"""Reports on a bundle: whole, computing what it should, and how fast."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aaptvae import BundleError, ProviderError
+from aaptvae.bench import bench
+from aaptvae.golden import Golden
+from aaptvae.npz import write_npz
+from aaptvae.reading import read_bundle
+from aaptvae.verify import verify
+
+
+def test_a_whole_bundle_passes_and_the_report_says_what_was_checked(tiny: Path) -> None:
+    report = verify(tiny)
+    assert report.passed and report.name == "tiny" and report.files == 7
+    assert report.digest == read_bundle(tiny).digest
+    (fp32,) = report.precisions
+    assert fp32.precision == "fp32" and fp32.providers == ("CPUExecutionProvider",)
+    assert [(replay.tensor, replay.rows) for replay in fp32.replays] == [
+        ("mu", 9),
+        ("logvar", 9),
+        ("reconstruction", 6),
+    ]
+    assert all(0 <= replay.difference <= replay.tolerance == 1e-5 for replay in fp32.replays)
+
+
+def test_a_damaged_bundle_and_an_inactive_provider_are_errors(tiny: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(tiny, tmp_path / "copy"))
+    (copy / "prior.npz").write_bytes(b"")
+    with pytest.raises(BundleError, match=r"prior.npz is not the file the manifest describes"):
+        verify(copy)
+    with pytest.raises(ProviderError, match="CUDAExecutionProvider was asked for"):
+        verify(tiny, providers=["CUDAExecutionProvider"])
+
+
+@pytest.mark.parametrize("name", ["mu", "logvar", "reconstruction"])
+def test_a_wrong_tensor_fails_the_replay_alone(tiny: Path, name: str) -> None:
+    bundle = read_bundle(tiny)
+    arrays = dict(Golden.read(bundle.files["golden.npz"], bundle.manifest).arrays)
+    wrong = Golden(arrays | {name: arrays[name] + np.float32(0.5)}, 6)
+    good = {key: np.asarray(value, np.float32) for key, value in arrays.items()}
+    replays = wrong.replay(lambda _: (good["mu"], good["logvar"]), lambda _: good["reconstruction"], "fp32")
+    assert [replay.tensor for replay in replays if not replay.passed] == [name]
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_reduced_precision_may_round_but_not_swap_nor_diverge(tiny: Path, precision: str) -> None:
+    bundle = read_bundle(tiny)
+    golden = Golden.read(bundle.files["golden.npz"], bundle.manifest)
+    mu, logvar, x_hat = (np.asarray(golden.arrays[key], np.float32)[:6] for key in ("mu", "logvar", "reconstruction"))
+
+    def passed(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> list[bool]:
+        return [replay.passed for replay in golden.replay(lambda _: (a, b), lambda _: c, precision)]  # type: ignore[arg-type]
+
+    assert passed(mu * np.float32(1.01), logvar, x_hat) == [True, True, True]
+    assert passed(logvar, mu, -x_hat) == [False, False, False]
+    assert passed(mu * np.nan, logvar, x_hat) == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"real_rows": np.array([0])},
+        {"real_rows": np.array([10])},
+        {"real_rows": np.array([1, 2])},
+        {"mu": np.zeros((8, 2), np.float32)},
+        {"x": np.zeros((9, 4), np.float32)},
+        {"z": np.zeros((0, 2), np.float32), "reconstruction": np.zeros((0, 5), np.float32)},
+        {"x": np.zeros((9, 5, 1), np.float32)},
+        {"mu": np.full((9, 2), np.nan, np.float32)},
+    ],
+)
+def test_golden_vectors_that_do_not_fit_the_manifest_are_refused(tiny: Path, change: dict[str, np.ndarray]) -> None:
+    bundle = read_bundle(tiny)
+    arrays = Golden.read(bundle.files["golden.npz"], bundle.manifest).arrays
+    with pytest.raises(BundleError, match=r"golden.npz"):
+        Golden.read(write_npz(arrays | change), bundle.manifest)
+
+
+def test_bench_times_every_batch_size_beside_a_bare_session(tiny: Path) -> None:
+    timings = bench(tiny, batches=(1, 20_000), threads=1)
+    assert [(timing.precision, timing.rows) for timing in timings] == [("fp32", 1), ("fp32", 20_000)]
+    for timing in timings:
+        assert 0 < timing.p50 <= timing.p99 and 0 < timing.bare_p50 <= timing.bare_p99 and timing.calls >= 5
+        assert timing.rows_per_second == pytest.approx(timing.rows / timing.p50 * 1e6)
+        assert timing.bare_rows_per_second > 0
