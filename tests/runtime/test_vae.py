@@ -223,3 +223,21 @@ def test_a_bad_value_deep_in_a_bulk_call_is_named_by_its_row(tiny: Path) -> None
     x[321, 3] = np.nan
     with pytest.raises(InputError, match="x has nan at row 321, column 3"):
         aaptvae.load(tiny, batch_size=64).encode(x)
+
+
+def test_scores_and_samples_with_correlated_noise_are_the_same_bits_in_any_company(tmp_path: Path) -> None:
+    make_tiny = pytest.importorskip("make_tiny", reason="makes a bundle with the onnx package")
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.standard_normal((48, 48)))[0]
+    observation = ObservationModel("gaussian", np.zeros(48), np.ones(48), np.linspace(0.1, 1, 48), basis)
+    bundle = make_tiny.write(tmp_path / "b", make_tiny.make_files(make_tiny.weights(0, 48, 40, 17), None, observation))
+    x = rng.standard_normal((200, 48)).astype(np.float32)
+    vae = aaptvae.load(bundle)
+    scores, logp = vae.score(x), vae.log_likelihood(x, 8, seed=1, prior="fitted")
+    new = vae.sample(200, seed=1, observation_noise=True)
+    for other in (aaptvae.load(bundle, batch_size=1), aaptvae.load(bundle, batch_size=77)):
+        for rows in (1, 2, 65, 200):
+            for got, whole in zip(other.score(x[:rows]), scores, strict=True):
+                assert np.array_equal(got, whole[:rows])
+            assert np.array_equal(other.log_likelihood(x[:rows], 8, seed=1, prior="fitted"), logp[:rows])
+            assert np.array_equal(other.sample(rows, seed=1, observation_noise=True), new[:rows])
