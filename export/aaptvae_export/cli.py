@@ -6,10 +6,12 @@ from typing import Any
 
 import click
 
+PATH = click.Path(path_type=Path)
+
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="BUNDLE", help="Folder, or file with --zip.")
+@click.argument("run", type=PATH)
+@click.option("-o", "--output", required=True, type=PATH, metavar="BUNDLE", help="Folder, or file with --zip.")
 @click.option(
     "--precision",
     "precisions",
@@ -17,11 +19,11 @@ import click
     type=click.Choice(["fp32", "int8", "fp16"]),
     help="Twins beside fp32, each through its own gate; may be repeated.",
 )
-@click.option("--compact", type=float, metavar="SHARE", help="Drop latent directions beyond this share of the variance of mu.")
+@click.option("--compact", type=float, metavar="SHARE", help="Keep only directions with this share of mu's variance.")
 @click.option("--tolerance", type=float, help="Tighter parity tolerance. [default: 1e-5]")
 @click.option("--name", help="Name in the manifest. [default: from the widths]")
 @click.option("--zip", "archive", is_flag=True, help="One file instead of a folder.")
-@click.option("--triton", type=click.Path(path_type=Path), metavar="DIR", help="Also write a Triton model repository.")
+@click.option("--triton", type=PATH, metavar="DIR", help="Also write a Triton model repository.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
 def export(
@@ -29,8 +31,8 @@ def export(
 ) -> None:
     """Export a trained RUN as a bundle that carries its own proof.
 
-    The graphs are compared with torch and with a float64 reference first; a difference beyond the tolerance, or a twin that
-    loses too much or is slower here, publishes nothing.
+    The graphs are compared with torch and with a float64 reference first; a difference beyond the tolerance, or a
+    twin that loses too much or is slower here, publishes nothing.
 
     \b
     Examples:
@@ -58,7 +60,7 @@ def export(
 
 
 @click.command()
-@click.option("-o", "--output", default="demo", type=click.Path(path_type=Path), show_default=True, help="Folder for everything made.")
+@click.option("-o", "--output", default="demo", type=PATH, show_default=True, help="Folder for everything made.")
 @click.option("--force", is_flag=True, help="Replace an earlier demo.")
 def demo(output: Path, force: bool) -> None:
     """Train on handwritten digits, export, and run without torch; leave a bundle and pictures."""

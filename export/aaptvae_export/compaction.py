@@ -6,6 +6,7 @@ Caillon and Esling 2021). N(0, I) is the same in every rotation. Folding the rot
 
 import numpy as np
 import torch
+
 from aaptvae.errors import InputError
 from aaptvae.prior import LatentPrior
 
@@ -14,15 +15,15 @@ from .parity import Reference, Rows
 
 
 def find_subspace(reference: Reference, heldout: Rows, share: float) -> Subspace:
-    """The fewest principal directions of mu [N, L] that hold `share` of its variance; `InputError` if it cannot be told."""
+    """The fewest principal directions of mu [N, L] with `share` of its variance; `InputError` if it cannot be told."""
     mu = reference.encode(heldout)["mu"].astype(np.float64)
     rows, latents = mu.shape
     if not 0 < share <= 1:
-        raise InputError(f"compact is {share}: expected a share of the latent variance above 0 and at most 1, such as 0.999")
+        raise InputError(f"compact is {share}: expected a share of mu's variance above 0 and at most 1, such as 0.999")
     if rows < 2 * latents:
         raise InputError(
-            f"compact needs {2 * latents} held-out rows to tell which of {latents} latents carry something; the run has {rows}: "
-            "train on more rows or with fewer latents"
+            f"the run has {rows} held-out rows: compact expects {2 * latents} or more to tell which of {latents} "
+            "latents carry something: train on more rows or with fewer latents"
         )
     centre = mu.mean(axis=0)
     variance, directions = np.linalg.eigh(np.cov(mu.T).reshape(latents, latents))

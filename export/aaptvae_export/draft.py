@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 import onnx
 import torch
+from torch import nn
+
 from aaptvae import bundle, likelihood
 from aaptvae.bundle import Compaction, FileEntry, GraphSpec, Manifest, Precision, graph_file
 from aaptvae.errors import BundleError, InputError
@@ -16,7 +18,6 @@ from aaptvae.graphs import check_graph
 from aaptvae.likelihood import ObservationModel
 from aaptvae.npz import read_npz, write_npz
 from aaptvae_training import Run
-from torch import nn
 
 from . import graphs
 from .card import write_card
@@ -25,8 +26,9 @@ from .errors import ExportError
 from .folding import Subspace, fold_decoder, fold_encoder
 from .parity import TOLERANCE, Gate, Inputs, Reference, Rows, check_parity
 from .quantization import CONVERTERS
-from .twins import Judge
+from .twins import Judge, Reduced
 
+REDUCED: tuple[Reduced, ...] = ("int8", "fp16")
 GOLDEN_ROWS = 8
 GOLDEN_HOSTILE = 2
 PRODUCERS = ("aaptvae", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
@@ -43,7 +45,9 @@ class ExportOptions:
 
     def __post_init__(self) -> None:
         if not 0 < self.tolerance <= TOLERANCE:
-            raise InputError(f"tolerance is {self.tolerance:g}: expected above 0 and at most {TOLERANCE:g}, it may only tighten")
+            raise InputError(
+                f"tolerance is {self.tolerance:g}: expected above 0 and at most {TOLERANCE:g}: it may only tighten"
+            )
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def draft_bundle(run: Run, options: ExportOptions) -> Draft:
     """Everything that will be published, proven; `ExportError` names the graph and the figure that failed."""
     heldout = np.ascontiguousarray(run.heldout, np.float32)
     if not len(heldout):
-        raise ExportError("the run holds no held-out rows to prove the export on: train again with a test share above 0")
+        raise ExportError("the run holds no held-out rows to prove the export on: train with a test share above 0")
     subspace = None
     if options.compact is not None:
         subspace = find_subspace(Reference(run.model, None, torch.float64), heldout, options.compact)
@@ -88,7 +92,9 @@ def draft_bundle(run: Run, options: ExportOptions) -> Draft:
 
     judge = Judge(run.observation, heldout, files)
     twins = []
-    for precision in sorted({*options.precisions} - {"fp32"}):
+    for precision in REDUCED:
+        if precision not in options.precisions:
+            continue
         halves = [replace(half, model=CONVERTERS[precision](half.model)) for half in (encoder, decoder)]
         twin = _stamp(manifest, precision, halves)
         for half in halves:
@@ -132,12 +138,12 @@ def _stamp(manifest: Manifest, precision: Precision, halves: Iterable[Half]) -> 
 
 
 def _arrays(run: Run, subspace: Subspace | None, gate: Gate, heldout: Rows) -> dict[str, bytes]:
-    """The prior, the likelihood and the golden vectors: real rows first, then hostile ones, with torch's own outputs."""
+    """Prior, likelihood and golden vectors: real rows first, then hostile ones, with torch's own outputs."""
     prior = run.prior if subspace is None else compact_prior(run.prior, subspace)
     torch32, torch64 = gate.references.values()
     inputs = Inputs.of(torch32, heldout)
     hostile = np.concatenate([rows[:GOLDEN_HOSTILE] for rows in inputs.features.values()])
-    # Verification knows outputs only: where logvar is cut to its range, it cannot know how large and rounded the sum was.
+    # Verification knows outputs only: where logvar is cut to its range, it cannot know how rounded the sum was.
     errors = np.abs(torch32.encode(hostile)["logvar"] - torch64.encode(hostile)["logvar"]).max(axis=1)
     x = np.concatenate([heldout[:GOLDEN_ROWS], hostile[errors < gate.tolerance / 10]])
     posterior = torch32.encode(x)
@@ -187,8 +193,8 @@ def describe(run: Run, gate: Gate, pair: str, name: str | None) -> Manifest:
         prior=bundle.Prior(
             kind="mixture" if components > 1 else "gaussian" if components else "standard", components=components
         ),
-        opset=bundle.OPSET,
-        ir_version=bundle.IR_VERSION,
+        opset=20,
+        ir_version=10,
         pair_id=pair,
         encoder=bundle.encoder_spec(model.input_dim, gate.latent_dim),
         decoder=bundle.decoder_spec(model.input_dim, gate.latent_dim),
@@ -203,7 +209,8 @@ def describe(run: Run, gate: Gate, pair: str, name: str | None) -> Manifest:
 def _finish(manifest: Manifest, files: dict[str, bytes], rows_per_second: dict[str, float]) -> Draft:
     files = files | {bundle.MODEL_CARD: write_card(manifest).encode()}
     entries = tuple(
-        FileEntry(name=name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest()) for name, data in sorted(files.items())
+        FileEntry(name=name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        for name, data in sorted(files.items())
     )
     manifest = msgspec.structs.replace(manifest, files=entries)
     return Draft({bundle.MANIFEST: bundle.encode_manifest(manifest), **files}, manifest, rows_per_second)

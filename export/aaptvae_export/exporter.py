@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+
 from aaptvae import load
 from aaptvae.bundle import MANIFEST, Manifest
 from aaptvae.errors import BundleError
@@ -30,31 +31,39 @@ class Export:
 
     def report(self) -> dict[str, Any]:
         """The proof and the figures as plain values."""
-        facts = {name: msgspec.to_builtins(getattr(self.manifest, name)) for name in ("name", "parity", "twins", "compaction")}
+        names = ("name", "parity", "twins", "compaction")
+        facts = {name: msgspec.to_builtins(getattr(self.manifest, name)) for name in names}
         return {"digest": self.digest, **facts, "rows_per_second": self.rows_per_second}
 
     def summary(self) -> list[str]:
         """The same in a few lines."""
-        parity, cut = self.manifest.parity, self.manifest.compaction
+        manifest, parity, cut = self.manifest, self.manifest.parity, self.manifest.compaction
         worst = max(parity.worst, key=lambda case: case.difference)
         lines = [
-            f"{self.path}: {self.manifest.input_dim} features, {self.manifest.latent_dim} latents, sha256 {self.digest}",
-            f"parity: {parity.comparisons} comparisons, worst {worst.difference:.2g} ({worst.graph}), tolerance {parity.tolerance:g}",
+            f"{self.path}: {manifest.input_dim} features, {manifest.latent_dim} latents, sha256 {self.digest}",
+            f"parity: {parity.comparisons} comparisons, worst {worst.difference:.2g} ({worst.graph}), "
+            f"tolerance {parity.tolerance:g}",
         ]
         if cut is not None:
-            lines.append(f"compact: {cut.trained_latent_dim} latents before, R2 loss {cut.r2_loss:.3g}, ELBO loss {cut.elbo_loss:.3g} nats")
-        for twin in self.manifest.twins:
-            lines.append(
-                f"{twin.precision}: {twin.bytes_ratio:.0%} of the bytes, R2 loss {twin.r2_loss:.2g}, ELBO loss {twin.elbo_loss:.3g} nats, "
-                f"{self.rows_per_second[twin.precision]:,.0f} rows/s here, fp32 {self.rows_per_second['fp32']:,.0f}"
-            )
-        return lines
+            before = f"{cut.trained_latent_dim} latents before"
+            lines.append(f"compact: {before}, R2 loss {cut.r2_loss:.3g}, ELBO loss {cut.elbo_loss:.3g} nats")
+        speed = self.rows_per_second
+        return lines + [
+            f"{twin.precision}: {twin.bytes_ratio:.0%} of the bytes, R2 loss {twin.r2_loss:.2g}, ELBO loss "
+            f"{twin.elbo_loss:.3g} nats, {speed[twin.precision]:,.0f} rows/s here (fp32 {speed['fp32']:,.0f})"
+            for twin in manifest.twins
+        ]
 
 
 def export_bundle(
-    run: Run, destination: str | os.PathLike[str], options: ExportOptions | None = None, *, archive: bool = False, force: bool = False
+    run: Run,
+    destination: str | os.PathLike[str],
+    options: ExportOptions | None = None,
+    *,
+    archive: bool = False,
+    force: bool = False,
 ) -> Export:
-    """Publish `run` at `destination`, a folder or (`archive`) one zip; an `ExportError` of the gate leaves nothing there."""
+    """Publish `run` at `destination`, a folder or (`archive`) one zip; an `ExportError` leaves nothing there."""
     target = Path(os.path.realpath(destination))
     refuse_existing(target, force)
     draft = draft_bundle(run, options or ExportOptions())

@@ -1,4 +1,4 @@
-"""From a trained model to the plain float32 layers that are exported: the scaler, and a subspace, folded into the weights.
+"""From a trained model to the plain float32 layers that are exported: scaler and subspace folded into the weights.
 
 All arithmetic is float64 and is rounded once, at the end. Writing ONNX is `graphs.py`.
 """
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import torch
+from torch import Tensor, nn
+
 from aaptvae_training import AAPTVAE
 from aaptvae_training.model import LOGVAR_RANGE
-from torch import Tensor, nn
 
 from .errors import ExportError
 
@@ -45,7 +46,8 @@ class Affine(NamedTuple):
         linear.load_state_dict({"weight": self.weight.float(), "bias": self.bias.float()})
         if not all(torch.isfinite(value).all() for value in linear.parameters()):
             raise ExportError(
-                "the folded weights exceed float32: the scaler's statistics are too large or too small: rescale the features"
+                "the folded weights exceed float32: the scaler's statistics are too large or too small: rescale the "
+                "features and train again"
             )
         return linear
 
@@ -55,14 +57,14 @@ def _times(matrix: Tensor, vector: Tensor) -> Tensor:
 
 
 def _loses_digits(forward: Tensor, mean: Tensor) -> bool:
-    """Whether folding the shift would subtract numbers so much larger than one that float32 keeps little of the rest."""
+    """Whether folding the shift would subtract numbers so large that float32 keeps little of the rest."""
     sizes = (forward * mean).abs() if forward.dim() == 1 else (forward * mean).norm(dim=1)
     return bool((sizes > MAX_FOLDED_SHIFT).any())
 
 
 @dataclass(frozen=True)
 class Subspace:
-    """Latents that are kept: orthonormal rows `basis` [K, L] and `centre` [L], where the dropped directions are held."""
+    """Latents that are kept: orthonormal rows `basis` [K, L], and `centre` [L], where the dropped directions stay."""
 
     basis: Tensor
     centre: Tensor

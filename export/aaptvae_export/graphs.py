@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 import onnx
 import torch
-from aaptvae.bundle import IR_VERSION, OPSET, SCHEMA_VERSION, GraphSpec
 from torch import nn
+
+from aaptvae.bundle import IR_VERSION, OPSET, SCHEMA_VERSION, GraphSpec
 
 from .errors import ExportError
 
@@ -33,14 +34,15 @@ def trace(module: nn.Module, spec: GraphSpec, graph: str) -> onnx.ModelProto:
             dynamic_shapes=({0: torch.export.Dim("batch")},),
             verbose=False,
         )
-    assert program is not None
-    return clean(program.model_proto, graph)
+    model: onnx.ModelProto = program.model_proto  # type: ignore[union-attr] # None only for other arguments
+    return clean(model, graph)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """The exporter talks about packages that nobody here needs."""
-    talkers = [logging.getLogger(name) for name in ("torch.onnx", "torch.onnx._internal.exporter._registration", "onnxscript")]
+    names = ("torch.onnx", "torch.onnx._internal.exporter._registration", "onnxscript")
+    talkers = [logging.getLogger(name) for name in names]
     levels = [talker.level for talker in talkers]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -71,7 +73,7 @@ def clean(model: onnx.ModelProto, graph: str) -> onnx.ModelProto:
 
 
 def check_model(model: onnx.ModelProto, spec: GraphSpec, graph: str) -> None:
-    """ONNX's own checker with shape inference, then the contract: names, float32, symbolic batch; `ExportError` if not."""
+    """ONNX's own checker with shape inference, then names, float32 and the symbolic batch; `ExportError` if not."""
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # the checker raises its own, and inference errors of C++
@@ -91,7 +93,7 @@ def _describe(value: onnx.ValueInfoProto) -> str:
 
 
 def check_weights(model: onnx.ModelProto, module: nn.Module, graph: str) -> None:
-    """Every weight in the graph equals the folded checkpoint's, bit for bit; `ExportError` names the first that does not."""
+    """Every weight in the graph equals the folded checkpoint's, bit for bit; `ExportError` names one that does not."""
     stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     for name, value in module.state_dict().items():
         expected = value.numpy()
@@ -100,10 +102,10 @@ def check_weights(model: onnx.ModelProto, module: nn.Module, graph: str) -> None
         if name not in stored:
             raise ExportError(f"{graph}.onnx: holds no weight called {name}")
         if stored[name].shape != expected.shape:
-            raise ExportError(f"{graph}.onnx: {name} has shape {stored[name].shape}; the checkpoint's is {expected.shape}")
+            raise ExportError(f"{graph}.onnx: {name} has shape {stored[name].shape}; expected {expected.shape}")
         if stored[name].tobytes() != expected.tobytes():
             worst = abs(stored[name].astype("f8") - expected).max()
-            raise ExportError(f"{graph}.onnx: {name} differs from the folded checkpoint's by up to {worst:.3g}; expected 0")
+            raise ExportError(f"{graph}.onnx: {name} differs from the folded checkpoint by {worst:.3g}; expected 0")
 
 
 def to_bytes(model: onnx.ModelProto, metadata: dict[str, str] | None = None) -> bytes:
@@ -111,7 +113,8 @@ def to_bytes(model: onnx.ModelProto, metadata: dict[str, str] | None = None) -> 
     stamped = onnx.ModelProto()
     stamped.CopyFrom(model)
     onnx.helper.set_model_props(stamped, dict(sorted((metadata or {}).items())))
-    return stamped.SerializeToString(deterministic=True)
+    data: bytes = stamped.SerializeToString(deterministic=True)
+    return data
 
 
 def pair_id(encoder: onnx.ModelProto, decoder: onnx.ModelProto) -> str:

@@ -4,18 +4,20 @@ Graphs are run by onnxruntime from the bytes that are written, never from the ob
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
 from aaptvae.bundle import Parity, ParityCase, Precision
 from aaptvae.cpus import usable_cpus
 from aaptvae.errors import BundleError
 from aaptvae.sessions import Settings, open_session
 from aaptvae_training import AAPTVAE, losses
-from numpy.typing import NDArray
-from torch import Tensor
 
 from .errors import ExportError
 from .folding import Subspace
@@ -24,7 +26,7 @@ TOLERANCE = 1e-5
 BATCHES = (0, 1, 2, 7, 64, 257, 4096)
 
 Rows = NDArray[np.float32]
-Outputs = dict[str, NDArray[np.floating]]
+Outputs = Mapping[str, NDArray[np.floating[Any]]]
 Graph = Callable[[Rows], Outputs]
 Density = Callable[[Rows, Rows], NDArray[np.float64]]
 Case = tuple[str, str, int, str]  # graph, reference, batch, kind of inputs
@@ -64,14 +66,14 @@ class Reference:
         return self.decode(self.encode(x)["mu"])
 
     @torch.no_grad()
-    def log_density(self, x: Rows, reconstruction: Rows) -> NDArray[np.floating]:
+    def log_density(self, x: Rows, reconstruction: Rows) -> NDArray[np.floating[Any]]:
         """log p(x | z) per row, in nats."""
         target, mean, scaler = self._tensor(x), self._tensor(reconstruction), self.model.scaler
         if self.model.likelihood == "bernoulli":
             nll = losses.bernoulli_nll(mean, target)
         else:
             nll = self.model.negative_log_likelihood(scaler.to_scaled(mean) - scaler.to_scaled(target))
-        values: NDArray[np.floating] = -nll.numpy()
+        values: NDArray[np.floating[Any]] = -nll.numpy()
         return values
 
     def _tensor(self, rows: Rows) -> Tensor:
@@ -93,16 +95,21 @@ class Inputs:
         mean, scale = scaler.mean.double().numpy(), scaler.scale.double().numpy()
         noise = generator.standard_normal((max(BATCHES), len(mean)))
         ordinary = generator.random(noise.shape) if reference.model.likelihood == "bernoulli" else mean + scale * noise
-        features = {"ordinary": ordinary, "large": mean + 1e3 * scale * noise, "subnormal": 1e-40 * noise, "zero": 0 * noise}
-        features["held-out"] = np.resize(heldout, noise.shape)
+        features: Outputs = {
+            "held-out": np.resize(heldout, noise.shape),
+            "ordinary": ordinary,
+            "large": mean + 1e3 * scale * noise,
+            "subnormal": 1e-40 * noise,
+            "zero": 0 * noise,
+        }
         noise = generator.standard_normal((max(BATCHES), reference.latent_dim))
-        # A sigmoid hides the size of what is added up inside, so that 1e3 would leave the sum fewer digits than asked for.
+        # A sigmoid hides the size of what is added up inside, so that 1e3 would leave the sum too few digits.
         large = 1e2 if reference.model.likelihood == "bernoulli" else 1e3
         latents = {"ordinary": noise, "large": large * noise, "subnormal": 1e-40 * noise, "zero": 0 * noise}
         return cls(_float32(features), _float32(latents))
 
 
-def _float32(arrays: dict[str, NDArray[np.floating]]) -> dict[str, Rows]:
+def _float32(arrays: Outputs) -> dict[str, Rows]:
     return {name: array.astype(np.float32) for name, array in arrays.items()}
 
 
@@ -110,7 +117,7 @@ def differences(got: Outputs, expected: Outputs, unit: NDArray[np.float64]) -> d
     """max |got - expected| of each output over max(1, max |expected|) of all; infinite where a number is not finite.
 
     A reconstruction is measured in `unit` [D], each feature's own, or a wrong column of small numbers would hide behind
-    one of large numbers. The outputs share one size because logvar is cut to a range that its rounding does not know of.
+    one of large numbers. The outputs share one size because logvar is cut to a range after it was rounded.
     """
     scale = {name: unit if name == "reconstruction" else np.ones(1) for name in expected}
     largest = max([1.0, *(float((np.abs(value) / scale[name]).max(initial=0)) for name, value in expected.items())])
@@ -120,7 +127,7 @@ def differences(got: Outputs, expected: Outputs, unit: NDArray[np.float64]) -> d
 
 
 class Gate:
-    """Compares graphs with torch in float32 and float64, keeps the worst case of each, raises `ExportError` beyond tolerance."""
+    """Compares graphs with torch in float32 and float64 and keeps the worst case; `ExportError` beyond `tolerance`."""
 
     def __init__(self, model: AAPTVAE, subspace: Subspace | None = None, tolerance: float = TOLERANCE) -> None:
         self.references = {
@@ -141,7 +148,8 @@ class Gate:
             for batch in (batch for batch in BATCHES if batch <= len(rows)):
                 got = _run(graph, run, rows[:batch])
                 for reference, outputs in expected.items():
-                    self._measure((graph, reference, batch, kind), got, {key: value[:batch] for key, value in outputs.items()})
+                    expectation = {output: values[:batch] for output, values in outputs.items()}
+                    self._measure((graph, reference, batch, kind), got, expectation)
 
     def _measure(self, case: Case, got: Outputs, expected: Outputs) -> None:
         graph, reference, batch, kind = case
@@ -156,7 +164,9 @@ class Gate:
                     f"the tolerance is {self.tolerance:g}: nothing was published"
                 )
             if graph not in self.worst or figure > self.worst[graph].difference:
-                self.worst[graph] = ParityCase(graph=graph, reference=reference, batch=batch, inputs=kind, difference=figure)
+                self.worst[graph] = ParityCase(
+                    graph=graph, reference=reference, batch=batch, inputs=kind, difference=figure
+                )
 
     def compare_density(self, log_density: Density, x: Rows, reconstruction: Rows) -> None:
         """The bundle's observation model (sigma, basis, scaler) beside torch's likelihood on the same rows."""
@@ -172,7 +182,7 @@ class Gate:
 
 
 def check_parity(gate: Gate, encoder: bytes, decoder: bytes, heldout: Rows) -> None:
-    """Compare both graphs, and the two composed, with torch; `ExportError` at the first difference beyond the tolerance."""
+    """Compare both graphs, and the two composed, with torch; `ExportError` at the first difference beyond tolerance."""
     encode, decode = run_graph("encoder", encoder), run_graph("decoder", decoder)
     inputs = Inputs.of(gate.references["float64"], heldout)
     gate.compare("encoder", encode, inputs.features)
@@ -187,11 +197,11 @@ def run_graph(graph: str, data: bytes, precision: Precision = "fp32") -> Graph:
         session = open_session(data, precision, usable_cpus(), Settings())
     except BundleError as error:
         raise ExportError(f"{graph}: {error}") from error
-    (source,), names = [tensor.name for tensor in session.get_inputs()], [tensor.name for tensor in session.get_outputs()]
+    source, names = session.get_inputs()[0].name, [output.name for output in session.get_outputs()]
     return lambda rows: dict(zip(names, session.run(names, {source: rows}), strict=True))
 
 
-def _run(graph: str, run: Graph, rows: Rows) -> dict[str, Rows]:
+def _run(graph: str, run: Graph, rows: Rows) -> Outputs:
     try:
         return run(rows)
     except Exception as error:  # onnxruntime's errors share no base of their own

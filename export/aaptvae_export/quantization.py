@@ -1,16 +1,18 @@
 """Graphs of lower precision from the fp32 ones: weights stored, or multiplied, in fewer bits; float32 in and out.
 
-int8 measures every row by its own largest value, so that a row's result depends on that row alone: onnxruntime's dynamic
-quantisation shares one scale among the rows of a call. Whether a twin is worth having is for `twins.py`.
+int8 measures every row by its own largest value, so that a row's result depends on that row alone: onnxruntime's
+dynamic quantisation shares one scale among the rows of a call. Whether a twin is worth having is for `twins.py`.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
-from aaptvae.bundle import Precision
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from aaptvae.bundle import Precision
 
 Array = NDArray[np.generic]
 
@@ -50,7 +52,8 @@ def _rebuilt(model: onnx.ModelProto, nodes: list[NodeProto], weights: dict[str, 
     used = {name for node in nodes for name in node.input}
     del twin.graph.node[:], twin.graph.initializer[:]
     twin.graph.node.extend(nodes)
-    twin.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in weights.items() if name in used)
+    kept = [numpy_helper.from_array(values, name) for name, values in weights.items() if name in used]
+    twin.graph.initializer.extend(kept)
     return twin
 
 
@@ -59,7 +62,8 @@ class _Int8:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model = model
-        self.weights: dict[str, Array] = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer} | _CONSTANTS
+        stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+        self.weights: dict[str, Array] = stored | _CONSTANTS
         self.makers = {name: node for node in model.graph.node for name in node.output}
         self.nodes: list[NodeProto] = []
         self.quantized: dict[str, tuple[str, str, str]] = {}
@@ -75,7 +79,7 @@ class _Int8:
     def _made_by(self, name: str, operator: str) -> bool:
         return name in self.makers and self.makers[name].op_type == operator
 
-    def _add(self, operator: str, inputs: list[str], output: str, **attributes: int) -> str:
+    def _add(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(operator, inputs, [output], **attributes))
         return output
 
@@ -98,7 +102,8 @@ class _Int8:
 
     def _origins(self, name: str, scale: str) -> str:
         """128 for every row, as the operator wants it."""
-        return self._add("Expand", ["int8.signed_origin", self._add("Shape", [scale], f"{name}.rows")], f"{name}.origins")
+        rows = self._add("Shape", [scale], f"{name}.rows")
+        return self._add("Expand", ["int8.signed_origin", rows], f"{name}.origins")
 
     def _product(self, node: NodeProto) -> None:
         source, weight, *bias = node.input

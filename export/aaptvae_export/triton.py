@@ -19,7 +19,7 @@ dynamic_batching {{ }}
 
 
 def write_triton(bundle: Bundle, destination: str | os.PathLike[str], *, force: bool = False) -> None:
-    """Write `NAME_encoder` and `NAME_decoder`, each with config.pbtxt and 1/model.onnx, beside the bundle's manifest."""
+    """Write `NAME_encoder` and `NAME_decoder`, each with config.pbtxt and 1/model.onnx, beside the manifest."""
     manifest = bundle.manifest
     with publish_folder(destination, force=force) as folder:
         (folder / MANIFEST).write_bytes(encode_manifest(manifest))

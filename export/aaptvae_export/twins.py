@@ -1,11 +1,13 @@
-"""Whether a twin of lower precision is worth shipping: small enough a loss on held-out rows, and smaller or faster here."""
+"""Whether a twin of lower precision is worth shipping: a small loss on held-out rows, and smaller or faster here."""
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
+
 from aaptvae.bundle import Precision, Twin, graph_file
 from aaptvae.likelihood import ObservationModel
 
@@ -13,13 +15,15 @@ from .errors import ExportError
 from .evidence import Evidence, gather
 from .parity import Graph, Rows, run_graph
 
+Reduced = Literal["int8", "fp16"]
+
 TIMED_ROWS = 1024
 TIMED_ROUNDS = 15
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The most a twin may lose (R2, ELBO in nats per feature), the least cosine of mu, and the share of fp32's bytes and speed."""
+    """The most a twin may lose (R2, ELBO in nats per feature), least cosine, share of bytes, share of speed."""
 
     r2_loss: float
     elbo_loss: float
@@ -28,7 +32,7 @@ class Bounds:
     speed_ratio: float
 
 
-BOUNDS: dict[Precision, Bounds] = {
+BOUNDS: dict[Reduced, Bounds] = {
     "int8": Bounds(r2_loss=0.01, elbo_loss=0.05, mu_cosine=0.99, bytes_ratio=0.6, speed_ratio=1.0),
     "fp16": Bounds(r2_loss=1e-3, elbo_loss=0.01, mu_cosine=0.9999, bytes_ratio=0.75, speed_ratio=0.0),
 }
@@ -56,7 +60,7 @@ class Judge:
         """Evidence of any pair on the held-out rows."""
         return gather(encode, decode, self.observation, self.heldout)
 
-    def admit(self, precision: Precision, twin: Mapping[str, bytes]) -> Twin:
+    def admit(self, precision: Reduced, twin: Mapping[str, bytes]) -> Twin:
         """The twin's figures, or an `ExportError` that says which of them is out of bounds."""
         pair = _load(twin, precision)
         before, after = self.fp32, self.gather(*pair)
@@ -82,13 +86,13 @@ class Judge:
         for name, (figure, limit) in limits.items():
             if not figure <= limit:
                 raise ExportError(
-                    f"{twin.precision} encoder and decoder: {name} on {len(self.heldout)} held-out rows is {figure:.4g}; "
-                    f"the bound is {limit:.4g}: export without --precision {twin.precision}"
+                    f"{twin.precision} encoder and decoder: {name} on {len(self.heldout)} held-out rows is "
+                    f"{figure:.4g}; the bound is {limit:.4g}: export without --precision {twin.precision}"
                 )
 
-    def _race(self, precision: Precision, pair: tuple[Graph, Graph]) -> None:
+    def _race(self, precision: Reduced, pair: tuple[Graph, Graph]) -> None:
         rows = np.resize(self.heldout, (TIMED_ROWS, self.heldout.shape[1]))
-        runners = {"fp32": self._base, precision: pair}
+        runners: dict[str, tuple[Graph, Graph]] = {"fp32": self._base, precision: pair}
         seconds: dict[str, list[float]] = {name: [] for name in runners}
         for _ in range(TIMED_ROUNDS):  # in turns, so that a busy machine slows both; the best of each counts
             for name, (encode, decode) in runners.items():

@@ -1,4 +1,4 @@
-"""Runs made in memory: real models with a fitted scaler, a prior, an observation model and held-out rows. No training."""
+"""Runs made in memory: real models with a fitted scaler, a prior, noise and held-out rows. Nothing is trained."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,8 @@ from aaptvae_training import AAPTVAE, Run
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.run import RunConfig
 
-SUMMARY = Training(rows=1000, seed=3, data_sha256="5" * 64, epochs=7, metrics={"r2": 0.9, "elbo": -12.5}, baseline={"r2": 0.8})
+FIGURES = {"metrics": {"r2": 0.9, "elbo": -12.5, "active_units": 4.0}, "baseline": {"r2": 0.8}}
+SUMMARY = Training(rows=1000, seed=3, data_sha256="5" * 64, epochs=7, **FIGURES)
 
 
 def make_run(input_dim=12, latent_dim=4, hidden=(9,), *, seed=0, rows=64, mean_size=1.0, **options):

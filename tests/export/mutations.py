@@ -1,19 +1,12 @@
 """Sixteen ways to export the wrong thing, each applied to the real module, the real graph or the real run."""
 
 import copy
-import dataclasses
 
 import numpy as np
-import onnx
 import torch
 from onnx import numpy_helper
 from torch import nn
 from torch.nn import functional as F
-
-from aaptvae_export import folding, graphs
-from aaptvae_training import AAPTVAE
-
-from .conftest import make_run
 
 
 class Wrapped(nn.Module):
