@@ -284,3 +284,20 @@ def test_verbs_do_not_import_what_they_do_not_need(tiny: Path) -> None:
     code = f"import sys; sys.argv[1:] = ['info', {str(tiny)!r}]\ntry:\n import aaptvae.cli as c; c.main()\nfinally:\n" \
            " assert not {'torch', 'onnx', 'onnxruntime', 'matplotlib', 'pyarrow'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["info", "{tiny}"],
+                                       ["encode", "{tiny}", "{x}", "-o", "-", "--format", "csv"]])
+@pytest.mark.parametrize("stdout", ["closed", "full", "left"])
+def test_stdout_that_takes_nothing_is_no_traceback(tmp_path: Path, tiny: Path, x: np.ndarray, arguments: list[str],
+                                                   stdout: str) -> None:
+    np.save(tmp_path / "x.npy", x)
+    command = [sys.executable, "-m", "aaptvae", *(part.format(tiny=tiny, x=tmp_path / "x.npy") for part in arguments)]
+    reading, writing = os.pipe()
+    os.close(reading)
+    target = {"closed": None, "full": os.open("/dev/full", os.O_WRONLY), "left": writing}[stdout]
+    closing = ["sh", "-c", 'exec "$@" >&-', "sh"] if target is None else []
+    done = subprocess.run([*closing, *command], stdout=target, stderr=subprocess.PIPE, check=False, text=True)
+    assert done.returncode == (0 if stdout == "closed" else 1)
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") <= 1

@@ -175,6 +175,17 @@ def test_a_reader_that_leaves_ends_the_job_quietly(tiny: Path, rows: Path) -> No
             assert job.returncode == 1
 
 
+@pytest.mark.parametrize("arguments", [["encode", "{tiny}", "{rows}"], ["encode", "{tiny}", "-"]])
+def test_a_signal_ends_a_job_that_waits_for_its_neighbours(tiny: Path, rows: Path, arguments: list[str]) -> None:
+    command = [part.format(tiny=tiny, rows=rows) for part in arguments]
+    with slow(*command, "-o", "-", "--format", "csv", stdin=subprocess.PIPE) as job:
+        time.sleep(0.6)  # nobody reads its output, or writes its input
+        job.terminate()
+        assert job.wait(30) == 143
+        assert job.stdin is not None
+        job.stdin.close()
+
+
 def test_progress_shows_on_a_terminal_only(tmp_path: Path, tiny: Path, rows: Path) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-c", SLOWED, "encode", str(tiny), str(rows), "-o", str(tmp_path / "z.npy")]

@@ -8,8 +8,15 @@ from .overview import page
 
 def main() -> None:
     """Entry point of the `aaptvae` script."""
+    # A stream that the caller closed is None; its place is taken, or the next file that is opened would become it.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 - pathlib is not imported yet
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
     if sys.argv[1:] in ([], ["--help"], ["-h"]) and "_AAPTVAE_COMPLETE" not in os.environ:
-        sys.stdout.write(page())
+        try:
+            sys.stdout.write(page())
+            sys.stdout.flush()
+        except OSError:  # nobody reads it, and Python would complain on the way out
+            os._exit(1)
         return
     try:
         from .app import run  # noqa: PLC0415 - click takes four times as long to import as Python to start

@@ -104,7 +104,7 @@ def _hang_up(status: int) -> NoReturn:
     """Exit without the complaint of a closed pipe that Python would print on the way out."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = status or 1
     sys.exit(status)

@@ -6,7 +6,6 @@ import glob
 import io
 import os
 import stat
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -23,6 +22,7 @@ from .text import TextRows, TextWriter
 
 FORMATS = ("npy", "npz", "csv", "jsonl", "parquet", "safetensors")
 STREAMED = ("npy", "csv", "jsonl")
+STDIN, STDOUT = 0, 1
 MAX_HELD = 1 << 30  # bytes of a piped file that must be held in memory, because its format needs seeking
 
 
@@ -90,10 +90,10 @@ def _file(path: str) -> tuple[IO[bytes], int | None]:
 
 
 def _stdin(format: str) -> tuple[IO[bytes], int | None]:
-    if sys.stdin is None or sys.stdin.isatty():
+    if os.isatty(STDIN):
         raise InputError(f"stdin is a terminal: pipe {format} data into it, or name a file")
     # Not sys.stdin.buffer: a thread that waits in it would hold up the interpreter's exit.
-    return open(sys.stdin.fileno(), "rb", closefd=False), None
+    return open(STDIN, "rb", closefd=False), None
 
 
 def _held(name: str, stream: IO[bytes]) -> tuple[IO[bytes], int]:
@@ -187,12 +187,15 @@ def _writer(stream: IO[bytes], format: str, layout: Layout) -> RowWriter:
 @contextlib.contextmanager
 def _stdout(format: str, layout: Layout) -> Iterator[IO[bytes]]:
     """Stdout, or memory that is copied to it in the end if the format must go back to correct itself."""
-    if sys.stdout.isatty() and format not in ("csv", "jsonl"):
+    text = format in ("csv", "jsonl")
+    if os.isatty(STDOUT) and not text:
         raise InputError(f"stdout is a terminal and {format} is binary: pipe it, name a file, or use --format csv")
-    if format in ("csv", "jsonl") or (format != "parquet" and layout.rows is not None):
-        yield sys.stdout.buffer
-        return
-    held = io.BytesIO()
-    yield held
-    sys.stdout.buffer.write(held.getbuffer())
-    sys.stdout.buffer.flush()
+    # Not sys.stdout.buffer: a thread that waits in it, for a reader who is slow, would hold up the interpreter's exit.
+    stream = open(STDOUT, "wb", closefd=False)  # noqa: SIM115 - what an interrupted job left in it is not for the reader
+    if text or (format != "parquet" and layout.rows is not None):
+        yield stream
+    else:
+        held = io.BytesIO()
+        yield held
+        stream.write(held.getbuffer())
+    stream.flush()
