@@ -77,6 +77,7 @@ def _blocks(start: int, rows: NDArray[_Float]) -> Iterator[tuple[int, int, NDArr
         row = end
 
 
-def _generator(seed: int, stream: Stream, block: int) -> np.random.Generator:
+def _generator(seed: int, stream: Stream, block: int) -> "np.random.Generator":
+    # Quoted above because numpy.random is slow to import and loading a bundle does not need it.
     # The low 128 bits of the counter count within a block: blocks and streams never meet.
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, block, int(stream)]))

@@ -48,15 +48,15 @@ def _finite(rows: Rows) -> bool:
 
 def shaped(x: ArrayLike, width: int, name: str = "x") -> NDArray[np.generic]:
     """`x` as an array [N, width] of integers or floats, unread and unconverted; raises `InputError`."""
+    if isinstance(x, np.ndarray) and hasattr(x, "mask"):
+        raise InputError(f"{name} is a masked array: expected a value everywhere: fill it first")
     try:
-        array = np.asanyarray(x)
+        array = np.asarray(x)
     except Exception as error:  # ragged lists, tensors that require gradients, exotic objects
         raise InputError(f"{name} is a {type(x).__name__} that numpy cannot take ({error}): expected "
                          f"numbers [N, {width}]: pass a 2-D array") from None
     if array.dtype.kind not in "fiu":
         raise InputError(f"{name} has dtype {array.dtype}: expected floats or integers: convert it to float32")
-    if isinstance(array, np.ma.MaskedArray):
-        raise InputError(f"{name} is a masked array: expected a value everywhere: fill it first")
     if array.ndim != 2:
         raise InputError(f"{name} has shape {array.shape}: expected two dimensions [N, {width}]: for one row pass "
                          f"{name}.reshape(1, -1)")
