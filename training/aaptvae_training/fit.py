@@ -43,6 +43,7 @@ from .run import (
     write_prior,
 )
 from .statistics import first_bad_value
+from .talk import Talk
 from .trainer import BEST, Trainer
 from .warmstart import SHRINKAGES, Start, begin_at, scalar_start, shrink, spectral_start
 from .words import warnings_of
@@ -54,21 +55,15 @@ LARGE = 100_000
 MOST_PRIOR_ROWS = 20_000
 
 
-class Talk:
-    """What training tells while it works; silent unless a front end overrides it."""
-
-    def stage(self, name: str, total: int) -> None:
-        """A stage of `total` units begins."""
-
-    def advance(self, units: int) -> None:
-        """That many units more are done."""
-
-    def epoch(self, figures: dict[str, float]) -> None:
-        """An epoch ended with these figures."""
-
-
 def train(
-    path: str | os.PathLike[str], run: Path, config: TrainConfig, talk: Talk, *, resume: bool = False, force: bool = False
+    path: str | os.PathLike[str],
+    run: Path,
+    config: TrainConfig,
+    talk: Talk | None = None,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    image_shape: tuple[int, int] | None = None,
 ) -> Evaluation:
     """Train on a feature file and leave a run folder; the evaluation on held-out rows.
 
@@ -78,7 +73,7 @@ def train(
     if not resume:
         check_folder(run, force)
     with join(config.device) as world, open_features(path) as features:
-        talk = talk if world.leads else Talk()
+        talk = talk if talk is not None and world.leads else Talk()
         shares = (config.validation_share, config.test_share)
         talk.stage("reading", features.rows)
         prepared = prepare(features, shares, config.seed, talk.advance)
@@ -90,7 +85,7 @@ def train(
         world.wait()
         fit(features, prepared, resolved, run, world, talk)
         if world.leads:
-            finish(run, resolved, prepared, features, talk)
+            finish(run, resolved, prepared, features, talk, image_shape)
         world.wait()
     return msgspec.json.decode((run / EVALUATION).read_bytes(), type=Evaluation)
 
@@ -212,7 +207,9 @@ def resident(features: Features, prepared: Prepared, scaled: Callable[[Rows], Ro
     return table
 
 
-def finish(run: Path, config: RunConfig, prepared: Prepared, features: Features, talk: Talk) -> None:
+def finish(  # noqa: PLR0913 - everything that is left over
+    run: Path, config: RunConfig, prepared: Prepared, features: Features, talk: Talk, shape: tuple[int, int] | None
+) -> None:
     """Polish the best weights, fit the prior, evaluate, and write the report; each is the same whenever it is done again."""
     model = load_run(run)
     talk.stage("finishing", 3)
@@ -229,11 +226,13 @@ def finish(run: Path, config: RunConfig, prepared: Prepared, features: Features,
     prior = fit_prior(posterior(model, train_rows), posterior(model, prepared.validation), config.train.seed)
     write_prior(run, prior)
     talk.advance(1)
-    evaluate(run)
+    evaluate(run, image_shape=shape)
     talk.advance(1)
 
 
-def evaluate(run: Path, path: str | os.PathLike[str] | None = None) -> Evaluation:
+def evaluate(
+    run: Path, path: str | os.PathLike[str] | None = None, image_shape: tuple[int, int] | None = None
+) -> Evaluation:
     """Judge a finished run on its own held-out rows and write the figures and the report; or on another file's rows."""
     config, model, baseline = read_config(run), load_run(run), read_baseline(run)
     test, train_sample = read_held_out(run)
@@ -254,7 +253,7 @@ def evaluate(run: Path, path: str | os.PathLike[str] | None = None) -> Evaluatio
         warnings=warnings,
     )
     if path is None:
-        write_report(run, config, evaluation, judge, test, train_sample)
+        write_report(run, evaluation, judge, (test, train_sample), image_shape)
         write_json(run / EVALUATION, evaluation)
     return evaluation
 

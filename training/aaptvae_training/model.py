@@ -45,6 +45,8 @@ class AAPTVAE(nn.Module):
     A width below 1 or a sigma that is not positive is a `ValueError`.
     """
 
+    noise_is_free: Tensor
+
     def __init__(  # noqa: PLR0913 - the model's own configuration
         self,
         input_dim: int = 512,
@@ -87,6 +89,8 @@ class AAPTVAE(nn.Module):
         else:
             self.log_sigma: Tensor = nn.Parameter(log_sigma)
         self.set_sigma(torch.full((width,), float(self.sigma) if isinstance(self.sigma, int | float) else 1.0))
+        if self.sigma == "spectral":
+            self.register_buffer("noise_is_free", torch.ones(width, dtype=torch.bool))
         if self.likelihood == "student":
             self.log_tail = nn.Parameter(torch.tensor(math.log(100.0)))
 
@@ -138,8 +142,7 @@ class AAPTVAE(nn.Module):
         """Log scale of the observation noise, [1] or [D], in the scaler's space, above its soft floor (Rybkin et al. 2021)."""
         log_sigma = self.log_sigma
         if self.sigma == "spectral":
-            # Axes that a latent carries keep the noise they started with: if it grew, reconstructions would shrink.
-            log_sigma = torch.cat((log_sigma[: self.latent_dim].detach(), log_sigma[self.latent_dim :]))
+            log_sigma = torch.where(self.noise_is_free, log_sigma, log_sigma.detach())
         return LOG_SIGMA_FLOOR + F.softplus(log_sigma - LOG_SIGMA_FLOOR)
 
     def set_sigma(self, sigma: Tensor) -> None:
@@ -147,6 +150,10 @@ class AAPTVAE(nn.Module):
         above = (sigma.log() - LOG_SIGMA_FLOOR).clamp(min=1e-3)
         with torch.no_grad():
             self.log_sigma.copy_(LOG_SIGMA_FLOOR + above + torch.log(-torch.expm1(-above)))
+
+    def hold_noise(self, held: Tensor) -> None:
+        """Keep spectral noise as it is along these axes: bool [D]."""
+        self.noise_is_free.copy_(~held)
 
     @property
     def degrees_of_freedom(self) -> Tensor:

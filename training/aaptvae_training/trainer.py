@@ -161,7 +161,7 @@ class Trainer:
     def update_average(self) -> None:
         """Move the averaged weights towards the current ones, over about an epoch."""
         share = 1 / max(1, self.batches.steps)
-        for mean, parameter in zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True):
+        for mean, parameter in zip(self.average.parameters(), self.model.parameters(), strict=True):
             mean.lerp_(parameter, share)
 
     def set_rate(self, step: int) -> float:
@@ -191,6 +191,8 @@ class Trainer:
     @torch.no_grad()
     def validate(self, figures: dict[str, float]) -> None:
         """Record the unweighted ELBO of the validation rows, with the same noise every time; keep the best weights."""
+        for kept, buffer in zip(self.average.buffers(), self.model.buffers(), strict=True):
+            kept.copy_(buffer)
         judged = Objective(self.average, 0.0)
         seed_noise(self.config.seed, -1, self.world.rank)
         draws = max(1, VALIDATION_DRAWS // max(1, len(self.validation)))

@@ -23,6 +23,7 @@ MOST_NOISE = 0.5  # and never more than this share of the direction's own varian
 SHRINKAGES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 FREEDOMS = (4.5, 8.0, 16.0, 32.0, 64.0, 256.0)
 TAIL_STEPS = 8
+NULL = 1e-7  # share of the largest eigenvalue below which an axis is rounding
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,12 @@ def spectral_start(ppca: PPCA, validation: Matrix, tails: bool) -> Start:
     degrees of freedom and the scale of a multivariate t in the discarded directions.
     """
     squares = (validation @ ppca.eigenvectors[:, ppca.latents :]) ** 2
+    live = ~is_null(ppca)[ppca.latents :]
     best, chosen = -np.inf, scalar_start(ppca)
-    for shrinkage in SHRINKAGES if squares.shape[1] else SHRINKAGES[-1:]:
+    for shrinkage in SHRINKAGES if live.any() else SHRINKAGES[-1:]:
         tail = shrink(ppca, shrinkage)[ppca.latents :]
         for freedom in FREEDOMS if tails else (np.inf,):
-            scale = tail * (tail_scale(squares / tail, freedom) if tails else 1.0)
+            scale = np.where(live, tail * (tail_scale((squares / tail)[:, live], freedom) if tails else 1.0), tail)
             likelihood = mean_log_density(squares, scale, freedom)
             if likelihood > best:
                 best, chosen = likelihood, Start(ppca, np.sqrt(np.concatenate([kept_noise(ppca, scale), scale])), freedom)
@@ -74,8 +76,15 @@ def shrink(ppca: PPCA, amount: float) -> Matrix:
     """The spectrum [D] with its discarded part moved towards their mean by a share of 0 to 1."""
     spectrum = np.maximum(ppca.eigenvalues, ppca.variance)
     tail = (1 - amount) * ppca.eigenvalues[ppca.latents :] + amount * ppca.variance
-    spectrum[ppca.latents :] = np.maximum(tail, 1e-3 * ppca.variance)
+    # Nothing happens along a null axis (a constant column, a copy of another): the density there is pPCA's, for everyone.
+    spectrum[ppca.latents :] = np.where(is_null(ppca)[ppca.latents :], ppca.variance, np.maximum(tail, 1e-3 * ppca.variance))
     return spectrum
+
+
+def is_null(ppca: PPCA) -> NDArray[np.bool_]:
+    """Which axes [D] carry no variance at all."""
+    null: NDArray[np.bool_] = ppca.eigenvalues < NULL * ppca.eigenvalues[0]
+    return null
 
 
 def tail_scale(squares: Matrix, freedom: float) -> float:
@@ -105,6 +114,9 @@ def begin_at(model: AAPTVAE, start: Start) -> None:
     gain = np.sqrt(variance - noise**2)[:latents]
     if model.scaler.rotated:
         model.scaler.rotate_by(_tensor(axes), _tensor(noise), _tensor(np.sqrt(variance)))
+        # Axes that a latent carries keep their noise: if it grew, reconstructions would shrink. Null axes must not pay.
+        carried = np.arange(model.input_dim) < latents
+        model.hold_noise(torch.from_numpy(carried | is_null(start.ppca)))
         axes, into, outof = np.eye(model.input_dim), np.sqrt(variance), noise
     else:
         into = outof = np.ones(model.input_dim)

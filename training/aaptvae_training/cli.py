@@ -1,0 +1,190 @@
+"""The verbs `train`, `evaluate` and `diagnose`: options in, one call, a few lines out. torch is imported only when a verb runs."""
+
+import types
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import click
+import msgspec
+
+from aaptvae.cli.options import examples
+from aaptvae.cli.progress import Progress
+from aaptvae.errors import InputError
+
+from .config import TrainConfig, read_config
+from .talk import Talk
+
+PATH = click.Path(path_type=Path)
+
+
+class SigmaType(click.ParamType):
+    """A rule by name, or a number."""
+
+    name = "RULE|NUMBER"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A float where it reads as one; the configuration checks the rest."""
+        try:
+            return float(value)
+        except ValueError:
+            return value
+
+
+def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """One flag for every field of `TrainConfig`, described where the field is."""
+    hints = typing.get_type_hints(TrainConfig, include_extras=True)
+    for field in reversed(msgspec.structs.fields(TrainConfig)):
+        flag = "--" + field.name.replace("_", "-")
+        text, kind, multiple = _describe(hints[field.name])
+        if kind is bool:
+            flag = f"{flag}/--no-{flag[2:]}"
+        if field.default is not None and "[default" not in text:
+            shown = field.default[0] if multiple else field.default
+            text += f" [default: {shown}]"
+        command = click.option(flag, field.name, type=kind, multiple=multiple, default=() if multiple else None, help=text)(command)
+    return command
+
+
+def _describe(hint: Any) -> tuple[str, Any, bool]:
+    """Help text, click type and whether it repeats, of an annotated field."""
+    meta = [part for part in hint.__metadata__ if isinstance(part, msgspec.Meta) and part.description]
+    inner = hint.__origin__
+    while get_origin(inner) is Annotated:
+        inner = inner.__origin__
+    return meta[-1].description or "", *_click_type(inner)
+
+
+def _click_type(inner: Any) -> tuple[Any, bool]:
+    if get_origin(inner) is Literal:
+        return click.Choice(get_args(inner)), False
+    if get_origin(inner) is tuple:
+        return int, True
+    if isinstance(inner, types.UnionType) or get_origin(inner) is typing.Union:
+        parts = [part for part in get_args(inner) if part is not type(None)]
+        return (SigmaType(), False) if len(parts) > 1 else _click_type(getattr(parts[0], "__origin__", parts[0]))
+    return inner, False
+
+
+@click.command(
+    epilog=examples(
+        "train features.npy -o runs/frames --latent-dim 64",
+        "train 'shards/*.npy' -o runs/large --latent-dim 256 --config train.toml",
+        "train features.npy -o runs/frames --latent-dim 64 --resume",
+    )
+)
+@click.argument("features", type=click.Path())
+@click.option("-o", "--output", required=True, type=PATH, metavar="RUN", help="Folder of the run.")
+@click.option("--config", type=PATH, metavar="FILE.toml", help="The options below as TOML keys; flags win.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted run exactly where it was.")
+@click.option("--force", is_flag=True, help="Replace an existing run.")
+@click.option("--tensorboard", type=PATH, metavar="DIR", help="Also write TensorBoard events.")
+@click.option("--image-shape", metavar="HxW", help="Show samples as grey pictures of this shape in the report.")
+@config_options
+def train(
+    features: str, output: Path, config: Path | None, resume: bool, force: bool, tensorboard: Path | None,
+    image_shape: str | None, **flags: Any
+) -> None:
+    """Train on FEATURES (a file, a folder of shards or a pattern) and leave a run."""
+    given = {name: list(value) if isinstance(value, tuple) else value for name, value in flags.items()}
+    options = read_config(config, {name: value for name, value in given.items() if value not in (None, [])})
+    shape = read_shape(image_shape)
+    from .fit import train as run_training  # noqa: PLC0415 - torch, only when the verb runs
+
+    talk = Console(tensorboard)
+    evaluation = run_training(features, output, options, talk, resume=resume, force=force, image_shape=shape)
+    talk.close()
+    click.echo(summary(evaluation, output), err=True)
+
+
+@click.command(epilog=examples("evaluate runs/frames", "evaluate runs/frames other.npy --json"))
+@click.argument("run", type=PATH)
+@click.argument("features", required=False, type=click.Path())
+@click.option("--image-shape", metavar="HxW", help="Show samples as grey pictures of this shape in the report.")
+@click.option("--json", "as_json", is_flag=True, help="Figures as JSON on stdout.")
+def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: bool) -> None:
+    """Judge a finished RUN again on its held-out rows (and remake its report), or on the rows of FEATURES."""
+    shape = read_shape(image_shape)
+    from .fit import evaluate as judge  # noqa: PLC0415 - torch, only when the verb runs
+
+    evaluation = judge(run, features, shape)
+    click.echo(msgspec.json.encode(evaluation).decode() if as_json else summary(evaluation, run))
+
+
+@click.command(epilog=examples("diagnose features.npy", "diagnose features.npy --json --sigma 0.7"))
+@click.argument("features", type=click.Path())
+@click.option("--sigma", type=float, help="Predict active units for this fixed deviation of standardised features too.")
+@click.option("--json", "as_json", is_flag=True, help="Figures as JSON on stdout.")
+def diagnose(features: str, sigma: float | None, as_json: bool) -> None:
+    """Say what is in FEATURES before training on them: bad values, spectrum, latents worth having."""
+    from .diagnosis import diagnose as examine  # noqa: PLC0415 - numpy, only when the verb runs
+
+    talk = Console(None)
+    found = examine(features, sigma, talk)
+    talk.close()
+    click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(found.lines()))
+
+
+def read_shape(text: str | None) -> tuple[int, int] | None:
+    """`16x32` as (16, 32); `InputError` for anything else."""
+    if text is None:
+        return None
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise InputError(f"--image-shape is {text!r}: expected HEIGHTxWIDTH, such as 16x32")
+    return int(height), int(width)
+
+
+def summary(evaluation: Any, run: Path) -> str:
+    """The figures that decide, beside their baselines, and the warnings."""
+    own, base = evaluation.metrics, evaluation.baseline
+    lines = [f"{run}: {evaluation.rows} held-out rows"]
+    if "ppca_log_likelihood" in base:
+        lines.append(
+            f"log-likelihood  {own['log_likelihood']:9.2f} nats per row   "
+            f"pPCA {base['ppca_log_likelihood']:.2f}   full Gaussian {base['gaussian_log_likelihood']:.2f}"
+        )
+    lines.append(f"R2              {own['r2']:9.4f}                PCA {base['r2']:.4f}")
+    lines.append(f"active latents  {own['active_units']:9.0f} of {len(evaluation.kl_per_latent)}")
+    return "\n".join(lines + [f"note: {warning}" for warning in evaluation.warnings])
+
+
+class Console(Talk):
+    """Talk on stderr for a person who watches, and TensorBoard events for one who looks later."""
+
+    def __init__(self, tensorboard: Path | None) -> None:
+        super().__init__()
+        self._progress: Progress | None = None
+        self._events = None
+        if tensorboard is not None:
+            from .events import open_events  # noqa: PLC0415 - an optional package
+
+            self._events = open_events(tensorboard)
+
+    def stage(self, name: str, total: int) -> None:
+        """A stage of `total` units begins."""
+        self.close_stage()
+        self._progress = Progress(name, total)
+
+    def advance(self, units: int) -> None:
+        """That many units more are done."""
+        if self._progress is not None:
+            self._progress.advance(units)
+
+    def epoch(self, figures: dict[str, float]) -> None:
+        """An epoch ended with these figures."""
+        if self._events is not None:
+            for name, value in figures.items():
+                self._events.add_scalar(name, value, int(figures["epoch"]))
+
+    def close_stage(self) -> None:
+        """Take the line of the last stage away."""
+        if self._progress is not None:
+            self._progress.__exit__(None, None, None)
+
+    def close(self) -> None:
+        """Nothing more will be told."""
+        self.close_stage()
+        if self._events is not None:
+            self._events.close()
