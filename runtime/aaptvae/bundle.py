@@ -9,8 +9,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from .errors import BundleError
-
 SCHEMA_VERSION = 1
 UNSEALED = b"0" * 64
 OPSET = 20
@@ -165,31 +163,20 @@ class Manifest(Part, frozen=True):
         """Every precision that this bundle holds, fp32 first."""
         return ("fp32", *(twin.precision for twin in self.twins))
 
-    def file(self, name: str) -> FileEntry:
-        """Size and digest of the file called `name`; `BundleError` if the bundle has none."""
-        for entry in self.files:
-            if entry.name == name:
-                return entry
-        raise BundleError(f"bundle has no {name}: it holds {', '.join(e.name for e in self.files)}")
-
-
-def graph_spec(inputs: dict[str, int], outputs: dict[str, int]) -> GraphSpec:
-    """Contract of a graph from the widths of its named tensors."""
-    return GraphSpec(inputs=_tensors(inputs), outputs=_tensors(outputs))
-
-
-def _tensors(widths: dict[str, int]) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec(name=name, datatype="FP32", shape=(-1, width)) for name, width in widths.items())
-
 
 def encoder_spec(input_dim: int, latent_dim: int) -> GraphSpec:
     """`x [batch, input_dim] -> mu, logvar [batch, latent_dim]`."""
-    return graph_spec({"x": input_dim}, {"mu": latent_dim, "logvar": latent_dim})
+    outputs = _tensor("mu", latent_dim), _tensor("logvar", latent_dim)
+    return GraphSpec(inputs=(_tensor("x", input_dim),), outputs=outputs)
 
 
 def decoder_spec(input_dim: int, latent_dim: int) -> GraphSpec:
     """`z [batch, latent_dim] -> reconstruction [batch, input_dim]`."""
-    return graph_spec({"z": latent_dim}, {"reconstruction": input_dim})
+    return GraphSpec(inputs=(_tensor("z", latent_dim),), outputs=(_tensor("reconstruction", input_dim),))
+
+
+def _tensor(name: str, width: int) -> TensorSpec:
+    return TensorSpec(name=name, datatype="FP32", shape=(-1, width))
 
 
 def metadata(manifest: Manifest, graph: str, precision: Precision = "fp32") -> dict[str, str]:

@@ -176,3 +176,10 @@ def test_loading_leaves_no_descriptor_open_refused_or_not(tiny: Path, tmp_path: 
                 aaptvae.load(bad)
     gc.collect()
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+
+def test_loading_imports_nothing_slow_that_it_does_not_need(tiny: Path) -> None:
+    code = "import sys, aaptvae; aaptvae.load(sys.argv[1]).encode([[0.0] * 5]); print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code, str(tiny)], capture_output=True, text=True, check=True)
+    slow = {"numpy.random", "numpy.ma", "importlib.metadata", "click", "asyncio", "ctypes.util"}
+    assert not slow & set(result.stdout.split())
