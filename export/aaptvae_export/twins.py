@@ -34,7 +34,7 @@ class Bounds:
 
 BOUNDS: dict[Reduced, Bounds] = {
     "int8": Bounds(r2_loss=0.01, elbo_loss=0.05, mu_cosine=0.99, bytes_ratio=0.6, speed_ratio=1.0),
-    "fp16": Bounds(r2_loss=1e-3, elbo_loss=0.01, mu_cosine=0.9999, bytes_ratio=0.75, speed_ratio=0.0),
+    "fp16": Bounds(r2_loss=1e-3, elbo_loss=0.01, mu_cosine=0.9999, bytes_ratio=0.99, speed_ratio=0.0),
 }
 
 

@@ -1,12 +1,17 @@
 """Runs made in memory: real models with a fitted scaler, a prior, noise and held-out rows. Nothing is trained."""
 
+import hashlib
+
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from aaptvae.bundle import Training
 from aaptvae.likelihood import ObservationModel
 from aaptvae.prior import LatentPrior
+from aaptvae_export import graphs
+from aaptvae_export.folding import DecoderGraph, EncoderGraph
 from aaptvae_training import AAPTVAE, Run
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.run import RunConfig
@@ -39,3 +44,24 @@ def make_run(input_dim=12, latent_dim=4, hidden=(9,), *, seed=0, rows=64, mean_s
 @pytest.fixture
 def run():
     return make_run()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def traced_once():
+    """Tracing takes torch a second; layers that were traced before give the same graph again."""
+    seen, trace = {}, graphs.trace
+
+    def remembered(module, spec, graph):
+        if type(module) not in (EncoderGraph, DecoderGraph):
+            return trace(module, spec, graph)
+        weights = b"".join(value.numpy().tobytes() for value in module.state_dict().values())
+        key = hashlib.sha256(f"{module} {spec} {graph} {getattr(module, 'sigmoid', '')}".encode() + weights).digest()
+        if key not in seen:
+            seen[key] = trace(module, spec, graph)
+        copy = onnx.ModelProto()
+        copy.CopyFrom(seen[key])
+        return copy
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graphs, "trace", remembered)
+        yield
