@@ -1,18 +1,17 @@
-"""Batches of standardised rows in an order that seed, epoch and rank decide: nothing about the order needs saving.
+"""Batches of scaled rows in an order that seed, epoch and rank decide: nothing about the order needs saving.
 
 Tables that fit are held as one tensor and sliced; larger ones are read in shuffled blocks through a bounded buffer.
 """
 
-from collections.abc import Iterator
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from .distributed import World
-from .features import Features
+from .features import Features, Rows
 from .split import Index
 
 RESIDENT_BYTES = 512 << 20  # training rows up to this size stay in memory
@@ -20,14 +19,15 @@ BUFFER_BYTES = 128 << 20  # rows that a streamed table shuffles at once
 BLOCK_BYTES = 512 << 10  # what one read of a streamed table brings
 
 
-class Standardise(Protocol):
-    """Raw rows [n, D] to standardised float32 rows [n, D]."""
-
-    def __call__(self, rows: NDArray[np.float32]) -> NDArray[np.float32]: ...
+Scaled = Callable[[Rows], Rows]  # raw rows [n, D] to rows in the model's space
 
 
-class Batches:
+class Batches(ABC):
     """Training rows of one process, batch by batch; `epoch(k)` gives the same batches whenever it is asked."""
+
+    @abstractmethod
+    def epoch(self, epoch: int) -> Iterator[Tensor]:
+        """Every row once: `steps` batches [n, D] on the training device."""
 
     def __init__(self, rows: int, batch_size: int, seed: int, world: World) -> None:
         self.seed, self.world = seed, world
@@ -54,18 +54,18 @@ class ResidentBatches(Batches):
     def epoch(self, epoch: int) -> Iterator[Tensor]:
         """Every row once, in the epoch's order: [n, D] each."""
         order = torch.from_numpy(self.mine(self.rng(epoch).permutation(len(self.table)))).to(self.table.device)
-        for index in order.split(self.batch_size):
+        for index in torch.split(order, self.batch_size):
             yield self.table.index_select(0, index)
 
 
 class StreamedBatches(Batches):
     """Blocks of neighbouring rows read in random order and shuffled together, a buffer at a time."""
 
-    def __init__(  # noqa: PLR0913 - a table, its rows, and how to serve them
-        self, features: Features, train: Index, standardise: Standardise, batch_size: int, seed: int, world: World
+    def __init__(
+        self, features: Features, train: Index, scaled: Scaled, batch_size: int, seed: int, world: World
     ) -> None:
         super().__init__(len(train), batch_size, seed, world)
-        self.features, self.standardise = features, standardise
+        self.features, self.scaled = features, scaled
         self._is_train = np.zeros(features.rows, bool)
         self._is_train[train] = True
         row_bytes = 4 * features.width
@@ -79,23 +79,23 @@ class StreamedBatches(Batches):
         for buffer in self._buffers(self.rng(epoch)):
             rows = np.concatenate((rest, buffer))[:left]
             whole = len(rows) if len(rows) == left else len(rows) - len(rows) % self.batch_size
-            for batch in torch.from_numpy(rows[:whole]).split(self.batch_size):
+            for batch in torch.split(torch.from_numpy(rows[:whole]), self.batch_size):
                 yield batch.to(self.world.device)
             left -= whole
             rest = rows[whole:].copy()
             if not left:
                 return
 
-    def _buffers(self, rng: np.random.Generator) -> Iterator[NDArray[np.float32]]:
+    def _buffers(self, rng: np.random.Generator) -> Iterator[Rows]:
         """Shuffled buffers without end: the order starts again where one process's blocks hold too few rows."""
         count = -(-self.features.rows // self._block)
         order = rng.permutation(count)[self.world.rank :: self.world.size] if count >= self.world.size else np.arange(count)
         while True:
             for chosen in np.array_split(order, -(-len(order) // self._blocks_at_once)):
                 rows = np.concatenate([self._read(int(block)) for block in chosen])
-                yield self.standardise(rows[rng.permutation(len(rows))])
+                yield self.scaled(rows[rng.permutation(len(rows))])
 
-    def _read(self, block: int) -> NDArray[np.float32]:
+    def _read(self, block: int) -> Rows:
         start = block * self._block
         stop = min(start + self._block, self.features.rows)
         return self.features.read(start, stop)[self._is_train[start:stop]]

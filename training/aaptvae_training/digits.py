@@ -11,4 +11,5 @@ IMAGE_SHAPE = (8, 8)
 
 def load_digits() -> NDArray[np.float32]:
     """Pixel intensities 0 to 16: float32 [1797, 64]."""
-    return np.load(DIGITS_FILE, allow_pickle=False).astype(np.float32)
+    digits: NDArray[np.float32] = np.load(DIGITS_FILE, allow_pickle=False).astype(np.float32)
+    return digits

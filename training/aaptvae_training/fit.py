@@ -55,7 +55,7 @@ LARGE = 100_000
 MOST_PRIOR_ROWS = 20_000
 
 
-def train(
+def train(  # noqa: PLR0913 - what to learn from, where to leave it, and how
     path: str | os.PathLike[str],
     run: Path,
     config: TrainConfig,
@@ -207,7 +207,7 @@ def resident(features: Features, prepared: Prepared, scaled: Callable[[Rows], Ro
     return table
 
 
-def finish(  # noqa: PLR0913 - everything that is left over
+def finish(
     run: Path, config: RunConfig, prepared: Prepared, features: Features, talk: Talk, shape: tuple[int, int] | None
 ) -> None:
     """Polish the best weights, fit the prior, evaluate, and write the report; each is the same whenever it is done again."""

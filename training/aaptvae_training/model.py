@@ -34,6 +34,14 @@ def mlp(widths: Sequence[int], dropout: float) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def last_layer(layers: nn.Sequential) -> nn.Linear:
+    """The layer that the output of a chain comes from; `TypeError` if that is no linear map."""
+    layer = layers[-1]
+    if not isinstance(layer, nn.Linear):
+        raise TypeError(f"the chain ends in {type(layer).__name__}, not in a linear layer")
+    return layer
+
+
 class AAPTVAE(nn.Module):
     """Variational autoencoder of feature vectors: ReLU MLPs around a Gaussian latent space.
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from .features import Rows
-from .model import AAPTVAE
+from .model import AAPTVAE, last_layer
 
 Matrix = NDArray[np.float64]
 
@@ -25,19 +25,20 @@ def polish(model: AAPTVAE, train: Rows, validation: Rows, target: float) -> floa
     if model.decoder_skip is None or model.likelihood == "bernoulli":
         return 0.0
     weight, bias = _correction(model, torch.from_numpy(train))
+    output = last_layer(model.decoder)
     original = copy.deepcopy(model.state_dict())
     scores = []
     for amount in AMOUNTS:
         model.load_state_dict(original)
         model.decoder_skip.weight.add_(amount * weight)
-        model.decoder[-1].bias.add_(amount * bias)
+        output.bias.add_(amount * bias)
         scores.append(_r2(model, torch.from_numpy(validation)))
         if scores[-1] >= target:
             return amount
     best = AMOUNTS[int(np.argmax(scores))]
     model.load_state_dict(original)
     model.decoder_skip.weight.add_(best * weight)
-    model.decoder[-1].bias.add_(best * bias)
+    output.bias.add_(best * bias)
     return best
 
 

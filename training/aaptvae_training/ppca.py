@@ -22,7 +22,8 @@ class PPCA:
     def loadings(self) -> Matrix:
         """W = U_L (lambda_L - s2)^(1/2): [D, L]."""
         kept = np.clip(self.eigenvalues[: self.latents] - self.variance, 0, None)
-        return self.eigenvectors[:, : self.latents] * np.sqrt(kept)
+        loadings: Matrix = self.eigenvectors[:, : self.latents] * np.sqrt(kept)
+        return loadings
 
     def log_likelihood(self, standardised: Matrix) -> Matrix:
         """Exact log p(x) in nats per row: [N, D] -> [N]."""
@@ -33,7 +34,8 @@ class PPCA:
     def project(self, standardised: Matrix) -> Matrix:
         """The PCA reconstruction, which the R2 of a model is held against: [N, D] -> [N, D]."""
         basis = self.eigenvectors[:, : self.latents]
-        return standardised @ basis @ basis.T
+        projection: Matrix = standardised @ basis @ basis.T
+        return projection
 
 
 def gaussian_log_likelihood(rotated: Matrix, variances: Matrix) -> Matrix:

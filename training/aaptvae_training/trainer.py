@@ -1,7 +1,7 @@
-"""The training loop: epochs of AdamW on the negative ELBO, best weights by the unweighted validation ELBO, exact resume.
+"""The training loop: AdamW on the negative ELBO, best weights by the unweighted validation ELBO, exact resume.
 
-Nothing random outlives an epoch: order and noise are drawn from (seed, epoch, rank), so a checkpoint is weights, optimiser
-state and a few numbers. Which rows come in is `batches.py`; what is computed is `model.py`.
+Nothing random outlives an epoch: order and noise are drawn from (seed, epoch, rank), so a checkpoint is weights,
+optimiser state and a few numbers. Which rows come in is `batches.py`; what is computed is `model.py`.
 """
 
 import copy
@@ -71,7 +71,7 @@ class Progress:
 class Trainer:
     """Fits a model to batches; `run` continues from the last checkpoint of `folder` if there is one."""
 
-    def __init__(  # noqa: PLR0913 - the parts of a training
+    def __init__(
         self,
         model: AAPTVAE,
         batches: Batches,
@@ -94,7 +94,7 @@ class Trainer:
         self.bf16 = wants_bf16(config.precision, world.device)
 
     def run(self, tick: Tick) -> Progress:
-        """Train to the end; `tick(steps, figures)` after every step and epoch. `RunError` if the loss cannot be kept finite."""
+        """Train to the end, telling `tick(steps, figures)`; `RunError` if the objective cannot be kept finite."""
         if (self.folder / LAST).exists():
             self.restore()
         else:
@@ -196,7 +196,7 @@ class Trainer:
         judged = Objective(self.average, 0.0)
         seed_noise(self.config.seed, -1, self.world.rank)
         draws = max(1, VALIDATION_DRAWS // max(1, len(self.validation)))
-        parts = [judged(x, 1.0) for x in self.validation.split(2048) for _ in range(draws)]
+        parts = [judged(x, 1.0) for x in torch.split(self.validation, 2048) for _ in range(draws)]
         sums = [torch.stack([p[k].sum() for p in parts]).sum() if parts else torch.zeros(()) for k in (1, 2)]
         rows = torch.tensor(float(sum(len(p[1]) for p in parts)))
         nll, kl, count = (float(t) for t in self.world.total(*sums, rows))
@@ -288,5 +288,5 @@ def wants_bf16(precision: str, device: torch.device) -> bool:
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return bool(torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.cpu._is_avx512_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

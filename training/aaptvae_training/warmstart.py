@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from .model import AAPTVAE
+from .model import AAPTVAE, last_layer
 from .ppca import LOG_2PI, PPCA
 
 Matrix = NDArray[np.float64]
@@ -122,7 +122,7 @@ def begin_at(model: AAPTVAE, start: Start) -> None:
         into = outof = np.ones(model.input_dim)
         if model.sigma in ("learned", "optimal"):
             model.set_sigma(_tensor(noise[-1:]).float())
-    for head in (model.mu, model.logvar, _last(model.decoder)):
+    for head in (model.mu, model.logvar, last_layer(model.decoder)):
         head.weight.mul_(HEAD)
         head.bias.zero_()
     model.logvar.bias[:latents] = _tensor(np.log(noise**2 / variance)[:latents])
@@ -131,12 +131,6 @@ def begin_at(model: AAPTVAE, start: Start) -> None:
         model.decoder_skip.weight.zero_()[:, :latents] = _tensor(axes[:, :latents] * gain / outof[:, None])
     if model.likelihood == "student":
         model.set_degrees_of_freedom(start.freedom)
-
-
-def _last(sequence: nn.Sequential) -> nn.Linear:
-    layer = sequence[-1]
-    assert isinstance(layer, nn.Linear)
-    return layer
 
 
 def _tensor(values: Matrix) -> Tensor:

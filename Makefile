@@ -1,0 +1,52 @@
+# The verbs of this project. `make demo` and `make test` need nothing but Python 3.11 or newer with pip.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export ORT_DISABLE_TELEMETRY := 1
+
+.PHONY: demo test check wheel-test floor-test bench artifacts docs clean
+
+demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
+	$(BIN)/aaptvae demo -o demo --force
+
+test: check $(VENV)/ready ## everything: checks, tests, the wheel without torch, the oldest onnxruntime
+	$(MAKE) wheel-test floor-test
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/ready ## lint, types, sizes, generated help
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python tests/sizes.py
+	$(BIN)/python tests/readme.py --check
+
+wheel-test: $(VENV)/ready ## the built wheel in an environment without torch, onnx and matplotlib
+	rm -rf .wheel .venv-wheel && $(BIN)/python -m build -q --wheel -o .wheel
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install -q -c constraints.txt .wheel/*.whl pytest hypothesis
+	.venv-wheel/bin/python tests/absent.py torch onnx onnxscript matplotlib
+	cd tests && ../.venv-wheel/bin/python -m pytest -q -c ../pyproject.toml --rootdir .. runtime test_readme.py
+
+floor-test: $(VENV)/ready ## the committed bundles on the oldest supported onnxruntime and numpy
+	rm -rf .venv-floor && $(PYTHON) -m venv .venv-floor
+	.venv-floor/bin/python -m pip install -q -r tests/floors.txt .wheel/*.whl
+	.venv-floor/bin/aaptvae verify artifacts/digits
+	.venv-floor/bin/aaptvae verify tests/runtime/tiny
+
+bench: $(VENV)/ready ## the figures of the README, on this machine
+	$(BIN)/python -m pip install -q -c constraints.txt openvino
+	$(BIN)/python tests/benchmarks/run.py
+
+artifacts: $(VENV)/ready ## remake artifacts/digits
+	$(BIN)/aaptvae demo -o .demo --force && $(BIN)/python tests/benchmarks/adopt.py .demo/bundle artifacts/digits; rm -rf .demo
+
+docs: $(VENV)/ready ## write the command line's help and the file tree into README.md
+	$(BIN)/python tests/readme.py
+
+clean:
+	rm -rf .venv .venv-wheel .venv-floor .wheel demo build dist
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,parquet]" --group dev || \
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,parquet]" pytest hypothesis mypy ruff build
+	touch $@
