@@ -86,9 +86,17 @@ def sum_rows(values: NDArray[np.float64]) -> Nats:
 
 
 def steady_product(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
-    """`a @ b` in float64, in zero-padded blocks of rows: BLAS picks its kernels by shape, so the shape stays fixed."""
+    """`a @ b` in float64, tile by tile: BLAS picks kernels and threads by shape, so the shapes are the same for any N.
+
+    A tile of 64 x 64 x 64 is also the largest that OpenBLAS computes without waking threads, which takes milliseconds
+    on a busy machine.
+    """
     blocks = -(-len(a) // BLOCK)
     padded = np.zeros((blocks * BLOCK, a.shape[1]))
     padded[: len(a)] = a
-    product = padded.reshape(blocks, BLOCK, a.shape[1]) @ np.asarray(b, np.float64)
+    stack, b = padded.reshape(blocks, BLOCK, a.shape[1]), np.asarray(b, np.float64)
+    product = np.zeros((blocks, BLOCK, b.shape[1]))
+    for i in range(0, b.shape[0], BLOCK):
+        for j in range(0, b.shape[1], BLOCK):
+            product[:, :, j : j + BLOCK] += stack[:, :, i : i + BLOCK] @ b[i : i + BLOCK, j : j + BLOCK]
     return product.reshape(blocks * BLOCK, b.shape[1])[: len(a)]
