@@ -14,7 +14,8 @@ from aaptvae_training import read_run
 from aaptvae_training.checkpoint import read_metrics
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.digits import DIGITS_FILE
-from aaptvae_training.fit import Talk, train
+from aaptvae_training.fit import train
+from aaptvae_training.talk import Talk
 
 from . import pictures
 from .errors import ExportError

@@ -28,7 +28,7 @@ def main(bundle: str, heldout: str, results: str) -> None:
     started = time.perf_counter()
     vae.encode(x[:1])
     seconds["encode one row"] = time.perf_counter() - started
-    path = vae.interpolate(x[0], x[1], steps=11)
+    path = vae.interpolate(x[:1], x[1:2], steps=10)
     np.savez(results, originals=x, reconstruction=reconstruction, samples=vae.sample(64, seed=0), path=path)
     json.dump(seconds, sys.stdout)
 
