@@ -17,6 +17,7 @@ from .rows import BLOCK, Rows, as_output, as_rows, shaped
 
 Provider = str | tuple[str, dict[str, Any]]
 
+_CPU = "CPUExecutionProvider"
 _CACHE = 1 << 20  # bytes of float32 that two neighbouring layers may fill: a chunk then stays in one core's cache
 _CHUNKS = (BLOCK, 1024)
 _SMALL = 1 << 25  # rows times bytes of the graph below which a second thread costs more than it brings
@@ -59,7 +60,8 @@ class Network:
         row = max(a + b for a, b in pairwise(layers)) * (1 if precision == "int8" else 4)
         self.chunk = settings.batch_size or min(max(_CACHE // row // BLOCK * BLOCK, _CHUNKS[0]), _CHUNKS[1])
         self._threads = settings.threads or usable_cpus()
-        self._small = _SMALL // len(graph) if settings.session_options is None else 0
+        ours = settings.session_options is None and list(settings.providers or [_CPU]) == [_CPU]
+        self._small = _SMALL // len(graph) if ours else 0
         # By process too: threads of a session do not survive a fork, so a child opens its own.
         self._sessions: dict[tuple[int, int, int], Any] = {}
         self.providers: list[str] = list(self._session(1, len(self.widths)).get_providers())
@@ -108,7 +110,7 @@ def _run(session: Any, binding: Any, inputs: dict[str, Rows], outputs: dict[str,
 def open_session(graph: bytes, precision: Precision, threads: int, settings: Settings) -> Any:
     """A session on exactly the providers asked for, or `ProviderError`; `BundleError` if the graph is refused."""
     runtime = onnxruntime()
-    providers = list(settings.providers or ["CPUExecutionProvider"])
+    providers = list(settings.providers or [_CPU])
     names = [provider if isinstance(provider, str) else provider[0] for provider in providers]
     _check_active(names, runtime.get_available_providers())
     options = settings.session_options or _session_options(precision, threads)

@@ -47,7 +47,8 @@ def load(  # noqa: PLR0913 (the one door: every option of the runtime is named h
     """The VAE in a bundle, a directory or a .zip, checked before it runs and replayed against its golden vectors.
 
     Raises `BundleError`, `ProviderError` for a provider that is not active, `InputError` for options without sense.
-    `threads` defaults to what the process may use; `sha256` pins the bundle's digest; `golden=False` skips the replay.
+    `threads` defaults to what the process may use, and idle ones sleep instead of spinning; `session_options`, an
+    onnxruntime object, replaces all of that. `sha256` pins the bundle's digest; `golden=False` skips the replay.
     """
     settings = Settings(providers, threads, batch_size, session_options)
     return VAE(read_bundle(path, sha256=sha256), precision, settings, golden=golden)
