@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -29,6 +30,7 @@ from .quantization import CONVERTERS
 from .twins import Judge, Reduced
 
 REDUCED: tuple[Reduced, ...] = ("int8", "fp16")
+NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 GOLDEN_ROWS = 8
 GOLDEN_HOSTILE = 2
 PRODUCERS = ("aaptvae", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
@@ -48,6 +50,8 @@ class ExportOptions:
             raise InputError(
                 f"tolerance is {self.tolerance:g}: expected above 0 and at most {TOLERANCE:g}: it may only tighten"
             )
+        if self.name is not None and not NAME.fullmatch(self.name):
+            raise InputError(f"name is {self.name!r}: expected up to 64 letters, digits, dots, dashes and underscores")
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def test_a_zip_is_one_file_that_the_verbs_take(trained, tmp_path):
     [
         (["--tolerance", "0.1"], "it may only tighten"),
         (["--compact", "7"], "expected a share"),
-        (["--name", "no/slash"], "name"),
+        (["--name", "no/slash"], "expected up to 64 letters"),
     ],
 )
 def test_options_that_make_no_sense_leave_nothing(trained, tmp_path, arguments, words):
