@@ -44,7 +44,7 @@ from .run import (
 )
 from .statistics import first_bad_value
 from .talk import Talk
-from .trainer import BEST, Trainer
+from .trainer import BEST, Objective, Trainer
 from .warmstart import SHRINKAGES, Start, begin_at, scalar_start, shrink, spectral_start
 from .words import warnings_of
 
@@ -152,7 +152,8 @@ def fit(features: Features, prepared: Prepared, config: RunConfig, run: Path, wo
     else:
         batches = StreamedBatches(features, prepared.split.train, scaled, batch, seed, world)
     validation = torch.from_numpy(scaled(prepared.validation))
-    trainer = Trainer(model, batches, validation, config.train, run, world)
+    objective = Objective(model, config.train.free_bits, config.train.fidelity, start.ppca.variance)
+    trainer = Trainer(objective, batches, validation, config.train, run, world)
     talk.stage("training", trainer.steps)
 
     def tick(steps: int, figures: dict[str, float]) -> None:

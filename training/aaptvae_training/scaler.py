@@ -65,6 +65,10 @@ class FeatureScaler(nn.Module):
         """Scaled features [N, D] without the rotation."""
         return (scaled * self.spread.to(scaled.dtype)) @ self.axes.T.to(scaled.dtype) if self.rotated else scaled
 
+    def squared_length(self, scaled: Tensor) -> Tensor:
+        """Sum of squares of each scaled row in standardised units: [N, D] -> [N]."""
+        return (scaled * self.spread.to(scaled.dtype) if self.rotated else scaled).square().sum(dim=1)
+
     def log_volume(self) -> Tensor:
         """log |d standardised / d scaled|: what a density of scaled features owes one of standardised features."""
         return self.spread.log().sum() if self.rotated else self.mean.new_zeros(())
