@@ -6,7 +6,7 @@ Shapes: N rows, D features, L latents, H hidden.
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from .scaler import FeatureScaler
 Sigma = float | Literal["learned", "optimal", "per_feature", "spectral"]
 Likelihood = Literal["gaussian", "student", "bernoulli"]
 
+SIGMAS: tuple[str, ...] = get_args(get_args(Sigma)[1])
+LIKELIHOODS: tuple[str, ...] = get_args(Likelihood)
 SEED_SIGMA = math.sqrt(0.5)  # the one fixed deviation under which SSE + KL is a negative ELBO
 LOGVAR_RANGE = (-30.0, 20.0)  # keeps exp(logvar) finite on rows far from the training data
 LEAST_FREEDOM = 4.0  # below this a t has no fourth moment, and samples of it are useless
@@ -69,7 +71,7 @@ class AAPTVAE(nn.Module):
     ) -> None:
         super().__init__()
         self.input_dim, self.latent_dim = input_dim, latent_dim
-        self.hidden_dims = (hidden_dim,) if isinstance(hidden_dim, int) else tuple(hidden_dim)
+        self.hidden_dims = tuple(hidden_dim) if isinstance(hidden_dim, Sequence) else (int(hidden_dim),)
         if min(input_dim, latent_dim, *self.hidden_dims, 1) < 1 or not self.hidden_dims:
             raise ValueError(
                 f"got input_dim={input_dim}, latent_dim={latent_dim}, hidden_dim={hidden_dim}: every width must be at least 1"
@@ -88,11 +90,15 @@ class AAPTVAE(nn.Module):
         self._make_noise()
 
     def _make_noise(self) -> None:
-        if isinstance(self.sigma, int | float) and not 0 < self.sigma < math.inf:
-            raise ValueError(f"sigma is {self.sigma}: a fixed deviation must be positive and finite")
+        number = isinstance(self.sigma, int | float)
+        if self.sigma not in SIGMAS and not (number and 0 < self.sigma < math.inf):  # type: ignore[operator]
+            raise ValueError(f"sigma is {self.sigma!r}: expected {', '.join(SIGMAS)}, or a deviation, positive and finite")
+        if self.likelihood not in LIKELIHOODS:
+            raise ValueError(f"likelihood is {self.likelihood!r}: expected gaussian, student or bernoulli")
         width = self.input_dim if self.sigma in ("per_feature", "spectral") else 1
         log_sigma = torch.zeros(width)
-        if isinstance(self.sigma, int | float) or self.sigma == "optimal":
+        # Bernoulli noise has no scale: a parameter without a gradient would stop a training of several processes.
+        if number or self.sigma == "optimal" or self.likelihood == "bernoulli":
             self.register_buffer("log_sigma", log_sigma)
         else:
             self.log_sigma: Tensor = nn.Parameter(log_sigma)

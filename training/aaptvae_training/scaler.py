@@ -34,7 +34,7 @@ class FeatureScaler(nn.Module):
         self._set_positive("scale", scale)
         if not torch.isfinite(mean).all():
             raise ValueError("scaler mean is not finite: fit it to finite features")
-        self.mean.copy_(mean)
+        self.mean.copy_(mean.float())  # as float32 rows subtract it: what trains and what is served are the same numbers
 
     def rotate_by(self, axes: Tensor, spread: Tensor, signal: Tensor) -> None:
         """Measure standardised features along orthonormal `axes` [D, D] with these deviations of noise and of data [D]."""

@@ -68,8 +68,9 @@ class Moments:
 def first_bad_value(block: NDArray[np.float32], first_row: int) -> str | None:
     """Words for the first NaN or infinity of rows [n, D] that begin at `first_row`, or None."""
     # One sum is far cheaper than a mask; it misses nothing, and an overflow only costs the mask after all.
-    if np.isfinite(block.sum(dtype=np.float64)):
-        return None
+    with np.errstate(invalid="ignore"):  # infinities of both signs
+        if np.isfinite(block.sum(dtype=np.float64)):
+            return None
     bad = np.argwhere(~np.isfinite(block))
     if not len(bad):
         return None
