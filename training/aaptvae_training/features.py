@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,8 @@ RANDOM_ACCESS = (".npy", ".safetensors")
 class Features:
     """A table of N `rows` of D numbers (`width`) over one file or several."""
 
-    def __init__(self, readers: Sequence[RowReader]) -> None:
-        self._readers, self.width = readers, readers[0].width
+    def __init__(self, readers: Sequence[RowReader], dtype: str = "float32") -> None:
+        self._readers, self.width, self.dtype = readers, readers[0].width, dtype
         self._ends = np.cumsum([reader.rows or 0 for reader in readers])
         self.rows = int(self._ends[-1])
 
@@ -37,7 +38,7 @@ class Features:
             begin = int(end) - (reader.rows or 0)
             low, high = max(start, begin), min(stop, int(end))
             if low < high:
-                parts.append(next(reader.batches(high - low, low - begin)).astype(np.float32, copy=False))
+                parts.append(_single(next(reader.batches(high - low, low - begin))))
         return parts[1] if len(parts) == 2 else np.concatenate(parts)
 
     def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[tuple[int, Rows]]:
@@ -48,6 +49,12 @@ class Features:
     def take(self, index: NDArray[np.int64]) -> Rows:
         """The rows at these sorted positions: float32 [len(index), D]."""
         return np.concatenate([rows_within(index, start, block) for start, block in self.blocks()])
+
+
+def _single(rows: NDArray[Any]) -> Rows:
+    """Rows as float32; values beyond its range become infinities, which whoever reads them refuses by name."""
+    with np.errstate(over="ignore"):
+        return rows.astype(np.float32, copy=False)
 
 
 def rows_within(index: NDArray[np.int64], start: int, block: Rows) -> Rows:
@@ -70,12 +77,12 @@ def open_features(path: str | os.PathLike[str]) -> Iterator[Features]:
                 scratch = scratch or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aaptvae-features-")))
                 reader = stack.enter_context(open_rows(_decode(reader, scratch / f"{number}.npy")))
             readers.append(reader)
-        yield Features(readers)
+        yield Features(readers, str(whole.dtype))
 
 
 def _decode(reader: RowReader, target: Path) -> Path:
     """Copy rows of any format to an .npy, which can be read at random."""
     with open_output(target, Layout(width=reader.width)) as writer:
         for batch in reader.batches(BLOCK_ROWS):
-            writer.write(batch.astype(np.float32, copy=False))
+            writer.write(_single(batch))
     return target

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 LOG_2PI = float(np.log(2 * np.pi))
+ACTIVE = 0.01  # variance of a posterior mean above which a latent is in use (Burda et al. 2016)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ Index = NDArray[np.int64]
 
 MOST_HELD_OUT = 5_000  # beyond this many rows a held-out figure no longer moves
 LEAST_ROWS = 10
+FEW_ROWS = 20  # per latent: with fewer, figures move with the seed
 
 
 class Split(NamedTuple):

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from .config import TrainConfig
 from .model import LOG_SIGMA_FLOOR
+from .split import FEW_ROWS
 
-FEW_ROWS = 20  # per latent
 MANY_NATS = 0.05  # share of the training ELBO that may be lost on unseen rows
 
 
