@@ -26,7 +26,7 @@ from .compaction import compact_prior, find_subspace
 from .errors import ExportError
 from .folding import Subspace, fold_decoder, fold_encoder
 from .parity import TOLERANCE, Gate, Inputs, Reference, Rows, check_parity
-from .quantization import CONVERTERS
+from .quantization import CONVERTERS, standardise
 from .twins import Judge, Reduced
 
 REDUCED: tuple[Reduced, ...] = ("int8", "fp16")
@@ -95,11 +95,13 @@ def draft_bundle(run: Run, options: ExportOptions) -> Draft:
     prove(gate, (encoder, decoder), files, manifest, heldout)
 
     judge = Judge(run.observation, heldout, files)
+    scaler = gate.references["float64"].model.scaler
+    standardised = replace(encoder, model=standardise(encoder.model, scaler.mean.numpy(), scaler.scale.numpy()))
     twins = []
     for precision in REDUCED:
         if precision not in options.precisions:
             continue
-        halves = [replace(half, model=CONVERTERS[precision](half.model)) for half in (encoder, decoder)]
+        halves = [replace(half, model=CONVERTERS[precision](half.model)) for half in (standardised, decoder)]
         twin = _stamp(manifest, precision, halves)
         for half in halves:
             check_structure(half.name, precision, twin, manifest)

@@ -4,6 +4,7 @@ int8 measures every row by its own largest value, so that a row's result depends
 dynamic quantisation shares one scale among the rows of a call. Whether a twin is worth having is for `twins.py`.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,8 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from aaptvae.bundle import Precision
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
+Statistics = NDArray[np.float64]
 
 # Scalars and short vectors that the int8 operators take; the names are part of no contract.
 _CONSTANTS: dict[str, Array] = {
@@ -27,14 +29,51 @@ _CONSTANTS: dict[str, Array] = {
 }
 
 
-def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Weights stored as float16 and cast back where they are used: half the bytes, the same products."""
+def standardise(model: onnx.ModelProto, mean: Statistics, scale: Statistics) -> onnx.ModelProto:
+    """The encoder with (x - mean) / scale computed first and taken out of its weights again.
+
+    Folded, a nearly constant column has weights of 1e7 beside weights of 1: few bits cannot hold both.
+    """
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    matrices = [name for name, values in weights.items() if values.ndim == 2]
-    casts = [helper.make_node("Cast", [f"{name}.fp16"], [name], to=TensorProto.FLOAT) for name in matrices]
-    with np.errstate(over="ignore"):  # an overflow is infinite, and the twin's gate refuses it
-        halves = {f"{name}.fp16": weights.pop(name).astype(np.float16) for name in matrices}
-    return _rebuilt(model, [*casts, *model.graph.node], halves | weights)
+    source = model.graph.input[0].name
+    model = copy.deepcopy(model)
+    nodes = [node for node in model.graph.node if not (node.op_type == "Sub" and node.input[0] == source)]
+    raw = {source} | {node.output[0] for node in model.graph.node if node not in nodes}
+    for node in nodes:
+        if node.input[0] in raw:
+            weight, *bias = node.input[1:]
+            if bias and node.input[0] == source:
+                weights[bias[0]] = (weights[bias[0]] + weights[weight].astype(np.float64) @ mean).astype(np.float32)
+            weights[weight] = (weights[weight].astype(np.float64) * scale).astype(np.float32)
+            node.input[0] = "standardised"
+    weights |= {"mean": mean.astype(np.float32), "inverse": (1 / scale).astype(np.float32)}
+    first = [
+        helper.make_node("Sub", [source, "mean"], ["centred"]),
+        helper.make_node("Mul", ["centred", "inverse"], ["standardised"]),
+    ]
+    return _rebuilt(model, [*first, *nodes], weights)
+
+
+def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Weights stored as float16 in units of their row's largest, and cast back where they are used: half the bytes."""
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    nodes: list[NodeProto] = []
+    for node in model.graph.node:
+        if node.op_type != "Gemm":
+            nodes.append(node)
+            continue
+        source, weight, *bias = node.input
+        name, matrix = node.output[0], weights[weight]
+        steps = np.maximum(np.abs(matrix).max(axis=1), np.float32(1e-30))
+        weights |= {f"{weight}.fp16": (matrix / steps[:, None]).astype(np.float16), f"{weight}.steps": steps}
+        nodes += [
+            helper.make_node("Cast", [f"{weight}.fp16"], [f"{weight}.fp32"], to=TensorProto.FLOAT),
+            helper.make_node("Gemm", [source, f"{weight}.fp32"], [f"{name}.units"], transB=1),
+            helper.make_node("Mul", [f"{name}.units", f"{weight}.steps"], [f"{name}.product" if bias else name]),
+        ]
+        if bias:
+            nodes.append(helper.make_node("Add", [f"{name}.product", bias[0]], [name]))
+    return _rebuilt(model, nodes, weights)
 
 
 def to_int8(model: onnx.ModelProto) -> onnx.ModelProto:

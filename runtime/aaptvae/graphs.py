@@ -14,7 +14,7 @@ from .errors import BundleError
 _FP32 = frozenset({"Gemm", "Relu", "Add", "Sub", "Clip", "Exp", "Log", "Sigmoid", "Identity"})
 _OPERATORS: dict[Precision, frozenset[str]] = {
     "fp32": _FP32,
-    "fp16": _FP32 | {"Cast"},
+    "fp16": _FP32 | {"Cast", "Mul"},
     "int8": _FP32 | {"Abs", "Cast", "DequantizeLinear", "Expand", "MatMulInteger", "Max", "Mul", "Neg",
                      "QuantizeLinear", "ReduceMax", "ReduceMin", "Shape", "Squeeze", "Unsqueeze"},
 }

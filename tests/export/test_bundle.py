@@ -19,7 +19,7 @@ from aaptvae.errors import BundleError, InputError
 from aaptvae.prior import LatentPrior
 from aaptvae.reading import read_bundle
 from aaptvae.verify import verify
-from aaptvae_export import ExportError, ExportOptions, export_bundle
+from aaptvae_export import ExportError, ExportOptions, export_bundle, quantization
 from aaptvae_export.compaction import compact_prior
 from aaptvae_export.folding import Subspace
 from aaptvae_export.parity import BATCHES, Reference
@@ -32,9 +32,8 @@ import sys
 sys.path.insert(0, sys.argv[2])
 from export.conftest import make_run
 from aaptvae_export import ExportOptions, export_bundle
-run = make_run()
-export_bundle(run, sys.argv[1], ExportOptions(precisions=("fp32", "fp16")))
-export_bundle(run, sys.argv[1] + ".zip", archive=True)
+export_bundle(make_run(128, 16, (96,)), sys.argv[1], ExportOptions(precisions=("fp32", "fp16")))
+export_bundle(make_run(), sys.argv[1] + ".zip", archive=True)
 """
 
 
@@ -51,8 +50,8 @@ def elsewhere(tmp_path_factory):
     return folder
 
 
-def test_the_same_run_gives_the_same_bytes_in_another_process_and_folder(run, elsewhere, tmp_path):
-    export_bundle(run, tmp_path / "a", BOTH)
+def test_the_same_run_gives_the_same_bytes_in_another_process_and_folder(elsewhere, tmp_path):
+    export_bundle(make_run(128, 16, (96,)), tmp_path / "a", BOTH)
     assert contents(tmp_path / "a") == contents(elsewhere / "b")
 
 
@@ -136,8 +135,8 @@ def test_halves_of_two_bundles_do_not_mix(run, tmp_path):
         aaptvae.load(tmp_path / "a")
 
 
-def test_every_precision_verifies(run, tmp_path):
-    export_bundle(run, tmp_path / "a", BOTH)
+def test_every_precision_verifies(tmp_path):
+    export_bundle(make_run(128, 16, (96,)), tmp_path / "a", BOTH)
     assert verify(tmp_path / "a").passed
 
 
@@ -158,20 +157,40 @@ def test_a_run_without_held_out_rows_is_refused(run, tmp_path):
 
 
 def test_fp16_is_half_the_bytes_and_nearly_the_same_numbers(tmp_path):
-    made = export_bundle(make_run(40, 8, (64,)), tmp_path / "a", BOTH)
+    made = export_bundle(make_run(128, 16, (96,)), tmp_path / "a", BOTH)
     (twin,) = made.manifest.twins
     assert twin.bytes_ratio < 0.6 and abs(twin.r2_loss) < 1e-3 and twin.mu_cosine > 0.9999
     assert set(made.rows_per_second) == {"fp32", "fp16"}
     assert b"rows_per_second" not in (tmp_path / "a" / "manifest.json").read_bytes()
-    assert aaptvae.load(tmp_path / "a", precision="fp16").encode(np.zeros((3, 40)))[0].dtype == np.float32
+    assert aaptvae.load(tmp_path / "a", precision="fp16").encode(np.zeros((3, 128)))[0].dtype == np.float32
 
 
-def test_weights_that_float16_cannot_hold_refuse_the_twin_with_the_figure(tmp_path):
-    run = make_run(40, 8, (64,))
-    run.model.mu.weight.data *= 1e6
+def test_a_twin_that_loses_too_much_is_refused_with_the_figure(tmp_path, monkeypatch):
+    convert = quantization.to_fp16
+
+    def coarse(model):
+        twin = convert(model)
+        for tensor in twin.graph.initializer:
+            values = onnx.numpy_helper.to_array(tensor)
+            if values.dtype == np.float16:
+                tensor.CopyFrom(onnx.numpy_helper.from_array(np.round(values * 2) / np.float16(2), tensor.name))
+        return twin
+
+    monkeypatch.setitem(quantization.CONVERTERS, "fp16", coarse)
     with pytest.raises(ExportError, match=r"fp16 encoder and decoder: .* held-out rows is \S+; the bound is"):
-        export_bundle(run, tmp_path / "a", BOTH)
+        export_bundle(make_run(128, 16, (96,)), tmp_path / "a", BOTH)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("mean_size", [1.0, 1e3])
+def test_a_nearly_constant_column_does_not_cost_the_twins_their_digits(mean_size, tmp_path):
+    run = make_run(128, 16, (96,), rows=256, mean_size=mean_size)
+    mean, scale = run.model.scaler.mean, run.model.scaler.scale
+    scale[0], mean[0] = 1e-8, 0.0
+    run.heldout[:, 0] = 1e-8 * np.linspace(-2, 2, len(run.heldout))
+    observation = dataclasses.replace(run.observation, mean=mean.numpy(), scale=scale.numpy())
+    made = export_bundle(dataclasses.replace(run, observation=observation), tmp_path / "a", BOTH)
+    assert abs(made.manifest.twins[0].r2_loss) < 1e-4 and made.manifest.twins[0].mu_cosine > 0.9999
 
 
 def test_int8_is_offered_only_where_it_is_faster(tmp_path):
@@ -246,8 +265,8 @@ def test_too_few_rows_to_judge_latents_are_refused(tmp_path):
         export_bundle(make_run(rows=7), tmp_path / "a", ExportOptions(compact=0.9))
 
 
-def test_the_report_is_plain_json(run, tmp_path):
-    made = export_bundle(run, tmp_path / "a", BOTH)
+def test_the_report_is_plain_json(tmp_path):
+    made = export_bundle(make_run(128, 16, (96,)), tmp_path / "a", BOTH)
     report = json.loads(json.dumps(made.report()))
     assert report["digest"] == made.digest and report["parity"]["tolerance"] == 1e-5
     assert any("fp16" in line for line in made.summary())

@@ -62,14 +62,14 @@ def test_the_card_has_front_matter_that_the_hub_reads(run, tmp_path):
 
 
 def test_the_card_says_what_the_manifest_knows(tmp_path):
-    run = make_run(12, 4, (9,), rows=200)
+    run = make_run(128, 16, (96,), rows=200)
     manifest = export_bundle(run, tmp_path / "a", ExportOptions(("fp32", "fp16"), compact=0.9)).manifest
     card = (tmp_path / "a" / "README.md").read_text()
-    assert "1,000 rows of 12 features" in card and "5" * 64 in card
+    assert "1,000 rows of 128 features" in card and "5" * 64 in card
     assert "| r2 | 0.9 | 0.8 |" in card
     assert f"`mu [batch, {manifest.latent_dim}]`" in card
     assert f"{manifest.parity.comparisons} comparisons" in card
-    assert "| fp16 |" in card and "of 4 latent directions were left out" in card
+    assert "| fp16 |" in card and "of 16 latent directions were left out" in card
     assert "{" not in card and "None" not in card
 
 
