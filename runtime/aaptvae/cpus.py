@@ -1,4 +1,4 @@
-"""How many CPUs this process may really use: its affinity mask, cut by the cgroup quota of its container."""
+"""How many CPUs this process may really use, by affinity mask and cgroup quota, and whether they multiply bytes."""
 
 import math
 import os
@@ -9,6 +9,16 @@ from pathlib import Path
 def usable_cpus(root: Path = Path("/")) -> int:
     """CPUs this process may keep busy, at least 1; `root` is where /proc and /sys are mounted."""
     return max(1, min([_affinity(), *_quotas(root)]))
+
+
+def multiplies_bytes(root: Path = Path("/")) -> bool:
+    """True if the CPU is known to add products of bytes in 32 bits at once (VNNI), where older x86 may saturate."""
+    try:
+        with (root / "proc/cpuinfo").open() as file:
+            flags = next((line for line in file if line.startswith("flags")), "")
+    except OSError:
+        return False
+    return not {"avx512_vnni", "avx_vnni"}.isdisjoint(flags.split())
 
 
 def _affinity() -> int:

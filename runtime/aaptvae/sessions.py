@@ -10,7 +10,7 @@ from weakref import WeakSet
 from numpy.typing import ArrayLike
 
 from .bundle import GraphSpec, Precision
-from .cpus import usable_cpus
+from .cpus import multiplies_bytes, usable_cpus
 from .errors import BundleError, InputError, ProviderError
 from .graphs import cut
 from .rows import BLOCK, Rows, as_output, as_rows, shaped
@@ -71,8 +71,7 @@ class Network:
         source = shaped(x, self.width, self.input)
         if len(source) <= self.chunk and out is None:
             rows = as_rows(source, self.width, self.input)
-            result: list[Rows] = self._session(len(rows), len(outputs)).run(outputs, {self.input: rows})
-            return result
+            return self._computed(self._session(len(rows), len(outputs)), outputs, rows)
         results = [as_output(place, len(source), self.widths[name], source)
                    for name, place in zip(outputs, [None] * len(outputs) if out is None else out, strict=True)]
         session = self._session(min(self.chunk, len(source)), len(outputs))
@@ -81,8 +80,23 @@ class Network:
             stop = min(start + self.chunk, len(source))
             rows = as_rows(source[start:stop], self.width, self.input, start)
             parts = {name: result[start:stop] for name, result in zip(outputs, results, strict=True)}
-            _run(session, binding, {self.input: rows}, parts)
+            if all(part.flags.c_contiguous and part.flags.aligned for part in parts.values()):
+                _run_into(session, binding, {self.input: rows}, parts)
+                continue
+            for part, value in zip(parts.values(), self._computed(session, outputs, rows), strict=True):
+                part[:] = value
         return results
+
+    def _computed(self, session: Any, outputs: Sequence[str], rows: Rows) -> list[Rows]:
+        """New arrays, of the shapes that the manifest promises: what a graph declares is not what it must compute."""
+        try:
+            values: list[Rows] = session.run(outputs, {self.input: rows})
+        except Exception as error:  # onnxruntime's own errors share no base but this
+            raise _failed(error) from None
+        for name, value in zip(outputs, values, strict=True):
+            if value.shape != (len(rows), self.widths[name]):
+                raise _failed(f"{name} came as {value.shape}, not {(len(rows), self.widths[name])}")
+        return values
 
     def _session(self, rows: int, outputs: int) -> Any:
         threads = 1 if rows <= self._small else self._threads
@@ -94,17 +108,20 @@ class Network:
         return session
 
 
-def _run(session: Any, binding: Any, inputs: dict[str, Rows], outputs: dict[str, Rows]) -> None:
-    """One call that writes into `outputs` themselves where their memory is in order."""
-    if not all(part.flags.c_contiguous and part.flags.aligned for part in outputs.values()):
-        for part, value in zip(outputs.values(), session.run(list(outputs), inputs), strict=True):
-            part[:] = value
-        return
+def _run_into(session: Any, binding: Any, inputs: dict[str, Rows], outputs: dict[str, Rows]) -> None:
+    """One call that writes into `outputs` themselves; onnxruntime refuses memory of another shape than it computed."""
     for name, part in inputs.items():
         binding.bind_input(name, "cpu", 0, part.dtype.type, part.shape, part.ctypes.data)
     for name, part in outputs.items():
         binding.bind_output(name, "cpu", 0, part.dtype.type, part.shape, part.ctypes.data)
-    session.run_with_iobinding(binding)
+    try:
+        session.run_with_iobinding(binding)
+    except Exception as error:
+        raise _failed(error) from None
+
+
+def _failed(why: object) -> BundleError:
+    return BundleError(f"onnxruntime cannot compute a graph of this bundle ({why}): export the bundle again")
 
 
 def open_session(graph: bytes, precision: Precision, threads: int, settings: Settings) -> Any:
@@ -139,7 +156,7 @@ def _session_options(precision: Precision, threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # External data is refused before this point; should any name slip through, it leads nowhere.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
-    if precision == "int8":  # kernels that cannot saturate on CPUs without VNNI
+    if precision == "int8" and not multiplies_bytes():  # exact kernels, at half the speed that VNNI would give
         options.add_session_config_entry("session.x64quantprecision", "1")
     return options
 
