@@ -48,11 +48,12 @@ class Golden:
                   "z": manifest.latent_dim, "reconstruction": manifest.input_dim}
         rows = {name: len(arrays[name]) for name in widths}
         real = int(arrays["real_rows"][0]) if arrays["real_rows"].shape == (1,) else 0
-        if any(arrays[name].shape[1:] != (width,) for name, width in widths.items()) or not (
+        if any(arrays[name].shape[1:] != (width,) or arrays[name].dtype != np.float32
+               for name, width in widths.items()) or not (
                 rows["x"] == rows["mu"] == rows["logvar"] and rows["z"] == rows["reconstruction"]
                 and 1 <= real <= rows["x"] <= _ROWS and 1 <= rows["z"] <= _ROWS):
             raise BundleError(f"{GOLDEN} holds {[(name, arrays[name].shape) for name in widths]}, {real} rows real: "
-                              "expected vectors of this bundle's widths: export it again")
+                              "expected float32 vectors of this bundle's widths: export it again")
         return cls(arrays, real)
 
     def replay(self, encode: Callable[[Rows], tuple[Rows, Rows]], decode: Callable[[Rows], Rows],

@@ -15,8 +15,9 @@ _FP32 = frozenset({"Gemm", "Relu", "Add", "Sub", "Clip", "Exp", "Log", "Sigmoid"
 _OPERATORS: dict[Precision, frozenset[str]] = {
     "fp32": _FP32,
     "fp16": _FP32 | {"Cast", "Mul"},
-    "int8": _FP32 | {"Abs", "Cast", "DequantizeLinear", "Expand", "MatMulInteger", "Max", "Mul", "Neg",
-                     "QuantizeLinear", "ReduceMax", "ReduceMin", "Shape", "Squeeze", "Unsqueeze"},
+    # Nothing here adds an axis: one row against another would make tensors as large as a batch's square, or cube.
+    "int8": _FP32 | {"DequantizeLinear", "Expand", "MatMulInteger", "Max", "Mul", "Neg", "QuantizeLinear",
+                     "ReduceMax", "ReduceMin", "Shape"},
 }
 _TYPE_BYTES = {"fp32": {1: 4}, "fp16": {1: 4, 10: 2}, "int8": {1: 4, 2: 1, 3: 1, 7: 8}}  # by TensorProto.DataType
 _FLOAT = 1

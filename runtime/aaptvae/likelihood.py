@@ -17,6 +17,8 @@ ARRAYS = {"mean": 1, "scale": 1, "sigma": 1}
 OPTIONAL = {"basis": 2, "freedom": 1}
 Kind = Literal["gaussian", "student", "bernoulli"]
 
+_MOST_FREEDOM = 1e15  # a Gaussian by any measure; beyond, the gamma function overflows
+
 
 @dataclass(frozen=True, eq=False)
 class ObservationModel:
@@ -51,8 +53,8 @@ class ObservationModel:
             raise BundleError(f"likelihood is {kind}: expected degrees of freedom with student only: export it again")
         if kind != "student":
             return cls(kind, mean, scale, sigma, basis)
-        if arrays["freedom"].shape != (1,) or not arrays["freedom"][0] > 2:
-            raise BundleError("likelihood has no degrees of freedom above 2: export the bundle again")
+        if arrays["freedom"].shape != (1,) or not 2 < arrays["freedom"][0] <= _MOST_FREEDOM:
+            raise BundleError("likelihood has no degrees of freedom above 2 (and up to 1e15): export the bundle again")
         return cls(kind, mean, scale, sigma, basis, float(arrays["freedom"][0]))
 
     def to_arrays(self) -> Arrays:

@@ -43,7 +43,7 @@ class LatentPrior:
                               "expected [K], [K, L], [K, L, L]: export the bundle again")
         diagonals = np.diagonal(factors, axis1=1, axis2=2)
         if count and (abs(weights.sum() - 1) > 1e-6 or weights.min() < 0
-                      or diagonals.min() <= 0 or np.triu(factors, 1).any()):
+                      or (diagonals <= 0).any() or np.triu(factors, 1).any()):
             raise BundleError("prior is no mixture: expected weights that add up to 1 and lower triangular factors "
                               "with a positive diagonal: export the bundle again")
         return cls(weights, means, factors)
@@ -89,4 +89,8 @@ class LatentPrior:
 
     @cached_property
     def _inverses(self) -> NDArray[np.float64]:
-        return np.asarray(np.linalg.inv(self.factors), np.float64)
+        try:
+            return np.asarray(np.linalg.inv(self.factors), np.float64)
+        except np.linalg.LinAlgError:
+            raise BundleError("prior has a factor without an inverse: expected covariances that numbers can hold: "
+                              "export the bundle again") from None

@@ -20,7 +20,7 @@ from .zips import unzip
 
 _MANIFEST_LIMIT = 1 << 20
 _BUNDLE_LIMIT = 1 << 30
-_ZIP_RATIO = 20  # trained weights hardly compress; what unpacks to more is a bomb
+_ZIP_RATIO, _ZIP_TEXT = 4, 16 << 20  # trained weights hardly compress; what unpacks to more is a bomb
 
 # Never through a link, never waiting for the other end of a pipe.
 _OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -99,8 +99,8 @@ def _source(path: Path) -> Iterator[Callable[[str, int], bytes]]:
     try:
         is_folder = path.is_dir()
         if not is_folder:
-            data = _read(path.resolve(), None, _BUNDLE_LIMIT)
-            members = unzip(data, path.name, min(_BUNDLE_LIMIT, _ZIP_RATIO * len(data)))
+            data = _read(Path(os.path.realpath(path)), None, _BUNDLE_LIMIT)
+            members = unzip(data, path.name, min(_BUNDLE_LIMIT, _ZIP_RATIO * len(data) + _ZIP_TEXT))
             yield lambda name, limit: _member(members, name, limit)
         elif os.open in os.supports_dir_fd:
             folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -110,8 +110,11 @@ def _source(path: Path) -> Iterator[Callable[[str, int], bytes]]:
                 os.close(folder)
         else:
             yield lambda name, limit: _read(path / name, None, limit)
-    except OSError as error:
-        raise BundleError(f"cannot read {path} ({error.strerror}: {error.filename}): expected a bundle, a folder or "
+    except BundleError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a path that no system could have
+        why = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else error
+        raise BundleError(f"cannot read {path} ({why}): expected a bundle, a folder or "
                           "a .zip with manifest.json and the files it lists") from None
 
 

@@ -8,11 +8,14 @@ import zipfile
 from .errors import BundleError
 
 _MEMBERS = 64
+_ENTRY = b"PK\x01\x02"  # what an entry of the directory begins with
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def unzip(data: bytes, name: str, limit: int) -> dict[str, bytes]:
     """Members of a zip by name; raises `BundleError` unless they are few, plain, distinct and `limit` bytes in all."""
+    if (entries := data.count(_ENTRY)) > 4 * _MEMBERS:  # those of archives within included; zipfile would hold them all
+        raise BundleError(f"{name} has {entries} entries: expected {_MEMBERS} members at most")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
