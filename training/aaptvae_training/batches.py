@@ -71,31 +71,39 @@ class StreamedBatches(Batches):
         row_bytes = 4 * features.width
         self._block = max(1, BLOCK_BYTES // row_bytes)
         self._blocks_at_once = max(1, BUFFER_BYTES // (self._block * row_bytes))
+        self._counts = np.add.reduceat(self._is_train, np.arange(0, features.rows, self._block), dtype=np.int64)
 
     def epoch(self, epoch: int) -> Iterator[Tensor]:
-        """Every row of this process's blocks once: [n, D] each, exactly `steps` of them."""
-        left = self.rows
+        """Every row of this process's stretch once: [n, D] each."""
         rest = np.empty((0, self.features.width), np.float32)
         for buffer in self._buffers(self.rng(epoch)):
-            rows = np.concatenate((rest, buffer))[:left]
-            whole = len(rows) if len(rows) == left else len(rows) - len(rows) % self.batch_size
+            rows = np.concatenate((rest, buffer))
+            whole = len(rows) - len(rows) % self.batch_size
             for batch in torch.split(torch.from_numpy(rows[:whole]), self.batch_size):
-                yield batch.to(self.world.device)
-            left -= whole
+                if len(batch):
+                    yield batch.to(self.world.device)
             rest = rows[whole:].copy()
-            if not left:
-                return
+        if len(rest):
+            yield torch.from_numpy(rest).to(self.world.device)
 
     def _buffers(self, rng: np.random.Generator) -> Iterator[Rows]:
-        """Shuffled buffers without end: the order starts again where one process's blocks hold too few rows."""
-        count = -(-self.features.rows // self._block)
-        order = rng.permutation(count)[self.world.rank :: self.world.size] if count >= self.world.size else np.arange(count)
-        while True:
-            for chosen in np.array_split(order, -(-len(order) // self._blocks_at_once)):
-                rows = np.concatenate([self._read(int(block)) for block in chosen])
-                yield self.scaled(rows[rng.permutation(len(rows))])
+        """Shuffled buffers of this process's stretch of the rows, in the order of shuffled blocks.
 
-    def _read(self, block: int) -> Rows:
+        Processes share the rows, not the blocks: dealt out whole, blocks would give one process rows that nobody trains on.
+        """
+        laps = -(-self.rows * self.world.size // int(self._counts.sum()))  # the last stretch may run into the first
+        order = np.tile(rng.permutation(len(self._counts)), laps)
+        ends = np.cumsum(self._counts[order])
+        first = self.world.rank * self.rows
+        mine = np.flatnonzero((ends > first) & (ends - self._counts[order] < first + self.rows))
+        for chosen in np.array_split(mine, -(-len(mine) // self._blocks_at_once)):
+            parts = [self._read(int(order[k]), first - int(ends[k] - self._counts[order[k]])) for k in chosen]
+            rows = np.concatenate(parts)
+            yield self.scaled(rows[rng.permutation(len(rows))])
+
+    def _read(self, block: int, first: int) -> Rows:
+        """The training rows of a block that lie in a stretch of `rows` rows, which begins `first` rows into the block."""
         start = block * self._block
         stop = min(start + self._block, self.features.rows)
-        return self.features.read(start, stop)[self._is_train[start:stop]]
+        rows = self.features.read(start, stop)[self._is_train[start:stop]]
+        return rows[max(first, 0) : first + self.rows]

@@ -4,7 +4,7 @@ import types
 import typing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 import click
 import msgspec
@@ -13,7 +13,7 @@ from aaptvae.cli.options import examples
 from aaptvae.cli.progress import Progress
 from aaptvae.errors import InputError
 
-from .config import TrainConfig, read_config
+from .config import Noise, TrainConfig, read_config
 from .talk import Talk
 
 PATH = click.Path(path_type=Path)
@@ -22,7 +22,7 @@ PATH = click.Path(path_type=Path)
 class SigmaType(click.ParamType):
     """A rule by name, or a number."""
 
-    name = "RULE|NUMBER"
+    name = "|".join((*get_args(Noise), "NUMBER"))
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """A float where it reads as one; the configuration checks the rest."""
@@ -86,15 +86,18 @@ def train(
     features: str, output: Path, config: Path | None, resume: bool, force: bool, tensorboard: Path | None,
     image_shape: str | None, **flags: Any
 ) -> None:
-    """Train on FEATURES (a file, a folder of shards or a pattern) and leave a run."""
+    """Train on FEATURES and leave a run: weights, figures and report.html.
+
+    FEATURES is a file, a folder of shards or a pattern in quotes: .npy .npz .csv .jsonl .parquet .safetensors. A tenth
+    of the rows selects the best weights, another tenth only judges them, beside PCA. Without options the data decide.
+    """
     given = {name: list(value) if isinstance(value, tuple) else value for name, value in flags.items()}
     options = read_config(config, {name: value for name, value in given.items() if value not in (None, [])})
     shape = read_shape(image_shape)
     from .fit import train as run_training  # noqa: PLC0415 - torch, only when the verb runs
 
-    talk = Console(tensorboard)
-    evaluation = run_training(features, output, options, talk, resume=resume, force=force, image_shape=shape)
-    talk.close()
+    with Console(tensorboard) as talk:
+        evaluation = run_training(features, output, options, talk, resume=resume, force=force, image_shape=shape)
     click.echo(summary(evaluation, output), err=True)
 
 
@@ -104,7 +107,7 @@ def train(
 @click.option("--image-shape", metavar="HxW", help="Show samples as grey pictures of this shape in the report.")
 @click.option("--json", "as_json", is_flag=True, help="Figures as JSON on stdout.")
 def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: bool) -> None:
-    """Judge a finished RUN again on its held-out rows (and remake its report), or on the rows of FEATURES."""
+    """Judge a finished RUN again on the rows it never saw, and remake its report; or judge it on FEATURES."""
     shape = read_shape(image_shape)
     from .fit import evaluate as judge  # noqa: PLC0415 - torch, only when the verb runs
 
@@ -117,12 +120,14 @@ def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: 
 @click.option("--sigma", type=float, help="Predict active units for this fixed deviation of standardised features too.")
 @click.option("--json", "as_json", is_flag=True, help="Figures as JSON on stdout.")
 def diagnose(features: str, sigma: float | None, as_json: bool) -> None:
-    """Say what is in FEATURES before training on them: bad values, spectrum, latents worth having."""
+    """Say what is in FEATURES before training on them: bad values, idle columns, spectrum, and how many latents would live.
+
+    Reads the rows once and needs no torch. Rows with NaN or infinity are named, counted and left out of the rest.
+    """
     from .diagnosis import diagnose as examine  # noqa: PLC0415 - numpy, only when the verb runs
 
-    talk = Console(None)
-    found = examine(features, sigma, talk)
-    talk.close()
+    with Console(None) as talk:
+        found = examine(features, sigma, talk)
     click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(found.lines()))
 
 
@@ -156,7 +161,7 @@ class Console(Talk):
     def __init__(self, tensorboard: Path | None) -> None:
         super().__init__()
         self._progress: Progress | None = None
-        self._events = None
+        self._events: Any = None
         if tensorboard is not None:
             from .events import open_events  # noqa: PLC0415 - an optional package
 
@@ -183,8 +188,10 @@ class Console(Talk):
         if self._progress is not None:
             self._progress.__exit__(None, None, None)
 
-    def close(self) -> None:
-        """Nothing more will be told."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.close_stage()
         if self._events is not None:
             self._events.close()

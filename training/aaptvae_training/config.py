@@ -36,7 +36,7 @@ class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     beta: Annotated[NotNegative, Meta(description="Weight of the KL divergence.")] = 1.0
     kl_warmup: Annotated[Fraction, Meta(description="Share of the run over which beta rises from 0.")] = 0.0
     free_bits: Annotated[NotNegative, Meta(description="KL per latent, in nats, that costs nothing to keep.")] = 0.0
-    fidelity: Annotated[NotNegative, Meta(description="Weight of pPCA's squared error beside student noise.")] = 1.0
+    fidelity: Annotated[bool, Meta(description="With spectral noise, hold reconstructions at PCA's quality or better.")] = True
     epochs: Annotated[Width | None, Meta(description="Passes over the data [default: from the rows].")] = None
     batch_size: Annotated[Width | None, Meta(description="Rows per step [default: from the rows].")] = None
     learning_rate: Annotated[Positive, Meta(description="Peak rate of AdamW.")] = 1e-3
@@ -66,7 +66,8 @@ def read_config(path: Path | None, flags: dict[str, Any]) -> TrainConfig:
                 near = difflib.get_close_matches(key, KEYS, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(KEYS)}"
                 raise InputError(f"{path} has an unknown key {key!r}: {hint}")
-    return make_config(values | flags, source=str(path) if path else "the options")
+        make_config(values, source=str(path))  # so that a wrong value is blamed on the right one of the two
+    return make_config(values | flags)
 
 
 def make_config(values: dict[str, Any], source: str = "the options") -> TrainConfig:
@@ -76,7 +77,14 @@ def make_config(values: dict[str, Any], source: str = "the options") -> TrainCon
     try:
         return msgspec.convert(values, TrainConfig)
     except msgspec.ValidationError as error:
-        raise InputError(f"{source}: {error}: see aaptvae train --help for what each option takes") from None
+        raise InputError(f"{source}: {_explain(str(error), values)}; aaptvae train --help says what each takes") from None
+
+
+def _explain(text: str, values: dict[str, Any]) -> str:
+    """msgspec's "Expected `int` >= 1 - at `$.latent_dim`" as "latent_dim is 0, expected int >= 1"."""
+    what, _, place = text.replace("`", "").partition(" - at $.")
+    key = place.partition("[")[0]
+    return f"{key} is {values[key]!r}, {what[:1].lower()}{what[1:]}" if key in values else text
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ No torch: one pass over the rows and one eigenvalue problem. The words are in `d
 """
 
 import os
+from typing import Any
 
 import numpy as np
 from msgspec import Struct, field
@@ -14,7 +15,7 @@ from aaptvae.errors import InputError
 from .diagnosis_words import describe, findings
 from .features import Features, open_features
 from .ppca import ACTIVE, Matrix, ppca_of, principal_axes
-from .prepare import CONSTANT, column_scale
+from .prepare import column_scale, is_constant
 from .statistics import Moments, Statistics
 from .talk import Talk
 
@@ -148,7 +149,7 @@ def diagnose(path: str | os.PathLike[str], sigma: float | None = None, talk: Tal
             talk.advance(len(block))
         facts = facts_of(features, survey, os.fspath(path))
     if survey.moments.rows:
-        facts |= spectrum_of(survey.moments.finish(), sigma) | {"norms": survey.norms()}
+        facts |= spectrum_of(survey.moments.finish(), np.dtype(features.dtype), sigma) | {"norms": survey.norms()}
     found = Diagnosis(**facts)  # type: ignore[arg-type]
     return Diagnosis(**facts | findings(found))  # type: ignore[arg-type]
 
@@ -166,18 +167,17 @@ def facts_of(features: Features, survey: Survey, name: str) -> dict[str, object]
     }
 
 
-def spectrum_of(statistics: Statistics, sigma: float | None) -> dict[str, object]:
+def spectrum_of(statistics: Statistics, dtype: np.dtype[Any], sigma: float | None) -> dict[str, object]:
     """Columns and eigenvalues, and what they predict."""
-    covariance = statistics.standardised_covariance(column_scale(statistics))
+    covariance = statistics.standardised_covariance(column_scale(statistics, dtype))
     eigenvalues, _ = principal_axes(covariance)
     raw, _ = principal_axes(statistics.covariance)
     fixed = [("SSE + KL on raw features", SEED_VARIANCE, raw)]
     fixed.append(("SSE + KL on standardised features", SEED_VARIANCE, eigenvalues))
     if sigma is not None:
         fixed.append((f"--sigma {sigma:g} on standardised features", sigma**2, eigenvalues))
-    largest = np.maximum(np.abs(statistics.minimum), np.abs(statistics.maximum))
     still = statistics.deviation == 0
-    faint = ~still & (statistics.deviation <= CONSTANT * largest)
+    faint = ~still & is_constant(statistics, dtype)
     return {
         "smallest": float(statistics.minimum.min()),
         "largest": float(statistics.maximum.max()),

@@ -16,7 +16,7 @@ from aaptvae.prior import LatentPrior
 
 from .features import Rows
 from .model import AAPTVAE
-from .ppca import PPCA, gaussian_log_likelihood
+from .ppca import ACTIVE, PPCA, gaussian_log_likelihood
 from .prior_fit import Posterior
 from .sample_quality import frechet_distance, mean_discrepancy
 
@@ -26,7 +26,6 @@ IMPORTANCE_SAMPLES = 64
 IMPORTANCE_ROWS = 1_000
 SAMPLE_ROWS = 5_000
 CHUNK = 1_024
-ACTIVE = 0.01  # variance of a posterior mean above which a latent is in use (Burda et al. 2016)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """From a feature file to a finished run: prepare, start at pPCA, train, polish, fit the prior, evaluate, report."""
 
+import math
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from aaptvae.errors import InputError
-from aaptvae.publish import refuse_existing
+from aaptvae.publish import publish_folder, refuse_existing
 
 from .batches import RESIDENT_BYTES, Batches, ResidentBatches, StreamedBatches
 from .checkpoint import read_metrics, read_state, write_state
@@ -70,15 +70,17 @@ def train(  # noqa: PLR0913 - what to learn from, where to leave it, and how
     `resume` continues an interrupted run exactly; `force` replaces a finished one. Raises `InputError` for features or
     folders that cannot be used and `RunError` when training cannot go on.
     """
-    if not resume:
+    begun = resume and not is_empty(run)  # a kill may come before there is anything to resume
+    if not begun:
         check_folder(run, force)
     with join(config.device) as world, open_features(path) as features:
         talk = talk if talk is not None and world.leads else Talk()
         shares = (config.validation_share, config.test_share)
         talk.stage("reading", features.rows)
         prepared = prepare(features, shares, config.seed, talk.advance)
+        check_range(config, prepared)
         resolved = resolve(config, features, prepared)
-        if resume:
+        if begun:
             check_resumable(run, resolved)
         elif world.leads:
             begin_folder(run, resolved, prepared)
@@ -92,21 +94,33 @@ def train(  # noqa: PLR0913 - what to learn from, where to leave it, and how
 
 def check_folder(run: Path, force: bool) -> None:
     """`InputError` when a run may not be written here."""
-    refuse_existing(run, force or (run.is_dir() and not any(run.iterdir())))
-    if run.exists() and any(run.iterdir()) and not (run / CONFIG).is_file():
+    refuse_existing(run, force or is_empty(run))
+    if not is_empty(run) and not (run / CONFIG).is_file():
         raise InputError(f"{run} holds something that is not a run: name another folder")
 
 
+def is_empty(run: Path) -> bool:
+    """Whether there is nothing at this place, or a folder with nothing in it."""
+    return not run.exists() or (run.is_dir() and not any(run.iterdir()))
+
+
 def begin_folder(run: Path, config: RunConfig, prepared: Prepared) -> None:
-    """Start an empty run folder: its configuration and the rows it will be judged on."""
-    try:
-        if run.exists():
-            shutil.rmtree(run)
-        (run / "last").mkdir(parents=True)
-    except OSError as error:
-        raise InputError(f"cannot write {run}: {error.strerror}: name a folder that you may write") from None
-    write_held_out(run, prepared.test, prepared.train_sample)
-    write_json(run / CONFIG, config)
+    """Start a run folder, whole or not at all: its configuration and the rows it will be judged on."""
+    with publish_folder(run, force=True, marker=CONFIG) as folder:
+        (folder / "last").mkdir()
+        write_held_out(folder, prepared.test, prepared.train_sample)
+        write_json(folder / CONFIG, config)
+
+
+def check_range(config: TrainConfig, prepared: Prepared) -> None:
+    """`InputError` when a Bernoulli likelihood meets features that are no probabilities."""
+    low = min(prepared.statistics.minimum.min(), prepared.validation.min(), prepared.test.min())
+    high = max(prepared.statistics.maximum.max(), prepared.validation.max(), prepared.test.max())
+    if config.likelihood == "bernoulli" and not 0 <= low <= high <= 1:
+        raise InputError(
+            f"features go from {low:.6g} to {high:.6g}: a bernoulli likelihood expects them in [0, 1]: rescale them, or use "
+            "--likelihood student"
+        )
 
 
 def check_resumable(run: Path, config: RunConfig) -> None:
@@ -152,7 +166,7 @@ def fit(features: Features, prepared: Prepared, config: RunConfig, run: Path, wo
     else:
         batches = StreamedBatches(features, prepared.split.train, scaled, batch, seed, world)
     validation = torch.from_numpy(scaled(prepared.validation))
-    objective = Objective(model, config.train.free_bits, config.train.fidelity, start.ppca.variance)
+    objective = Objective(model, config.train.free_bits, start.ppca.variance, tolerated_error(config, prepared, start))
     trainer = Trainer(objective, batches, validation, config.train, run, world)
     talk.stage("training", trainer.steps)
 
@@ -187,6 +201,14 @@ def baseline_of(prepared: Prepared, start: Start) -> Baseline:
     spectrum = max(spectra, key=lambda variances: float(gaussian_log_likelihood(rotated, variances).mean()))
     ppca = start.ppca
     return Baseline(prepared.statistics.mean, prepared.scale, ppca.eigenvalues, ppca.eigenvectors, spectrum)
+
+
+def tolerated_error(config: RunConfig, prepared: Prepared, start: Start) -> float:
+    """Squared error per validation row that PCA leaves, where reconstructions are held to it."""
+    if not (config.train.fidelity and config.train.sigma == "spectral"):
+        return math.inf
+    x = prepared.standardise(prepared.validation).astype(np.float64)
+    return float(((x - start.ppca.project(x)) ** 2).sum(axis=1).mean())
 
 
 def scale_rows(model: AAPTVAE, rows: Rows) -> Rows:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ Matrix = NDArray[np.float64]
 
 SAMPLE_ROWS = 2_000  # training rows kept beside the held-out ones, to compare the two
 MOST_DEVIATIONS = 6.0
-CONSTANT = 1e-6  # a deviation below this share of the column's largest value is rounding, not signal
+ROUNDINGS = 8.0  # a range of no more roundings than this is no signal
+FLOAT32 = np.dtype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -54,16 +56,25 @@ def prepare(features: Features, shares: tuple[float, float], seed: int, tick: Ca
         tick(len(block))
     statistics = moments.finish()
     parts = [np.concatenate(rows) for rows in kept]
-    return Prepared(digest.hexdigest(), split, statistics, column_scale(statistics), *parts)
+    return Prepared(digest.hexdigest(), split, statistics, column_scale(statistics, np.dtype(features.dtype)), *parts)
 
 
-def column_scale(statistics: Statistics) -> Matrix:
-    """Positive scale of every column [D]: its standard deviation, 1 for a column that never moves.
+def column_scale(statistics: Statistics, dtype: np.dtype[Any] = FLOAT32) -> Matrix:
+    """Positive scale of every column [D] of a table stored as `dtype`: its deviation, 1 for a column that never moves.
 
     A rare feature may lie many deviations out and would outweigh every other column, so no training value counts for more
     than `MOST_DEVIATIONS`.
     """
     reach = np.maximum(statistics.maximum - statistics.mean, statistics.mean - statistics.minimum)
-    largest = np.maximum(np.abs(statistics.minimum), np.abs(statistics.maximum))
     scale = np.maximum(statistics.deviation, reach / MOST_DEVIATIONS)
-    return np.where(statistics.deviation > CONSTANT * largest, scale, 1.0)
+    return np.where(is_constant(statistics, dtype), 1.0, scale)
+
+
+def is_constant(statistics: Statistics, dtype: np.dtype[Any] = FLOAT32) -> NDArray[np.bool_]:
+    """Which columns [D] never move: their whole range is a few roundings of the type they are stored in."""
+    largest = np.maximum(np.abs(statistics.minimum), np.abs(statistics.maximum))
+    stored = dtype if dtype.kind == "f" and dtype.itemsize < FLOAT32.itemsize else FLOAT32  # rows are read as float32
+    with np.errstate(over="ignore"):
+        rounding = np.spacing(largest.astype(stored)).astype(np.float64)
+    constant: NDArray[np.bool_] = statistics.maximum - statistics.minimum <= ROUNDINGS * rounding
+    return constant

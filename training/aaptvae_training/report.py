@@ -173,7 +173,8 @@ def posterior_band(subject: Subject) -> str:
     low, high = mean - deviation, mean + deviation
     band = Band("mean \N{PLUS-MINUS SIGN} deviation", "a", np.arange(1.0, len(mean) + 1), low, high)
     most = 1.15 * max(1.0, float(np.abs([low, high]).max()))
-    return chart([band, Level("", "c", 1.0), Level("N(0, I)", "c", -1.0)], "latent, by KL divergence", x=(0.0, len(mean) + 1.0), y=(-most, most))
+    marks: list[Mark] = [band, Level("", "c", 1.0), Level("N(0, I)", "c", -1.0)]
+    return chart(marks, "latent, by KL divergence", x=(0.0, len(mean) + 1.0), y=(-most, most))
 
 
 def posterior_histograms(subject: Subject) -> str:

@@ -26,7 +26,7 @@ def split_rows(rows: int, validation_share: float, test_share: float, seed: int)
     """Random split of `rows`, decided by `seed` alone; `InputError` when there is too little to split."""
     if rows < LEAST_ROWS:
         raise InputError(f"got {rows} row{'s' * (rows != 1)}: training needs at least {LEAST_ROWS}, and hundreds to be of use")
-    counts = [min(MOST_HELD_OUT, max(1, round(rows * share))) for share in (validation_share, test_share)]
+    counts = [min(MOST_HELD_OUT, max(2, round(rows * share))) for share in (validation_share, test_share)]
     order = np.random.default_rng([seed, 0x5911]).permutation(rows)
     validation, test, train = np.split(order, np.cumsum(counts))
     return Split(np.sort(train), np.sort(validation), np.sort(test))

@@ -30,6 +30,8 @@ VALIDATION_DRAWS = 4096  # posterior draws that a validation ELBO averages at le
 SMALLER_RATE = 0.1  # what one NaN costs the learning rate
 SKIP_RATE = 0.1  # learning rate of the linear skips, as a share
 NOISE_RATE = 10.0  # of the noise scales
+MARGIN = 0.99  # of PCA's squared error: unseen rows are a little worse than those that steer
+LEAST_FIDELITY = 0.25  # first answer to reconstructions worse than PCA's; it doubles while that is not enough
 SAVE_EVERY = 5.0  # seconds of training that a kill may cost
 
 Tick = Callable[[int, dict[str, float]], object]
@@ -38,14 +40,17 @@ Tick = Callable[[int, dict[str, float]], object]
 class Objective(nn.Module):
     """Scaled rows [n, D] to the objective and, per row and without weights, its two parts in nats.
 
-    Tails forgive the rows that are hardest to reconstruct. `fidelity` adds back what pPCA would charge for them, the
-    squared error over twice `unexplained`, the variance that pPCA leaves; it costs no likelihood and keeps R2 above PCA's.
+    Tails forgive the rows that are hardest to reconstruct. A `fidelity` above 0 adds back a share of what pPCA would
+    charge for them: the squared error over twice `unexplained`, the variance that pPCA leaves in every direction. The
+    trainer raises it while reconstructions of validation rows have a squared error above `tolerated`.
     """
 
-    def __init__(self, model: AAPTVAE, free_bits: float = 0.0, fidelity: float = 0.0, unexplained: float = 1.0) -> None:
+    def __init__(
+        self, model: AAPTVAE, free_bits: float = 0.0, unexplained: float = 1.0, tolerated: float = math.inf
+    ) -> None:
         super().__init__()
-        self.model, self.free_bits = model, free_bits
-        self.penalty = 0.5 * fidelity / unexplained if model.likelihood == "student" else 0.0
+        self.model, self.free_bits, self.unexplained, self.tolerated = model, free_bits, unexplained, tolerated
+        self.fidelity = 0.0
 
     def forward(self, x: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
         """The mean objective [], and -log p(x|z) [n] and KL [n] for the record."""
@@ -59,9 +64,16 @@ class Objective(nn.Module):
             nll = self.model.negative_log_likelihood(mean.float() - x)
         kl = losses.kl_divergence(mu, logvar)
         objective = nll.mean() + beta * losses.free_bits(kl, self.free_bits).mean()
-        if self.penalty:
-            objective = objective + self.penalty * self.model.scaler.squared_length(mean.float() - x).mean()
+        if self.fidelity:
+            error = self.model.scaler.squared_length(mean.float() - x).mean()
+            objective = objective + 0.5 * self.fidelity / self.unexplained * error
         return objective, nll, kl.sum(dim=1)
+
+
+    def squared_error(self, x: Tensor) -> Tensor:
+        """Squared error of reconstructions from the posterior mean, in standardised units: [n, D] -> [n]."""
+        mean = self.model.observation_mean(self.model.posterior(x)[0])
+        return self.model.scaler.squared_length(mean - x)
 
 
 @dataclass
@@ -72,6 +84,7 @@ class Progress:
     best_epoch: int = -1
     best_elbo: float = -math.inf
     rate_scale: float = 1.0
+    fidelity: float = 0.0
     done: bool = False
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -91,11 +104,13 @@ class Trainer:
         self.model = model = objective.model
         self.batches, self.config, self.folder, self.world = batches, config, folder, world
         self.validation = validation[world.rank :: world.size].to(world.device)
+        self.draws = max(1, VALIDATION_DRAWS // max(1, len(validation)))  # of every row, whichever process judges it
         self.progress = Progress()
         self.best: Tensors = {}
         self.saved_at = 0.0
         self.epochs = config.epochs or 1
         self.steps = self.epochs * batches.steps
+        self.plain = objective
         self.objective: nn.Module = objective if world.size == 1 else DistributedDataParallel(objective)
         self.optimizer = make_optimizer(model, config)
         self.average = copy.deepcopy(model).eval()  # of the weights over about one epoch: what is judged and kept
@@ -120,19 +135,22 @@ class Trainer:
 
     def train_epoch(self, tick: Tick) -> dict[str, float]:
         """One pass over the rows; starts over at a lower rate, once, when the objective stops being finite."""
+        # Not the checkpoint: when that was written depends on the clock, and a resumed training must come out the same.
+        good = {name: tensor.clone() for name, tensor in self.tensors().items()}
         while True:
             bad = self._pass(tick)
             if isinstance(bad, dict):
                 return bad
             if self.progress.rate_scale < 1:
                 raise RunError(bad)
-            self.restore()
+            self.load(good, self.folder / LAST)
             self.progress.rate_scale = SMALLER_RATE
 
     def _pass(self, tick: Tick) -> dict[str, float] | str:
         """Figures of a finished pass, or the words for what broke it."""
         epoch = self.progress.epoch
         self.model.train()
+        self.plain.fidelity = self.progress.fidelity
         seed_noise(self.config.seed, epoch, self.world.rank)
         totals = torch.zeros(3, dtype=torch.float64)
         rate = 0.0
@@ -189,12 +207,16 @@ class Trainer:
 
     def explain_nan(self, step: int, x: Tensor) -> str:
         """Words for an objective that is not finite."""
-        extreme, column = x.abs().amax(dim=0).max(dim=0)
         return (
             f"the objective is not finite at step {step} (epoch {self.progress.epoch + 1}), also at a tenth of the learning "
-            f"rate; the largest feature of that batch is {float(extreme):.3g} standard deviations out, in column "
-            f"{int(column)}: try a lower --learning-rate, --precision fp32, or drop that column"
+            f"rate; the largest feature of that batch is {self.farthest(x)}: try a lower --learning-rate, --precision fp32, "
+            "or drop that column"
         )
+
+    def farthest(self, x: Tensor) -> str:
+        """Words for the feature that lies farthest out in scaled rows [n, D]; axes would mean nothing to a user."""
+        extreme, column = self.model.scaler.to_standardised(x.double()).abs().amax(dim=0).max(dim=0)
+        return f"{float(extreme):.3g} standard deviations out, in column {int(column)}"
 
     @torch.no_grad()
     def validate(self, figures: dict[str, float]) -> None:
@@ -203,12 +225,16 @@ class Trainer:
             kept.copy_(buffer)
         judged = Objective(self.average)
         seed_noise(self.config.seed, -1, self.world.rank)
-        draws = max(1, VALIDATION_DRAWS // max(1, len(self.validation)))
-        parts = [judged(x, 1.0) for x in torch.split(self.validation, 2048) for _ in range(draws)]
+        parts = [judged(x, 1.0) for x in torch.split(self.validation, 2048) for _ in range(self.draws)]
         sums = [torch.stack([p[k].sum() for p in parts]).sum() if parts else torch.zeros(()) for k in (1, 2)]
         rows = torch.tensor(float(sum(len(p[1]) for p in parts)))
-        nll, kl, count = (float(t) for t in self.world.total(*sums, rows))
+        errors = [judged.squared_error(x) for x in torch.split(self.validation, 2048)]
+        nll, kl, count, error = (float(t) for t in self.world.total(*sums, rows, torch.cat(errors).sum()))
+        self.keep_faith(error * self.draws / count)
         elbo = -(nll + kl) / count
+        if not math.isfinite(elbo):
+            where = f"; their largest feature is {self.farthest(self.validation)}" if len(self.validation) else ""
+            raise RunError(f"the validation ELBO is {elbo}{where}: drop such rows, or clip that column")
         progress = self.progress
         progress.history.append(
             {"epoch": progress.epoch, "validation_elbo": elbo, "validation_kl": kl / count} | figures
@@ -218,32 +244,51 @@ class Trainer:
             progress.best_elbo, progress.best_epoch = elbo, progress.epoch
             self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
 
+    def keep_faith(self, error: float) -> None:
+        """Weigh squared error more while validation rows are reconstructed worse than by PCA, less when better."""
+        if error > MARGIN * self.plain.tolerated:
+            self.progress.fidelity = max(LEAST_FIDELITY, 2 * self.progress.fidelity)
+        else:
+            self.progress.fidelity = 0.5 * self.progress.fidelity
+
     def out_of_patience(self) -> bool:
         """Whether the validation ELBO has not improved for the configured share of the run."""
         waited = self.progress.epoch - max(self.progress.best_epoch, self.config.kl_warmup * self.epochs)
         return waited > max(1.0, self.config.patience * self.epochs)
 
     def save(self) -> None:
-        """Write best weights, then everything that a resumed training needs, each in one step.
+        """Write best weights and figures, then everything that a resumed training needs, each in one step.
 
-        A kill between the two is harmless: the resumed training comes by those best weights again.
+        A kill between them is harmless: the resumed training comes by those weights and figures again.
         """
         self.saved_at = time.monotonic()
         if self.world.leads:
             write_state(self.folder / BEST, self.best, {"epoch": self.progress.best_epoch})
-            tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-            tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
-            for index, state in self.optimizer.state_dict()["state"].items():
-                tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
-            write_state(self.folder / LAST, tensors, vars(self.progress))
             write_metrics(self.folder, self.progress.history)
+            write_state(self.folder / LAST, self.tensors(), vars(self.progress))
         self.world.wait()
+
+    def tensors(self) -> Tensors:
+        """Weights, their average and the state of the optimiser."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
+        return tensors
 
     def restore(self) -> None:
         """Go back to the last checkpoint."""
         path = self.folder / LAST
         self.best, _ = read_state(self.folder / BEST)
         tensors, facts = read_state(path)
+        self.load(tensors, path)
+        try:
+            self.progress = Progress(**facts)
+        except TypeError as error:
+            raise RunError(f"{path} is damaged ({error}): train again") from None
+
+    def load(self, tensors: Tensors, path: Path) -> None:
+        """Take these weights, averages and optimiser state, which `path` is blamed for."""
         for prefix, model in (("model.", self.model), ("average.", self.average)):
             weights = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
             load_into(model, weights, path)
@@ -254,10 +299,6 @@ class Trainer:
                 state.setdefault(int(index), {})[key] = tensor
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        try:
-            self.progress = Progress(**facts)
-        except TypeError as error:
-            raise RunError(f"{path} is damaged ({error}): train again") from None
 
 
 def seed_noise(seed: int, epoch: int, rank: int) -> None:
