@@ -1,4 +1,4 @@
-"""The verbs `train`, `evaluate` and `diagnose`: options in, one call, a few lines out. torch is imported only when a verb runs."""
+"""The verbs `train`, `evaluate` and `diagnose`: options in, one call, a few lines out. torch comes when a verb runs."""
 
 import types
 import typing
@@ -19,7 +19,7 @@ from .talk import Talk
 PATH = click.Path(path_type=Path)
 
 
-class SigmaType(click.ParamType):
+class SigmaType(click.ParamType):  # type: ignore[type-arg] # older clicks know no arguments here
     """A rule by name, or a number."""
 
     name = "|".join((*get_args(Noise), "NUMBER"))
@@ -43,7 +43,8 @@ def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
         if field.default is not None and "[default" not in text:
             shown = field.default[0] if multiple else field.default
             text += f" [default: {shown}]"
-        command = click.option(flag, field.name, type=kind, multiple=multiple, default=() if multiple else None, help=text)(command)
+        default = () if multiple else None  # not the field's: a flag that was not given must not win over the file
+        command = click.option(flag, field.name, type=kind, multiple=multiple, default=default, help=text)(command)
     return command
 
 
@@ -82,9 +83,16 @@ def _click_type(inner: Any) -> tuple[Any, bool]:
 @click.option("--tensorboard", type=PATH, metavar="DIR", help="Also write TensorBoard events.")
 @click.option("--image-shape", metavar="HxW", help="Show samples as grey pictures of this shape in the report.")
 @config_options
-def train(
-    features: str, output: Path, config: Path | None, resume: bool, force: bool, tensorboard: Path | None,
-    image_shape: str | None, **flags: Any
+def train(  # noqa: PLR0913 - a command's options are its parameters
+    *,
+    features: str,
+    output: Path,
+    config: Path | None,
+    resume: bool,
+    force: bool,
+    tensorboard: Path | None,
+    image_shape: str | None,
+    **flags: Any,
 ) -> None:
     """Train on FEATURES and leave a run: weights, figures and report.html.
 
