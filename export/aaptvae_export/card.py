@@ -7,6 +7,17 @@ from aaptvae.bundle import MANIFEST, Manifest
 _CARD = Path(__file__).with_name("card.md")
 
 
+_FIGURES: tuple[tuple[str, str, *tuple[tuple[str, str], ...]], ...] = (
+    ("log_likelihood", "log-likelihood, importance-weighted", ("pPCA", "ppca_log_likelihood"),
+     ("one full Gaussian", "gaussian_log_likelihood")),
+    ("elbo", "ELBO under N(0, I)"),
+    ("kl_divergence", "KL divergence"),
+    ("r2", "R2 of reconstructions", ("PCA", "r2")),
+    ("active_units", "active latents"),
+    ("frechet_samples", "Frechet distance of samples"),
+    ("frechet_real", "Frechet distance of training rows"),
+)
+
 _TWINS = """
 ## Lower precision
 
@@ -40,8 +51,8 @@ def write_card(manifest: Manifest) -> str:
         data=training.data_sha256,
         epochs=training.epochs,
         seed=training.seed,
-        columns=f"\n{columns} columns were constant in the held-out rows.\n" if columns else "",
-        figures="\n".join(_figure(name, manifest) for name in sorted(training.metrics)),
+        columns=f"\n{columns} of the columns never moved.\n" if columns else "",
+        figures="\n".join(_figures(manifest)),
         comparisons=manifest.parity.comparisons,
         tolerance=manifest.parity.tolerance,
         worst="\n".join(
@@ -59,13 +70,22 @@ def _likelihood(manifest: Manifest) -> str:
     noise = manifest.likelihood
     if noise.kind == "bernoulli":
         return "bernoulli"
-    return f"gaussian, sigma {noise.sigma:.4g} ({noise.noise.replace('_', ' ')}) in standardised units,"
+    kind = f"Student-t (freedom {noise.freedom:.3g})" if noise.kind == "student" else noise.kind
+    return f"{kind}, {noise.noise.replace('_', ' ')} noise of {noise.sigma:.3g} in standardised units,"
 
 
-def _figure(name: str, manifest: Manifest) -> str:
-    baseline = manifest.training.baseline
-    other = f"{baseline[name]:.4g}" if name in baseline else ""
-    return f"| {name.replace('_', ' ')} | {manifest.training.metrics[name]:.4g} | {other} |"
+def _figures(manifest: Manifest) -> list[str]:
+    """Rows of the table: what was measured, this model's figure, and what the simpler models reach."""
+    own, simple = manifest.training.metrics, manifest.training.baseline
+    return [
+        f"| {words} | {own[name]:.4g} | {_beside(simple, *rivals)} |"
+        for name, words, *rivals in _FIGURES
+        if name in own
+    ]
+
+
+def _beside(figures: dict[str, float], *rivals: tuple[str, str]) -> str:
+    return ", ".join(f"{rival} {figures[name]:.4g}" for rival, name in rivals if name in figures)
 
 
 def _twins(manifest: Manifest) -> str:

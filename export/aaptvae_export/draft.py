@@ -181,8 +181,8 @@ def describe(run: Run, gate: Gate, pair: str, name: str | None) -> Manifest:
     noise = "none" if kind == "bernoulli" else "fixed" if isinstance(sigma, int | float) else sigma
     components = len(run.prior.weights)
     identity = bool((model.scaler.mean == 0).all() and (model.scaler.scale == 1).all())
-    # A constant column's mean is its only value.
-    constant = (np.asarray(run.heldout, np.float32) == model.scaler.mean.float().numpy()).all(axis=0)
+    # Columns that never moved, and only they, are given the scale 1.
+    constant = (model.scaler.scale == 1).sum()
     return Manifest(
         schema_version=bundle.SCHEMA_VERSION,
         name=name or f"vae-{model.input_dim}-{gate.latent_dim}",
@@ -194,8 +194,9 @@ def describe(run: Run, gate: Gate, pair: str, name: str | None) -> Manifest:
             kind=kind,
             noise=noise,
             sigma=0.0 if kind == "bernoulli" else float(np.sqrt(np.mean(np.square(run.observation.sigma)))),
+            freedom=run.observation.freedom if kind == "student" else 0.0,
         ),
-        scaler=bundle.Scaler(kind="identity" if identity else "standard", constant_columns=int(constant.sum())),
+        scaler=bundle.Scaler(kind="identity" if identity else "standard", constant_columns=0 if identity else int(constant)),
         prior=bundle.Prior(
             kind="mixture" if components > 1 else "gaussian" if components else "standard", components=components
         ),

@@ -41,7 +41,8 @@ class PPCA:
 
 def gaussian_log_likelihood(rotated: Matrix, variances: Matrix) -> Matrix:
     """log N(x; 0, diag(variances)) of rows already in the principal axes: [N, D] -> [N]."""
-    return -0.5 * (rotated**2 / variances + np.log(variances) + LOG_2PI).sum(axis=1)
+    density: Matrix = -0.5 * (rotated**2 / variances + np.log(variances) + LOG_2PI).sum(axis=1)
+    return density
 
 
 def principal_axes(covariance: Matrix) -> tuple[Matrix, Matrix]:
