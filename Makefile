@@ -47,6 +47,7 @@ clean:
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,parquet]" --group dev || \
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,parquet]" pytest hypothesis mypy ruff build
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,parquet,dev]"
+	# Only its protobuf schema is used, and its own requirements would hold back those of onnx.
+	$(BIN)/python -m pip install -q --no-deps tritonclient==2.73.0
 	touch $@
