@@ -9,7 +9,8 @@ import pytest
 import aaptvae
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.digits import DIGITS_FILE
-from aaptvae_training.fit import Talk, train
+from aaptvae_training.fit import train
+from aaptvae_training.talk import Talk
 
 
 def cli(*arguments, **options):

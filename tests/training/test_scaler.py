@@ -6,8 +6,9 @@ import torch
 
 from aaptvae.errors import InputError
 from aaptvae_training import AAPTVAE, FeatureScaler
+from aaptvae_training.evaluation import scale_rows
 from aaptvae_training.features import open_features
-from aaptvae_training.fit import scale_rows, train
+from aaptvae_training.fit import train
 from aaptvae_training.prepare import MOST_DEVIATIONS, Prepared, column_scale, prepare
 from aaptvae_training.statistics import Moments, first_bad_value
 

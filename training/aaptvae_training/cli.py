@@ -117,7 +117,7 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
 def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: bool) -> None:
     """Judge a finished RUN again on the rows it never saw, and remake its report; or judge it on FEATURES."""
     shape = read_shape(image_shape)
-    from .fit import evaluate as judge  # noqa: PLC0415 - torch, only when the verb runs
+    from .finish import evaluate as judge  # noqa: PLC0415 - torch, only when the verb runs
 
     evaluation = judge(run, features, shape)
     click.echo(msgspec.json.encode(evaluation).decode() if as_json else summary(evaluation, run))

@@ -57,6 +57,7 @@ class Judge:
         x = self.standardise(test)
         figures = {"r2": r_squared(x, self.ppca.project(x))}
         if self.model.likelihood != "bernoulli":
+            x = x[:IMPORTANCE_ROWS]  # the rows that the model's own likelihood is taken over
             figures["ppca_log_likelihood"] = float(self.ppca.log_likelihood(x).mean())
             full = gaussian_log_likelihood(x @ self.ppca.eigenvectors, self.spectrum)
             figures["gaussian_log_likelihood"] = float(full.mean())
@@ -125,6 +126,14 @@ def observation_of(model: AAPTVAE) -> ObservationModel:
         sigma = sigma * scaler.spread.cpu().numpy()
     freedom = float(model.degrees_of_freedom.detach()) if model.likelihood == "student" else math.inf
     return ObservationModel(model.likelihood, mean, scale, sigma, basis, freedom)
+
+
+def scale_rows(model: AAPTVAE, rows: Rows) -> Rows:
+    """Raw rows [N, D] in the scaler's space, through float64 so that large means cost no digits."""
+    scaler = model.scaler
+    device = scaler.mean.device
+    scaled: Rows = scaler.to_scaled(torch.from_numpy(rows).to(device, torch.float64)).float().cpu().numpy()
+    return scaled
 
 
 @torch.no_grad()

@@ -15,8 +15,8 @@ from aaptvae.prior import LatentPrior
 Matrix = NDArray[np.float64]
 
 COMPONENTS = (1, 2, 4, 8, 16)
-STEPS = 25
-SETTLED = 1e-3  # nats per row that an EM step must bring
+STEPS = 12
+SETTLED = 0.02  # nats per row that an EM step must bring
 PSEUDO_ROWS = 2.0  # per latent: rows that speak for the pooled covariance in every component's
 LLOYD_STEPS = 10
 

@@ -1,0 +1,98 @@
+"""After training: polish the best weights, fit the prior, judge the model; and judge a finished run again."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from aaptvae.errors import InputError
+
+from .checkpoint import read_metrics, read_state, write_state
+from .evaluation import Judge, encode, kl_per_latent, observation_of, posterior, r_squared, scale_rows
+from .features import Features, Rows, open_features
+from .polish import polish
+from .prepare import Prepared
+from .prior_fit import fit_prior
+from .report import write_report
+from .run import (
+    EVALUATION,
+    Evaluation,
+    RunConfig,
+    load_run,
+    read_baseline,
+    read_config,
+    read_held_out,
+    read_prior,
+    write_json,
+    write_prior,
+)
+from .statistics import first_bad_value
+from .talk import Talk
+from .trainer import BEST
+from .words import warnings_of
+
+MOST_PRIOR_ROWS = 20_000
+
+
+def finish(
+    run: Path, config: RunConfig, prepared: Prepared, features: Features, talk: Talk, shape: tuple[int, int] | None
+) -> None:
+    """Polish the best weights, fit the prior, evaluate, and write the report; each is the same whenever it is done again."""
+    model = load_run(run)
+    talk.stage("finishing", 3)
+    baseline = read_baseline(run)
+    chosen = np.linspace(0, len(prepared.split.train) - 1, min(MOST_PRIOR_ROWS, len(prepared.split.train))).astype(np.int64)
+    train_rows = features.take(prepared.split.train[chosen])
+    _, facts = read_state(run / BEST)
+    if "polish" not in facts:
+        validation = prepared.standardise(prepared.validation).astype(np.float64)
+        target = r_squared(validation, baseline.ppca(model.latent_dim).project(validation))
+        facts["polish"] = polish(model, scale_rows(model, train_rows), scale_rows(model, prepared.validation), target)
+        write_state(run / BEST, model.state_dict(), facts)
+    talk.advance(1)
+    prior = fit_prior(posterior(model, train_rows), posterior(model, prepared.validation), config.train.seed)
+    write_prior(run, prior)
+    talk.advance(1)
+    evaluate(run, image_shape=shape)
+    talk.advance(1)
+
+
+def evaluate(
+    run: Path, path: str | os.PathLike[str] | None = None, image_shape: tuple[int, int] | None = None
+) -> Evaluation:
+    """Judge a finished run on its own held-out rows and write the figures and the report; or on another file's rows."""
+    config, model, baseline = read_config(run), load_run(run), read_baseline(run)
+    test, train_sample = read_held_out(run)
+    if path is not None:
+        test = other_rows(path, config.input_dim)
+    ppca = baseline.ppca(model.latent_dim)
+    judge = Judge(model, read_prior(run), observation_of(model), ppca, baseline.spectrum, config.train.seed)
+    metrics, reference = judge.metrics(test, train_sample), judge.baseline(test)
+    log_sigma = float(model.noise_log_sigma.detach().min())
+    epochs = len(read_metrics(run)) - 1
+    warnings = warnings_of(metrics, reference, config.train, config.rows, log_sigma)
+    evaluation = Evaluation(
+        rows=len(test),
+        epochs=epochs,
+        metrics=metrics,
+        baseline=reference,
+        kl_per_latent=kl_per_latent(*encode(model, test)),
+        warnings=warnings,
+    )
+    if path is None:
+        write_report(run, evaluation, judge, (test, train_sample), image_shape)
+        write_json(run / EVALUATION, evaluation)
+    return evaluation
+
+
+def other_rows(path: str | os.PathLike[str], width: int) -> Rows:
+    """Up to `MOST_PRIOR_ROWS` rows of another feature file; `InputError` where the width or a value is wrong."""
+    with open_features(path) as features:
+        if features.width != width:
+            raise InputError(f"{path} has {features.width} columns: this run was trained on {width}")
+        rows = features.read(0, min(features.rows, MOST_PRIOR_ROWS))
+    if len(rows) < 2:
+        raise InputError(f"{path} has {len(rows)} rows: an evaluation needs at least 2")
+    if bad := first_bad_value(rows, 0):
+        raise InputError(f"features must be finite, but {bad} of {path}")
+    return rows
