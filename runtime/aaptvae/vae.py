@@ -69,15 +69,16 @@ class VAE:
             raise BundleError(f"{bundle.PRIOR} or {bundle.LIKELIHOOD} is of another width than the manifest: export "
                               "the bundle again")
         replayed = Golden.read(source.files[bundle.GOLDEN], manifest) if golden else None
+        for graph in ("encoder", "decoder"):  # both, before onnxruntime sees either
+            name, spec = graph_file(graph, precision), getattr(manifest, graph)
+            check_graph(source.files[name], name, spec, precision, bundle.metadata(manifest, graph, precision))
         self._encoder, self._decoder = self._network("encoder"), self._network("decoder")
         if replayed is not None:
             self._replay(replayed)
 
     def _network(self, graph: Literal["encoder", "decoder"]) -> Network:
-        manifest, name = self._source.manifest, graph_file(graph, self.precision)
+        manifest, data = self._source.manifest, self._source.files[graph_file(graph, self.precision)]
         spec = manifest.encoder if graph == "encoder" else manifest.decoder
-        data = self._source.files[name]
-        check_graph(data, name, spec, self.precision, bundle.metadata(manifest, graph, self.precision))
         hidden = manifest.hidden_dims if graph == "encoder" else manifest.hidden_dims[::-1]
         return Network(data, spec, hidden, self.precision, self._settings)
 

@@ -1,0 +1,24 @@
+"""No damaged bundle is loaded: every byte of the manifest, thousands elsewhere, and ends cut off."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from . import flips
+
+ROOT = Path(__file__).parents[2]
+BUNDLES = [path for path in (ROOT / "artifacts/digits", ROOT / "tests/runtime/tiny") if (path / "manifest.json").is_file()]
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_a_damaged_bundle_is_refused_before_onnxruntime_is_even_imported(bundle: Path) -> None:
+    command = [sys.executable, flips.__file__, str(bundle)]
+    found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert found["escapes"] == []
+    assert not found["engine"]
+    assert found["flip"] == found["manifest"] + found["elsewhere"]
+    assert found["elsewhere"] >= flips.ELSEWHERE
+    assert found["end"] >= 500
