@@ -176,4 +176,4 @@ def kl_per_latent(mu: Rows, logvar: Rows) -> list[float]:
 def r_squared(x: Matrix, prediction: Matrix) -> float:
     """1 - residual / total sum of squares around the column means of x [N, D]."""
     total = float(((x - x.mean(axis=0)) ** 2).sum())
-    return 1 - float(((x - prediction) ** 2).sum()) / max(total, 1e-300)
+    return 1 - float(((x - prediction) ** 2).sum()) / max(total, 1e-9)

@@ -120,8 +120,8 @@ def begin_at(model: AAPTVAE, start: Start) -> None:
         axes, into, outof = np.eye(model.input_dim), np.sqrt(variance), noise
     else:
         into = outof = np.ones(model.input_dim)
-        if model.sigma in ("learned", "optimal"):
-            model.set_sigma(_tensor(noise[-1:]).float())
+        if model.sigma in ("learned", "optimal", "per_feature"):
+            model.set_sigma(_tensor(noise[-len(model.log_sigma) :]).float())
     for head in (model.mu, model.logvar, last_layer(model.decoder)):
         head.weight.mul_(HEAD)
         head.bias.zero_()
