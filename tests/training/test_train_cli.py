@@ -31,7 +31,7 @@ Cli = Callable[..., Done]
 
 # Processes are forked from one that has imported torch already: as real as any, and started in no time.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["aaptvae_training.fit", "aaptvae_training.cli"])
+PROCESSES.set_forkserver_preload(["aaptvae_training.finish", "aaptvae_training.fit", "aaptvae_training.cli"])
 
 
 def enter(folder: str, arguments: list[str]) -> None:
