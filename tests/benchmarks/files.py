@@ -1,0 +1,56 @@
+"""`aaptvae encode` of a 2 GB .npy in a process of its own: rate, memory, and whether the bytes are those of memory."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import children
+import numpy as np
+from lines import Line
+from racing import Times
+from subject import Subject
+
+import aaptvae
+
+ROWS = 1_000_000  # of 512 float32: 2 GB
+IN_MEMORY = 100_000
+ROUNDS = 3
+MOST = 200e6
+
+
+def lines(subject: Subject) -> Iterator[Line]:
+    """The job beside embed of rows in memory, in turns."""
+    vae = aaptvae.load(subject.path)
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "x.npy"), Path(folder, "z.npy")
+        x = np.random.default_rng(0).standard_normal((IN_MEMORY, vae.input_dim), dtype=np.float32)
+        _write(source, x)
+        memory, job, peaks = [], [], []
+        for _ in range(ROUNDS):
+            start = time.perf_counter()
+            vae.embed(x)
+            memory.append((time.perf_counter() - start) * ROWS / IN_MEMORY)
+            child = children.run(children.PYTHON, "-m", "aaptvae", "encode", subject.path, source, "-o", target, "--force")
+            job.append(child.seconds)
+            peaks.append(child.peak)
+        same = _same(np.load(target, mmap_mode="r"), vae.embed(x))
+    ours, other = Times(job), Times(memory)
+    title = f"`aaptvae encode` of {ROWS * 2048 / 1e9:.1f} GB, {subject.form}:"
+    yield Line(f"{title} against embed in memory", f"{ROWS / ours.median:,.0f} rows/s", f"{ROWS / other.median:,.0f} rows/s",
+               ours.times_faster_than(other), ours.best_faster_than(other), "0.8x, start included")
+    yield Line(f"{title} peak memory", f"{max(peaks) / 1e6:.0f} MB", "", wanted=f"under {MOST / 1e6:.0f} MB")
+    yield Line(f"{title} the bytes of memory", "the same" if same else "DIFFERENT", "", wanted="the same")
+
+
+def _write(path: Path, x: "np.ndarray[tuple[int, int], np.dtype[np.float32]]") -> None:
+    table = np.lib.format.open_memmap(path, "w+", np.float32, (ROWS, x.shape[1]))
+    for start in range(0, ROWS, len(x)):
+        table[start : start + len(x)] = x
+    table.flush()
+
+
+def _same(found: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]", part: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]"
+          ) -> bool:
+    return found.shape == (ROWS, part.shape[1]) and all(
+        np.array_equal(found[start : start + len(part)], part) for start in range(0, ROWS, len(part)))

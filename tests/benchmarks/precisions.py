@@ -1,0 +1,29 @@
+"""int8 beside fp32, through the same door: by rows at once, and what it costs in digits."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+from lines import Line, compare
+from racing import race
+from subject import Subject
+
+import aaptvae
+
+SIZES = {1: (101, 50), 64: (101, 10), 1_024: (51, 2), 100_000: (7, 1)}  # rows: rounds, calls in each
+WANTED = {1_024: "3x with VNNI", 100_000: "3x with VNNI"}
+
+
+def lines(subject: Subject) -> Iterator[Line]:
+    """encode at int8 against encode at fp32; one thread too, where cores are not shared."""
+    x = np.random.default_rng(0).standard_normal((max(SIZES), 512), dtype=np.float32)
+    for threads in (None, 1):
+        full, fast = (aaptvae.load(subject.path, precision=name, threads=threads) for name in ("fp32", "int8"))
+        for rows, (rounds, calls) in SIZES.items():
+            part = x[:rows]
+            times = race({"fp32": partial(full.encode, part), "int8": partial(fast.encode, part)}, rounds, calls)
+            title = f"{rows:,} rows, {subject.form}{', 1 thread' if threads else ''}: int8 against fp32"
+            yield compare(title, times["int8"], times["fp32"], "" if threads else WANTED.get(rows, ""), rows)
+    exact, close = full.embed(x[:1024]), fast.embed(x[:1024])
+    error = float(np.linalg.norm(exact - close) / np.linalg.norm(exact))
+    yield Line(f"{subject.form}: relative error of int8's mu", f"{error:.2%}", "")
