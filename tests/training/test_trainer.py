@@ -138,10 +138,9 @@ def test_a_second_bad_step_ends_the_run_with_step_column_and_advice(tmp_path):
     FailsAt(trainer, step=10, times=2)
     with pytest.raises(RunError) as refused:
         trainer.run(lambda steps, figures: None)
-    assert str(refused.value).startswith("the objective is not finite at step 7 (epoch 2), also at a tenth of the learning rate")
-    assert "standard deviations out, in column 7: try a lower --learning-rate, --precision fp32, or drop that column" in str(
-        refused.value
-    )
+    words = str(refused.value)
+    assert words.startswith("the objective is not finite at step 7 (epoch 2), also at a tenth of the learning rate; ")
+    assert words.endswith("in column 7: try a lower --learning-rate, --precision fp32, or drop that column")
 
 
 def test_the_column_that_is_named_is_a_feature_and_not_a_principal_axis(tmp_path):
@@ -244,7 +243,7 @@ def test_existing_folders_are_never_clobbered(tmp_path, table):
         with pytest.raises(InputError, match="holds something that is not a run: name another folder"):
             train(table, tmp_path / name, options(), force=True)
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "irreplaceable"
-    with pytest.raises(InputError, match="cannot be written: .* is not a folder, make it first"):
+    with pytest.raises(InputError, match=r"cannot be written: .* is not a folder, make it first"):
         train(table, tmp_path / "missing" / "run", options())
 
 

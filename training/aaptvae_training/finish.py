@@ -1,5 +1,6 @@
 """After training: polish the best weights, fit the prior, judge the model; and judge a finished run again."""
 
+import math
 import os
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import numpy as np
 from aaptvae.errors import InputError
 
 from .checkpoint import read_metrics, read_state, write_state
-from .evaluation import Judge, encode, kl_per_latent, observation_of, posterior, r_squared, scale_rows
+from .errors import RunError
+from .evaluation import Judge, Matrix, encode, kl_per_latent, observation_of, posterior, r_squared, scale_rows
 from .features import Features, Rows, open_features
 from .polish import polish
 from .prepare import Prepared
@@ -68,6 +70,7 @@ def evaluate(
     ppca = baseline.ppca(model.latent_dim)
     judge = Judge(model, read_prior(run), observation_of(model), ppca, baseline.spectrum, config.train.seed)
     metrics, reference = judge.metrics(test, train_sample), judge.baseline(test)
+    refuse_endless(metrics, judge.standardise(test))
     log_sigma = float(model.noise_log_sigma.detach().min())
     epochs = len(read_metrics(run)) - 1
     warnings = warnings_of(metrics, reference, config.train, config.rows, log_sigma)
@@ -83,6 +86,16 @@ def evaluate(
         write_report(run, evaluation, judge, (test, train_sample), image_shape)
         write_json(run / EVALUATION, evaluation)
     return evaluation
+
+
+def refuse_endless(figures: dict[str, float], x: Matrix) -> None:
+    """`RunError` for a figure of standardised rows [N, D] that is not finite: it names the column that is farthest out."""
+    if bad := [name for name, value in figures.items() if not math.isfinite(value)]:
+        far = np.abs(x).max(axis=0)
+        raise RunError(
+            f"{bad[0]} is {figures[bad[0]]} on these rows; their largest feature is {far.max():.3g} standard deviations out, "
+            f"in column {far.argmax()}: drop such rows, or clip that column"
+        )
 
 
 def other_rows(path: str | os.PathLike[str], width: int) -> Rows:
