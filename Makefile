@@ -37,7 +37,8 @@ bench: $(VENV)/ready ## the figures of the README, on this machine
 	$(BIN)/python tests/benchmarks/run.py
 
 artifacts: $(VENV)/ready ## remake artifacts/digits
-	$(BIN)/aaptvae demo -o .demo --force && $(BIN)/python tests/benchmarks/adopt.py .demo/bundle artifacts/digits; rm -rf .demo
+	$(BIN)/aaptvae demo -o demo --force
+	$(BIN)/aaptvae export demo/run -o artifacts/digits --name digits --force
 
 docs: $(VENV)/ready ## write the command line's help and the file tree into README.md
 	$(BIN)/python tests/readme.py

@@ -18,6 +18,7 @@ from aaptvae_training.fit import train
 from aaptvae_training.talk import Talk
 
 from . import pictures
+from .draft import ExportOptions
 from .errors import ExportError
 from .exporter import Export, export_bundle
 
@@ -36,7 +37,7 @@ def run_demo(output: Path, *, force: bool, say: Say) -> None:
         trained = time.perf_counter()
         say("exporting, each graph beside torch")
         run = read_run(folder / "run")
-        made = export_bundle(run, folder / "digits")
+        made = export_bundle(run, folder / "digits", ExportOptions(name="digits"))
         exported = time.perf_counter()
         say("encoding, decoding and sampling in a process that cannot import torch")
         np.save(folder / "heldout.npy", run.heldout)
