@@ -53,7 +53,8 @@ def read_bundle(path: str | os.PathLike[str], *, sha256: str | None = None) -> B
 def read_manifest(data: bytes) -> Manifest:
     """The manifest in `data`; raises `BundleError` unless it is strict JSON of this schema with an unbroken seal."""
     try:
-        fields = json.loads(data, object_pairs_hook=_distinct, parse_constant=_no_constant)
+        # Decoded here: json would take UTF-16 and half characters too.
+        fields = json.loads(data.decode(), object_pairs_hook=_distinct, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{MANIFEST} is not strict JSON ({error}): fetch the bundle again") from None
     version = fields.get("schema_version") if isinstance(fields, dict) else None
