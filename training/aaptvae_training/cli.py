@@ -153,11 +153,10 @@ def summary(evaluation: Any, run: Path) -> str:
     """The figures that decide, beside their baselines, and the warnings."""
     own, base = evaluation.metrics, evaluation.baseline
     lines = [f"{run}: {evaluation.rows} held-out rows"]
+    beside = ""
     if "ppca_log_likelihood" in base:
-        lines.append(
-            f"log-likelihood  {own['log_likelihood']:9.2f} nats per row   "
-            f"pPCA {base['ppca_log_likelihood']:.2f}   full Gaussian {base['gaussian_log_likelihood']:.2f}"
-        )
+        beside = f"   pPCA {base['ppca_log_likelihood']:.2f}   full Gaussian {base['gaussian_log_likelihood']:.2f}"
+    lines.append(f"log-likelihood  {own['log_likelihood']:9.2f} nats per row{beside}")
     lines.append(f"R2              {own['r2']:9.4f}                PCA {base['r2']:.4f}")
     lines.append(f"active latents  {own['active_units']:9.0f} of {len(evaluation.kl_per_latent)}")
     return "\n".join(lines + [f"note: {warning}" for warning in evaluation.warnings])

@@ -97,7 +97,7 @@ def sections(run: Path, evaluation: Evaluation, subject: Subject, shape: tuple[i
     parts = [
         figure("Training", training_curves(read_metrics(run), evaluation), "Levels are of the rows that only this judges."),
         figure("KL divergence of each latent", kl_spectrum(subject), "Latents near zero carry nothing."),
-        figure("Reconstruction error of rows", error_histogram(subject), "The last bar holds everything beyond."),
+        figure("Reconstruction error of rows", error_histogram(subject), "Left is better; the outermost bars hold the rest."),
         figure("Spread along principal axes", spread(subject), "Samples of the fitted prior, with observation noise."),
         figure("Aggregate posterior of each latent", posterior_band(subject), "N(0, I) spans the two lines."),
         figure("The busiest latents beside N(0, 1)", posterior_histograms(subject), ""),
@@ -136,21 +136,22 @@ def kl_spectrum(subject: Subject) -> str:
 
 
 def error_histogram(subject: Subject) -> str:
-    """Squared errors of unseen rows beside seen ones and PCA's."""
+    """Squared errors of unseen rows beside seen ones and PCA's; logarithmic, as a few rows may be far worse than all others."""
     x = subject.judge.standardise(subject.test)
     groups = {
         ("PCA, unseen rows", "b"): ((x - subject.judge.ppca.project(x)) ** 2).mean(axis=1),
         ("seen rows", "c"): subject.errors(subject.seen),
         ("unseen rows", "a"): subject.errors(subject.test),
     }
-    most = max(float(np.percentile(errors, 97)) for errors in groups.values()) or 1.0
-    edges = np.linspace(0, most, BINS + 1)
+    logs = {key: np.log10(np.maximum(errors, 1e-12)) for key, errors in groups.items()}
+    low, high = (float(edge) for edge in np.percentile(np.concatenate(list(logs.values())), (0.5, 99.5)))
+    edges = np.linspace(low, max(high, low + 0.1), BINS + 1)
     marks: list[Mark] = []
-    for (label, tone), errors in groups.items():
-        share = 100 * np.histogram(np.minimum(errors, most), edges)[0] / len(errors)
+    for (label, tone), errors in logs.items():
+        share = 100 * np.histogram(np.clip(errors, edges[0], edges[-1]), edges)[0] / len(errors)
         centres = (edges[1:] + edges[:-1]) / 2
         marks.append(Bars(label, tone, edges, share) if tone == "a" else Line(label, tone, centres, share))
-    return chart(marks[::-1], "mean squared error of standardised features", "% of rows")
+    return chart(marks[::-1], "log\u2081\u2080 mean squared error of standardised features", "% of rows")
 
 
 def spread(subject: Subject) -> str:
@@ -188,13 +189,15 @@ def posterior_histograms(subject: Subject) -> str:
         counts = np.histogram(np.clip(z[:, latent], -4, 4), edges)[0]
         heights = counts / (len(z) * (edges[1] - edges[0]))
         marks: list[Mark] = [Bars("", "a", edges, heights), Line("", "b", NORMAL, density)]
-        small.append(f"<div>{chart(marks, f'latent {latent}', y=(0.0, 0.7), size=(300, 215))}</div>")
+        top = max(0.6, 1.05 * float(heights.max()))
+        small.append(f"<div>{chart(marks, f'latent {latent}', y=(0.0, top), size=(300, 215))}</div>")
     return f'<div class="small">{"".join(small)}</div>'
 
 
 def pictures(subject: Subject, shape: tuple[int, int]) -> str:
     """Unseen rows, their reconstructions and new samples as grey pictures on one scale."""
     model, count = subject.judge.model, min(PICTURES, len(subject.test))
+    columns = min(PICTURE_COLUMNS, max(4, round(PICTURE_COLUMNS * shape[0] / shape[1])))
     low, high = (float(value) for value in np.percentile(subject.test, (0.5, 99.5)))
     shown = {
         "unseen rows": subject.test[:count],
@@ -205,7 +208,7 @@ def pictures(subject: Subject, shape: tuple[int, int]) -> str:
     parts = []
     for words, rows in shown.items():
         grey = np.clip(255 * (rows - low) / max(high - low, 1e-12), 0, 255).astype(np.uint8).reshape(-1, *shape)
-        parts.append(f"<figure>{picture(tiles(grey, PICTURE_COLUMNS), words)}<figcaption>{words}</figcaption></figure>")
+        parts.append(f"<figure>{picture(tiles(grey, columns), words)}<figcaption>{words}</figcaption></figure>")
     return f'<div class="pictures">{"".join(parts)}</div>'
 
 
@@ -261,12 +264,12 @@ def figures_table(evaluation: Evaluation) -> str:
 
 
 def options_table(config: RunConfig) -> str:
-    """The options that made the run; those that differ from their defaults stand out."""
+    """The options that made the run; those that differ from fixed defaults stand out."""
     cells = []
     for field in msgspec.structs.fields(config.train):
         value = getattr(config.train, field.name)
         shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        mark = "" if value == field.default else ' class="set"'
+        mark = "" if field.default in (None, value) else ' class="set"'
         cells.append(f"<div{mark}><dt>{field.name}</dt><dd>{escape(shown)}</dd></div>")
     digest = f'<p class="caption">sha256 of the features: {config.data_sha256}</p>'
     return f'<section class="wide"><h2>Options</h2><dl>{"".join(cells)}</dl>{digest}</section>'
