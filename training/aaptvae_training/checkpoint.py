@@ -26,7 +26,7 @@ Tensors = dict[str, Tensor]
 def write_state(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
     """Write tensors, and plain facts beside them, so that `path` is always the old state or the new one, whole."""
     copies = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}
-    data = save_tensors(copies, metadata={"facts": json.dumps(facts or {}, sort_keys=True)})
+    data = save_tensors(copies, metadata={"facts": json.dumps(facts or {})})
     with publish_file(path, force=True) as temporary:
         temporary.write_bytes(data)
 
