@@ -30,7 +30,7 @@ from .run import (
 )
 from .statistics import first_bad_value
 from .talk import Talk
-from .trainer import BEST
+from .trainer import BEST, MARGIN
 from .words import warnings_of
 
 MOST_PRIOR_ROWS = 20_000
@@ -48,7 +48,7 @@ def finish(
     _, facts = read_state(run / BEST)
     if "polish" not in facts:
         validation = prepared.standardise(prepared.validation).astype(np.float64)
-        target = r_squared(validation, baseline.ppca(model.latent_dim).project(validation))
+        target = 1 - MARGIN * (1 - r_squared(validation, baseline.ppca(model.latent_dim).project(validation)))
         facts["polish"] = polish(model, scale_rows(model, train_rows), scale_rows(model, prepared.validation), target)
         write_state(run / BEST, model.state_dict(), facts)
     talk.advance(1)

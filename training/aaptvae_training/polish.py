@@ -15,7 +15,7 @@ from .model import AAPTVAE, last_layer
 
 Matrix = NDArray[np.float64]
 
-AMOUNTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+AMOUNTS = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)
 RIDGE = 1e-3  # of the variance of mu
 
 
