@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 from weakref import WeakSet
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from .bundle import GraphSpec, Precision
@@ -14,6 +15,7 @@ from .cpus import multiplies_bytes, usable_cpus
 from .errors import BundleError, InputError, ProviderError
 from .graphs import cut
 from .rows import BLOCK, Rows, as_output, as_rows, shaped
+from .team import share
 
 Provider = str | tuple[str, dict[str, Any]]
 
@@ -47,8 +49,9 @@ class Settings:
 class Network:
     """One graph, ready to run: rows in, named rows out. Safe to call from many threads and after a fork.
 
-    Small calls run on one thread, large ones on all, and a call for some of the outputs on a graph cut down to them.
-    onnxruntime computes a row by the same steps in all of these, so its bits are the same (tests hold it to that).
+    Small calls run on one thread, larger ones on all, chunks of the largest on a thread each, and a call for some of the
+    outputs on a graph cut down to them. onnxruntime computes a row by the same steps in all of these, so its bits are
+    the same (tests hold it to that).
     """
 
     def __init__(self, graph: bytes, spec: GraphSpec, hidden: Sequence[int], precision: Precision, settings: Settings
@@ -68,24 +71,33 @@ class Network:
 
     def __call__(self, x: ArrayLike, outputs: Sequence[str], out: Sequence[Rows | None] | None = None) -> list[Rows]:
         """The first of the outputs or all, as named, [N, width] for rows `x`, written to `out` where given."""
-        source = shaped(x, self.width, self.input)
+        source = x if type(x) is np.ndarray and x.ndim == 2 else shaped(x, self.width, self.input)
         if len(source) <= self.chunk and out is None:
             rows = as_rows(source, self.width, self.input)
             return self._computed(self._session(len(rows), len(outputs)), outputs, rows)
+        source = shaped(source, self.width, self.input)
         results = [as_output(place, len(source), self.widths[name], source)
                    for name, place in zip(outputs, [None] * len(outputs) if out is None else out, strict=True)]
-        session = self._session(min(self.chunk, len(source)), len(outputs))
-        binding = session.io_binding()  # one for each call, so that callers do not meet
-        for start in range(0, len(source), self.chunk):
-            stop = min(start + self.chunk, len(source))
-            rows = as_rows(source[start:stop], self.width, self.input, start)
-            parts = {name: result[start:stop] for name, result in zip(outputs, results, strict=True)}
-            if all(part.flags.c_contiguous and part.flags.aligned for part in parts.values()):
-                _run_into(session, binding, {self.input: rows}, parts)
-                continue
-            for part, value in zip(parts.values(), self._computed(session, outputs, rows), strict=True):
-                part[:] = value
+        starts = range(0, len(source), self.chunk)
+        # Where there are chunks for everybody, a thread for each beats all threads on one: nobody waits at each operator.
+        crew = self._threads if self._small and len(starts) >= 2 * self._threads else 1
+        session = self._session(min(self.chunk, len(source)) if crew == 1 else 0, len(outputs))
+
+        def compute(start: int) -> None:
+            part = slice(start, min(start + self.chunk, len(source)))
+            rows = as_rows(source[part], self.width, self.input, start)
+            self._compute(session, rows, {name: whole[part] for name, whole in zip(outputs, results, strict=True)})
+
+        share(compute, starts, crew)
         return results
+
+    def _compute(self, session: Any, rows: Rows, parts: dict[str, Rows]) -> None:
+        """One chunk, into `parts` themselves where their memory is in order."""
+        if all(part.flags.c_contiguous and part.flags.aligned for part in parts.values()):
+            _run_into(session, {self.input: rows}, parts)
+            return
+        for part, value in zip(parts.values(), self._computed(session, list(parts), rows), strict=True):
+            part[:] = value
 
     def _computed(self, session: Any, outputs: Sequence[str], rows: Rows) -> list[Rows]:
         """New arrays, of the shapes that the manifest promises: what a graph declares is not what it must compute."""
@@ -108,8 +120,9 @@ class Network:
         return session
 
 
-def _run_into(session: Any, binding: Any, inputs: dict[str, Rows], outputs: dict[str, Rows]) -> None:
+def _run_into(session: Any, inputs: dict[str, Rows], outputs: dict[str, Rows]) -> None:
     """One call that writes into `outputs` themselves; onnxruntime refuses memory of another shape than it computed."""
+    binding = session.io_binding()  # one for each call, so that callers do not meet
     for name, part in inputs.items():
         binding.bind_input(name, "cpu", 0, part.dtype.type, part.shape, part.ctypes.data)
     for name, part in outputs.items():
