@@ -1,0 +1,91 @@
+"""The shipped digits with the defaults and few epochs: better than pPCA, no worse than PCA, nothing collapsed."""
+
+import numpy as np
+import pytest
+import torch
+
+from aaptvae_training import load_run, read_run
+from aaptvae_training.config import TrainConfig
+from aaptvae_training.digits import DIGITS_FILE, load_digits
+from aaptvae_training.evaluation import active_units, encode, r_squared
+from aaptvae_training.finish import evaluate
+from aaptvae_training.fit import train
+from aaptvae_training.polish import polish
+from aaptvae_training.split import split_rows
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("digits") / "run"
+    train(DIGITS_FILE, folder, TrainConfig(latent_dim=16, epochs=12, batch_size=128))
+    return read_run(folder), folder
+
+
+def test_the_digits_are_all_there():
+    digits = load_digits()
+    assert digits.shape == (1797, 64) and digits.min() == 0 and digits.max() == 16
+
+
+def test_unseen_digits_are_likelier_than_under_ppca(run):
+    metrics, baseline = run[0].summary.metrics, run[0].summary.baseline
+    assert metrics["log_likelihood"] > baseline["ppca_log_likelihood"] + 5
+    assert metrics["log_likelihood"] > baseline["gaussian_log_likelihood"]
+    assert metrics["elbo"] <= metrics["log_likelihood_standard"] + 0.5
+
+
+def test_reconstructions_are_at_least_as_good_as_those_of_pca(run):
+    assert run[0].summary.metrics["r2"] >= run[0].summary.baseline["r2"] - 5e-4
+
+
+def test_more_than_ten_latents_are_in_use(run):
+    assert run[0].summary.metrics["active_units"] > 10
+    mu, _ = encode(run[0].model, run[0].heldout)
+    assert active_units(mu) == run[0].summary.metrics["active_units"]
+
+
+def test_an_evaluation_made_again_is_the_same(run):
+    before = (run[1] / "evaluation.json").read_bytes()
+    evaluate(run[1])
+    assert (run[1] / "evaluation.json").read_bytes() == before
+
+
+def test_held_out_rows_are_rows_that_no_gradient_saw(run):
+    split = split_rows(1797, 0.1, 0.1, 0)
+    np.testing.assert_array_equal(run[0].heldout, load_digits()[split.test])
+
+
+def test_polishing_never_lowers_r2_of_the_rows_that_judge_it(run):
+    split, digits = split_rows(1797, 0.1, 0.1, 0), load_digits()
+    scaler = run[0].model.scaler
+    rows = [scaler.to_scaled(_tensor(digits[index])).float().numpy() for index in (split.train, split.validation)]
+    for damage in (0.0, 0.3):
+        model = load_run(run[1])
+        model.decoder_skip.weight.data *= 1 - damage
+        before = _r2(model, digits[split.validation])
+        amount = polish(model, *rows, 2.0)
+        after = _r2(model, digits[split.validation])
+        assert after >= before - 1e-6
+        if damage:
+            assert amount > 0 and after > before + 0.01
+        assert polish(model, *rows, -1.0) == 0.0, "nothing to do"
+
+
+def _tensor(rows):
+    return torch.from_numpy(rows).double()
+
+
+def _r2(model, rows):
+    mean, scale = model.scaler.mean.numpy(), model.scaler.scale.numpy()
+    mu, _ = model.encode(_tensor(rows).float())
+    decoded = model.decode(mu).detach().numpy()
+    return r_squared((rows - mean) / scale, (decoded - mean) / scale)
+
+
+@pytest.mark.parametrize("rows", [10, 11, 57, 1797, 200_000])
+def test_a_split_is_disjoint_complete_and_decided_by_its_seed(rows):
+    first, again, other = split_rows(rows, 0.1, 0.1, 3), split_rows(rows, 0.1, 0.1, 3), split_rows(rows, 0.1, 0.1, 4)
+    np.testing.assert_array_equal(np.sort(np.concatenate(first)), np.arange(rows))
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert (first.test[:2] != other.test[:2]).any() or (first.train[:5] != other.train[:5]).any()
+    assert min(map(len, first)) >= 2 and max(len(first.validation), len(first.test)) <= 5000
+    assert all((np.diff(part) > 0).all() for part in first)
