@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 LOG_2PI = float(np.log(2 * np.pi))
+NULL = 1e-7  # share of the largest eigenvalue below which an axis is rounding
 ACTIVE = 0.01  # variance of a posterior mean above which a latent is in use (Burda et al. 2016)
 
 
@@ -57,11 +58,11 @@ def principal_axes(covariance: Matrix) -> tuple[Matrix, Matrix]:
 def ppca_of(eigenvalues: Matrix, eigenvectors: Matrix, latents: int, floor: float = 1e-6) -> PPCA:
     """pPCA from principal axes; the discarded variance is held at `floor` or more.
 
-    With as many latents as features nothing is discarded and the noise is the floor.
+    One axis that carries anything is always left to the noise: with all of them in latents the likelihood has no maximum.
     """
-    discarded = eigenvalues[latents:]
-    variance = max(float(discarded.mean()) if len(discarded) else 0.0, floor)
-    return PPCA(eigenvalues, eigenvectors, min(latents, len(eigenvalues)), variance)
+    live = int((eigenvalues > NULL * eigenvalues[0]).sum())
+    latents = min(latents, max(live - 1, 0))
+    return PPCA(eigenvalues, eigenvectors, latents, max(float(eigenvalues[latents:].mean()), floor))
 
 
 def fit_ppca(covariance: Matrix, latents: int) -> PPCA:

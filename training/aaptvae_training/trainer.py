@@ -83,6 +83,7 @@ class Progress:
     epoch: int = 0  # epochs done
     best_epoch: int = -1
     best_elbo: float = -math.inf
+    best_faithful: bool = False
     rate_scale: float = 1.0
     fidelity: float = 0.0
     done: bool = False
@@ -230,7 +231,7 @@ class Trainer:
         rows = torch.tensor(float(sum(len(p[1]) for p in parts)))
         errors = [judged.squared_error(x) for x in torch.split(self.validation, 2048)]
         nll, kl, count, error = (float(t) for t in self.world.total(*sums, rows, torch.cat(errors).sum()))
-        self.keep_faith(error * self.draws / count)
+        faithful = self.keep_faith(error * self.draws / count)
         elbo = -(nll + kl) / count
         if not math.isfinite(elbo):
             where = f"; their largest feature is {self.farthest(self.validation)}" if len(self.validation) else ""
@@ -240,16 +241,19 @@ class Trainer:
             {"epoch": progress.epoch, "validation_elbo": elbo, "validation_kl": kl / count} | figures
         )
         warm = progress.epoch >= self.config.kl_warmup * self.epochs
-        if warm and elbo > progress.best_elbo:
-            progress.best_elbo, progress.best_epoch = elbo, progress.epoch
+        # Reconstructions as good as PCA's come first, but never at the price of a likelihood below the start's.
+        faithful = faithful and elbo >= progress.history[0]["validation_elbo"]
+        if warm and (faithful, elbo) > (progress.best_faithful, progress.best_elbo):
+            progress.best_faithful, progress.best_elbo, progress.best_epoch = faithful, elbo, progress.epoch
             self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
 
-    def keep_faith(self, error: float) -> None:
-        """Weigh squared error more while validation rows are reconstructed worse than by PCA, less when better."""
-        if error > MARGIN * self.plain.tolerated:
-            self.progress.fidelity = max(LEAST_FIDELITY, 2 * self.progress.fidelity)
-        else:
-            self.progress.fidelity = 0.5 * self.progress.fidelity
+    def keep_faith(self, error: float) -> bool:
+        """Whether validation rows are reconstructed better than by PCA; squared error weighs more from now on if not."""
+        faithful = error <= MARGIN * self.plain.tolerated
+        self.progress.fidelity *= 0.5 if faithful else 2
+        if not faithful:
+            self.progress.fidelity = max(LEAST_FIDELITY, self.progress.fidelity)
+        return faithful
 
     def out_of_patience(self) -> bool:
         """Whether the validation ELBO has not improved for the configured share of the run."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .model import AAPTVAE, last_layer
-from .ppca import LOG_2PI, PPCA
+from .ppca import LOG_2PI, NULL, PPCA
 
 Matrix = NDArray[np.float64]
 
@@ -23,7 +23,6 @@ MOST_NOISE = 0.5  # and never more than this share of the direction's own varian
 SHRINKAGES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 FREEDOMS = (4.5, 8.0, 16.0, 32.0, 64.0, 256.0)
 TAIL_STEPS = 8
-NULL = 1e-7  # share of the largest eigenvalue below which an axis is rounding
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def mean_log_density(squares: Matrix, scale: Matrix, freedom: float) -> float:
 @torch.no_grad()
 def begin_at(model: AAPTVAE, start: Start) -> None:
     """Write the start into a model whose scaler standardises: skips, posterior variances, noise; the MLPs almost silent."""
-    latents = min(model.latent_dim, len(start.noise))
+    latents = start.ppca.latents
     axes, noise, variance = start.ppca.eigenvectors, start.noise, start.variance
     gain = np.sqrt(variance - noise**2)[:latents]
     if model.scaler.rotated:
