@@ -79,7 +79,7 @@ def main() -> None:
     if os.waitpid(pid, 0)[1]:
         raise SystemExit("the undisturbed training failed")
     lengths = {stage: times.get(after, 0) - times[stage] for stage, after in zip(STAGES, (*STAGES[1:], "end"), strict=True)}
-    rng, done = random.Random(seed), []
+    rng, done = random.Random(seed), []  # noqa: S311 - moments, not secrets
     for number in range(KILLS):
         # Training twice as often as reading or finishing; a run whose turn comes again goes on where it was killed.
         stage = ("training", "reading", "training", "finishing")[number // RUNS % 4]

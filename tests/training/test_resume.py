@@ -21,7 +21,7 @@ KILLING = Path(__file__).with_name("killing.py")
 OUTCOME = ("best.safetensors", "prior.safetensors", "evaluation.json", "metrics.jsonl", "statistics.safetensors")
 
 
-class Interrupted(Exception):
+class Interruption(Exception):  # noqa: N818 - as in KeyboardInterrupt
     """Stands for ctrl-C at a chosen moment."""
 
 
@@ -33,14 +33,14 @@ class InterruptedAt(Talk):
 
     def epoch(self, figures: dict[str, float]) -> None:
         if figures["epoch"] == self.at:
-            raise Interrupted
+            raise Interruption
 
 
 @pytest.fixture
 def interrupted(tmp_path, table, monkeypatch):
     """A run that stopped after two of its epochs."""
     monkeypatch.setattr("aaptvae_training.trainer.SAVE_EVERY", 0.0)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         train(table, tmp_path / "run", options(patience=1.0), InterruptedAt(2))
     return tmp_path / "run"
 
@@ -86,7 +86,7 @@ def test_every_kind_of_model_resumes_exactly(tmp_path, table, monkeypatch, chang
     monkeypatch.setattr("aaptvae_training.trainer.SAVE_EVERY", 0.0)
     config = options(patience=1.0, **changes)
     train(table, tmp_path / "whole", config)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         train(table, tmp_path / "parts", config, InterruptedAt(2))
     train(table, tmp_path / "parts", config, resume=True)
     assert same(tmp_path / "whole", tmp_path / "parts") == []
@@ -98,7 +98,7 @@ def test_a_kill_between_the_files_of_a_checkpoint_is_harmless(tmp_path, table, m
     monkeypatch.setattr("aaptvae_training.trainer.SAVE_EVERY", 0.0)
     for number, victim in enumerate((BEST, "metrics.jsonl", LAST)):
         run = tmp_path / f"killed{number}"
-        with pytest.raises(Interrupted), monkeypatch.context() as patch:
+        with pytest.raises(Interruption), monkeypatch.context() as patch:
             before_writing(patch, victim, occurrence=3)
             train(table, run, options(patience=1.0))
         train(table, run, options(patience=1.0), resume=True)
@@ -109,7 +109,7 @@ def test_a_kill_before_the_last_figures_were_written_is_harmless(tmp_path, table
     train(table, tmp_path / "whole", options(patience=1.0))
     for number, victim in enumerate((BEST, "metrics.jsonl", LAST)):
         run = tmp_path / f"killed{number}"
-        with pytest.raises(Interrupted), monkeypatch.context() as patch:
+        with pytest.raises(Interruption), monkeypatch.context() as patch:
             before_writing(patch, victim, occurrence=2)  # the first is of the start, the second of the end
             train(table, run, options(patience=1.0))
         train(table, run, options(patience=1.0), resume=True)
@@ -124,7 +124,7 @@ def before_writing(patch: pytest.MonkeyPatch, victim: str, occurrence: int) -> N
         if str(path).endswith(victim):
             seen.append(path)
             if len(seen) == occurrence:
-                raise Interrupted
+                raise Interruption
         return publish(path, **options)
 
     patch.setattr(checkpoint, "publish_file", stopping)
