@@ -12,9 +12,9 @@ from subject import Subject
 import aaptvae
 from aaptvae.cpus import usable_cpus
 
-ROWS, ROUNDS = 100_000, 7
-SWEEP_ROWS, SWEEP_ROUNDS = 16_384, 5
-CHUNKS = (64, 128, 256, 512, 1024, 4096)
+ROWS, ROUNDS = 100_000, 5
+SWEEP_ROWS, SWEEP_ROUNDS = 8_192, 3
+CHUNKS = (128, 256, 512, 2048)
 
 
 def lines(subject: Subject) -> Iterator[Line]:

@@ -1,0 +1,107 @@
+"""A row's bits are its own: whoever calls, however often, with whatever beside it, through whichever door."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import aaptvae
+
+STATM = Path("/proc/self/statm")
+CALLS = 20_000
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Wide enough for sessions of one and of many threads, chunks in company and graphs cut to be in use."""
+    make_tiny = pytest.importorskip("make_tiny", reason="makes a bundle with the onnx package")
+    return make_tiny.write(tmp_path_factory.mktemp("wide"), make_tiny.make_files(make_tiny.weights(1, 512, 400, 256)))
+
+
+@pytest.fixture(scope="module")
+def rows() -> np.ndarray:
+    return np.random.default_rng(1).standard_normal((1_500, 512)).astype(np.float32)
+
+
+@pytest.mark.parametrize("batch_size", [None, 17, 64])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_many_chunks_on_many_threads_are_the_rows_one_by_one(wide: Path, rows: np.ndarray, batch_size: int | None,
+                                                            threads: int) -> None:
+    alone = aaptvae.load(wide, threads=1, golden=False)
+    one_by_one = alone.encode_batches(rows[i : i + 1] for i in range(99))
+    mu, logvar = (np.concatenate(parts) for parts in zip(*one_by_one, strict=True))
+    vae = aaptvae.load(wide, threads=threads, batch_size=batch_size, golden=False)
+    out = (np.zeros((len(rows), 256), np.float32), np.zeros((len(rows), 512), np.float32)[:, ::2])
+    for got in (vae.encode(rows), vae.encode(rows.astype(np.float64)), vae.encode(rows, out=out)):
+        assert np.array_equal(got[0][:99], mu) and np.array_equal(got[1][:99], logvar)
+        assert np.array_equal(got[0], vae.embed(rows))
+    whole = vae.encode(rows)[0]
+    assert np.array_equal(vae.decode(whole)[:9], alone.decode(mu[:9]))
+
+
+def test_the_first_bad_row_is_named_whichever_thread_meets_it(wide: Path, rows: np.ndarray) -> None:
+    vae = aaptvae.load(wide, threads=3, batch_size=64, golden=False)
+    before, bad = threading.active_count(), rows.copy()
+    bad[70, 3] = bad[130, 4] = bad[1_400, 5] = np.nan
+    for _ in range(20):
+        with pytest.raises(aaptvae.InputError, match="nan at row 70, column 3"):
+            vae.encode(bad)
+    assert threading.active_count() == before
+
+
+def test_eight_threads_of_a_thousand_mixed_calls_meet_no_wrong_bit(wide: Path, rows: np.ndarray) -> None:
+    vae = aaptvae.load(wide, threads=2, batch_size=64)
+    mu, logvar = vae.encode(rows)
+    x_hat, wrong = vae.decode(mu), list[object]()
+
+    def work(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        for number in range(1_000):
+            start = int(rng.integers(0, 1_000))
+            part = slice(start, start + (int(rng.integers(0, 4)) if number % 200 else 400))
+            verb = number % 4
+            if verb == 0:
+                same = np.array_equal(vae.embed(rows[part]), mu[part])
+            elif verb == 1:
+                same = np.array_equal(vae.decode(mu[part]), x_hat[part])
+            elif verb == 2:
+                same = np.array_equal(vae.encode(rows[part])[1], logvar[part])
+            else:
+                same = np.array_equal(vae.reconstruct(rows[part]), x_hat[part])
+            if not same:
+                wrong.append((seed, number, part))
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("options", [[], ["--threads", "1"], ["--threads", "3", "--batch-size", "17"]])
+def test_the_command_line_writes_the_same_bits(wide: Path, rows: np.ndarray, tmp_path: Path, options: list[str]) -> None:
+    np.save(tmp_path / "x.npy", rows)
+    files = {name: str(tmp_path / f"{name}.npy") for name in ("x", "mu", "logvar")}
+    verb = [sys.executable, "-m", "aaptvae", "encode"]
+    subprocess.run([*verb, wide, files["x"], "-o", files["mu"], "--logvar", files["logvar"], *options], check=True)
+    for name, expected in zip(("mu", "logvar"), aaptvae.load(wide, threads=2).encode(rows), strict=True):
+        assert np.array_equal(np.load(files[name]), expected)
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="reads resident memory in /proc")
+def test_memory_does_not_grow_with_the_number_of_calls(tiny: Path, x: np.ndarray) -> None:
+    """A tenth of the 200,000 calls of `tests/benchmarks/soak.py`: a leak of 400 bytes a call would show."""
+    vae = aaptvae.load(tiny, threads=2)
+    verbs = [vae.embed, vae.encode, vae.reconstruct, lambda part: vae.sample(len(part), seed=1), vae.score]
+
+    def calls(count: int) -> int:
+        for number in range(count):
+            verbs[number % 4 if number % 50 else 4](x[: number % 37])
+        return int(STATM.read_text().split()[1]) * 4096
+
+    early = calls(CALLS // 4)
+    assert calls(CALLS) - early < 8e6
