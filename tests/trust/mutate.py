@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-TOKENS = [b"\0", b"\xff", b"\xff\xff\xff\xff", b"\xff" * 9 + b"\x01", b"\x80" * 12, b"9" * 25, b"-1", b"1e999", b"nan",
-          b"NaN", b"(", b"[", b"{", b'"', b"'", b",", b"\n", b"\r", b"null", b"true", b"|O", b"True", b"PK\x01\x02", b"PK\x05\x06",
-          b"PK\x06\x06", b"\x93NUMPY", b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"\\ud800", b"[" * 3000, b"{'a':" * 300, b"../", b"\x1b["]
+TOKENS = [b"\0", b"\xff", b"\xff\xff\xff\xff", b"\xff" * 9 + b"\x01", b"\x80" * 12, b"9" * 25, b"-1", b"1e999", b"nan", b"NaN",
+          b"(", b"[", b"{", b'"', b"'", b",", b"\n", b"\r", b"null", b"true", b"|O", b"True", b"PK\x01\x02", b"PK\x05\x06",
+          b"PK\x06\x06", b"\x93NUMPY", b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"\\ud800", b"[" * 3000, b"{'a':" * 300, b"../",
+          b"\x1b["]
 NUMBERS = [0, 1, -1, 2, 3, 20, 255, 1 << 20, 1 << 31, (1 << 53) + 1, (1 << 63) - 1, 1 << 63, 1 << 64, -(1 << 63), 0.5, -0.0,
            1e-320, 1e308, 1e15, math.inf, math.nan]
 TEXTS = ["", "a", "fp32", "mu", "\ud800", "\0", "a" * 300, "../x", "1", "Gemm", "manifest.json", "\x1b[2J", "0" * 64, "é"]

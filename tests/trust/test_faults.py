@@ -1,0 +1,131 @@
+"""A small share of `faults.py`, and what a command does where it may not write or is told to stop."""
+
+import ctypes
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from . import faults
+from .faults import COMMANDS, TINY, Command, Workshop
+
+LIGHT = [command for command in COMMANDS if command.name in ("encode", "encode --resume", "decode", "score", "sample")]
+KILLS, FULL_DISKS = 15, 10
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("faults") / "work", LIGHT, rows=20_000)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize(("fault", "count"), [(faults.kill, KILLS), (faults.fill, FULL_DISKS)])
+def test_after_a_fault_the_output_is_whole_or_nothing_and_the_next_run_works(
+    shop: Workshop, fault: faults.Fault, count: int
+) -> None:
+    report = faults.campaign(shop, fault, count)
+    assert {name: wrong for name, (_, _, wrong) in report.items() if wrong} == {}
+    assert sum(hits for _, hits, _ in report.values()) >= count // 4
+
+
+def without_privilege() -> None:
+    """Root's right to read and write everything, dropped before the command starts."""
+    if os.getuid() == 0:
+        for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+            assert ctypes.CDLL(None).prctl(24, capability, 0, 0, 0) == 0  # PR_CAPBSET_DROP
+
+
+def run(folder: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    """The command line, as a user who is not root would run it."""
+    return subprocess.run([sys.executable, "-m", "aaptvae", *map(str, arguments)], capture_output=True, text=True,
+                          check=False, cwd=folder, preexec_fn=without_privilege)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    np.save(tmp_path / "x.npy", np.zeros((3, 5), np.float32))
+    np.save(tmp_path / "f.npy", np.random.default_rng(0).standard_normal((60, 4)).astype(np.float32))
+    return tmp_path
+
+
+def refused(done: "subprocess.CompletedProcess[str]", words: str) -> None:
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert words in done.stderr
+
+
+WRITERS = {
+    "encode": ["encode", TINY, "x.npy", "-o"],
+    "sample": ["sample", TINY, "-n", "3", "--seed", "1", "-o"],
+    "train": ["train", "f.npy", "--latent-dim", "2", "--epochs", "1", "-o"],
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_folder_that_may_not_be_written_is_named(place: Path, name: str) -> None:
+    (place / "locked").mkdir(mode=0o555)
+    refused(run(place, *WRITERS[name], "locked/out.npy"), "Permission denied")
+    assert list((place / "locked").iterdir()) == []
+
+
+def test_a_file_that_may_not_be_read_is_named(place: Path) -> None:
+    (place / "x.npy").chmod(0)
+    done = run(place, *WRITERS["encode"], "z.npy")
+    assert (done.returncode, "'x.npy' is not readable" in done.stderr) == (2, True)
+    assert not (place / "z.npy").exists()
+
+
+@pytest.mark.parametrize(("name", "words"), [("encode", "is a folder: name a file"), ("sample", "is a folder: name a file"),
+                                             ("train", "holds something that is not a run")])
+def test_a_folder_where_something_else_is_expected_stays_as_it_is(place: Path, name: str, words: str) -> None:
+    (place / "out.npy").mkdir()
+    (place / "out.npy/mine").write_text("mine")
+    refused(run(place, *WRITERS[name], "out.npy", "--force"), words)
+    assert (place / "out.npy/mine").read_text() == "mine"
+
+
+def test_a_file_where_a_run_is_expected_stays_as_it_is(place: Path) -> None:
+    (place / "out.npy").write_text("mine")
+    refused(run(place, *WRITERS["train"], "out.npy", "--force"), "out.npy")
+    assert (place / "out.npy").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("number", "status", "word"),
+                         [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")])
+def test_a_signal_leaves_a_training_that_resumes(place: Path, number: int, status: int, word: str) -> None:
+    command = [*WRITERS["train"][:-1], "--hidden-dim", "8", "-o", "run"]
+    command[command.index("--epochs") + 1] = "2000"
+    job = subprocess.Popen([sys.executable, "-m", "aaptvae", *map(str, command)], cwd=place, stderr=subprocess.PIPE, text=True)
+    while not (place / "run/last/state.safetensors").exists():
+        assert job.poll() is None
+        time.sleep(0.02)
+    time.sleep(random.Random(number).random() / 2)  # noqa: S311 - anywhere in the training
+    job.send_signal(number)
+    _, said = job.communicate()
+    assert (job.returncode, said.strip().splitlines()[-1]) == (status, word)
+    assert {path.name for path in place.iterdir()} == {"x.npy", "f.npy", "run"}
+    assert not list(place.rglob("*aaptvae-tmp"))
+
+
+def test_a_clock_that_jumps_changes_no_byte(place: Path) -> None:
+    jump = "import sys, time, random\nreal, choose = time.time, random.Random(0)\n" \
+           "time.time = lambda: real() + choose.choice((-1e9, 0, 1e9))\n" \
+           "time.time_ns = lambda: int(time.time() * 1e9)\nfrom aaptvae.cli import main\nmain()"
+    for number, code in enumerate((jump, "from aaptvae.cli import main\nmain()")):
+        for verb, output in (("encode", "z.npz"), ("sample", "s.parquet")):
+            arguments = [str(part) for part in WRITERS[verb]] + [f"{number}-{output}"]
+            subprocess.run([sys.executable, "-c", code, *arguments], cwd=place, check=True)
+    for output in ("z.npz", "s.parquet"):
+        assert (place / f"0-{output}").read_bytes() == (place / f"1-{output}").read_bytes()
+
+
+def test_commands_of_the_campaign_cover_every_verb_that_writes() -> None:
+    verbs = {command.arguments[0] for command in COMMANDS}
+    assert verbs == {"encode", "decode", "reconstruct", "score", "sample", "interpolate", "train", "export", "demo"}
+    assert all(isinstance(command, Command) and command.output for command in COMMANDS)
