@@ -147,3 +147,8 @@ def test_loss_function_of_a_bernoulli_model_is_the_cross_entropy():
     assert ((reconstruction > 0) & (reconstruction < 1)).all()
     nll = model.loss_function(reconstruction, X, mu, logvar)["reconstruction_loss"]
     torch.testing.assert_close(nll, losses.bernoulli_nll(reconstruction, X).mean())
+
+
+@pytest.mark.parametrize("sigma", [1e-4, 0.5, 30.0])
+def test_a_fixed_sigma_is_the_one_that_was_asked_for_however_small(sigma):
+    assert AAPTVAE(5, 2, 8, sigma=sigma).noise_log_sigma.exp().item() == pytest.approx(sigma, rel=1e-6)

@@ -40,7 +40,9 @@ class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     epochs: Annotated[Width | None, Meta(description="Passes over the data [default: from the rows].")] = None
     batch_size: Annotated[Width | None, Meta(description="Rows per step [default: from the rows].")] = None
     learning_rate: Annotated[Positive, Meta(description="Peak rate of AdamW.")] = 1e-3
-    weight_decay: Annotated[NotNegative, Meta(description="Decoupled decay of the MLP weights.")] = 1.0
+    weight_decay: Annotated[
+        NotNegative | None, Meta(description="Decoupled decay of the MLP weights [default: 1 beside a linear skip, else 0.01].")
+    ] = None
     warmup: Annotated[Fraction, Meta(description="Share of the run over which the rate rises.")] = 0.05
     clip_norm: Annotated[Positive, Meta(description="Largest gradient norm of a step.")] = 100.0
     patience: Annotated[Fraction, Meta(description="Share of the run without a better validation ELBO that ends it.")] = 0.25

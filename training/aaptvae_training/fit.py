@@ -133,11 +133,14 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
     least, usual, large = BATCH_ROWS
     batch = config.batch_size or (large if rows > LARGE else max(least, min(usual, rows // 8)))
     epochs = config.epochs or int(np.clip(round(STEPS * batch / rows), *EPOCHS))
+    # Beside a linear path the MLPs may fade where they do not help; alone they are all there is.
+    fading = 1.0 if config.linear_skip else 0.01
+    decay = fading if config.weight_decay is None else config.weight_decay
     return RunConfig(
         input_dim=features.width,
         rows=features.rows,
         data_sha256=prepared.sha256,
-        train=msgspec.structs.replace(config, batch_size=batch, epochs=epochs),
+        train=msgspec.structs.replace(config, batch_size=batch, epochs=epochs, weight_decay=decay),
     )
 
 

@@ -153,8 +153,10 @@ class AAPTVAE(nn.Module):
 
     @property
     def noise_log_sigma(self) -> Tensor:
-        """Log scale of the observation noise, [1] or [D], in the scaler's space, above its soft floor (Rybkin et al. 2021)."""
+        """Log scale of the noise, [1] or [D], in the scaler's space; a learned one above its soft floor (Rybkin et al. 2021)."""
         log_sigma = self.log_sigma
+        if isinstance(self.sigma, int | float):
+            return log_sigma
         if self.sigma == "spectral":
             log_sigma = torch.where(self.noise_is_free, log_sigma, log_sigma.detach())
         return LOG_SIGMA_FLOOR + F.softplus(log_sigma - LOG_SIGMA_FLOOR)
@@ -162,8 +164,9 @@ class AAPTVAE(nn.Module):
     def set_sigma(self, sigma: Tensor) -> None:
         """Give the observation noise these scales, [1] or [D], in the scaler's space."""
         above = (sigma.log() - LOG_SIGMA_FLOOR).clamp(min=1e-3)
+        floored = LOG_SIGMA_FLOOR + above + torch.log(-torch.expm1(-above))
         with torch.no_grad():
-            self.log_sigma.copy_(LOG_SIGMA_FLOOR + above + torch.log(-torch.expm1(-above)))
+            self.log_sigma.copy_(sigma.log() if isinstance(self.sigma, int | float) else floored)
 
     def hold_noise(self, held: Tensor) -> None:
         """Keep spectral noise as it is along these axes: bool [D]."""

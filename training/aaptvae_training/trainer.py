@@ -325,7 +325,7 @@ def make_optimizer(model: AAPTVAE, config: TrainConfig) -> torch.optim.Optimizer
             {
                 "params": parameters,
                 "factor": rates.get(kind, 1.0),
-                "weight_decay": config.weight_decay if kind == "matrix" else 0.0,
+                "weight_decay": (config.weight_decay or 0.0) if kind == "matrix" else 0.0,
             }
             for kind, parameters in groups.items()
             if parameters
