@@ -22,6 +22,7 @@ Provider = str | tuple[str, dict[str, Any]]
 _CPU = "CPUExecutionProvider"
 _CACHE = 1 << 20  # bytes of float32 that two neighbouring layers may fill: a chunk then stays in one core's cache
 _CHUNKS = (BLOCK, 1024)
+_ALONE = 512  # rows that are worth a thread of their own
 _SMALL = 1 << 25  # rows times bytes of the graph below which a second thread costs more than it brings
 
 _opened: WeakSet[Any] = WeakSet()  # every session of this process
@@ -78,17 +79,18 @@ class Network:
         source = shaped(source, self.width, self.input)
         results = [as_output(place, len(source), self.widths[name], source)
                    for name, place in zip(outputs, [None] * len(outputs) if out is None else out, strict=True)]
-        starts = range(0, len(source), self.chunk)
-        # Where there are chunks for everybody, a thread for each beats all threads on one: nobody waits at each operator.
-        crew = self._threads if self._small and len(starts) >= 2 * self._threads else 1
-        session = self._session(min(self.chunk, len(source)) if crew == 1 else 0, len(outputs))
+        # Where there is enough for everybody, a thread for each chunk beats all threads on one: nobody waits at operators.
+        even = min(self.chunk, -(-len(source) // (self._threads * BLOCK)) * BLOCK)
+        together = bool(self._small) and (even >= _ALONE or len(source) > (2 * self._threads - 1) * self.chunk)
+        size, crew = (even, self._threads) if together else (self.chunk, 1)
+        session = self._session(0 if together else min(size, len(source)), len(outputs))
 
         def compute(start: int) -> None:
-            part = slice(start, min(start + self.chunk, len(source)))
+            part = slice(start, min(start + size, len(source)))
             rows = as_rows(source[part], self.width, self.input, start)
             self._compute(session, rows, {name: whole[part] for name, whole in zip(outputs, results, strict=True)})
 
-        share(compute, starts, crew)
+        share(compute, range(0, len(source), size), crew)
         return results
 
     def _compute(self, session: Any, rows: Rows, parts: dict[str, Rows]) -> None:

@@ -1,14 +1,13 @@
 """`aaptvae encode` of a 2 GB .npy in a process of its own: rate, memory, and whether the bytes are those of memory."""
 
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import children
 import numpy as np
-from lines import Line
-from racing import Times
+from lines import Line, compare
+from racing import Times, race
 from subject import Subject
 
 import aaptvae
@@ -26,19 +25,14 @@ def lines(subject: Subject) -> Iterator[Line]:
         source, target = Path(folder, "x.npy"), Path(folder, "z.npy")
         x = np.random.default_rng(0).standard_normal((IN_MEMORY, vae.input_dim), dtype=np.float32)
         _write(source, x)
-        memory, job, peaks = [], [], []
-        for _ in range(ROUNDS):
-            start = time.perf_counter()
-            vae.embed(x)
-            memory.append((time.perf_counter() - start) * ROWS / IN_MEMORY)
-            child = children.run(children.PYTHON, "-m", "aaptvae", "encode", subject.path, source, "-o", target, "--force")
-            job.append(child.seconds)
-            peaks.append(child.peak)
+        peaks: list[int] = []
+        command = (children.PYTHON, "-m", "aaptvae", "encode", subject.path, source, "-o", target, "--force")
+        times = race({"job": lambda: peaks.append(children.run(*command).peak), "memory": lambda: vae.embed(x)}, ROUNDS)
         same = _same(np.load(target, mmap_mode="r"), vae.embed(x))
-    ours, other = Times(job), Times(memory)
+    ours, other = times["job"], times["memory"]
+    whole = Times(*([value * ROWS / IN_MEMORY for value in values] for values in (other.seconds, other.processor)))
     title = f"`aaptvae encode` of {ROWS * 2048 / 1e9:.1f} GB, {subject.form}:"
-    yield Line(f"{title} against embed in memory", f"{ROWS / ours.median:,.0f} rows/s", f"{ROWS / other.median:,.0f} rows/s",
-               ours.times_faster_than(other), ours.best_faster_than(other), "0.8x, start included")
+    yield compare(f"{title} against embed in memory", ours, whole, "0.8x, start included", ROWS)
     yield Line(f"{title} peak memory", f"{max(peaks) / 1e6:.0f} MB", "", wanted=f"under {MOST / 1e6:.0f} MB")
     yield Line(f"{title} the bytes of memory", "the same" if same else "DIFFERENT", "", wanted="the same")
 

@@ -1,5 +1,9 @@
-"""Fair timing on a machine that others use too: rivals take turns, and a ratio compares what ran side by side."""
+"""Fair timing on a machine that others use too: rivals take turns, and a ratio compares what ran side by side.
 
+Processor time is taken beside the clock's: it does not count what other programs took away.
+"""
+
+import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +17,7 @@ class Times:
     """Seconds of each round; rounds of all rivals of a race belong together."""
 
     seconds: list[float]
+    processor: list[float]  # of this process and its children, all threads
 
     @property
     def median(self) -> float:
@@ -30,19 +35,30 @@ class Times:
         """The same of the fastest round of each: what a quiet machine would say."""
         return other.best / self.best
 
+    def cheaper_than(self, other: "Times") -> float:
+        """Median over the rounds of how much more processor time `other` took."""
+        return statistics.median(b / a for a, b in zip(self.processor, other.processor, strict=True))
+
+
+def processor_time() -> float:
+    """Seconds of all processors that this process and its finished children have used."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
 
 def race(rivals: Mapping[str, Rival], rounds: int, calls: int = 1) -> dict[str, Times]:
     """Each rival `calls` times in a row, all of them in each of the rounds, starting with another one every time."""
     names = list(rivals)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    times = {name: Times([], []) for name in names}
     for rival in rivals.values():
         rival()
     for number in range(rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
             rival = rivals[name]
-            start = time.perf_counter()
+            start, used = time.perf_counter(), processor_time()
             for _ in range(calls):
                 rival()
-            seconds[name].append((time.perf_counter() - start) / calls)
-    return {name: Times(values) for name, values in seconds.items()}
+            times[name].seconds.append((time.perf_counter() - start) / calls)
+            times[name].processor.append(max(processor_time() - used, 1e-9) / calls)
+    return times

@@ -11,7 +11,7 @@ from aaptvae.bundle import graph_file
 from aaptvae.sessions import onnxruntime
 
 Rows = np.ndarray[Any, np.dtype[np.float32]]
-Encode = Callable[[Rows], object]
+Encode = Callable[[Rows], Any]
 
 OUTPUTS = ["mu", "logvar"]
 
@@ -82,6 +82,18 @@ def in_chunks(encode: Encode, x: Rows, size: int) -> Callable[[], None]:
     def run() -> None:
         for part in chunks(x, size):
             encode(part)
+
+    return run
+
+
+def kept(encode: Encode, x: Rows, size: int, width: int) -> Callable[[], None]:
+    """The same with the results in two new arrays, which is what a caller of ours gets."""
+
+    def run() -> None:
+        results = [np.empty((len(x), width), np.float32) for _ in OUTPUTS]
+        for start in range(0, len(x), size):
+            for result, part in zip(results, encode(x[start : start + size]), strict=True):
+                result[start : start + size] = part
 
     return run
 
