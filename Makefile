@@ -11,7 +11,7 @@ demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures
 
 test: check $(VENV)/ready ## everything: checks, tests, the wheel without torch, the oldest onnxruntime
 	$(MAKE) wheel-test floor-test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: $(VENV)/ready ## lint, types, sizes, generated help
 	$(BIN)/ruff check .
