@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from aaptvae.bundle import Training
-from aaptvae.likelihood import ObservationModel
 from aaptvae.prior import LatentPrior
 from aaptvae_export import graphs
 from aaptvae_export.folding import DecoderGraph, EncoderGraph
 from aaptvae_training import AAPTVAE, Run
 from aaptvae_training.config import TrainConfig
+from aaptvae_training.evaluation import observation_of
 from aaptvae_training.run import RunConfig
 
 FIGURES = {"metrics": {"r2": 0.9, "elbo": -12.5, "active_units": 4.0}, "baseline": {"r2": 0.8}}
@@ -27,18 +27,19 @@ def make_run(input_dim=12, latent_dim=4, hidden=(9,), *, seed=0, rows=64, mean_s
     noise = generator.standard_normal((rows, input_dim))
     if model.likelihood == "bernoulli":
         heldout = generator.random((rows, input_dim))
-        observation = ObservationModel("bernoulli", np.zeros(input_dim), np.ones(input_dim), np.ones(1))
     else:
         mean, scale = mean_size * generator.standard_normal(input_dim), np.exp(generator.standard_normal(input_dim))
         model.scaler.standardise_by(torch.from_numpy(mean), torch.from_numpy(scale))
         model.set_sigma(torch.full_like(model.log_sigma, 0.6))
-        sigma = model.noise_log_sigma.detach().double().exp().numpy()
         heldout = mean + scale * noise
-        observation = ObservationModel("gaussian", mean, scale, sigma)
+        if model.scaler.rotated:
+            axes = np.linalg.qr(generator.standard_normal((input_dim, input_dim)))[0]
+            spread, signal = np.exp(0.3 * generator.standard_normal((2, input_dim)))
+            model.scaler.rotate_by(*(torch.from_numpy(np.ascontiguousarray(part)) for part in (axes, spread, signal)))
     factor = np.tril(0.1 * generator.standard_normal((2, latent_dim, latent_dim)), -1) + np.eye(latent_dim)
     prior = LatentPrior(np.array([0.25, 0.75]), generator.standard_normal((2, latent_dim)), factor)
     config = RunConfig(input_dim=input_dim, rows=1000, data_sha256="5" * 64, train=TrainConfig())
-    return Run(config, model, prior, observation, heldout.astype(np.float32), SUMMARY)
+    return Run(config, model, prior, observation_of(model), heldout.astype(np.float32), SUMMARY)
 
 
 @pytest.fixture
