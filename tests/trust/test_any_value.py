@@ -27,8 +27,9 @@ VALUES = st.one_of(
     st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
                  lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=3), inner), max_leaves=9),
 )
-PLAIN = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9), st.lists(st.integers(), max_size=4),
-                  st.sampled_from(["learned", "optimal", "student", "gaussian", "bernoulli", "auto", "cpu"]))
+NAMES = st.sampled_from(["learned", "optimal", "student", "gaussian", "bernoulli", "auto", "cpu"])
+PLAIN = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9), NAMES,
+                  st.lists(st.integers(), max_size=4))
 
 
 @pytest.fixture(scope="module")
