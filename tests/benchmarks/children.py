@@ -3,32 +3,35 @@
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from dataclasses import dataclass
 
 PYTHON = sys.executable
 
+# A process's largest resident set includes that of the one it was forked from: a small one stands between.
+BETWEEN = """
+import resource, subprocess, sys
+status = subprocess.run(sys.argv[1:]).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, flush=True)
+sys.exit(status)
+"""
 
-@dataclass(frozen=True)
-class Child:
-    """A finished program: seconds, and the largest resident set in bytes."""
 
-    seconds: float
-    peak: int
+def run(*command: object) -> float:
+    """Seconds of a program run to its end; `RuntimeError` with its own words if it fails."""
+    start = time.perf_counter()
+    _checked(*command)
+    return time.perf_counter() - start
 
 
-def run(*command: object) -> Child:
-    """Run to the end; `RuntimeError` with its own words if it fails."""
-    with tempfile.TemporaryFile() as said:
-        start = time.perf_counter()
-        process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=said,
-                                   env=os.environ | {"ORT_DISABLE_TELEMETRY": "1"})
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            said.seek(0)
-            raise RuntimeError(f"{command[:3]}: {said.read().decode(errors='replace')}")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Child(seconds, usage.ru_maxrss * unit)
+def peak(*command: object) -> int:
+    """The most memory, in bytes, that a program held."""
+    said = _checked(PYTHON, "-S", "-c", BETWEEN, *command)
+    return int(said.split()[-1]) * (1 if sys.platform == "darwin" else 1024)
+
+
+def _checked(*command: object) -> str:
+    environment = os.environ | {"ORT_DISABLE_TELEMETRY": "1"}
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{command[:3]}: {done.stderr}")
+    return done.stdout

@@ -17,7 +17,7 @@ from aaptvae_training.config import TrainConfig
 from aaptvae_training.distributed import join
 from aaptvae_training.trainer import Objective, Trainer
 
-ROWS, ROUNDS = 8_192, 7
+ROWS, ROUNDS = 4_096, 5
 BATCHES = (128, 512)
 
 
