@@ -65,7 +65,8 @@ def plain_loop(features: Path, run: Path, latents: int, goal: float) -> float | 
     """Seconds until a plain VAE with learned noise reaches `goal` nats on the same held-out rows; None if it does not."""
     baseline, (test, _) = read_baseline(run), read_held_out(run)
     with open_features(features) as source:
-        x = torch.from_numpy(source.read(0, source.rows))
+        rows, held = source.read(0, source.rows), {row.tobytes() for row in test}
+    x = torch.from_numpy(rows[[row.tobytes() not in held for row in rows]])
     scaled = ((x - torch.from_numpy(baseline.mean)) / torch.from_numpy(baseline.scale)).float()
     unseen = ((torch.from_numpy(test) - torch.from_numpy(baseline.mean)) / torch.from_numpy(baseline.scale)).float()
     torch.manual_seed(0)
