@@ -23,6 +23,7 @@ SUFFIX = ".aaptvae-tmp"
 KEPT = "partial"
 RECORD = "record"  # beside a kept temporary: how far it came
 _NOREPLACE, _EXCHANGE = 1, 2  # flags of Linux renameat2
+_unfinished: set[Path] = set()  # the temporaries of this process that are to become something, or nothing
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
@@ -58,6 +59,13 @@ def publish_folder(path: str | os.PathLike[str], *, force: bool = False,
         yield temporary
 
 
+def abandon() -> None:
+    """Remove what this process has not finished, where it ends without unwinding."""
+    for temporary in list(_unfinished):
+        with contextlib.suppress(OSError):
+            _remove(temporary)
+
+
 @contextlib.contextmanager
 def _published(target: Path, force: bool, make: Callable[[Path], None], keep: bool) -> Iterator[Path]:
     refuse_existing(target, force)
@@ -78,6 +86,7 @@ def _published(target: Path, force: bool, make: Callable[[Path], None], keep: bo
             os.close(lock)
         if done or not keep:
             _remove(temporary)  # after a swap this is what the target used to be
+        _unfinished.discard(temporary)
 
 
 def refuse_existing(target: Path, force: bool) -> None:
@@ -106,6 +115,8 @@ def _claim(target: Path, make: Callable[[Path], None], keep: bool) -> tuple[Path
     """Make a temporary that no sweeper will touch while this process lives."""
     while True:
         temporary = target.with_name(f".{target.name}.{KEPT if keep else secrets.token_hex(4)}{SUFFIX}")
+        if not keep:
+            _unfinished.add(temporary)
         make(temporary)
         lock = _lock(temporary)
         if lock is not None and not _same(lock, temporary):  # swept between the two calls

@@ -1,5 +1,7 @@
 """Bulk jobs under signals, kills, full disks and closed pipes: the whole output or nothing, and exact resumption."""
 
+import contextlib
+import io
 import os
 import pty
 import resource
@@ -29,6 +31,30 @@ job.ahead, job.SAVE_SECONDS = slowly, 0.05
 from aaptvae.cli import main
 main()
 """
+
+# Signals itself at one of its steps (whatever Python audits: imports, files opened, ...), and counts them.
+SIGNALLED = """
+import os, sys
+from aaptvae.cli.stop import Stop
+at, number = map(int, os.environ["AT"].split())
+steps = 0
+def step(event, arguments):
+    global steps
+    steps += 1
+    if steps == at:
+        os.kill(os.getpid(), number)
+def install(self, install=Stop.install):
+    install(self)
+    sys.addaudithook(step)
+Stop.install = install
+from aaptvae.cli import main
+try:
+    main()
+finally:
+    print(steps)
+"""
+ENDINGS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+WORDS = {130: b"interrupted\n", 143: b"terminated\n"}
 
 
 def slow(*arguments: object, **options: Any) -> "subprocess.Popen[bytes]":
@@ -63,17 +89,16 @@ def expected(rows: Path, vae: aaptvae.VAE) -> np.ndarray:
     return vae.embed(np.load(rows))
 
 
-@pytest.mark.parametrize(("number", "status", "word"), [(signal.SIGINT, 130, b"interrupted"),
-                                                        (signal.SIGTERM, 143, b"terminated")])
+@pytest.mark.parametrize(("number", "status"), ENDINGS)
 def test_a_signal_ends_with_its_status_one_line_and_no_debris(tmp_path: Path, tiny: Path, rows: Path, number: int,
-                                                              status: int, word: bytes) -> None:
+                                                              status: int) -> None:
     (tmp_path / "z.npy").write_bytes(b"old")
     with slow("encode", tiny, rows, "-o", tmp_path / "z.npy", "--logvar", tmp_path / "v.npy", "--force") as job:
         wait_for(lambda: len(names(tmp_path)) == 3, job)
         time.sleep(0.05)
         job.send_signal(number)
         _, talk = job.communicate()
-    assert (job.returncode, talk.strip()) == (status, word)
+    assert (job.returncode, talk) == (status, WORDS[status])
     assert names(tmp_path) == ["z.npy"]
     assert (tmp_path / "z.npy").read_bytes() == b"old"
 
@@ -175,15 +200,51 @@ def test_a_reader_that_leaves_ends_the_job_quietly(tiny: Path, rows: Path) -> No
             assert job.returncode == 1
 
 
-@pytest.mark.parametrize("arguments", [["encode", "{tiny}", "{rows}"], ["encode", "{tiny}", "-"]])
-def test_a_signal_ends_a_job_that_waits_for_its_neighbours(tiny: Path, rows: Path, arguments: list[str]) -> None:
-    command = [part.format(tiny=tiny, rows=rows) for part in arguments]
-    with slow(*command, "-o", "-", "--format", "csv", stdin=subprocess.PIPE) as job:
-        time.sleep(0.6)  # nobody reads its output, or writes its input
-        job.terminate()
-        assert job.wait(30) == 143
+@pytest.mark.parametrize(("number", "status"), ENDINGS)
+def test_a_signal_ends_a_job_that_nobody_reads(tiny: Path, rows: Path, number: int, status: int) -> None:
+    with slow("encode", tiny, rows, "-o", "-", "--format", "csv") as job:
+        assert job.stdout is not None
+        assert len(job.stdout.read(1)) == 1
+        job.send_signal(number)
+        assert job.wait(30) == status
+
+
+@pytest.mark.parametrize(("number", "status"), ENDINGS)
+def test_a_signal_ends_a_job_that_waits_for_input(tmp_path: Path, tiny: Path, number: int, status: int) -> None:
+    with slow("encode", tiny, "-", "-o", tmp_path / "z.csv", "--format", "csv", stdin=subprocess.PIPE) as job:
         assert job.stdin is not None
+        job.stdin.write(b"1,2,3,4,5\n" * 100_000)  # more than a pipe holds: once it is gone, the job reads
+        job.send_signal(number)
+        assert job.wait(30) == status
         job.stdin.close()
+    assert names(tmp_path) == []
+
+
+def test_a_job_that_fails_does_not_wait_for_more_input(tmp_path: Path, tiny: Path) -> None:
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": (10**6, 5)})
+    with slow("encode", tiny, "-", "-o", tmp_path / "z.npy", "--format", "npy", stdin=subprocess.PIPE,
+              bufsize=0) as job:
+        assert job.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it may have seen enough
+            job.stdin.write(head.getvalue() + np.full((20_000, 5), np.nan, np.float32).tobytes())
+        assert job.wait(30) == 1
+    assert names(tmp_path) == []
+
+
+def test_a_signal_at_any_step_ends_with_its_status_one_line_and_no_debris(tmp_path: Path, tiny: Path,
+                                                                          x: np.ndarray) -> None:
+    np.save(tmp_path / "x.npy", x)
+    command = [sys.executable, "-c", SIGNALLED, "encode", str(tiny), str(tmp_path / "x.npy"), "-o"]
+    steps = int(subprocess.run([*command, str(tmp_path / "z.npy")], env={**os.environ, "AT": "0 0"},
+                               capture_output=True, check=True).stdout)
+    (tmp_path / "z.npy").unlink()
+    for number, (signum, status) in enumerate(ENDINGS * 6):
+        at = 1 + number * steps // 12
+        done = subprocess.run([*command, str(tmp_path / "z.npy"), "--force"], capture_output=True, check=False, timeout=30,
+                              env={**os.environ, "AT": f"{at} {int(signum)}"})
+        assert (done.returncode, done.stderr) == (status, WORDS[status]), f"at step {at} of {steps}"
+        assert names(tmp_path) in (["x.npy"], ["x.npy", "z.npy"])  # the last step comes after the rename
 
 
 def test_progress_shows_on_a_terminal_only(tmp_path: Path, tiny: Path, rows: Path) -> None:

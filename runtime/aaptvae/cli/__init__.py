@@ -18,9 +18,14 @@ def main() -> None:
         except OSError:  # nobody reads it, and Python would complain on the way out
             os._exit(1)
         return
+    from .stop import STOP  # noqa: PLC0415 - as is the rest, more than the page needs
+
     try:
+        STOP.install()
         from .app import run  # noqa: PLC0415 - click takes four times as long to import as Python to start
 
         run(sys.argv[1:])
-    except KeyboardInterrupt:  # while importing
-        sys.exit(130)
+    finally:
+        STOP.over = True
+        if STOP.number:
+            STOP.end()

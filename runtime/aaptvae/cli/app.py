@@ -2,9 +2,7 @@
 
 import importlib
 import os
-import signal
 import sys
-from types import FrameType
 from typing import NoReturn
 
 import click
@@ -12,6 +10,7 @@ import click
 from ..errors import AaptvaeError, MissingDependencyError
 from .options import printable
 from .overview import EXTRA, VERBS, page, plugins
+from .stop import STOP
 
 
 class Verbs(click.Group):
@@ -63,16 +62,16 @@ def app() -> None:
 
 def run(arguments: list[str]) -> NoReturn:
     """Run a verb and exit: 0 done, 1 refused, 2 usage, 130 SIGINT, 143 SIGTERM."""
-    signal.signal(signal.SIGINT, _stop)
-    signal.signal(signal.SIGTERM, _stop)
     try:
-        status = app.main(arguments, prog_name="aaptvae", standalone_mode=False) or 0
-        sys.stdout.flush()
+        try:
+            status = app.main(arguments, prog_name="aaptvae", standalone_mode=False) or 0
+            sys.stdout.flush()
+        finally:
+            if STOP.number:  # whatever a library has made of it on the way
+                STOP.end()
     except click.ClickException as error:
         error.show()
         status = error.exit_code
-    except click.Abort:
-        status = _end("interrupted", 128 + signal.SIGINT)
     except AaptvaeError as error:
         status = _end(f"error: {error}", 1)
     except ModuleNotFoundError as error:
@@ -84,15 +83,6 @@ def run(arguments: list[str]) -> NoReturn:
     except MemoryError:
         status = _end("error: out of memory: give it less at once, with a smaller --batch-size", 1)
     _hang_up(status if isinstance(status, int) else 0)
-
-
-def _stop(number: int, _: FrameType | None) -> NoReturn:
-    """Unwind once, undisturbed: what is half-written is removed on the way."""
-    for other in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(other, signal.SIG_IGN)
-    if number == signal.SIGTERM:
-        raise SystemExit(_end("terminated", 128 + number))
-    raise KeyboardInterrupt
 
 
 def _end(words: str, status: int) -> int:

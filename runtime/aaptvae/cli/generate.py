@@ -70,6 +70,7 @@ def interpolate(steps: int, path: "Path", output: str, **options: Any) -> None:
     from ..files import Layout, open_rows  # noqa: PLC0415
     from .job import Job  # noqa: PLC0415
     from .stream import batch_rows, placed  # noqa: PLC0415
+    from .threads import release  # noqa: PLC0415
 
     vae = load_vae(options)
     width = vae.input_dim
@@ -84,9 +85,12 @@ def interpolate(steps: int, path: "Path", output: str, **options: Any) -> None:
         rows = points.reshape(-1, steps + 1, width)[:, 1:].reshape(-1, width)
         return (rows if first else rows[steps - 1 :],)
 
-    with open_rows(options["input"], format=options["format"], width=width) as reader:
+    reader = open_rows(options["input"], format=options["format"], width=width)
+    try:
         rows = None if reader.rows is None else max(0, (reader.rows - 1) * steps + 1)
         job = Job(verb="interpolate", outputs=[(output, Layout(width=width, rows=rows))], total=reader.rows,
                   format=options["format"], force=options["force"])
         size = max(1, batch_rows(vae) // steps)
         job.run(lambda _: reader.batches(size), placed(reader, walk))
+    finally:
+        release(reader.close)

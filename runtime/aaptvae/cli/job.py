@@ -15,6 +15,7 @@ from ..files import Layout, RowWriter, open_output
 from ..files.rows import Array
 from ..publish import RECORD, SUFFIX, publish_file
 from .progress import Progress
+from .stop import STOP
 from .threads import Behind, ahead
 
 SAVE_SECONDS = 2.0
@@ -77,6 +78,7 @@ class Job(msgspec.Struct, kw_only=True):
     def _keep(self, behind: Behind[Any], record: Record, writers: list[RowWriter]) -> None:
         """Let what is computed reach the disk before the job stops, if it may be resumed."""
         if self.resume:
+            STOP.allow(30.0)  # the disk may be slow
             with contextlib.suppress(AaptvaeError, OSError):
                 behind.wait()
                 self._save(record, writers)

@@ -17,9 +17,9 @@ from ..rows import BLOCK
 from ..vae import VAE
 from .job import Job, Results
 from .options import load_vae, printable
+from .threads import release
 
 CHUNKS = 4  # of the VAE at a time: large enough for the file system, small enough for the cache
-
 
 
 def run_rows(verb: str, options: dict[str, Any], outputs: dict[str, dict[str, Any]],
@@ -27,7 +27,8 @@ def run_rows(verb: str, options: dict[str, Any], outputs: dict[str, dict[str, An
     """Stream INPUT through `compute` to `outputs` (path to layout); 1 if lines were skipped, listed on stderr."""
     vae = load_vae(options)
     path, width = options["input"], vae.latent_dim if verb == "decode" else vae.input_dim
-    with open_rows(path, format=options["format"], width=width, skip_bad=options["on_bad_row"] == "skip") as reader:
+    reader = open_rows(path, format=options["format"], width=width, skip_bad=options["on_bad_row"] == "skip")
+    try:
         layouts = [(name, Layout(**{"width": vae.latent_dim if verb == "encode" else vae.input_dim, "rows": reader.rows}
                                  | layout)) for name, layout in outputs.items()]
         job = Job(verb=verb, outputs=layouts, total=reader.rows, format=options["format"], force=options["force"],
@@ -35,6 +36,8 @@ def run_rows(verb: str, options: dict[str, Any], outputs: dict[str, dict[str, An
         job.run(lambda start: reader.batches(batch_rows(vae), start),
                 placed(reader, lambda batch, _: compute(vae, batch)))
         bad: list[str] = getattr(reader, "bad", [])
+    finally:
+        release(reader.close)
     for line in bad:
         click.echo(printable(f"skipped: {line}"), err=True)
     return 1 if bad else 0
