@@ -32,7 +32,7 @@ _COMPACTION = """
 ## Compaction
 
 {left} of {trained} latent directions were left out, keeping {share:.6g} of the variance of mu.
-On held-out rows this costs {r2:.3g} of R2 and {elbo:.3g} nats of ELBO.
+On held-out rows this costs {r2:.3g} of R2 and {elbo:.3g} nats of ELBO; the figures under "Training" are the whole model's.
 """
 
 
@@ -71,7 +71,7 @@ def _likelihood(manifest: Manifest) -> str:
     if noise.kind == "bernoulli":
         return "bernoulli"
     kind = f"Student-t (freedom {noise.freedom:.3g})" if noise.kind == "student" else noise.kind
-    return f"{kind}, {noise.noise.replace('_', ' ')} noise of {noise.sigma:.3g} in standardised units,"
+    return f"{kind} with {noise.noise.replace('_', ' ')} noise of {noise.sigma:.3g} in standardised units"
 
 
 def _figures(manifest: Manifest) -> list[str]:

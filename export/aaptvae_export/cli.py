@@ -32,12 +32,12 @@ def export(
     """Export a trained RUN as a bundle that carries its own proof.
 
     The graphs are compared with torch and with a float64 reference first; a difference beyond the tolerance, or a
-    twin that loses too much or is slower here, publishes nothing.
+    twin that loses too much (int8 also: is no faster here), publishes nothing.
 
     \b
     Examples:
-      aaptvae export runs/digits -o bundles/digits
-      aaptvae export runs/digits -o digits.zip --zip --precision int8
+      aaptvae export digits-run -o digits
+      aaptvae export digits-run -o digits.zip --zip --precision int8
     """
     from aaptvae.publish import refuse_existing  # noqa: PLC0415 - numpy and torch, only when the verb runs
     from aaptvae.reading import read_bundle  # noqa: PLC0415

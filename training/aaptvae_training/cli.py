@@ -1,5 +1,6 @@
 """The verbs `train`, `evaluate` and `diagnose`: options in, one call, a few lines out. torch comes when a verb runs."""
 
+import os
 import types
 import typing
 from collections.abc import Callable
@@ -70,9 +71,9 @@ def _click_type(inner: Any) -> tuple[Any, bool]:
 
 @click.command(
     epilog=examples(
-        "train features.npy -o runs/frames --latent-dim 64",
-        "train 'shards/*.npy' -o runs/large --latent-dim 256 --config train.toml",
-        "train features.npy -o runs/frames --latent-dim 64 --resume",
+        "train features.npy -o frames-run --latent-dim 64",
+        "train 'shards/*.npy' -o large-run --latent-dim 256 --config train.toml",
+        "train features.npy -o frames-run --latent-dim 64 --resume",
     )
 )
 @click.argument("features", type=click.Path())
@@ -106,10 +107,11 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
 
     with Console(tensorboard) as talk:
         evaluation = run_training(features, output, options, talk, resume=resume, force=force, image_shape=shape)
-    click.echo(summary(evaluation, output), err=True)
+    if os.environ.get("RANK", "0") == "0":  # of several processes one talks
+        click.echo(summary(evaluation, output), err=True)
 
 
-@click.command(epilog=examples("evaluate runs/frames", "evaluate runs/frames other.npy --json"))
+@click.command(epilog=examples("evaluate frames-run", "evaluate frames-run other.npy --json"))
 @click.argument("run", type=PATH)
 @click.argument("features", required=False, type=click.Path())
 @click.option("--image-shape", metavar="HxW", help="Show samples as grey pictures of this shape in the report.")

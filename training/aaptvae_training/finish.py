@@ -49,7 +49,9 @@ def finish(
     if "polish" not in facts:
         validation = prepared.standardise(prepared.validation).astype(np.float64)
         target = 1 - MARGIN * (1 - r_squared(validation, baseline.ppca(model.latent_dim).project(validation)))
-        facts["polish"] = polish(model, scale_rows(model, train_rows), scale_rows(model, prepared.validation), target)
+        wanted = config.train.fidelity and config.train.sigma == "spectral"
+        rows = scale_rows(model, train_rows), scale_rows(model, prepared.validation)
+        facts["polish"] = polish(model, *rows, target) if wanted else 0.0
         write_state(run / BEST, model.state_dict(), facts)
     talk.advance(1)
     prior = fit_prior(posterior(model, train_rows), posterior(model, prepared.validation), config.train.seed)
@@ -74,6 +76,8 @@ def evaluate(
     log_sigma = float(model.noise_log_sigma.detach().min())
     epochs = len(read_metrics(run)) - 1
     warnings = warnings_of(metrics, reference, config.train, config.rows, log_sigma)
+    if read_state(run / BEST)[1].get("epoch") == 0:
+        warnings.append("No epoch beat the linear start, which is what was kept: more rows would help.")
     evaluation = Evaluation(
         rows=len(test),
         epochs=epochs,

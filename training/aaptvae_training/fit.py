@@ -43,7 +43,6 @@ STEPS = 3_000  # a run's length where the user names none: it saturates there, w
 EPOCHS = (10, 200)
 BATCH_ROWS = (16, 128, 512)  # least, usual, and for tables of more than LARGE rows
 LARGE = 100_000
-MOST_PRIOR_ROWS = 20_000
 
 
 def train(  # noqa: PLR0913 - what to learn from, where to leave it, and how
