@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check wheel-test floor-test bench artifacts docs clean
+.PHONY: demo test check wheel-test floor-test bench fuzz faults artifacts docs clean
 
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
 	$(BIN)/aaptvae demo -o demo --force
@@ -35,6 +35,12 @@ floor-test: $(VENV)/ready ## the committed bundles on the oldest supported onnxr
 bench: $(VENV)/ready ## the figures of the README, on this machine
 	$(BIN)/python -m pip install -q -c constraints.txt openvino
 	$(BIN)/python tests/benchmarks/run.py
+
+fuzz: $(VENV)/ready ## a million mutated inputs to the parsers; FUZZ=N for another count
+	$(BIN)/python tests/trust/fuzz.py $(or $(FUZZ),1000000)
+
+faults: $(VENV)/ready ## kills and full disks over every verb that writes
+	$(BIN)/python tests/trust/faults.py 220 60
 
 artifacts: $(VENV)/ready ## remake artifacts/digits
 	$(BIN)/aaptvae demo -o demo --force

@@ -43,5 +43,6 @@ def test_the_shell_examples_run_in_order(tmp_path: Path) -> None:
     (tmp_path / "artifacts").symlink_to(ROOT / "artifacts")
     script = "set -e\n" + "\n".join(SHELL)
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
-    result = subprocess.run(["/bin/sh", "-c", script], cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True, check=False)
+    shell = ["/bin/sh", "-c", script]
+    result = subprocess.run(shell, cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

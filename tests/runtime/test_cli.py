@@ -162,14 +162,16 @@ def test_no_rows_and_one_row_are_fine(cli: Cli, tiny: Path, x: np.ndarray) -> No
 
 
 @pytest.mark.parametrize(("output", "message"), [
-    ("x.npy", "x.npy exists: add --force"), ("no/z.npy", "is not a folder, make it first"),
+    ("old.npy", "old.npy exists: add --force"), ("no/z.npy", "is not a folder, make it first"),
     ("z.txt", "no known format"), ("-", "- has no suffix"), (".", "no known format"),
     ("/proc/z.npy", "cannot be written")])
 def test_an_output_that_cannot_be_written_is_refused(cli: Cli, tiny: Path, x: np.ndarray, output: str, message: str
                                                      ) -> None:
     np.save("x.npy", x)
+    Path("old.npy").write_bytes(b"mine")
     done = cli("encode", tiny, "x.npy", "-o", output)
-    assert (done.status, done.err.count("\n"), files()) == (1, 1, ["x.npy"])
+    assert (done.status, done.err.count("\n"), files()) == (1, 1, ["old.npy", "x.npy"])
+    assert Path("old.npy").read_bytes() == b"mine"
     assert message in done.err
 
 
@@ -301,3 +303,16 @@ def test_stdout_that_takes_nothing_is_no_traceback(tmp_path: Path, tiny: Path, x
     assert done.returncode == (0 if stdout == "closed" else 1)
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") <= 1
+
+
+@pytest.mark.parametrize("places", [("-o", "x.npy"), ("-o", "z.npy", "--logvar", "./z.npy"), ("-o", "-", "--logvar", "-")])
+def test_a_result_never_takes_the_place_of_its_source_or_of_another(
+    cli: Cli, tiny: Path, x: np.ndarray, places: tuple[str, ...]
+) -> None:
+    np.save("x.npy", x)
+    before = Path("x.npy").read_bytes()
+    done = cli("encode", tiny, "x.npy", *places, "--force", "--format", "csv")
+    assert done.status == 1
+    assert done.err.endswith("is named twice: give every input and output a place of its own\n")
+    assert Path("x.npy").read_bytes() == before
+    assert files() == ["x.npy"]

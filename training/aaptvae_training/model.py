@@ -153,7 +153,7 @@ class AAPTVAE(nn.Module):
 
     @property
     def noise_log_sigma(self) -> Tensor:
-        """Log scale of the noise, [1] or [D], in the scaler's space; a learned one above its soft floor (Rybkin et al. 2021)."""
+        """Log scale of the noise, [1] or [D], in the scaler's space; if learned, above a soft floor (Rybkin et al. 2021)."""
         log_sigma = self.log_sigma
         if isinstance(self.sigma, int | float):
             return log_sigma

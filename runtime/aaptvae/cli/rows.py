@@ -24,10 +24,11 @@ def encode(output: str, logvar: str | None, **options: Any) -> int:
 
     INPUT is a file (.npy .npz .csv .jsonl .parquet .safetensors), a folder or a pattern of such files, or - for stdin.
     """
-    from .stream import run_rows  # noqa: PLC0415 - numpy, only when a verb runs
+    from .stream import refuse_same_file, run_rows  # noqa: PLC0415 - numpy, only when a verb runs
 
     if logvar is None:
         return run_rows("encode", options, {output: {}}, lambda vae, x: (vae.embed(x),))
+    refuse_same_file(options["input"], output, logvar)
     return run_rows("encode", options, {output: {}, logvar: {}}, lambda vae, x: vae.encode(x))
 
 

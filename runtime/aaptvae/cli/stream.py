@@ -25,6 +25,7 @@ CHUNKS = 4  # of the VAE at a time: large enough for the file system, small enou
 def run_rows(verb: str, options: dict[str, Any], outputs: dict[str, dict[str, Any]],
              compute: Callable[[VAE, Array], Results]) -> int:
     """Stream INPUT through `compute` to `outputs` (path to layout); 1 if lines were skipped, listed on stderr."""
+    refuse_same_file(options["input"], *outputs)
     vae = load_vae(options)
     path, width = options["input"], vae.latent_dim if verb == "decode" else vae.input_dim
     reader = open_rows(path, format=options["format"], width=width, skip_bad=options["on_bad_row"] == "skip")
@@ -41,6 +42,16 @@ def run_rows(verb: str, options: dict[str, Any], outputs: dict[str, dict[str, An
     for line in bad:
         click.echo(printable(f"skipped: {line}"), err=True)
     return 1 if bad else 0
+
+
+def refuse_same_file(source: str, *outputs: str) -> None:
+    """`InputError` if two of these are one file: a result must not eat its source, nor another result."""
+    seen = {os.path.realpath(source)} if source != "-" else set()
+    for path in outputs:
+        place = path if path == "-" else os.path.realpath(path)
+        if place in seen:
+            raise InputError(f"{path} is named twice: give every input and output a place of its own")
+        seen.add(place)
 
 
 def batch_rows(vae: VAE) -> int:
