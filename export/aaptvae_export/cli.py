@@ -22,7 +22,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--compact", type=float, metavar="SHARE", help="Keep only directions with this share of mu's variance.")
 @click.option("--tolerance", type=float, help="Tighter parity tolerance. [default: 1e-5]")
 @click.option("--name", help="Name in the manifest. [default: from the widths]")
-@click.option("--zip", "archive", is_flag=True, help="One file instead of a folder.")
+@click.option("--zip", "archive", is_flag=True, help="One file instead of a folder; a name in .zip means it.")
 @click.option("--triton", type=PATH, metavar="DIR", help="Also write a Triton model repository.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
@@ -50,6 +50,7 @@ def export(
     if triton is not None:
         refuse_existing(triton, force)
     chosen = ExportOptions(**{key: value for key, value in options.items() if value not in (None, ())})
+    archive = archive or output.suffix == ".zip"
     made = export_bundle(read_run(run), output, chosen, archive=archive, force=force)
     if triton is not None:
         write_triton(read_bundle(output), triton, force=force)

@@ -246,7 +246,7 @@ def test_evaluate_judges_again_alike_and_other_files_too(cli: Cli, finished: Pat
     assert again == json.loads((finished / "evaluation.json").read_text())
     other = cli("evaluate", finished, table)
     assert (other.status, other.err) == (0, "")
-    assert other.out.startswith(f"{finished}: 600 held-out rows\n")
+    assert other.out.startswith(f"{finished}: 600 rows of {table}")
 
 
 def test_evaluate_refuses_what_is_no_run_or_no_row_of_it(cli: Cli, finished: Path) -> None:

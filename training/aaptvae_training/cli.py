@@ -98,7 +98,8 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
     """Train on FEATURES and leave a run: weights, figures and report.html.
 
     FEATURES is a file, a folder of shards or a pattern in quotes: .npy .npz .csv .jsonl .parquet .safetensors. A tenth
-    of the rows selects the best weights, another tenth only judges them, beside PCA. Without options the data decide.
+    of the rows selects the best weights, another tenth only judges them, beside PCA.
+    Options without a default follow from the data.
     """
     given = {name: list(value) if isinstance(value, tuple) else value for name, value in flags.items()}
     options = read_config(config, {name: value for name, value in given.items() if value not in (None, [])})
@@ -122,7 +123,8 @@ def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: 
     from .finish import evaluate as judge  # noqa: PLC0415 - torch, only when the verb runs
 
     evaluation = judge(run, features, shape)
-    click.echo(msgspec.json.encode(evaluation).decode() if as_json else summary(evaluation, run))
+    rows = "held-out rows" if features is None else f"rows of {features}, the first of them if it has more"
+    click.echo(msgspec.json.encode(evaluation).decode() if as_json else summary(evaluation, run, rows))
 
 
 @click.command(epilog=examples("diagnose features.npy", "diagnose features.npy --json --sigma 0.7"))
@@ -151,10 +153,10 @@ def read_shape(text: str | None) -> tuple[int, int] | None:
     return int(height), int(width)
 
 
-def summary(evaluation: Any, run: Path) -> str:
+def summary(evaluation: Any, run: Path, rows: str = "held-out rows") -> str:
     """The figures that decide, beside their baselines, and the warnings."""
     own, base = evaluation.metrics, evaluation.baseline
-    lines = [f"{run}: {evaluation.rows} held-out rows"]
+    lines = [f"{run}: {evaluation.rows:,} {rows}"]
     beside = ""
     if "ppca_log_likelihood" in base:
         beside = f"   pPCA {base['ppca_log_likelihood']:.2f}   full Gaussian {base['gaussian_log_likelihood']:.2f}"
@@ -179,7 +181,7 @@ class Console(Talk):
     def stage(self, name: str, total: int) -> None:
         """A stage of `total` units begins."""
         self.close_stage()
-        self._progress = Progress(name, total)
+        self._progress = Progress(name, total, unit="rows" if name == "reading" else "steps")
 
     def advance(self, units: int) -> None:
         """That many units more are done."""

@@ -9,7 +9,8 @@ from typing import Self
 class Progress:
     """Counts rows of a job of `total` (None: not known), `done` of which an earlier run did."""
 
-    def __init__(self, verb: str, total: int | None, done: int = 0) -> None:
+    def __init__(self, verb: str, total: int | None, done: int = 0, unit: str = "rows") -> None:
+        self._unit = unit
         self._verb, self._total, self._done, self._before = verb, total, done, done
         self._begun = self._shown = time.monotonic()
         self._watched = sys.stderr is not None and sys.stderr.isatty()
@@ -25,7 +26,7 @@ class Progress:
 
     def _line(self, seconds: float) -> str:
         rate = (self._done - self._before) / max(seconds, 1e-9)
-        line = f"{self._verb} {self._done:,} rows, {rate:,.0f} rows/s"
+        line = f"{self._verb} {self._done:,} {self._unit}, {rate:,.0f} {self._unit}/s"
         if self._total:
             left = int((self._total - self._done) / max(rate, 1e-9))
             line += f", {100 * self._done / self._total:.0f}%, {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left"
