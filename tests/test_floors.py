@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from aaptvae.cli.overview import VERBS
+
 ROOT = Path(__file__).parent.parent
 FLOORS = {"aaptvae": "runtime", "aaptvae_training": "training", "aaptvae_export": "export"}
 ABOVE = {
@@ -29,6 +31,11 @@ import aaptvae
 for module in pkgutil.walk_packages(aaptvae.__path__, "aaptvae."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
+"""
+
+VERB = """
+from aaptvae.cli import main
+main()
 """
 
 
@@ -63,6 +70,28 @@ def test_the_wall_stops_an_import_so_the_check_above_can_fail(heavy: str) -> Non
     result = run(BLOCKED + f"\nimport {heavy}")
     assert result.returncode == 1
     assert f"{heavy} is behind the wall" in result.stderr
+
+
+TINY = str(ROOT / "tests/runtime/tiny")
+VERB_ARGUMENTS = {
+    "encode": [TINY, "x.csv", "-o", "z.csv"],
+    "decode": [TINY, "z.csv", "-o", "back.csv"],
+    "reconstruct": [TINY, "x.csv", "-o", "again.npy"],
+    "score": [TINY, "x.csv", "-o", "scores.csv"],
+    "sample": [TINY, "-n", "4", "--seed", "0", "-o", "x.csv"],
+    "interpolate": [TINY, "x.csv", "--steps", "3", "-o", "walk.npy"],
+    "info": [TINY],
+    "verify": [TINY],
+    "bench": [TINY],
+}
+
+
+def test_every_runtime_verb_runs_behind_the_wall(tmp_path: Path) -> None:
+    assert VERB_ARGUMENTS.keys() == VERBS.keys()
+    for verb in ("sample", *(verb for verb in VERB_ARGUMENTS if verb != "sample")):
+        command = [sys.executable, "-W", "error", "-c", BLOCKED + VERB, verb, *VERB_ARGUMENTS[verb]]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (verb, done.stderr)
 
 
 @pytest.mark.parametrize("package", FLOORS)
