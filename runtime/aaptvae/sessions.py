@@ -15,7 +15,7 @@ from .cpus import multiplies_bytes, usable_cpus
 from .errors import BundleError, InputError, ProviderError
 from .graphs import cut
 from .rows import BLOCK, Rows, as_output, as_rows, shaped
-from .team import share
+from .team import Team
 
 Provider = str | tuple[str, dict[str, Any]]
 
@@ -61,9 +61,10 @@ class Network:
         self.input, self.width = spec.inputs[0].name, spec.inputs[0].shape[1]
         self.widths = {tensor.name: tensor.shape[1] for tensor in spec.outputs}
         layers = (self.width, *hidden, sum(self.widths.values()))
-        row = max(a + b for a, b in pairwise(layers)) * (1 if precision == "int8" else 4)
+        row = max(a + b for a, b in pairwise(layers)) * (2 if precision == "int8" else 4)
         self.chunk = settings.batch_size or min(max(_CACHE // row // BLOCK * BLOCK, _CHUNKS[0]), _CHUNKS[1])
         self._threads = settings.threads or usable_cpus()
+        self._team, self._alone = Team(self._threads), Team(1)
         ours = settings.session_options is None and list(settings.providers or [_CPU]) == [_CPU]
         self._small = _SMALL // len(graph) if ours else 0
         # By process too: threads of a session do not survive a fork, so a child opens its own.
@@ -82,7 +83,7 @@ class Network:
         # Where there is enough for everybody, a thread for each chunk beats all threads on one: nobody waits at operators.
         even = min(self.chunk, -(-len(source) // (self._threads * BLOCK)) * BLOCK)
         together = bool(self._small) and (even >= _ALONE or len(source) > (2 * self._threads - 1) * self.chunk)
-        size, crew = (even, self._threads) if together else (self.chunk, 1)
+        size, team = (even, self._team) if together else (self.chunk, self._alone)
         session = self._session(0 if together else min(size, len(source)), len(outputs))
 
         def compute(start: int) -> None:
@@ -90,8 +91,12 @@ class Network:
             rows = as_rows(source[part], self.width, self.input, start)
             self._compute(session, rows, {name: whole[part] for name, whole in zip(outputs, results, strict=True)})
 
-        share(compute, range(0, len(source), size), crew)
+        team.share(compute, range(0, len(source), size))
         return results
+
+    def few(self, x: Rows, outputs: Sequence[str]) -> list[Rows]:
+        """The same in new arrays, by the calling thread alone: for rows that are not worth a session with threads."""
+        return self._computed(self._session(1, len(outputs)), outputs, as_rows(x, self.width, self.input))
 
     def _compute(self, session: Any, rows: Rows, parts: dict[str, Rows]) -> None:
         """One chunk, into `parts` themselves where their memory is in order."""

@@ -1,38 +1,53 @@
-"""Work shared among threads that live as long as one call: whoever is free takes the next piece."""
+"""Work shared among threads that wait for the next call: whoever is free takes the next piece."""
 
 import contextlib
-import threading
+import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 
-def share(work: Callable[[int], None], pieces: Sequence[int], threads: int) -> None:
-    """`work` on each of the pieces, by this thread and helpers; the error of the earliest piece is raised.
+class Team:
+    """So many threads, the caller's among them. The others start with the first work and end with the team."""
 
-    Pieces are taken in order, and none after an error.
-    """
-    remaining, errors = iter(pieces), list[tuple[int, BaseException]]()
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._pools: dict[int, Any] = {}  # by process: a child of a fork has no threads of its parent's
 
-    def take() -> None:
-        for piece in remaining:
-            try:
-                work(piece)
-            except BaseException as error:  # raised again below, in the thread of the caller
-                errors.append((piece, error))
-                _drop(remaining)
+    def share(self, work: Callable[[int], None], pieces: Sequence[int]) -> None:
+        """`work` on each of the pieces; the error of the earliest piece is raised.
 
-    helpers = [threading.Thread(target=take, daemon=True) for _ in range(threads - 1)]
-    try:
-        with contextlib.suppress(RuntimeError):  # no thread to be had: fewer hands do the same work
+        Pieces are taken in order, and none after an error.
+        """
+        remaining, errors = iter(pieces), list[tuple[int, BaseException]]()
+
+        def take() -> None:
+            for piece in remaining:
+                try:
+                    work(piece)
+                except BaseException as error:  # raised again below, in the thread of the caller
+                    errors.append((piece, error))
+                    _drop(remaining)
+
+        helpers: list[Any] = []
+        try:
+            with contextlib.suppress(RuntimeError):  # no thread to be had: fewer hands do the same work
+                helpers.extend(self._pool().submit(take) for _ in range(min(self.threads, len(pieces)) - 1))
+            take()
+        finally:
+            _drop(remaining)  # an interrupt may come between two pieces
             for helper in helpers:
-                helper.start()
-        take()
-    finally:
-        _drop(remaining)  # an interrupt may come between two pieces
-        for helper in helpers:
-            if helper.ident is not None:
-                helper.join()
-    if errors:
-        raise min(errors, key=lambda pair: pair[0])[1]
+                if not helper.cancel():  # one that another call keeps busy has nothing left to do here
+                    helper.result()
+        if errors:
+            raise min(errors, key=lambda pair: pair[0])[1]
+
+    def _pool(self) -> Any:
+        pool = self._pools.get(os.getpid())
+        if pool is None:
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 (logging and all: 5 ms of a cold start)
+
+            pool = self._pools.setdefault(os.getpid(), ThreadPoolExecutor(self.threads - 1, "aaptvae"))
+        return pool
 
 
 def _drop(pieces: Iterator[int]) -> None:

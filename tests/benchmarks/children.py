@@ -30,7 +30,8 @@ def peak(*command: object) -> int:
 
 
 def _checked(*command: object) -> str:
-    environment = os.environ | {"ORT_DISABLE_TELEMETRY": "1"}
+    environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled by the second run, as pip leaves an installed package
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
         raise RuntimeError(f"{command[:3]}: {done.stderr}")

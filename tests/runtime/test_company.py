@@ -49,7 +49,7 @@ def test_the_first_bad_row_is_named_whichever_thread_meets_it(wide: Path, rows: 
     for _ in range(20):
         with pytest.raises(aaptvae.InputError, match="nan at row 70, column 3"):
             vae.encode(bad)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before + 2  # they wait for the next call
 
 
 def test_eight_threads_of_a_thousand_mixed_calls_meet_no_wrong_bit(wide: Path, rows: np.ndarray) -> None:

@@ -1,19 +1,39 @@
 """Pieces of work among threads: each done once, the earliest error kept, nobody left running."""
 
+import gc
 import threading
+import time
 
 import pytest
 
-from aaptvae.team import share
+from aaptvae.team import Team
+
+
+def helpers() -> int:
+    return sum(thread.name.startswith("aaptvae") for thread in threading.enumerate())
+
+
+def left(before: int) -> bool:
+    """True once no more helpers than `before` are there: they are told to end, not waited for."""
+    deadline = time.monotonic() + 30
+    while helpers() > before and time.monotonic() < deadline:
+        gc.collect()  # an error and its traceback hold each other
+        time.sleep(0.01)
+    return helpers() <= before
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("pieces", [range(0), range(3), range(0, 1000, 10)])
 def test_every_piece_is_done_once(threads: int, pieces: range) -> None:
     done: list[int] = []
-    before = threading.active_count()
-    share(done.append, pieces, threads)
-    assert sorted(done) == list(pieces) and threading.active_count() == before
+    before, team = helpers(), Team(threads)
+    for _ in range(2):
+        done.clear()
+        team.share(done.append, pieces)
+        assert sorted(done) == list(pieces)
+        assert helpers() < before + threads
+    del team
+    assert left(before)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -28,7 +48,7 @@ def test_the_earliest_error_is_raised_and_no_new_piece_is_begun(threads: int) ->
             raise ValueError(piece)
 
     with pytest.raises(ValueError, match=r"^0$"):
-        share(work, range(100), threads)
+        Team(threads).share(work, range(100))
     assert len(begun) <= 2 * threads
 
 
@@ -37,10 +57,10 @@ def test_an_interrupt_stops_the_helpers_too() -> None:
         if piece == 3:
             raise KeyboardInterrupt
 
-    before = threading.active_count()
+    before = helpers()
     with pytest.raises(KeyboardInterrupt):
-        share(work, range(1_000_000), 3)
-    assert threading.active_count() == before
+        Team(3).share(work, range(1_000_000))
+    assert left(before)
 
 
 def test_work_is_done_alone_where_no_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,5 +69,15 @@ def test_work_is_done_alone_where_no_thread_can_start(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     done: list[int] = []
-    share(done.append, range(10), 4)
+    Team(4).share(done.append, range(10))
     assert done == list(range(10))
+
+
+def test_a_team_works_for_two_callers_at_once() -> None:
+    team, done = Team(3), [list[int](), list[int]()]
+    callers = [threading.Thread(target=team.share, args=(found.append, range(2000))) for found in done]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert [sorted(found) for found in done] == [list(range(2000))] * 2

@@ -305,7 +305,7 @@ def header(text: str) -> bytes:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive, zipfile.ZipFile(io.BytesIO(FILES[bundle.PRIOR])) as old:
         for name in old.namelist():
-            archive.writestr(name, member if name == "weights.npy" else old.read(name))
+            archive.writestr(zipfile.ZipInfo(name), member if name == "weights.npy" else old.read(name))
     return data.getvalue()
 
 
@@ -315,7 +315,7 @@ def pickled() -> bytes:
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w") as archive:
         for name in ("weights", "means", "factors"):
-            archive.writestr(f"{name}.npy", data.getvalue())
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), data.getvalue())
     return held.getvalue()
 
 
@@ -331,7 +331,7 @@ ARRAYS = {
     "array of 2**60": files("over 0 bytes", lambda: {bundle.PRIOR: header(
         "{'descr': '<f8', 'fortran_order': False, 'shape': (1152921504606846976,), }\n")}),
     "code in an array header": files("no .npy of ours", lambda: {bundle.PRIOR: header("__import__('os').abort()")}),
-    "no arrays": files("prior.npz is not a readable zip", lambda: {bundle.PRIOR: b""}),
+    "no arrays": files("prior.npz does not end as an .npz of ours", lambda: {bundle.PRIOR: b""}),
     "prior of no width": arrays(bundle.PRIOR, "another width", weights=ONES(1), means=np.zeros((1, 0)),
                                 factors=np.zeros((1, 0, 0))),
     "prior of NaN": arrays(bundle.PRIOR, "finite numbers", weights=np.array([np.nan, 1])),
