@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
+import rivals
 from lines import Line, compare
 from racing import race
 from subject import Subject
@@ -24,6 +25,11 @@ def lines(subject: Subject) -> Iterator[Line]:
             times = race({"fp32": partial(full.encode, part), "int8": partial(fast.encode, part)}, rounds, calls)
             title = f"{rows:,} rows, {subject.form}{', 1 thread' if threads else ''}: int8 against fp32"
             yield compare(title, times["int8"], times["fp32"], "" if threads else WANTED.get(rows, ""), rows)
+    graphs = {"fp32": rivals.bare(subject, 1), "int8": rivals.bare(subject, 1, "int8"), "dynamic": rivals.dynamic(subject)}
+    times = race({name: rivals.in_chunks(encode, x[:1024], 256) for name, encode in graphs.items()}, 101)
+    title = f"bare graphs in 256s, {subject.form}, 1 thread:"
+    yield compare(f"{title} int8 against fp32", times["int8"], times["fp32"], rows=1024)
+    yield compare(f"{title} quantize_dynamic against fp32", times["dynamic"], times["fp32"], rows=1024)
     exact, close = full.embed(x[:1024]), fast.embed(x[:1024])
     error = float(np.linalg.norm(exact - close) / np.linalg.norm(exact))
     yield Line(f"{subject.form}: relative error of int8's mu", f"{error:.2%}", "")

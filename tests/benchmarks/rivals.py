@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
+from onnxruntime.quantization import quantize_dynamic
 from subject import Subject
 
 from aaptvae.bundle import graph_file
@@ -17,17 +19,32 @@ OUTPUTS = ["mu", "logvar"]
 
 
 def bare_session(subject: Subject, threads: int, precision: Any = "fp32") -> Any:
+    """The bundle's encoder as it is."""
+    return session((subject.path / graph_file("encoder", precision)).read_bytes(), threads)
+
+
+def session(graph: bytes, threads: int) -> Any:
     """A session as a careful user would open it."""
     options = onnxruntime().SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    graph = (subject.path / graph_file("encoder", precision)).read_bytes()
     return onnxruntime().InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def bare(subject: Subject, threads: int) -> Encode:
+def bare(subject: Subject, threads: int, precision: Any = "fp32") -> Encode:
     """`InferenceSession.run`, nothing around it."""
-    run = bare_session(subject, threads).run
+    run = bare_session(subject, threads, precision).run
+    return lambda x: run(OUTPUTS, {"x": x})
+
+
+def dynamic(subject: Subject) -> Encode:
+    """The same encoder as onnxruntime's own `quantize_dynamic` makes it, one scale for all rows of a call, on one thread."""
+    source, target = subject.path.with_suffix(".fp32"), subject.path.with_suffix(".dynamic")
+    model = onnx.load(subject.path / "encoder.onnx")
+    model.graph.ClearField("value_info")  # it refuses its own
+    onnx.save(model, source)
+    quantize_dynamic(source, target, per_channel=True)
+    run = session(target.read_bytes(), 1).run
     return lambda x: run(OUTPUTS, {"x": x})
 
 
