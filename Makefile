@@ -33,7 +33,7 @@ floor-test: $(VENV)/ready ## the committed bundles on the oldest supported onnxr
 	.venv-floor/bin/aaptvae verify tests/runtime/tiny
 
 bench: $(VENV)/ready ## the figures of the README, on this machine
-	$(BIN)/python -m pip install -q -c constraints.txt openvino
+	$(BIN)/python -m pip install -q -c constraints.txt openvino scikit-learn
 	$(BIN)/python tests/benchmarks/run.py
 
 fuzz: $(VENV)/ready ## a million mutated inputs to the parsers; FUZZ=N for another count

@@ -19,6 +19,7 @@ import files
 import footprint
 import loops
 import machine
+import mixtures
 import one_row
 import precisions
 import quality
@@ -32,7 +33,8 @@ EVERY_FORM: dict[str, Callable[[Subject], Iterator[Line]]] = {
 ONE_FORM: dict[str, Callable[[Subject], Iterator[Line]]] = {
     "file": files.lines, "start": starting.lines, "soak": soak.lines}
 NO_BUNDLE: dict[str, Callable[[], Iterator[Line]]] = {"footprint": footprint.lines, "training": loops.lines}
-NAMES = (*EVERY_FORM, *ONE_FORM, *NO_BUNDLE, "quality")
+OF_FEATURES: dict[str, Callable[..., Iterator[Line]]] = {"quality": quality.lines, "mixtures": mixtures.lines}
+NAMES = (*EVERY_FORM, *ONE_FORM, *NO_BUNDLE, *OF_FEATURES)
 
 
 def measure(names: list[str], features: Path | None, latents: int) -> Iterator[Line]:
@@ -49,9 +51,9 @@ def measure(names: list[str], features: Path | None, latents: int) -> Iterator[L
             elif name in NO_BUNDLE:
                 yield from NO_BUNDLE[name]()
             else:
-                yield from quality.lines()
+                yield from OF_FEATURES[name]()
                 if features:
-                    yield from quality.lines(features, latents)
+                    yield from OF_FEATURES[name](features, latents)
 
 
 def main() -> None:
@@ -59,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; default: all")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--features", type=Path, metavar="FILE", help="another table for `quality` beside the digits")
+    parser.add_argument("--features", type=Path, metavar="FILE", help="a table for quality and mixtures beside digits")
     parser.add_argument("--latent-dim", type=int, default=64, metavar="L")
     options = parser.parse_args()
     if wrong := set(options.names) - set(NAMES):
