@@ -19,6 +19,7 @@ PATH = click.Path(path_type=Path)
     type=click.Choice(["fp32", "int8", "fp16"]),
     help="Twins beside fp32, each through its own gate; may be repeated.",
 )
+@click.option("--speedup", type=float, help="Least speed of int8 here, as a factor of fp32's. [default: 1]")
 @click.option("--compact", type=float, metavar="SHARE", help="Keep only directions with this share of mu's variance.")
 @click.option("--tolerance", type=float, help="Tighter parity tolerance. [default: 1e-5]")
 @click.option("--name", help="Name in the manifest. [default: from the widths]")
@@ -32,7 +33,7 @@ def export(
     """Export a trained RUN as a bundle that carries its own proof.
 
     The graphs are compared with torch and with a float64 reference first; a difference beyond the tolerance, or a
-    twin that loses too much (int8 also: is no faster here), publishes nothing.
+    twin that loses too much (int8 also: is not so many times faster here), publishes nothing.
 
     \b
     Examples:

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -44,12 +45,15 @@ class ExportOptions:
     compact: float | None = None
     tolerance: float = TOLERANCE
     name: str | None = None
+    speedup: float = 1.0  # int8's least rows per second, in fp32's
 
     def __post_init__(self) -> None:
         if not 0 < self.tolerance <= TOLERANCE:
             raise InputError(
                 f"tolerance is {self.tolerance:g}: expected above 0 and at most {TOLERANCE:g}: it may only tighten"
             )
+        if not 0 <= self.speedup < math.inf:
+            raise InputError(f"speedup is {self.speedup:g}: expected a factor from 0 up, 3 for three times fp32's speed")
         if self.name is not None and not NAME.fullmatch(self.name):
             raise InputError(f"name is {self.name!r}: expected up to 64 letters, digits, dots, dashes and underscores")
 
@@ -94,7 +98,7 @@ def draft_bundle(run: Run, options: ExportOptions) -> Draft:
     files = _arrays(run, subspace, gate, heldout) | _stamp(manifest, "fp32", (encoder, decoder))
     prove(gate, (encoder, decoder), files, manifest, heldout)
 
-    judge = Judge(run.observation, heldout, files)
+    judge = Judge(run.observation, heldout, files, manifest, options.speedup)
     scaler = gate.references["float64"].model.scaler
     standardised = replace(encoder, model=standardise(encoder.model, scaler.mean.numpy(), scaler.scale.numpy()))
     twins = []

@@ -50,7 +50,8 @@ class Export:
         speed = self.rows_per_second
         return lines + [
             f"{twin.precision}: {twin.bytes_ratio:.0%} of the bytes, R2 loss {twin.r2_loss:.2g}, ELBO loss "
-            f"{twin.elbo_loss:.3g} nats, {speed[twin.precision]:,.0f} rows/s here (fp32 {speed['fp32']:,.0f})"
+            f"{twin.elbo_loss:.3g} nats, {speed[twin.precision]:,.0f} rows/s here, "
+            f"{speed[twin.precision] / speed['fp32']:.1f} times fp32's"
             for twin in manifest.twins
         ]
 

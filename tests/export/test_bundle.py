@@ -213,6 +213,15 @@ def test_int8_is_offered_only_where_it_is_faster(tmp_path):
     assert vae.encode(np.zeros((0, 384)))[0].shape == (0, 256)
 
 
+def test_int8_that_is_not_as_fast_as_was_asked_is_refused_with_both_rates(tmp_path):
+    run = make_run(384, 256, (400,), rows=512)
+    with pytest.raises(ExportError, match=r"int8 .*: [\d,]+ rows per second here where fp32 does [\d,]+, .* at least 50:"):
+        export_bundle(run, tmp_path / "a", ExportOptions(precisions=("int8",), speedup=50))
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="speedup is nan: expected a factor from 0 up"):
+        ExportOptions(speedup=float("nan"))
+
+
 # Compaction
 
 
