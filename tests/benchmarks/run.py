@@ -19,6 +19,7 @@ import files
 import footprint
 import loops
 import machine
+import memory
 import mixtures
 import one_row
 import precisions
@@ -34,7 +35,9 @@ ONE_FORM: dict[str, Callable[[Subject], Iterator[Line]]] = {
     "file": files.lines, "start": starting.lines, "soak": soak.lines}
 NO_BUNDLE: dict[str, Callable[[], Iterator[Line]]] = {"footprint": footprint.lines, "training": loops.lines}
 OF_FEATURES: dict[str, Callable[..., Iterator[Line]]] = {"quality": quality.lines, "mixtures": mixtures.lines}
-NAMES = (*EVERY_FORM, *ONE_FORM, *NO_BUNDLE, *OF_FEATURES)
+USUAL = (*EVERY_FORM, *ONE_FORM, *NO_BUNDLE, *OF_FEATURES)
+ON_REQUEST = {"memory": memory.lines}  # ten minutes and 8 GB of disk
+NAMES = (*USUAL, *ON_REQUEST)
 
 
 def measure(names: list[str], features: Path | None, latents: int) -> Iterator[Line]:
@@ -50,6 +53,8 @@ def measure(names: list[str], features: Path | None, latents: int) -> Iterator[L
                 yield from ONE_FORM[name](subjects[-1])
             elif name in NO_BUNDLE:
                 yield from NO_BUNDLE[name]()
+            elif name in ON_REQUEST:
+                yield from ON_REQUEST[name]()
             else:
                 yield from OF_FEATURES[name]()
                 if features:
@@ -59,7 +64,7 @@ def measure(names: list[str], features: Path | None, latents: int) -> Iterator[L
 def main() -> None:
     """Measure, saying each line on stderr as it comes, and print all of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; default: all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; default: all but memory")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--features", type=Path, metavar="FILE", help="a table for quality and mixtures beside digits")
     parser.add_argument("--latent-dim", type=int, default=64, metavar="L")
@@ -67,7 +72,7 @@ def main() -> None:
     if wrong := set(options.names) - set(NAMES):
         parser.error(f"no comparison is called {', '.join(sorted(wrong))}: choose from {', '.join(NAMES)}")
     before, lines = machine.describe(), []
-    for line in measure(options.names or list(NAMES), options.features, options.latent_dim):
+    for line in measure(options.names or list(USUAL), options.features, options.latent_dim):
         lines.append(line)
         print(line.comparison, line.ours, line.other, line.ratio and f"{line.ratio:.2f} (best {line.best or 0:.2f})",
               sep=" | ", file=sys.stderr, flush=True)

@@ -83,6 +83,7 @@ class StreamedBatches(Batches):
                 if len(batch):
                     yield batch.to(self.world.device)
             rest = rows[whole:].copy()
+            del buffer, rows  # before the next ones are read: what is held is two buffers, not five
         if len(rest):
             yield torch.from_numpy(rest).to(self.world.device)
 
@@ -99,11 +100,14 @@ class StreamedBatches(Batches):
         for chosen in np.array_split(mine, -(-len(mine) // self._blocks_at_once)):
             parts = [self._read(int(order[k]), first - int(ends[k] - self._counts[order[k]])) for k in chosen]
             rows = np.concatenate(parts)
-            yield self.scaled(rows[rng.permutation(len(rows))])
+            del parts
+            rows = rows[rng.permutation(len(rows))]
+            yield rows
+            del rows
 
     def _read(self, block: int, first: int) -> Rows:
-        """The training rows of a block that lie in a stretch of `rows` rows, which begins `first` rows into the block."""
+        """Scaled training rows of a block that lie in a stretch of `rows` rows, which begins `first` rows into the block."""
         start = block * self._block
         stop = min(start + self._block, self.features.rows)
         rows = self.features.read(start, stop)[self._is_train[start:stop]]
-        return rows[max(first, 0) : first + self.rows]
+        return self.scaled(rows[max(first, 0) : first + self.rows])
