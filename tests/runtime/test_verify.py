@@ -47,6 +47,20 @@ def test_a_wrong_tensor_fails_the_replay_alone(tiny: Path, name: str) -> None:
     assert [replay.tensor for replay in replays if not replay.passed] == [name]
 
 
+def test_a_huge_row_does_not_excuse_an_ordinary_one(tiny: Path) -> None:
+    bundle = read_bundle(tiny)
+    arrays = dict(Golden.read(bundle.files["golden.npz"], bundle.manifest).arrays)
+    mu, logvar, x_hat = (np.asarray(arrays[key], np.float32) for key in ("mu", "logvar", "reconstruction"))
+    huge, ordinary = np.argsort(np.abs(mu).max(axis=1))[[-1, 0]]
+    mu[huge] = 1e4
+    shifted = mu.copy()
+    shifted[ordinary] += np.float32(1e-3)
+    golden = Golden(arrays | {"mu": mu}, 6)
+    assert all(replay.passed for replay in golden.replay(lambda _: (mu, logvar), lambda _: x_hat, "fp32"))
+    replays = golden.replay(lambda _: (shifted, logvar), lambda _: x_hat, "fp32")
+    assert [replay.tensor for replay in replays if not replay.passed] == ["mu"]
+
+
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_reduced_precision_may_round_but_not_swap_nor_diverge(tiny: Path, precision: str) -> None:
     bundle = read_bundle(tiny)
