@@ -52,6 +52,7 @@ def test_a_huge_row_does_not_excuse_an_ordinary_one(tiny: Path) -> None:
     arrays = dict(Golden.read(bundle.files["golden.npz"], bundle.manifest).arrays)
     mu, logvar, x_hat = (np.asarray(arrays[key], np.float32) for key in ("mu", "logvar", "reconstruction"))
     huge, ordinary = np.argsort(np.abs(mu).max(axis=1))[[-1, 0]]
+    mu = mu.copy()
     mu[huge] = 1e4
     shifted = mu.copy()
     shifted[ordinary] += np.float32(1e-3)
