@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aaptvae.bounds import Bounds
 from aaptvae.likelihood import ObservationModel, kl_divergence
 
 from .parity import Graph, Rows
@@ -11,7 +12,7 @@ from .parity import Graph, Rows
 
 @dataclass(frozen=True)
 class Evidence:
-    """Figures of one pair on held-out rows: mean ELBO at mu (nats), R2 of standardised features, and mu [N, L]."""
+    """Figures of one pair on held-out rows: mean ELBO (nats), R2 of standardised features, and mu [N, L]."""
 
     elbo: float
     r2: float
@@ -27,10 +28,12 @@ class Evidence:
 def gather(encode: Graph, decode: Graph, observation: ObservationModel, heldout: Rows) -> Evidence:
     """Evidence of the graphs `encode` and `decode` on `heldout` [N, D]."""
     posterior = encode(heldout)
-    reconstruction = decode(posterior["mu"])["reconstruction"]
-    elbo = observation.log_density(heldout, reconstruction) - kl_divergence(posterior["mu"], posterior["logvar"])
+    mu, logvar = posterior["mu"], posterior["logvar"]
+    reconstruction = decode(mu)["reconstruction"]
+    bounds = Bounds(lambda z: decode(z)["reconstruction"], observation)
+    elbo = bounds.expected_log_density(heldout, mu, logvar) - kl_divergence(mu, logvar)
     error = observation.squared_error(heldout, reconstruction).sum()
     mean = heldout.mean(axis=0, dtype=np.float64).astype(np.float32)
     total = observation.squared_error(heldout, mean).sum()
-    return Evidence(float(elbo.mean()), float(1 - error / max(total, np.finfo(np.float64).tiny)), posterior["mu"])
+    return Evidence(float(elbo.mean()), float(1 - error / max(total, np.finfo(np.float64).tiny)), mu)
 

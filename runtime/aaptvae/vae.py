@@ -1,6 +1,5 @@
 """The VAE of a bundle: encode, decode, sample, interpolate and score with numpy and onnxruntime, no torch."""
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import bundle, interpolation, likelihood, prior
+from .bounds import PAIRS, SAMPLES, Bounds, importance_draws
 from .bundle import Manifest, Precision, graph_file
 from .errors import BundleError, InputError
 from .golden import LOAD_TOLERANCE, Golden
@@ -18,7 +18,7 @@ from .noise import Stream, normal_rows, resolve_seed
 from .npz import read_npz
 from .prior import LatentPrior
 from .reading import Bundle, read_bundle
-from .rows import BLOCK, Nats, Rows, as_output, as_rows, shaped, sum_rows
+from .rows import BLOCK, Nats, Rows, as_output, as_rows, shaped
 from .sessions import Network, Provider, Settings
 
 PriorName = Literal["fitted", "standard"]
@@ -204,44 +204,32 @@ class VAE:
             raise InputError(f"a has {len(start)} rows and b {len(end)}: expected as many: one end for each start")
         return self.decode(interpolation.walk(start, end, steps, path).reshape(-1, self.latent_dim))
 
-    def score(self, x: ArrayLike, *, pairs: int = 2) -> Scores:
+    def score(self, x: ArrayLike, *, pairs: int = PAIRS) -> Scores:
         """Reconstruction error, KL divergence and ELBO of each row: a function of the row alone, whatever came along.
 
-        The ELBO's expectation is taken over `pairs` of opposite points `mu +- sigma * signs`, a rule of degree three:
-        where the decoder is linear with orthogonal columns it is exact with one pair, which no random noise is.
+        The ELBO's expectation is taken over `pairs` of opposite points (`Bounds.expected_log_density`).
         """
-        signs = np.sign(normal_rows(0, 0, _count(pairs), self.latent_dim, Stream.IMPORTANCE))
-        source = shaped(x, self.input_dim)
+        pairs, source = _count(pairs), shaped(x, self.input_dim)
         scores = Scores(*np.empty((3, len(source))))
         for start, stop in self._chunks(len(source)):
             rows = as_rows(source[start:stop], self.input_dim, "x", start)
             mu, logvar = self.encode(rows)
-            deviation = np.exp(logvar / 2)
-            points = (mu + deviation * pattern for half in signs for pattern in (half, -half))
-            evidence = sum(self._observation.log_density(rows, self.decode(z)) for z in points) / (2 * pairs)
+            expected = Bounds(self.decode, self._observation).expected_log_density(rows, mu, logvar, pairs)
             scores.reconstruction_error[start:stop] = self._observation.squared_error(rows, self.decode(mu))
             scores.kl_divergence[start:stop] = kl_divergence(mu, logvar)
-            scores.elbo[start:stop] = evidence - scores.kl_divergence[start:stop]
+            scores.elbo[start:stop] = expected - scores.kl_divergence[start:stop]
         return scores
 
-    def log_likelihood(self, x: ArrayLike, samples: int = 64, *, seed: int | None = None,
+    def log_likelihood(self, x: ArrayLike, samples: int = SAMPLES, *, seed: int | None = None,
                        prior: PriorName = "standard") -> Nats:
         """Importance-weighted lower bound of log p(x) in nats [N] (Burda et al. 2016), tighter with more `samples`."""
         density, seed, samples = self._density(prior), resolve_seed(seed), _count(samples)
-        source = shaped(x, self.input_dim)
-        result, width = np.empty(len(source)), self.latent_dim
+        source, bounds = shaped(x, self.input_dim), Bounds(self.decode, self._observation)
+        result = np.empty(len(source))
         for start, stop in self._chunks(len(source), samples):
             rows = as_rows(source[start:stop], self.input_dim, "x", start)
-            mu, logvar = self.encode(rows)
-            deviation: Rows = np.exp(logvar / 2)
-            weights = np.empty((samples, len(rows)))
-            noise = normal_rows(seed, start * samples, stop * samples, width, Stream.IMPORTANCE)
-            for k in range(samples):
-                eps = noise[k::samples]
-                z = mu + deviation * eps
-                surprise = 0.5 * (sum_rows(np.square(eps, dtype=np.float64) + logvar) + width * math.log(2 * math.pi))
-                weights[k] = self._observation.log_density(rows, self.decode(z)) + density.log_density(z) + surprise
-            result[start:stop] = np.logaddexp.reduce(weights, axis=0) - math.log(samples)
+            noise = importance_draws(seed, start, stop, samples, self.latent_dim)
+            result[start:stop] = bounds.importance_weighted([density], rows, *self.encode(rows), noise)[0]
         return result
 
     def _density(self, name: PriorName) -> LatentPrior:

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import aaptvae
+from aaptvae_training import read_run
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.digits import DIGITS_FILE
 from aaptvae_training.fit import train
@@ -36,6 +37,16 @@ def test_export_publishes_a_bundle_and_a_triton_repository(trained, tmp_path):
     again = cli("export", trained, "-o", tmp_path / "b")
     assert again.returncode == 1 and again.stderr.startswith("error: ") and "--force" in again.stderr
     assert len(again.stderr.splitlines()) == 1 and not again.stdout
+
+
+def test_the_figures_of_a_run_are_those_that_the_runtime_gives_for_the_same_rows(trained, tmp_path):
+    assert cli("export", trained, "-o", tmp_path / "bundle").returncode == 0
+    rows, figures = read_run(trained).heldout, json.loads((trained / "evaluation.json").read_text())["metrics"]
+    vae = aaptvae.load(tmp_path / "bundle")
+    for prior in ("standard", "fitted"):
+        likelihood = vae.log_likelihood(rows[:1000], seed=0, prior=prior).mean()
+        assert likelihood == pytest.approx(figures[f"log_likelihood_{prior}"], rel=1e-4)
+    assert vae.score(rows).elbo.mean() == pytest.approx(figures["elbo"], rel=1e-4)
 
 
 def test_a_zip_is_one_file_that_the_verbs_take(trained, tmp_path):

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aaptvae.bounds import SAMPLES, Bounds, importance_draws
 from aaptvae.likelihood import ObservationModel, kl_divergence
-from aaptvae.noise import Stream, normal_rows
 from aaptvae.prior import LatentPrior
 
 from .features import Rows
@@ -22,7 +23,6 @@ from .sample_quality import frechet_distance, mean_discrepancy
 
 Matrix = NDArray[np.float64]
 
-IMPORTANCE_SAMPLES = 64
 IMPORTANCE_ROWS = 1_000
 SAMPLE_ROWS = 5_000
 CHUNK = 1_024
@@ -38,6 +38,11 @@ class Judge:
     ppca: PPCA
     spectrum: Matrix  # of the full Gaussian along the axes of `ppca`
     seed: int
+
+    @property
+    def bounds(self) -> Bounds:
+        """What the runtime takes likelihoods by, with torch's decoder."""
+        return Bounds(partial(decode, self.model), self.observation)
 
     def standardise(self, x: Rows) -> Matrix:
         """Raw rows [N, D] to standardised ones."""
@@ -68,34 +73,18 @@ class Judge:
         return r_squared(self.standardise(x), self.standardise(reconstruction))
 
     def evidence(self, x: Rows, mu: Rows, logvar: Rows) -> dict[str, float]:
-        """ELBO under N(0, I) from one posterior draw per row, and its two parts, in nats per row."""
-        z = mu + np.exp(0.5 * logvar) * normal_rows(self.seed, 0, len(x), mu.shape[1], Stream.LATENT)
-        reconstruction = float(self.observation.log_density(x, decode(self.model, z)).mean())
-        kl = float(kl_divergence(mu, logvar).mean())
+        """ELBO under N(0, I) and its two parts, in nats per row, by the runtime's own rule."""
+        expected = self.bounds.expected_log_density(x, mu, logvar)
+        reconstruction, kl = float(expected.mean()), float(kl_divergence(mu, logvar).mean())
         return {"elbo": reconstruction - kl, "reconstruction": reconstruction, "kl_divergence": kl}
 
     def likelihoods(self, x: Rows) -> dict[str, float]:
-        """Importance-weighted log p(x) under N(0, I) and under the fitted prior, 64 draws a row (Burda et al. 2016)."""
-        standard = LatentPrior.standard(self.prior.latent_dim)
-        totals = {"standard": 0.0, "fitted": 0.0}
-        for start in range(0, len(x), 32):
-            weights, z = self.importance_weights(x[start : start + 32], start)
-            for name, prior in (("standard", standard), ("fitted", self.prior)):
-                log_weight = weights + prior.log_density(z).reshape(weights.shape)
-                totals[name] += float((np.logaddexp.reduce(log_weight, axis=0) - math.log(IMPORTANCE_SAMPLES)).sum())
-        figures = {f"log_likelihood_{name}": total / len(x) for name, total in totals.items()}
+        """Importance-weighted log p(x) under N(0, I) and under the fitted prior: the means of `VAE.log_likelihood`."""
+        priors = {"standard": LatentPrior.standard(self.prior.latent_dim), "fitted": self.prior}
+        noise = importance_draws(self.seed, 0, len(x), SAMPLES, self.prior.latent_dim)
+        bounds = self.bounds.importance_weighted(list(priors.values()), x, *encode(self.model, x), noise)
+        figures = {f"log_likelihood_{name}": float(bound.mean()) for name, bound in zip(priors, bounds, strict=True)}
         return figures | {"log_likelihood": max(figures.values())}
-
-    def importance_weights(self, x: Rows, start: int) -> tuple[Matrix, Rows]:
-        """log p(x|z) - log q(z|x) [K, N] and the draws z [K * N, L] they belong to."""
-        mu, logvar = encode(self.model, x)
-        shape = (IMPORTANCE_SAMPLES, *mu.shape)
-        first = start * IMPORTANCE_SAMPLES
-        noise = normal_rows(self.seed, first, first + shape[0] * shape[1], mu.shape[1], Stream.IMPORTANCE).reshape(shape)
-        z = (mu + np.exp(0.5 * logvar) * noise).reshape(-1, mu.shape[1]).astype(np.float32)
-        log_q = -0.5 * (noise**2 + logvar + math.log(2 * math.pi)).sum(axis=2)
-        log_x = self.observation.log_density(np.tile(x, (IMPORTANCE_SAMPLES, 1)), decode(self.model, z))
-        return log_x.reshape(shape[:2]) - log_q, z
 
     def sample(self, rows: int) -> Rows:
         """New raw rows [rows, D] from the fitted prior, with observation noise."""

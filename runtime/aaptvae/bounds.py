@@ -1,0 +1,58 @@
+"""Lower bounds of log p(x) in nats, from any encoder's posterior and any decoder: the runtime's, torch's, an export's."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .likelihood import ObservationModel
+from .noise import Stream, normal_rows
+from .prior import LatentPrior
+from .rows import Nats, Rows, sum_rows
+
+PAIRS = 2
+SAMPLES = 64
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """p(x|z): `decode` takes latents [N, L] to features [N, D], which `observation` surrounds with noise."""
+
+    decode: Callable[[Rows], Rows]
+    observation: ObservationModel
+
+    def expected_log_density(self, x: Rows, mu: Rows, logvar: Rows, pairs: int = PAIRS) -> Nats:
+        """E[log p(x|z)] over z ~ N(mu, exp(logvar)) for each row of `x` [N, D]: the ELBO's first part, [N].
+
+        The expectation is taken over `pairs` of opposite points `mu +- sigma * signs`, a rule of degree three: where the
+        decoder is linear with orthogonal columns it is exact with one pair, which no random noise is.
+        """
+        signs = np.sign(normal_rows(0, 0, pairs, mu.shape[1], Stream.IMPORTANCE))
+        deviation = np.exp(logvar / 2)
+        points = (mu + deviation * pattern for half in signs for pattern in (half, -half))
+        return np.asarray(sum(self.observation.log_density(x, self.decode(z)) for z in points) / (2 * pairs))
+
+    def importance_weighted(self, priors: Sequence[LatentPrior], x: Rows, mu: Rows, logvar: Rows, noise: Rows
+                            ) -> NDArray[np.float64]:
+        """The bound of Burda et al. 2016 for each row of `x` [N, D] under each of the priors: [P, N].
+
+        `noise` [N * K, L] is standard normal, K draws for each row.
+        """
+        samples, width = len(noise) // max(1, len(x)), mu.shape[1]
+        deviation: Rows = np.exp(logvar / 2)
+        weights = np.empty((len(priors), samples, len(x)))
+        for k in range(samples):
+            eps = noise[k::samples]
+            z = mu + deviation * eps
+            surprise = 0.5 * (sum_rows(np.square(eps, dtype=np.float64) + logvar) + width * math.log(2 * math.pi))
+            evidence = self.observation.log_density(x, self.decode(z)) + surprise
+            weights[:, k] = [prior.log_density(z) + evidence for prior in priors]
+        bound: NDArray[np.float64] = np.logaddexp.reduce(weights, axis=1) - math.log(samples)
+        return bound
+
+
+def importance_draws(seed: int, start: int, stop: int, samples: int, width: int) -> Rows:
+    """Noise for rows start..stop of a table, `samples` draws each: a row meets the same ones in any company."""
+    return normal_rows(seed, start * samples, stop * samples, width, Stream.IMPORTANCE)
