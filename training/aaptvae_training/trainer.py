@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from . import losses
+from .allocator import keep_freed_memory
 from .batches import Batches
 from .checkpoint import Tensors, load_into, read_state, write_metrics, write_state
 from .config import TrainConfig
@@ -69,7 +70,6 @@ class Objective(nn.Module):
             objective = objective + 0.5 * self.fidelity / self.unexplained * error
         return objective, nll, kl.sum(dim=1)
 
-
     def squared_error(self, x: Tensor) -> Tensor:
         """Squared error of reconstructions from the posterior mean, in standardised units: [n, D] -> [n]."""
         mean = self.model.observation_mean(self.model.posterior(x)[0])
@@ -102,6 +102,7 @@ class Trainer:
         folder: Path,
         world: World,
     ) -> None:
+        keep_freed_memory()
         self.model = model = objective.model
         self.batches, self.config, self.folder, self.world = batches, config, folder, world
         self.validation = validation[world.rank :: world.size].to(world.device)
