@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +115,13 @@ class Trainer:
         self.steps = self.epochs * batches.steps
         self.plain = objective
         self.objective: nn.Module = objective if world.size == 1 else DistributedDataParallel(objective)
-        self.optimizer = make_optimizer(model, config)
         self.average = copy.deepcopy(model).eval()  # of the weights over about one epoch: what is judged and kept
         self.bf16 = wants_bf16(config.precision, world.device)
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Made when it is needed: the first one of a process imports torch's compiler, a second after the start is known."""
+        return make_optimizer(self.model, self.config)
 
     def run(self, tick: Tick) -> Progress:
         """Train to the end, telling `tick(steps, figures)`; `RunError` if the objective cannot be kept finite."""
@@ -124,6 +129,7 @@ class Trainer:
             self.restore()
         else:
             self.validate({})
+            tick(0, self.progress.history[-1])
             self.save()
         while not self.progress.done:
             figures = self.train_epoch(tick)
