@@ -23,7 +23,8 @@ from aaptvae_training import AAPTVAE
 from aaptvae_training.batches import ResidentBatches
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.distributed import join
-from aaptvae_training.trainer import Objective, Trainer
+from aaptvae_training.objective import Objective
+from aaptvae_training.trainer import Trainer
 
 FEATURES, HIDDEN, LATENTS = 512, 400, 256
 ROWS, ROUNDS = 4_096, 9

@@ -9,8 +9,9 @@ import torch
 from aaptvae_training.batches import ResidentBatches
 from aaptvae_training.distributed import World
 from aaptvae_training.model import AAPTVAE, last_layer
+from aaptvae_training.objective import Objective
 from aaptvae_training.ppca import fit_ppca, gaussian_log_likelihood
-from aaptvae_training.trainer import Objective, Trainer
+from aaptvae_training.trainer import Trainer
 from aaptvae_training.warmstart import begin_at, scalar_start, spectral_start
 
 from .conftest import options

@@ -16,7 +16,7 @@ import aaptvae_training
 from aaptvae_training import AAPTVAE, load_run, losses, read_run
 from aaptvae_training.config import make_config
 from aaptvae_training.fit import train
-from aaptvae_training.trainer import Objective
+from aaptvae_training.objective import Objective
 
 from .conftest import features_of, metrics_of, options, saved, script
 

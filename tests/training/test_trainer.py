@@ -13,7 +13,8 @@ from aaptvae_training.checkpoint import read_state
 from aaptvae_training.distributed import World
 from aaptvae_training.fit import train
 from aaptvae_training.model import AAPTVAE
-from aaptvae_training.trainer import BEST, LAST, SMALLER_RATE, Objective, Trainer, wants_bf16
+from aaptvae_training.objective import Objective
+from aaptvae_training.trainer import BEST, LAST, SMALLER_RATE, Trainer, wants_bf16
 
 from .conftest import features_of, metrics_of, options, saved
 

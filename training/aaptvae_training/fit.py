@@ -20,6 +20,7 @@ from .evaluation import scale_rows
 from .features import Features, Rows, open_features, rows_within
 from .finish import finish
 from .model import AAPTVAE
+from .objective import Objective
 from .ppca import fit_ppca, gaussian_log_likelihood
 from .prepare import Prepared, prepare
 from .report import check_shape
@@ -36,7 +37,7 @@ from .run import (
     write_json,
 )
 from .talk import Talk
-from .trainer import Objective, Trainer
+from .trainer import Trainer
 from .warmstart import SHRINKAGES, Start, begin_at, scalar_start, shrink, spectral_start
 
 STEPS = 3_000  # a run's length where the user names none: it saturates there, whatever the rows

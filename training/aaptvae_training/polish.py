@@ -10,7 +10,7 @@ import torch
 
 from .features import Rows
 from .model import AAPTVAE, last_layer
-from .trainer import Objective
+from .objective import Objective
 
 AMOUNTS = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)
 RIDGE = 1e-3  # of the variance of mu

@@ -17,64 +17,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from . import losses
 from .allocator import keep_freed_memory
 from .batches import Batches
 from .checkpoint import Tensors, load_into, read_state, write_metrics, write_state
 from .config import TrainConfig
 from .distributed import World
 from .errors import RunError
-from .model import AAPTVAE
+from .objective import Objective
+from .optimizer import make_optimizer
 
 LAST = "last/state.safetensors"
 BEST = "best.safetensors"
 VALIDATION_DRAWS = 4096  # posterior draws that a validation ELBO averages at least
 SMALLER_RATE = 0.1  # what one NaN costs the learning rate
-SKIP_RATE = 0.1  # learning rate of the linear skips, as a share
-NOISE_RATE = 10.0  # of the noise scales
 MARGIN = 0.998  # of PCA's squared error: unseen rows fare a little worse than those that steer
 LEAST_FIDELITY = 0.25  # first answer to reconstructions worse than PCA's; it doubles while that is not enough
 SAVE_EVERY = 5.0  # seconds of training that a kill may cost
 
 Tick = Callable[[int, dict[str, float]], object]
-
-
-class Objective(nn.Module):
-    """Scaled rows [n, D] to the objective and, per row and without weights, its two parts in nats.
-
-    Tails forgive the rows that are hardest to reconstruct. A `fidelity` above 0 adds back a share of what pPCA would
-    charge for them: the squared error over twice `unexplained`, the variance that pPCA leaves in every direction. The
-    trainer raises it while reconstructions of validation rows have a squared error above `tolerated`.
-    """
-
-    def __init__(
-        self, model: AAPTVAE, free_bits: float = 0.0, unexplained: float = 1.0, tolerated: float = math.inf
-    ) -> None:
-        super().__init__()
-        self.model, self.free_bits, self.unexplained, self.tolerated = model, free_bits, unexplained, tolerated
-        self.fidelity = 0.0
-
-    def forward(self, x: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
-        """The mean objective [], and -log p(x|z) [n] and KL [n] for the record."""
-        mu, logvar = self.model.posterior(x)
-        mu, logvar = mu.float(), logvar.float()  # exp and squares need more than bf16
-        mean = self.model.observation_mean(self.model.reparameterize(mu, logvar))
-        if self.model.likelihood == "bernoulli":
-            # The target is raw and in [0, 1]; unscaling it may step outside by a rounding.
-            nll = losses.bernoulli_nll(mean.float(), self.model.scaler.to_raw(x).clamp(0, 1))
-        else:
-            nll = self.model.negative_log_likelihood(mean.float() - x)
-        kl = losses.kl_divergence(mu, logvar)
-        objective = nll.mean() + beta * losses.free_bits(kl, self.free_bits).mean()
-        if self.fidelity:
-            error = self.model.scaler.squared_length(mean.float() - x).mean()
-            objective = objective + 0.5 * self.fidelity / self.unexplained * error
-        return objective, nll, kl.sum(dim=1)
-
-    def squared_error(self, x: Tensor) -> Tensor:
-        """Squared error of reconstructions from the posterior mean, in standardised units: [n, D] -> [n]."""
-        mean = self.model.observation_mean(self.model.posterior(x)[0])
-        return self.model.scaler.squared_length(mean - x)
 
 
 @dataclass
@@ -315,32 +275,6 @@ class Trainer:
 def seed_noise(seed: int, epoch: int, rank: int) -> None:
     """Give torch's generators the state that belongs to this epoch of this process."""
     torch.manual_seed((seed * 1_000_003 + (epoch + 2) * 1_009 + rank) % (1 << 63))
-
-
-def make_optimizer(model: AAPTVAE, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW that decays the MLP matrices only: with them at zero the model is its linear start.
-
-    Skips are right from the start and move slowly; the noise is a scale and must be free to move fast.
-    """
-    groups: dict[str, list[nn.Parameter]] = {"matrix": [], "bias": [], "skip": [], "noise": []}
-    for name, parameter in model.named_parameters():
-        kind = "skip" if "skip" in name else "noise" if name in ("log_sigma", "log_tail") else "bias"
-        groups["matrix" if kind == "bias" and parameter.ndim == 2 else kind].append(parameter)
-    rates = {"skip": SKIP_RATE, "noise": NOISE_RATE}
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "factor": rates.get(kind, 1.0),
-                "weight_decay": (config.weight_decay or 0.0) if kind == "matrix" else 0.0,
-            }
-            for kind, parameters in groups.items()
-            if parameters
-        ],
-        lr=config.learning_rate,
-        betas=(0.9, 0.99),
-        fused=True,
-    )
 
 
 def wants_bf16(precision: str, device: torch.device) -> bool:
