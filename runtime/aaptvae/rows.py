@@ -12,7 +12,7 @@ Nats = NDArray[np.float64]  # [N]
 
 BLOCK = 64  # rows that are always computed together; numbers of a row depend on its place in the block only
 
-_SLICE = 8192  # values: longer ones, and BLAS starts threads of its own
+_FEW = 8192  # values: with more, BLAS would start threads of its own
 _FLOAT32 = np.dtype(np.float32)
 
 
@@ -36,14 +36,11 @@ def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0) -> Rows:
 
 
 def _finite(rows: Rows) -> bool:
-    """True if every value is. A sum of squares by BLAS says so at once, unless one is too large to square."""
-    if rows.size <= _SLICE:
-        certain = math.isfinite(np.vdot(rows, rows))
-    else:
-        values = rows.reshape(-1)
-        slices = (values[start : start + _SLICE] for start in range(0, len(values), _SLICE))
-        certain = all(math.isfinite(np.vdot(part, part)) for part in slices)
-    return certain or bool(np.isfinite(rows).all())
+    """True if every value is. One number says so: of few values their sum of squares, of many the largest and the smallest."""
+    if rows.size <= _FEW:
+        return math.isfinite(np.vdot(rows, rows)) or bool(np.isfinite(rows).all())  # finite values may be too large to square
+    extremes = np.maximum.reduce(rows, axis=None), np.minimum.reduce(rows, axis=None)  # either is NaN where any value is
+    return all(map(math.isfinite, extremes))
 
 
 def shaped(x: ArrayLike, width: int, name: str = "x") -> NDArray[np.generic]:
