@@ -19,7 +19,7 @@ Matrix = NDArray[np.float64]
 
 HEAD = 0.01  # what is left of the MLPs' random outputs beside the linear start
 KEPT_NOISE = 0.25  # noise of a kept direction as a share of the discarded mean: less shrinks reconstructions less
-MOST_NOISE = 0.5  # and never more than this share of the direction's own variance
+MOST_NOISE = 0.05  # and never more than this share of its own variance: that share of a reconstruction is lost to shrinkage
 SHRINKAGES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 FREEDOMS = (4.5, 8.0, 16.0, 32.0, 64.0, 256.0)
 TAIL_STEPS = 8
