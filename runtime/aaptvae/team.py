@@ -7,8 +7,9 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from queue import Empty, SimpleQueue
+from collections import deque
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 
 Job = Callable[[], None] | None  # None ends the thread that takes it
 Helpers = tuple[SimpleQueue[Job], list[threading.Thread]]
@@ -34,14 +35,14 @@ class Team:
                     work(piece)
                 except BaseException as error:  # raised again below, in the thread of the caller
                     errors.append((piece, error))
-                    _drop(remaining)
+                    deque(remaining, 0)  # nobody begins another
 
-        others = min(self.threads, len(pieces)) - 1
-        helped = self._ask(others, take) if others > 0 else None
+        others, helped = min(self.threads, len(pieces)) - 1, None
         try:
+            helped = self._ask(others, take) if others > 0 else None
             take()
         finally:
-            _drop(remaining)  # an interrupt may come between two pieces
+            deque(remaining, 0)  # an interrupt may come anywhere above
             if helped is not None:
                 helped()
         if errors:
@@ -49,24 +50,22 @@ class Team:
 
     def _ask(self, others: int, take: Callable[[], None]) -> Callable[[], None]:
         """Let this many threads `take`; what is returned waits for those that began, and calls off the rest."""
-        places, finished = SimpleQueue[None](), SimpleQueue[None]()
+        queue, threads = self._helpers()
+        asked = range(min(others, len(threads)))
+        places, finished = iter(asked), SimpleQueue[None]()
 
         def job() -> None:
-            if _taken(places):  # a thread that another call kept busy may come when all is over
+            if next(places, None) is not None:  # a thread that another call kept busy may come when all is over
                 take()
                 finished.put(None)
 
-        queue, threads = self._helpers()
-        asked = min(others, len(threads))
-        for _ in range(asked):
-            places.put(None)
-            queue.put(job)
-
         def wait() -> None:
-            for _ in range(asked):
-                if not _taken(places):
+            for _ in asked:
+                if next(places, None) is None:
                     finished.get()
 
+        for _ in asked:
+            queue.put(job)
         return wait
 
     def _helpers(self) -> Helpers:
@@ -76,15 +75,12 @@ class Team:
             found = self._by_process.setdefault(os.getpid(), made)
             if found is made:  # of two callers that come at once, one starts the threads
                 weakref.finalize(self, _dismiss, made)
-                self._start(*made)
+                with contextlib.suppress(RuntimeError):  # no thread to be had: fewer hands do the same work
+                    for number in range(1, self.threads):
+                        thread = threading.Thread(target=_serve, args=made[:1], name=f"aaptvae-{number}", daemon=True)
+                        thread.start()
+                        made[1].append(thread)
         return found
-
-    def _start(self, queue: SimpleQueue[Job], threads: list[threading.Thread]) -> None:
-        with contextlib.suppress(RuntimeError):  # no thread to be had: fewer hands do the same work
-            for number in range(1, self.threads):
-                thread = threading.Thread(target=_serve, args=(queue,), name=f"aaptvae-{number}", daemon=True)
-                thread.start()
-                threads.append(thread)
 
 
 def _serve(queue: SimpleQueue[Job]) -> None:
@@ -101,16 +97,3 @@ def _dismiss(helpers: Helpers) -> None:
     for thread in threads:
         if thread is not threading.current_thread():
             thread.join()
-
-
-def _taken(places: SimpleQueue[None]) -> bool:
-    try:
-        places.get_nowait()
-    except Empty:
-        return False
-    return True
-
-
-def _drop(pieces: Iterator[int]) -> None:
-    for _ in pieces:
-        pass

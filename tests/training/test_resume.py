@@ -148,7 +148,7 @@ def test_other_rows_are_refused(interrupted, tmp_path):
 
 
 def test_other_options_are_refused_by_name(interrupted, table):
-    with pytest.raises(RunError, match=r"was begun with latent_dim = 3, not 4: resume with the same options"):
+    with pytest.raises(RunError, match=r"was begun with latent_dim = 3, not 4: to resume, leave that option out"):
         train(table, interrupted, options(patience=1.0, latent_dim=4), resume=True)
 
 

@@ -241,6 +241,18 @@ def test_a_run_says_how_it_compares_and_leaves_a_report_and_no_pickle(cli: Cli) 
     assert files() == ["run", "x.npy"]
 
 
+def test_resume_takes_the_options_of_the_run_and_refuses_others(cli: Cli) -> None:
+    np.save("x.npy", features_of(300))
+    assert cli("train", "x.npy", "-o", "whole", *SMALL, "--seed", 5).status == 0
+    weights = Path("whole/best.safetensors").read_bytes()
+    Path("whole/evaluation.json").unlink()
+    assert cli("train", "x.npy", "-o", "whole", "--resume").status == 0
+    assert Path("whole/best.safetensors").read_bytes() == weights and Path("whole/evaluation.json").exists()
+    refused = cli("train", "x.npy", "-o", "whole", "--resume", "--seed", 6)
+    assert refused.status == 1
+    assert refused.err == "error: whole was begun with seed = 5, not 6: to resume, leave that option out\n"
+
+
 def test_evaluate_judges_again_alike_and_other_files_too(cli: Cli, finished: Path, table: Path) -> None:
     again = json.loads(cli("evaluate", finished, "--json").out)
     assert again == json.loads((finished / "evaluation.json").read_text())

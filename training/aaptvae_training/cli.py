@@ -73,13 +73,13 @@ def _click_type(inner: Any) -> tuple[Any, bool]:
     epilog=examples(
         "train features.npy -o frames-run --latent-dim 64",
         "train 'shards/*.npy' -o large-run --latent-dim 256 --config train.toml",
-        "train features.npy -o frames-run --latent-dim 64 --resume",
+        "train features.npy -o frames-run --resume",
     )
 )
 @click.argument("features", type=click.Path())
 @click.option("-o", "--output", required=True, type=PATH, metavar="RUN", help="Folder of the run.")
 @click.option("--config", type=PATH, metavar="FILE.toml", help="The options below as TOML keys; flags win.")
-@click.option("--resume", is_flag=True, help="Continue an interrupted run exactly where it was.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted run exactly where it was, with its own options.")
 @click.option("--force", is_flag=True, help="Replace an existing run.")
 @click.option("--tensorboard", type=PATH, metavar="DIR", help="Also write TensorBoard events.")
 @click.option("--image-shape", metavar="HxW", help="Show samples as grey pictures of this shape in the report.")
@@ -102,10 +102,14 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
     Options without a default follow from the data.
     """
     given = {name: list(value) if isinstance(value, tuple) else value for name, value in flags.items()}
-    options = read_config(config, {name: value for name, value in given.items() if value not in (None, [])})
+    given = {name: value for name, value in given.items() if value not in (None, [])}
+    options = read_config(config, given)
     shape = read_shape(image_shape)
-    from .fit import train as run_training  # noqa: PLC0415 - torch, only when the verb runs
+    from .fit import begun_with  # noqa: PLC0415 - torch, only when the verb runs
+    from .fit import train as run_training  # noqa: PLC0415
 
+    if resume:
+        options = read_config(config, given, begun_with(output))
     with Console(tensorboard) as talk:
         evaluation = run_training(features, output, options, talk, resume=resume, force=force, image_shape=shape)
     if os.environ.get("RANK", "0") == "0":  # of several processes one talks

@@ -58,8 +58,8 @@ class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 KEYS = tuple(field.name for field in msgspec.structs.fields(TrainConfig))
 
 
-def read_config(path: Path | None, flags: dict[str, Any]) -> TrainConfig:
-    """Defaults, overlaid by a TOML file, overlaid by flags; `InputError` names the key that is wrong."""
+def read_config(path: Path | None, flags: dict[str, Any], begun_with: TrainConfig | None = None) -> TrainConfig:
+    """Defaults, or what a run was `begun_with`, under a TOML file, under flags; `InputError` names the key that is wrong."""
     values: dict[str, Any] = {}
     if path is not None:
         values = _read_toml(path)
@@ -69,7 +69,8 @@ def read_config(path: Path | None, flags: dict[str, Any]) -> TrainConfig:
                 hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(KEYS)}"
                 raise InputError(f"{path} has an unknown key {key!r}: {hint}")
         make_config(values, source=str(path))  # so that a wrong value is blamed on the right one of the two
-    return make_config(values | flags)
+    begun = {} if begun_with is None else msgspec.structs.asdict(begun_with)
+    return make_config(begun | values | flags)
 
 
 def make_config(values: dict[str, Any], source: str = "the options") -> TrainConfig:

@@ -85,6 +85,11 @@ def train(  # noqa: PLR0913 - what to learn from, where to leave it, and how
     return msgspec.json.decode((run / EVALUATION).read_bytes(), type=Evaluation)
 
 
+def begun_with(run: Path) -> TrainConfig | None:
+    """The options of an interrupted run; None where there is nothing to resume."""
+    return None if is_empty(run) else read_config(run).train
+
+
 def check_folder(run: Path, force: bool) -> None:
     """`InputError` when a run may not be written here."""
     refuse_existing(run, force or is_empty(run))
@@ -124,7 +129,7 @@ def check_resumable(run: Path, config: RunConfig) -> None:
     before, now = (msgspec.structs.asdict(c.train) for c in (saved, config))
     if changed := [key for key in before if before[key] != now[key]]:
         key = changed[0]
-        raise RunError(f"{run} was begun with {key} = {before[key]}, not {now[key]}: resume with the same options")
+        raise RunError(f"{run} was begun with {key} = {before[key]}, not {now[key]}: to resume, leave that option out")
 
 
 def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunConfig:
