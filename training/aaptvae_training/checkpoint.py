@@ -69,15 +69,22 @@ def _damaged(path: Path, why: str) -> RunError:
     return RunError(f"{path} is damaged ({why}): train again, or restore the file")
 
 
+def check_shapes(module: torch.nn.Module, tensors: Tensors, path: Path) -> None:
+    """`RunError` unless these are tensors of the module's names and shapes."""
+    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    for name in sorted(expected.keys() | tensors.keys()):
+        got = tuple(tensors[name].shape) if name in tensors else "missing"
+        if got != expected.get(name):
+            raise _damaged(path, f"{name} is {got}, expected {expected.get(name, 'none')} by the configuration")
+
+
 def load_into(module: torch.nn.Module, tensors: Tensors, path: Path) -> None:
     """Give a module exactly these tensors; `RunError` where names or shapes differ, or a value is not finite."""
+    check_shapes(module, tensors, path)
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise _damaged(path, f"{name} is not finite")
-    try:
-        module.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise _damaged(path, str(error).splitlines()[-1].strip()) from None
+    module.load_state_dict(tensors)
 
 
 def write_metrics(folder: Path, history: list[dict[str, float]]) -> None:

@@ -11,12 +11,12 @@ import torch
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from aaptvae.bundle import Training
+from aaptvae.bundle import Count, Digest, Training, Width
 from aaptvae.likelihood import ObservationModel
 from aaptvae.prior import LatentPrior
 from aaptvae.publish import publish_file
 
-from .checkpoint import load_into, read_state, write_state
+from .checkpoint import check_shapes, load_into, read_state, write_state
 from .config import TrainConfig
 from .errors import RunError
 from .evaluation import observation_of
@@ -41,9 +41,9 @@ T = TypeVar("T")
 class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`config.json`: the resolved options and what the data were."""
 
-    input_dim: int
-    rows: int
-    data_sha256: str
+    input_dim: Width
+    rows: Count
+    data_sha256: Digest
     train: TrainConfig
 
 
@@ -121,8 +121,10 @@ def read_run(path: str | os.PathLike[str]) -> Run:
 def load_run(path: str | os.PathLike[str]) -> AAPTVAE:
     """The trained model of a run, in eval mode on the CPU; `RunError` if the run cannot be read."""
     folder = Path(path)
-    model = build_model(read_config(folder))
-    tensors, _ = read_state(folder / BEST)
+    config, (tensors, _) = read_config(folder), read_state(folder / BEST)
+    with torch.device("meta"):  # widths without weights behind them cost no memory
+        check_shapes(build_model(config), tensors, folder / BEST)
+    model = build_model(config)
     load_into(model, tensors, folder / BEST)
     return model.eval()
 

@@ -1,0 +1,55 @@
+"""A run folder from a stranger is read or refused with words, before memory is given."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from aaptvae_training import load_run, read_run
+from aaptvae_training.errors import RunError
+
+from .conftest import script
+
+
+def changed(run: Path, folder: Path, **values: object) -> Path:
+    """A copy of a run whose configuration says something else."""
+    copy = shutil.copytree(run, folder / "changed")
+    config = json.loads((copy / "config.json").read_text())
+    for name, value in values.items():
+        (config if name in config else config["train"])[name] = value
+    (copy / "config.json").write_text(json.dumps(config))
+    return copy
+
+
+@pytest.mark.parametrize(("values", "words"), [
+    ({"input_dim": -4}, "input_dim"),
+    ({"input_dim": 10**9}, "input_dim"),
+    ({"rows": -7}, "rows"),
+    ({"data_sha256": "x"}, "data_sha256"),
+    ({"input_dim": 1 << 20}, "best.safetensors is damaged .* expected .* by the configuration"),
+    ({"latent_dim": 1 << 20, "hidden_dim": [1 << 20, 1 << 20]}, "expected .* by the configuration"),
+    ({"input_dim": 13}, "expected .* by the configuration"),
+])
+def test_a_configuration_that_is_not_that_of_the_weights_is_refused(finished, tmp_path, values, words):
+    with pytest.raises(RunError, match=words):
+        load_run(changed(finished, tmp_path, **values))
+    with pytest.raises(RunError):
+        read_run(tmp_path / "changed")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="address space can be limited on Linux")
+def test_widths_without_weights_behind_them_cost_no_memory(finished, tmp_path):
+    code = """
+import resource, sys
+from aaptvae_training import load_run
+from aaptvae_training.errors import RunError
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    load_run(sys.argv[1])
+except RunError:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    grown = int(script(code, changed(finished, tmp_path, input_dim=20_000, hidden_dim=[20_000])))
+    assert grown * 1024 < 100e6
