@@ -32,7 +32,7 @@ _COMPACTION = """
 ## Compaction
 
 {left} of {trained} latent directions were left out, keeping {share:.6g} of the variance of mu.
-On held-out rows this costs {r2:.3g} of R2 and {elbo:.3g} nats of ELBO; the figures under "Training" are the whole model's.
+On held-out rows this costs {r2:.3g} of R2 and {elbo:.3g} nats of ELBO.
 """
 
 
@@ -52,6 +52,7 @@ def write_card(manifest: Manifest) -> str:
         epochs=training.epochs,
         seed=training.seed,
         columns=f"\n{columns} of the columns never moved.\n" if columns else "",
+        whole="this model" if manifest.compaction is None else "before compaction",
         figures="\n".join(_figures(manifest)),
         comparisons=manifest.parity.comparisons,
         tolerance=manifest.parity.tolerance,

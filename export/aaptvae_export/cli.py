@@ -20,7 +20,7 @@ PATH = click.Path(path_type=Path)
     help="Twins beside fp32, each through its own gate; may be repeated.",
 )
 @click.option("--speedup", type=float, help="Least speed of int8 here, as a factor of fp32's. [default: 1]")
-@click.option("--compact", type=float, metavar="SHARE", help="Keep only directions with this share of mu's variance.")
+@click.option("--compact", type=float, metavar="SHARE", help="Fewest latents that hold this share of mu's variance, as 0.999.")
 @click.option("--tolerance", type=float, help="Tighter parity tolerance. [default: 1e-5]")
 @click.option("--name", help="Name in the manifest. [default: from the widths]")
 @click.option("--zip", "archive", is_flag=True, help="One file instead of a folder; a name in .zip means it.")

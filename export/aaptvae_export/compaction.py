@@ -14,8 +14,12 @@ from .folding import Subspace
 from .parity import Reference, Rows
 
 
-def find_subspace(reference: Reference, heldout: Rows, share: float) -> Subspace:
-    """The fewest principal directions of mu [N, L] with `share` of its variance; `InputError` if it cannot be told."""
+def find_subspace(reference: Reference, heldout: Rows, share: float) -> Subspace | None:
+    """The fewest principal directions of mu [N, L] that together hold `share` of its variance; None if that is all of them.
+
+    A rotation alone would only cost: posteriors have independent latents along the directions that were trained.
+    `InputError` if it cannot be told.
+    """
     mu = reference.encode(heldout)["mu"].astype(np.float64)
     rows, latents = mu.shape
     if not 0 < share <= 1:
@@ -30,6 +34,8 @@ def find_subspace(reference: Reference, heldout: Rows, share: float) -> Subspace
     variance, directions = np.clip(variance[::-1], 0, None), directions[:, ::-1]
     held = np.cumsum(variance) / max(variance.sum(), np.finfo(np.float64).tiny)
     kept = min(int(np.searchsorted(held, share * (1 - 1e-12))) + 1, latents)
+    if kept == latents:
+        return None
     basis = directions[:, :kept].T
     # An eigenvector's sign is the library's whim: the largest entry is positive here.
     basis = basis * np.sign(basis[np.arange(kept), np.abs(basis).argmax(axis=1)])[:, None]

@@ -103,8 +103,8 @@ class Inputs:
             "zero": 0 * noise,
         }
         noise = generator.standard_normal((max(BATCHES), reference.latent_dim))
-        # A sigmoid hides the size of what is added up inside, so that 1e3 would leave the sum too few digits.
-        large = 1e2 if reference.model.likelihood == "bernoulli" else 1e3
+        # A sigmoid hides the size of what is added up inside, so that larger ones would leave the sum too few digits.
+        large = 10.0 if reference.model.likelihood == "bernoulli" else 1e3
         latents = {"ordinary": noise, "large": large * noise, "subnormal": 1e-40 * noise, "zero": 0 * noise}
         return cls(_float32(features), _float32(latents))
 

@@ -22,6 +22,8 @@ if sys.platform != "win32":
 SUFFIX = ".aaptvae-tmp"
 KEPT = "partial"
 RECORD = "record"  # beside a kept temporary: how far it came
+# What others left under a temporary's name is no door: never through a link, never waiting for the other end of a pipe.
+_PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _NOREPLACE, _EXCHANGE = 1, 2  # flags of Linux renameat2
 _unfinished: set[Path] = set()  # the temporaries of this process that are to become something, or nothing
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
@@ -108,7 +110,7 @@ def _explained(target: Path, only: set[int] | None = None) -> Iterator[None]:
 
 
 def _touch(path: Path) -> None:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o666))
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | _PLAIN, 0o666))
 
 
 def _claim(target: Path, make: Callable[[Path], None], keep: bool) -> tuple[Path, int | None]:
@@ -131,7 +133,7 @@ def _lock(path: Path) -> int | None:
     """Hold `path` for this process; None if another one does (Windows needs no lock: open files stay)."""
     if sys.platform == "win32":
         return None
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | _PLAIN)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -154,7 +156,7 @@ def _sweep(target: Path, keep: bool) -> None:
     for left in target.parent.iterdir():
         if not stale.fullmatch(left.name):
             continue
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # gone already, or another user's
             lock = _lock(left)
             if lock is not None:
                 _remove(left)

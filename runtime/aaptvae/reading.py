@@ -39,7 +39,9 @@ class Bundle:
 
 def read_bundle(path: str | os.PathLike[str], *, sha256: str | None = None) -> Bundle:
     """The bundle at `path`; raises `BundleError` unless it is whole, and the very one that `sha256` names."""
-    path = os.path.join(os.getcwd(), path)
+    path = os.fspath(path)
+    if not os.path.isabs(path):  # a pickled VAE may be loaded from another folder
+        path = _absolute(path)
     with _source(path) as read:
         data = read(MANIFEST, _MANIFEST_LIMIT)
         digest = hashlib.sha256(data).hexdigest()
@@ -49,6 +51,13 @@ def read_bundle(path: str | os.PathLike[str], *, sha256: str | None = None) -> B
         _check_names(manifest)
         files = {entry.name: _checked(read(entry.name, entry.bytes), entry) for entry in manifest.files}
     return Bundle(path, digest, manifest, MappingProxyType(files))
+
+
+def _absolute(path: str) -> str:
+    try:
+        return os.path.join(os.getcwd(), path)
+    except OSError:
+        raise BundleError(f"cannot read {path}: the working directory is gone: give an absolute path") from None
 
 
 def read_manifest(data: bytes) -> Manifest:

@@ -20,6 +20,7 @@ from racing import Rival, race
 from torch.utils.data import DataLoader, TensorDataset
 
 from aaptvae_training import AAPTVAE
+from aaptvae_training.allocator import freed_memory_kept
 from aaptvae_training.batches import ResidentBatches
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.distributed import join
@@ -64,7 +65,8 @@ def ours(table: torch.Tensor, batch: int, run: Callable[[Rival], None]) -> None:
         config = TrainConfig(latent_dim=LATENTS, epochs=1_000, sigma=1.0, likelihood="gaussian", fidelity=0.0)
         batches = ResidentBatches(table, batch, 0, world)
         trainer = Trainer(Objective(_model()), batches, table[:1], config, Path(folder), world)
-        run(lambda: trainer.train_epoch(lambda *_: None))
+        with freed_memory_kept():
+            run(lambda: trainer.train_epoch(lambda *_: None))
 
 
 def plain(table: torch.Tensor, batch: int, run: Callable[[Rival], None]) -> None:

@@ -106,6 +106,7 @@ def test_the_tolerance_only_tightens(tolerance):
         {"hidden": (9, 7), "dropout": 0.3},
         {"mean_size": 1e4},
         {"sigma": "spectral", "likelihood": "student"},
+        {"sigma": "learned", "likelihood": "student"},
         {"input_dim": 64, "latent_dim": 16, "hidden": (400,)},
         {"input_dim": 512, "latent_dim": 256, "hidden": (400,)},
     ],

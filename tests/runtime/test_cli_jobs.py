@@ -135,6 +135,31 @@ def test_a_resumed_job_does_not_start_from_the_beginning(tmp_path: Path, tiny: P
     assert (tmp_path / "z.npy").read_bytes()[128:136] == b"\xab" * 8
 
 
+def test_partial_outputs_of_two_jobs_never_mix(tmp_path: Path, tiny: Path, rows: Path, x: np.ndarray) -> None:
+    """Two jobs that share their second output, killed in turn: the first would go on in what the second left there."""
+    np.save(tmp_path / "x.npy", np.tile(x, (10_000, 1)))
+    first = ["encode", tiny, rows, "-o", tmp_path / "z.npy", "--logvar", tmp_path / "v.npy", "--resume"]
+    second = ["encode", tiny, tmp_path / "x.npy", "-o", tmp_path / "w.npy", "--logvar", tmp_path / "v.npy", "--resume"]
+    for name, command in (("z", first), ("w", second)):
+        with slow(*command) as job:
+            wait_for((tmp_path / f".{name}.npy.record.aaptvae-tmp").exists, job)
+            time.sleep(0.1)  # its second record comes right after
+            job.kill()
+    done = run(*first)
+    assert (done.returncode, b"was begun with another input" in done.stderr) == (1, True)
+    assert not (tmp_path / "z.npy").exists() and not (tmp_path / "v.npy").exists()
+
+
+def test_resume_refuses_other_outputs_in_one_line(tmp_path: Path, tiny: Path, rows: Path) -> None:
+    command = ["encode", tiny, rows, "-o", tmp_path / "z.npy", "--resume"]
+    with slow(*command, "--logvar", tmp_path / "v.npy") as job:
+        wait_for((tmp_path / ".v.npy.record.aaptvae-tmp").exists, job)
+        job.kill()
+    done = run(*command)
+    assert done.returncode == 1
+    assert done.stderr.endswith(b"was begun with another list of outputs: leave out --resume to begin again\n")
+
+
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
 def test_text_resumes_after_skipped_lines(tmp_path: Path, tiny: Path, format: str) -> None:
     good, bad = ("1,2,3,4,{}\n", "x\n") if format == "csv" else ("[1,2,3,4,{}]\n", "[]\n")

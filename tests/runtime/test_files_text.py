@@ -50,6 +50,14 @@ def test_a_bad_line_is_refused_or_skipped_by_its_number(tmp_path: Path, format: 
         assert len(reader.bad) == 1  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(("line", "words"), [
+    ("3.5,4,class_0", "line 2 has 'class_0' in column 2: expected a number"), ("3,,4", "line 2 has '' in column 1"),
+    ("3;4;5", "'3;4;5': expected commas between them")])
+def test_a_cell_that_is_no_number_is_named(tmp_path: Path, line: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        read(tmp_path / "x.csv", f"a,b,c\n{line}\n")
+
+
 def test_skipping_is_for_text(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.ones((2, 2)))
     with pytest.raises(InputError, match="is for csv and jsonl"):

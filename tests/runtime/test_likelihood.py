@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from aaptvae import BundleError, InputError
+from aaptvae.bounds import Bounds
 from aaptvae.likelihood import ObservationModel, kl_divergence
 
 RNG = np.random.default_rng(0)
@@ -96,3 +97,19 @@ def test_arrays_go_out_and_come_back() -> None:
 def test_arrays_of_wrong_shape_or_sign_are_refused(change: dict[str, np.ndarray]) -> None:
     with pytest.raises(BundleError, match="likelihood has"):
         ObservationModel.from_arrays("gaussian", model().to_arrays() | change)
+
+
+def test_the_elbo_of_a_skewed_decoder_is_right_in_the_mean_over_rows() -> None:
+    """Signs that all rows share would be off by the same amount in every row wherever latents overlap."""
+    rng, width, latents = np.random.default_rng(0), 6, 8
+    weight = rng.standard_normal((latents, width))
+    observation = ObservationModel("gaussian", np.zeros(width), np.ones(width), np.full(1, 0.3))
+    bounds = Bounds(lambda z: np.asarray(z @ weight, np.float32), observation)
+    x = rng.standard_normal((4000, width)).astype(np.float32)
+    mu, logvar = (0.3 * rng.standard_normal((2, 4000, latents))).astype(np.float32)
+    spread = np.exp(logvar) @ np.square(weight).sum(axis=1)  # E|W (z - mu)|^2
+    exact = observation.log_density(x, bounds.decode(mu)) - spread / (2 * 0.3**2)
+    error = bounds.expected_log_density(x, mu, logvar) - exact
+    assert abs(error.mean()) < 4 * error.std() / np.sqrt(len(x))
+    again = bounds.expected_log_density(x[7:9], mu[7:9], logvar[7:9])
+    np.testing.assert_allclose(again, (error + exact)[7:9], rtol=1e-6)  # a row's signs are its own, in any company

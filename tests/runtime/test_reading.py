@@ -246,3 +246,14 @@ def test_arrays_of_another_bundle_are_refused(copy: Path, name: str, words: str)
         aaptvae.load(relisted(copy, name, wider[name]))
     with pytest.raises(BundleError, match="of ours"):
         aaptvae.load(relisted(copy, name, b"x"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there a folder in use cannot be removed")
+def test_where_the_working_directory_is_gone_absolute_paths_still_load(tiny: Path, tmp_path: Path,
+                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert read_bundle(tiny.resolve()).manifest.input_dim == 5
+    with pytest.raises(BundleError, match="the working directory is gone: give an absolute path"):
+        read_bundle("tiny")

@@ -1,8 +1,6 @@
 """Pieces of work among threads: each done once, the earliest error kept, nobody left running."""
 
 import gc
-import subprocess
-import sys
 import threading
 import time
 
@@ -86,25 +84,3 @@ def test_a_team_works_for_two_callers_at_once() -> None:
     for caller in callers:
         caller.join()
     assert [sorted(found) for found in done] == [list(range(2000))] * 2
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="a signal cannot be sent to oneself there")
-def test_a_process_interrupted_while_it_waits_ends_after_its_helpers() -> None:
-    """Otherwise a helper would still compute in a session that is being closed."""
-    program = """
-import os, signal, threading, time
-from aaptvae.team import Team
-begun = threading.Event()
-def work(piece):
-    if piece == 0:
-        begun.wait()
-        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
-    else:
-        begun.set()
-        time.sleep(1)
-        print("whole", flush=True)
-Team(2).share(work, range(2))
-"""
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
-    assert "KeyboardInterrupt" in ended.stderr
-    assert ended.stdout == "whole\n"

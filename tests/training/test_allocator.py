@@ -8,10 +8,10 @@ import pytest
 FAULTS = """
 import resource, sys, tempfile
 from pathlib import Path
+from contextlib import nullcontext
 import torch
-from aaptvae_training import allocator, trainer
-if sys.argv[1] == "usual":
-    trainer.keep_freed_memory = lambda: False
+from aaptvae_training import trainer
+from aaptvae_training.allocator import freed_memory_kept
 from aaptvae_training.batches import ResidentBatches
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.distributed import World
@@ -24,7 +24,8 @@ def epoch():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     loop.train_epoch(lambda *_: None)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print(sorted(epoch() for _ in range(7))[3] / batches.steps)
+with freed_memory_kept() if sys.argv[1] == "kept" else nullcontext():
+    print(sorted(epoch() for _ in range(7))[3] / batches.steps)
 """
 
 
@@ -37,3 +38,26 @@ def faults_a_step(kind: str) -> float:
 def test_a_step_of_training_meets_no_memory_that_the_kernel_has_to_fill() -> None:
     usual, kept = faults_a_step("usual"), faults_a_step("kept")
     assert kept < 50 and kept < usual
+
+
+KEPT = """
+from pathlib import Path
+import torch
+from aaptvae_training.allocator import freed_memory_kept
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+before = resident()
+with freed_memory_kept():
+    blocks = [torch.ones(5_000_000) for _ in range(20)]
+    last = torch.ones(1_000_000)
+    del blocks
+    within = resident() - before
+print(within, resident() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc can be told")
+def test_what_was_kept_goes_back_when_training_ends() -> None:
+    done = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, check=True, timeout=120)
+    within, after = map(int, done.stdout.split())
+    assert within > 300e6 and after < 50e6

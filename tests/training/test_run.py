@@ -9,6 +9,7 @@ import pytest
 
 from aaptvae_training import load_run, read_run
 from aaptvae_training.errors import RunError
+from aaptvae_training.finish import evaluate
 
 from .conftest import script
 
@@ -45,6 +46,7 @@ def test_widths_without_weights_behind_them_cost_no_memory(finished, tmp_path):
 import resource, sys
 from aaptvae_training import load_run
 from aaptvae_training.errors import RunError
+from aaptvae_training.finish import evaluate
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     load_run(sys.argv[1])
@@ -53,3 +55,18 @@ except RunError:
 """
     grown = int(script(code, changed(finished, tmp_path, input_dim=20_000, hidden_dim=[20_000])))
     assert grown * 1024 < 100e6
+
+
+def test_a_run_that_was_killed_says_how_to_go_on(finished, tmp_path):
+    for name in ("prior.safetensors", "evaluation.json"):
+        copy = shutil.copytree(finished, tmp_path / name)
+        (copy / name).unlink()
+        with pytest.raises(RunError, match=r"is not finished: continue it with aaptvae train \.\.\. --resume"):
+            read_run(copy)
+    with pytest.raises(RunError, match="is not finished"):
+        evaluate(tmp_path / "prior.safetensors")
+
+
+def test_rows_of_another_file_are_not_called_unseen(finished, table):
+    """Training rows, judged again: nothing can be said of overfitting."""
+    assert not any("unseen" in note or "few" in note for note in evaluate(finished, table).warnings)

@@ -129,6 +129,10 @@ def test_train_never_loads_a_pickle(cli: Cli) -> None:
     assert files() == ["x.npy"]
 
 
+def test_train_refuses_stdin_which_cannot_be_read_twice(cli: Cli) -> None:
+    assert cli("train", "-", "-o", "run").err == "error: features are read more than once, which stdin cannot be: name a file\n"
+
+
 def test_train_refuses_a_suffix_it_does_not_know(cli: Cli) -> None:
     Path("x.mat").write_text("")
     assert refused(cli("train", "x.mat", "-o", "run"), "x.mat is of no known format")

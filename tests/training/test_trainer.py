@@ -196,10 +196,13 @@ def test_more_latents_than_features_train(tmp_path):
     assert evaluation.metrics["r2"] > 0.9
 
 
-@pytest.mark.parametrize("sigma", [0.5, "learned", "optimal", "per_feature"])
-def test_every_noise_rule_trains_and_reads_back(tmp_path, table, sigma):
-    evaluation = train(table, tmp_path / "run", options(sigma=sigma, likelihood="gaussian"))
+@pytest.mark.parametrize("likelihood", ["gaussian", "student"])
+@pytest.mark.parametrize("sigma", [0.5, "learned", "optimal", "per_feature", "spectral"])
+def test_every_noise_rule_trains_and_reads_back(tmp_path, table, sigma, likelihood):
+    evaluation = train(table, tmp_path / "run", options(sigma=sigma, likelihood=likelihood))
     assert evaluation.metrics["r2"] > 0.3
+    if sigma != 0.5:
+        assert evaluation.metrics["log_likelihood"] > evaluation.baseline["ppca_log_likelihood"] - 0.5
     assert load_run(tmp_path / "run").sigma == sigma
 
 

@@ -79,9 +79,8 @@ class StreamedBatches(Batches):
         for buffer in self._buffers(self.rng(epoch)):
             rows = np.concatenate((rest, buffer))
             whole = len(rows) - len(rows) % self.batch_size
-            for batch in torch.split(torch.from_numpy(rows[:whole]), self.batch_size):
-                if len(batch):
-                    yield batch.to(self.world.device)
+            for start in range(0, whole, self.batch_size):
+                yield torch.from_numpy(rows[start : start + self.batch_size]).to(self.world.device)
             rest = rows[whole:].copy()
             del buffer, rows  # before the next ones are read: what is held is two buffers, not five
         if len(rest):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aaptvae.errors import InputError
 from aaptvae.files import Layout, RowReader, open_output, open_rows
 from aaptvae.files.binary import BinaryRows
 from aaptvae.files.opening import ShardedRows
@@ -66,6 +67,8 @@ def rows_within(index: NDArray[np.int64], start: int, block: Rows) -> Rows:
 @contextmanager
 def open_features(path: str | os.PathLike[str]) -> Iterator[Features]:
     """A feature file, a folder of shards or a pattern as one table; `InputError` says what is wrong with it."""
+    if os.fspath(path) == "-":
+        raise InputError("features are read more than once, which stdin cannot be: name a file")
     with ExitStack() as stack:
         whole = stack.enter_context(open_rows(path))
         pieces = whole.paths if isinstance(whole, ShardedRows) else [os.fspath(path)]

@@ -31,7 +31,7 @@ from .run import (
 from .statistics import first_bad_value
 from .talk import Talk
 from .trainer import BEST, MARGIN
-from .words import warnings_of
+from .words import warnings_of, warnings_of_training
 
 MOST_PRIOR_ROWS = 20_000
 
@@ -75,9 +75,10 @@ def evaluate(
     refuse_endless(metrics, judge.standardise(test))
     log_sigma = float(model.noise_log_sigma.detach().min())
     epochs = len(read_metrics(run)) - 1
-    warnings = warnings_of(metrics, reference, config.train, config.rows, log_sigma)
-    if read_state(run / BEST)[1].get("epoch") == 0:
-        warnings.append("No epoch beat the linear start, which is what was kept: more rows would help.")
+    warnings = warnings_of(metrics, reference, config.train, log_sigma)
+    if path is None:
+        best_epoch = int(read_state(run / BEST)[1].get("epoch", 0))
+        warnings += warnings_of_training(metrics, model.latent_dim, config.rows, best_epoch)
     evaluation = Evaluation(
         rows=len(test),
         epochs=epochs,

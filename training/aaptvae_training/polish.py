@@ -1,4 +1,4 @@
-"""After training: a linear correction of the decoder, so that reconstructions are never worse than PCA's.
+"""After training: a linear correction of the decoder, so that validation rows are reconstructed no worse than by PCA.
 
 A likelihood with heavy tails forgives large rows, which squared error does not; ordinary least squares of what
 `decode(mu)` leaves over on `mu` gives that back. As little of it is added as the validation rows ask for.

@@ -136,9 +136,14 @@ def read_config(folder: Path) -> RunConfig:
 
 def read_evaluation(folder: Path) -> Evaluation:
     """The figures of a finished run; `RunError` for one that is not finished."""
-    if not (folder / EVALUATION).exists() and (folder / CONFIG).exists():
-        raise RunError(f"{folder} is not finished: continue it with aaptvae train ... --resume")
+    refuse_unfinished(folder, EVALUATION)
     return _read_json(folder / EVALUATION, Evaluation)
+
+
+def refuse_unfinished(folder: Path, name: str) -> None:
+    """`RunError` for a run that lacks what its end would have written."""
+    if not (folder / name).exists() and (folder / CONFIG).exists():
+        raise RunError(f"{folder} is not finished: continue it with aaptvae train ... --resume")
 
 
 def _read_json(path: Path, kind: type[T]) -> T:
@@ -186,6 +191,7 @@ def write_prior(folder: Path, prior: LatentPrior) -> None:
 
 def read_prior(folder: Path) -> LatentPrior:
     """The fitted density of latents."""
+    refuse_unfinished(folder, PRIOR)
     return LatentPrior.from_arrays(_arrays(folder / PRIOR, ("weights", "means", "factors")))
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from .allocator import keep_freed_memory
+from .allocator import freed_memory_kept
 from .batches import Batches
 from .checkpoint import Tensors, load_into, read_state, write_metrics, write_state
 from .config import TrainConfig
@@ -63,7 +63,6 @@ class Trainer:
         folder: Path,
         world: World,
     ) -> None:
-        keep_freed_memory()
         self.model = model = objective.model
         self.batches, self.config, self.folder, self.world = batches, config, folder, world
         self.validation = validation[world.rank :: world.size].to(world.device)
@@ -85,6 +84,10 @@ class Trainer:
 
     def run(self, tick: Tick) -> Progress:
         """Train to the end, telling `tick(steps, figures)`; `RunError` if the objective cannot be kept finite."""
+        with freed_memory_kept():
+            return self._run(tick)
+
+    def _run(self, tick: Tick) -> Progress:
         if (self.folder / LAST).exists():
             self.restore()
         else:
@@ -131,6 +134,7 @@ class Trainer:
                 return self.explain_nan(step, x)
             totals += torch.stack([nll.detach().sum(), kl.detach().sum(), nll.new_tensor(len(x))]).double().cpu()
             tick(1, {})
+            del x  # a view of a buffer, which would outlive it
         nll_sum, kl_sum, rows = (float(t) for t in self.world.total(*totals))
         return {"learning_rate": rate, "train_elbo": -(nll_sum + kl_sum) / rows, "train_kl": kl_sum / rows}
 

@@ -128,7 +128,7 @@ def begin_at(model: AAPTVAE, start: Start) -> None:
     if model.mu_skip is not None and model.decoder_skip is not None:
         model.mu_skip.weight.zero_()[:latents] = _tensor((axes[:, :latents] * (gain / variance[:latents])).T * into)
         model.decoder_skip.weight.zero_()[:, :latents] = _tensor(axes[:, :latents] * gain / outof[:, None])
-    if model.likelihood == "student":
+    if model.likelihood == "student" and math.isfinite(start.freedom):  # else the model's own, which are many
         model.set_degrees_of_freedom(start.freedom)
 
 

@@ -6,28 +6,38 @@ from .config import TrainConfig
 from .model import LOG_SIGMA_FLOOR
 from .split import FEW_ROWS
 
+LEAST_NATS = 0.1  # what chance alone may cost
 MANY_NATS = 0.05  # share of the training ELBO that may be lost on unseen rows
 
 
 def warnings_of(
-    metrics: Mapping[str, float], baseline: Mapping[str, float], config: TrainConfig, rows: int, log_sigma: float
+    metrics: Mapping[str, float], baseline: Mapping[str, float], config: TrainConfig, log_sigma: float
 ) -> list[str]:
-    """Sentences for whatever a user should know before trusting this model; empty when there is nothing."""
+    """Sentences for whatever a user should know before trusting this model with such rows; empty when there is nothing."""
     found = []
     latents, active = config.latent_dim, int(metrics["active_units"])
     if active == 0:
-        found.append("The posterior collapsed: no latent carries anything. Lower --beta, or use --sigma spectral.")
+        found.append("The posterior collapsed: no latent carries anything. " + (
+            "Lower --beta, if there is anything in these features to carry." if config.sigma == "spectral" else
+            "Lower --beta, or use --sigma spectral."
+        ))
     elif active < latents // 2:
         found.append(f"Only {active} of {latents} latents are in use: a --latent-dim of {active} would do.")
     if log_sigma < LOG_SIGMA_FLOOR + 0.1:
         found.append("Sigma stands at its floor: features are reproduced almost exactly, so likelihoods are not comparable.")
-    if "ppca_log_likelihood" in baseline and metrics["log_likelihood"] < baseline["ppca_log_likelihood"]:
+    if "ppca_log_likelihood" in baseline and metrics["log_likelihood"] < baseline["ppca_log_likelihood"] - LEAST_NATS:
         found.append(
-            f"It loses to probabilistic PCA: {metrics['log_likelihood']:.1f} against {baseline['ppca_log_likelihood']:.1f} "
+            f"It loses to probabilistic PCA: {metrics['log_likelihood']:.2f} against {baseline['ppca_log_likelihood']:.2f} "
             "nats per row. Use more rows, or fewer latents."
         )
     if metrics["r2"] < baseline["r2"] - 5e-4:
         found.append(f"It reconstructs worse than PCA: R2 {metrics['r2']:.4f} against {baseline['r2']:.4f}.")
+    return found
+
+
+def warnings_of_training(metrics: Mapping[str, float], latents: int, rows: int, best_epoch: int) -> list[str]:
+    """What there is to say of how it was trained, where the rows are those that no gradient saw."""
+    found = []
     if metrics["train_elbo"] - metrics["elbo"] > MANY_NATS * abs(metrics["train_elbo"]) + 0.02 * latents:
         found.append(
             f"It overfits: {metrics['train_elbo']:.1f} nats per seen row, {metrics['elbo']:.1f} per unseen one. "
@@ -35,4 +45,6 @@ def warnings_of(
         )
     if rows < FEW_ROWS * latents:
         found.append(f"{rows} rows are few for {latents} latents: expect figures to move with the seed.")
+    if best_epoch == 0:
+        found.append("No epoch beat the linear start, which is what was kept: more rows would help.")
     return found

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterable, Sized
 from pathlib import Path
@@ -26,9 +27,10 @@ Batch = TypeVar("Batch", bound=Sized)
 
 
 class Record(msgspec.Struct):
-    """How far a job came: `rows` are done and each output stands whole up to its position."""
+    """How far a job came: `rows` are done and each output stands whole up to its position. One lies beside each output."""
 
     identity: dict[str, str]
+    run: str = ""  # names the process that began it: partial outputs of two jobs never mix
     rows: int = 0
     positions: list[int] = []
     saved: float = 0.0
@@ -64,7 +66,8 @@ class Job(msgspec.Struct, kw_only=True):
                 self._keep(behind, record, writers)
                 raise
         if self.resume:
-            self._record.unlink(missing_ok=True)
+            for path in self._records:
+                path.unlink(missing_ok=True)
 
     def _write(self, writers: list[RowWriter], record: Record, rows: int, results: Results) -> None:
         for writer, result in zip(writers, results, strict=True):
@@ -85,27 +88,29 @@ class Job(msgspec.Struct, kw_only=True):
                 click.echo(f"{record.rows} rows are kept: the same command goes on after them", err=True)
 
     @property
-    def _record(self) -> Path:
-        target = Path(os.path.realpath(self.outputs[0][0]))
-        return target.with_name(f".{target.name}.{RECORD}{SUFFIX}")
+    def _records(self) -> list[Path]:
+        targets = [Path(os.path.realpath(path)) for path, _ in self.outputs]
+        return [target.with_name(f".{target.name}.{RECORD}{SUFFIX}") for target in targets]
 
     def _save(self, record: Record, writers: list[RowWriter]) -> None:
         for writer in writers:
             writer.settle()
-        with publish_file(self._record, force=True) as file:
-            file.write_bytes(msgspec.json.encode(record))
+        for path in self._records:
+            with publish_file(path, force=True) as file:
+                file.write_bytes(msgspec.json.encode(record))
         record.saved = time.monotonic()
 
     def _continued(self, writers: list[RowWriter]) -> Record:
         """The record of this job's earlier run, with the outputs set to where it says, or a new one."""
-        record = Record(self.identity, 0, [writer.stream.tell() for writer in writers])
+        record = Record(self.identity, secrets.token_hex(8), 0, [writer.stream.tell() for writer in writers])
         with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
-            found = msgspec.json.decode(self._record.read_bytes(), type=Record)
-            changed = [key for key, value in self.identity.items() if found.identity.get(key) != value]
+            found = [msgspec.json.decode(path.read_bytes(), type=Record) for path in self._records]
+            changed = {key: 0 for each in found for key, value in self.identity.items() if each.identity.get(key) != value}
             if changed:
                 raise InputError(f"{self.outputs[0][0]} was begun with another {' and '.join(changed)}: "
                                  "leave out --resume to begin again")
-            record = found
+            if len({each.run for each in found}) == 1 and len(found[0].positions) == len(writers):
+                record = min(found, key=lambda each: each.rows)  # a kill may come between two records
         for writer, position in zip(writers, record.positions, strict=True):
             if not writer.resume(position, record.rows):
                 raise InputError(f"{self.outputs[0][0]} cannot be resumed, its rows are gone: leave out --resume")

@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def run_rows(verb: str, options: dict[str, Any], outputs: dict[str, dict[str, An
         layouts = [(name, Layout(**{"width": vae.latent_dim if verb == "encode" else vae.input_dim, "rows": reader.rows}
                                  | layout)) for name, layout in outputs.items()]
         job = Job(verb=verb, outputs=layouts, total=reader.rows, format=options["format"], force=options["force"],
-                  resume=options["resume"], identity=_identity(verb, vae, options) if options["resume"] else {})
+                  resume=options["resume"], identity=_identity(verb, vae, options, outputs) if options["resume"] else {})
         job.run(lambda start: reader.batches(batch_rows(vae), start),
                 placed(reader, lambda batch, _: compute(vae, batch)))
         bad: list[str] = getattr(reader, "bad", [])
@@ -77,7 +77,7 @@ def placed(reader: RowReader, compute: Callable[[Array, int], Results]) -> Calla
     return explained
 
 
-def _identity(verb: str, vae: VAE, options: dict[str, Any]) -> dict[str, str]:
+def _identity(verb: str, vae: VAE, options: dict[str, Any], outputs: Iterable[str]) -> dict[str, str]:
     """All that the bytes of the result depend on."""
     path = options["input"]
     if path == "-":
@@ -88,6 +88,7 @@ def _identity(verb: str, vae: VAE, options: dict[str, Any]) -> dict[str, str]:
     return {
         "verb": verb,
         "input": str(facts),
+        "list of outputs": str([os.path.realpath(name) for name in outputs]),
         "options": str([options["format"], options["on_bad_row"]]),
         **same_bundle(vae),
     }

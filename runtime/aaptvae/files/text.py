@@ -41,7 +41,7 @@ class TextRows(RowReader):
         try:
             width = int(self._parse([text]).shape[1])
         except ValueError:
-            raise InputError(f"{self.name} line {number} {_unreadable(text)}") from None
+            raise InputError(f"{self.name} line {number} {_unreadable(text, self._csv)}") from None
         if not 1 <= width <= MAX_WIDTH:
             raise InputError(f"{self.name} line {number} has {width} values: expected 1 to {MAX_WIDTH}")
         return width
@@ -99,7 +99,7 @@ class TextRows(RowReader):
         try:
             rows = self._parse([text])
         except ValueError:
-            problem = _unreadable(text)
+            problem = _unreadable(text, self._csv)
         else:
             if rows.shape != (1, self.width):
                 problem = f"has {rows.size} values: expected {self.width}"
@@ -123,19 +123,24 @@ def _wild(rows: Array) -> Array:
     return ~(np.abs(rows) <= FLOAT32_MAX)  # NaN compares false
 
 
-def _unreadable(text: str) -> str:
-    return f"is not a row of numbers: {text[:60]!r}"
+def _unreadable(text: str, csv: bool) -> str:
+    words = [(column, field) for column, field in enumerate(text.split(",")) if not _is_number(field)] if csv else []
+    if csv and "," not in text:
+        return f"is not a row of numbers: {text[:60]!r}: expected commas between them"
+    return f"has {words[0][1][:60]!r} in column {words[0][0]}: expected a number" if words else (
+        f"is not a row of numbers: {text[:60]!r}")
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field.strip().strip('"'))
+    except ValueError:
+        return False
+    return True
 
 
 def _is_header(text: str) -> bool:
-    def number(field: str) -> bool:
-        try:
-            float(field.strip().strip('"'))
-        except ValueError:
-            return False
-        return True
-
-    return not any(number(field) for field in text.split(",", 64)[:64])
+    return not any(map(_is_number, text.split(",", 64)[:64]))
 
 
 def _json_row(text: str) -> list[float]:
