@@ -40,7 +40,7 @@ def test_a_configuration_that_is_not_that_of_the_weights_is_refused(finished, tm
         read_run(tmp_path / "changed")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="address space can be limited on Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is counted in other units elsewhere")
 def test_widths_without_weights_behind_them_cost_no_memory(finished, tmp_path):
     code = """
 import resource, sys
