@@ -18,6 +18,7 @@ from aaptvae.cpus import usable_cpus
 from aaptvae.errors import BundleError
 from aaptvae.sessions import Settings, open_session
 from aaptvae_training import AAPTVAE, losses
+from aaptvae_training.evaluation import observation_of
 
 from .errors import ExportError
 from .folding import Subspace
@@ -134,9 +135,7 @@ class Gate:
             "torch": Reference(model, subspace, torch.float32),
             "float64": Reference(model, subspace, torch.float64),
         }
-        scaler = self.references["float64"].model.scaler
-        unit = np.maximum(scaler.scale.numpy(), np.abs(scaler.mean.numpy()))
-        self.unit = np.ones(1) if model.likelihood == "bernoulli" else unit
+        self.unit = observation_of(model).unit
         self.latent_dim = self.references["torch"].latent_dim
         self.tolerance, self.comparisons = tolerance, 0
         self.worst: dict[str, ParityCase] = {}

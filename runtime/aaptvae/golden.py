@@ -1,6 +1,6 @@
 """Golden vectors: inputs with torch's own outputs, replayed without torch on the machine where the bundle runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ TOLERANCE = 1e-5  # of max(1, max|reference|) of the row: fp32 on the CPU
 LOAD_TOLERANCE = 1e-4  # other CPUs add in another order; a bundle that is not what was trained is off by far more
 _TWIN_TOLERANCE = {"fp32": 1e-2, "fp16": 2e-2, "int8": 0.25}  # of the root mean square; fp32 here is an accelerator's
 _ROWS = 1024
+
+Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,17 @@ class Replay:
 
 @dataclass(frozen=True)
 class Golden:
-    """`x` [n, D], `mu`, `logvar` [n, L]; `z` [m, L], `reconstruction` [m, D]; the first `real` rows are real data."""
+    """`x` [n, D], `mu`, `logvar` [n, L]; `z` [m, L], `reconstruction` [m, D]; the first `real` rows are real data.
+
+    A reconstruction is measured in `unit` [D]: one of zeros is a sum of large numbers where features lie far from zero.
+    """
 
     arrays: Arrays
     real: int
+    unit: Values
 
     @classmethod
-    def read(cls, data: bytes, manifest: Manifest) -> "Golden":
+    def read(cls, data: bytes, manifest: Manifest, unit: Values) -> "Golden":
         """The vectors of `golden.npz`; raises `BundleError` if they do not fit the manifest."""
         arrays = read_npz(data, GOLDEN, ARRAYS)
         widths = {"x": manifest.input_dim, "mu": manifest.latent_dim, "logvar": manifest.latent_dim,
@@ -54,7 +60,7 @@ class Golden:
                 and 1 <= real <= rows["x"] <= _ROWS and 1 <= rows["z"] <= _ROWS):
             raise BundleError(f"{GOLDEN} holds {[(name, arrays[name].shape) for name in widths]}, {real} rows real: "
                               "expected float32 vectors of this bundle's widths: export it again")
-        return cls(arrays, real)
+        return cls(arrays, real, unit)
 
     def replay(self, encode: Callable[[Rows], tuple[Rows, Rows]], decode: Callable[[Rows], Rows],
                precision: Precision, on_cpu: bool = True, tolerance: float = TOLERANCE) -> tuple[Replay, ...]:
@@ -63,20 +69,22 @@ class Golden:
         count = None if exact else self.real
         x, z = self._rows("x", count), self._rows("z", count)
         got = dict(zip(("mu", "logvar", "reconstruction"), (*encode(x), decode(z)), strict=True))
-        return tuple(
-            Replay(name, len(value), _largest(value, self._rows(name, count)), tolerance) if exact else
-            Replay(name, len(value), _typical(value, self._rows(name, count)), _TWIN_TOLERANCE[precision])
-            for name, value in got.items())
+        distance, allowed = (_largest, tolerance) if exact else (_typical, _TWIN_TOLERANCE[precision])
+        return tuple(Replay(name, len(value), distance(*self._measured(name, value, self._rows(name, count))), allowed)
+                     for name, value in got.items())
+
+    def _measured(self, name: str, *values: Rows) -> Iterator[Values]:
+        unit = self.unit if name == "reconstruction" else 1.0
+        return (np.asarray(value, np.float64) / unit for value in values)
 
     def _rows(self, name: str, count: int | None) -> Rows:
         return np.asarray(self.arrays[name][:count], np.float32)
 
 
-def _largest(a: Rows, b: Rows) -> float:
+def _largest(a: Values, b: Values) -> float:
     """Worst row: each in units of its own reference, so that a huge row does not excuse an ordinary one."""
     return float((np.abs(a - b).max(axis=1) / np.maximum(1, np.abs(b).max(axis=1))).max())
 
 
-def _typical(a: Rows, b: Rows) -> float:
-    size: NDArray[np.float64] = np.square(b, dtype=np.float64).mean()
-    return float(np.sqrt(np.square(a - b, dtype=np.float64).mean() / max(size, 1e-12)))
+def _typical(a: Values, b: Values) -> float:
+    return float(np.sqrt(np.square(a - b).mean() / max(np.square(b).mean(), 1e-12)))

@@ -66,6 +66,11 @@ class ObservationModel:
             arrays["freedom"] = np.array([self.freedom])
         return arrays
 
+    @property
+    def unit(self) -> NDArray[np.float64]:
+        """Size of each feature as float32 sees it [D]: its deviation, or its distance from zero if larger; 1 for bernoulli."""
+        return np.ones_like(self.scale) if self.kind == "bernoulli" else np.maximum(self.scale, np.abs(self.mean))
+
     def squared_error(self, x: Rows, x_hat: Rows) -> Nats:
         """Mean squared error of the standardised features of each row: [N]."""
         return sum_rows(np.square((np.asarray(x, np.float64) - x_hat) / self.scale)) / len(self.mean)

@@ -62,12 +62,12 @@ class VAE:
             raise InputError(f"precision is {precision!r}: this bundle holds {', '.join(manifest.precisions)}")
         self._source, self.precision, self._settings, self._golden = source, precision, settings, golden
         self._prior = LatentPrior.from_arrays(read_npz(source.files[bundle.PRIOR], bundle.PRIOR, prior.ARRAYS))
-        self._observation = ObservationModel.from_arrays(manifest.likelihood.kind, read_npz(
+        self.observation = ObservationModel.from_arrays(manifest.likelihood.kind, read_npz(
             source.files[bundle.LIKELIHOOD], bundle.LIKELIHOOD, likelihood.ARRAYS, likelihood.OPTIONAL))
-        if (self._prior.latent_dim, len(self._observation.mean)) != (manifest.latent_dim, manifest.input_dim):
+        if (self._prior.latent_dim, len(self.observation.mean)) != (manifest.latent_dim, manifest.input_dim):
             raise BundleError(f"{bundle.PRIOR} or {bundle.LIKELIHOOD} is of another width than the manifest: export "
                               "the bundle again")
-        replayed = Golden.read(source.files[bundle.GOLDEN], manifest) if golden else None
+        replayed = Golden.read(source.files[bundle.GOLDEN], manifest, self.observation.unit) if golden else None
         for graph in ("encoder", "decoder"):  # both, before onnxruntime sees either
             name, spec = graph_file(graph, precision), getattr(manifest, graph)
             check_graph(source.files[name], name, spec, precision, bundle.metadata(manifest, graph, precision))
@@ -191,7 +191,7 @@ class VAE:
         for start, stop in self._chunks(len(n)):
             first, last = n.start + start, n.start + stop
             rows = self.decode(density.draw(seed, first, last, temperature))
-            result[start:stop] = self._observation.add_noise(rows, seed, first, last) if observation_noise else rows
+            result[start:stop] = self.observation.add_noise(rows, seed, first, last) if observation_noise else rows
         return result
 
     def interpolate(self, a: ArrayLike, b: ArrayLike, steps: int = 8, *, path: interpolation.Path = "linear") -> Rows:
@@ -214,8 +214,8 @@ class VAE:
         for start, stop in self._chunks(len(source)):
             rows = as_rows(source[start:stop], self.input_dim, "x", start)
             mu, logvar = self.encode(rows)
-            expected = Bounds(self.decode, self._observation).expected_log_density(rows, mu, logvar, pairs)
-            scores.reconstruction_error[start:stop] = self._observation.squared_error(rows, self.decode(mu))
+            expected = Bounds(self.decode, self.observation).expected_log_density(rows, mu, logvar, pairs)
+            scores.reconstruction_error[start:stop] = self.observation.squared_error(rows, self.decode(mu))
             scores.kl_divergence[start:stop] = kl_divergence(mu, logvar)
             scores.elbo[start:stop] = expected - scores.kl_divergence[start:stop]
         return scores
@@ -224,7 +224,7 @@ class VAE:
                        prior: PriorName = "standard") -> Nats:
         """Importance-weighted lower bound of log p(x) in nats [N] (Burda et al. 2016), tighter with more `samples`."""
         density, seed, samples = self._density(prior), resolve_seed(seed), _count(samples)
-        source, bounds = shaped(x, self.input_dim), Bounds(self.decode, self._observation)
+        source, bounds = shaped(x, self.input_dim), Bounds(self.decode, self.observation)
         result = np.empty(len(source))
         for start, stop in self._chunks(len(source), samples):
             rows = as_rows(source[start:stop], self.input_dim, "x", start)

@@ -45,10 +45,10 @@ def verify(path: str | os.PathLike[str], *, precisions: Sequence[Precision] | No
            providers: Sequence[Provider] | None = None, sha256: str | None = None) -> Report:
     """The report on the bundle at `path`; raises `BundleError` if it is damaged, `ProviderError` as `load` does."""
     bundle = read_bundle(path, sha256=sha256)
-    golden = Golden.read(bundle.files[GOLDEN], bundle.manifest)
     reports = []
     for precision in precisions or bundle.manifest.precisions:
         vae = VAE(bundle, precision, Settings(providers=providers), golden=False)
+        golden = Golden.read(bundle.files[GOLDEN], bundle.manifest, vae.observation.unit)
         replays = golden.replay(vae.encode, vae.decode, precision, vae.on_cpu)
         reports.append(PrecisionReport(precision, tuple(vae.providers), replays))
     size = sum(entry.bytes for entry in bundle.manifest.files)

@@ -23,6 +23,7 @@ from aaptvae_export import ExportError, ExportOptions, export_bundle, quantizati
 from aaptvae_export.compaction import compact_prior
 from aaptvae_export.folding import Subspace
 from aaptvae_export.parity import BATCHES, Reference
+from aaptvae_training.evaluation import observation_of
 
 from .conftest import make_run
 
@@ -61,6 +62,25 @@ def test_the_zip_is_the_same_bytes_too_and_loads_as_it_is(run, elsewhere, tmp_pa
     assert aaptvae.load(tmp_path / "a.zip", sha256=made.digest).latent_dim == 4
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         assert {item.date_time for item in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_a_row_near_zero_among_features_far_from_it_is_measured_as_they_are(tmp_path):
+    width, latents = 256, 128
+    run, generator = make_run(width, latents, (16,)), np.random.default_rng(0)
+    model, size = run.model, torch.full((latents, 1), 0.3)
+    size[0] = 40.0  # as brightness does to a picture
+    axes = torch.from_numpy(np.linalg.qr(np.c_[np.ones(width), generator.standard_normal((width, latents - 1))])[0].T).float()
+    model.scaler.standardise_by(torch.full((width,), 106.0).double(), torch.full((width,), 80.0).double())
+    with torch.no_grad():
+        model.mu_skip.weight.copy_(axes / size)
+        model.decoder_skip.weight.copy_((axes * size).T)
+        for layer in (model.mu, model.logvar, model.decoder[-1]):
+            layer.weight.mul_(0.01)
+            layer.bias.zero_()
+    heldout = np.abs(106 + 80 * generator.standard_normal((64, width))).astype(np.float32)
+    heldout[:4] = 0  # a black one: sums of thousands that cancel, in torch too
+    run = dataclasses.replace(run, heldout=heldout, prior=LatentPrior.standard(latents), observation=observation_of(model))
+    assert verify(export_bundle(run, tmp_path / "a").path).passed
 
 
 def test_no_file_holds_a_path_or_a_source_line(elsewhere):

@@ -13,6 +13,8 @@ from aaptvae.npz import write_npz
 from aaptvae.reading import read_bundle
 from aaptvae.verify import verify
 
+UNIT = np.ones(5)
+
 
 def test_a_whole_bundle_passes_and_the_report_says_what_was_checked(tiny: Path) -> None:
     report = verify(tiny)
@@ -40,8 +42,8 @@ def test_a_damaged_bundle_and_an_inactive_provider_are_errors(tiny: Path, tmp_pa
 @pytest.mark.parametrize("name", ["mu", "logvar", "reconstruction"])
 def test_a_wrong_tensor_fails_the_replay_alone(tiny: Path, name: str) -> None:
     bundle = read_bundle(tiny)
-    arrays = dict(Golden.read(bundle.files["golden.npz"], bundle.manifest).arrays)
-    wrong = Golden(arrays | {name: arrays[name] + np.float32(0.5)}, 6)
+    arrays = dict(Golden.read(bundle.files["golden.npz"], bundle.manifest, UNIT).arrays)
+    wrong = Golden(arrays | {name: arrays[name] + np.float32(0.5)}, 6, UNIT)
     good = {key: np.asarray(value, np.float32) for key, value in arrays.items()}
     replays = wrong.replay(lambda _: (good["mu"], good["logvar"]), lambda _: good["reconstruction"], "fp32")
     assert [replay.tensor for replay in replays if not replay.passed] == [name]
@@ -49,14 +51,14 @@ def test_a_wrong_tensor_fails_the_replay_alone(tiny: Path, name: str) -> None:
 
 def test_a_huge_row_does_not_excuse_an_ordinary_one(tiny: Path) -> None:
     bundle = read_bundle(tiny)
-    arrays = dict(Golden.read(bundle.files["golden.npz"], bundle.manifest).arrays)
+    arrays = dict(Golden.read(bundle.files["golden.npz"], bundle.manifest, UNIT).arrays)
     mu, logvar, x_hat = (np.asarray(arrays[key], np.float32) for key in ("mu", "logvar", "reconstruction"))
     huge, ordinary = np.argsort(np.abs(mu).max(axis=1))[[-1, 0]]
     mu = mu.copy()
     mu[huge] = 1e4
     shifted = mu.copy()
     shifted[ordinary] += np.float32(1e-3)
-    golden = Golden(arrays | {"mu": mu}, 6)
+    golden = Golden(arrays | {"mu": mu}, 6, UNIT)
     assert all(replay.passed for replay in golden.replay(lambda _: (mu, logvar), lambda _: x_hat, "fp32"))
     replays = golden.replay(lambda _: (shifted, logvar), lambda _: x_hat, "fp32")
     assert [replay.tensor for replay in replays if not replay.passed] == ["mu"]
@@ -65,7 +67,7 @@ def test_a_huge_row_does_not_excuse_an_ordinary_one(tiny: Path) -> None:
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_reduced_precision_may_round_but_not_swap_nor_diverge(tiny: Path, precision: str) -> None:
     bundle = read_bundle(tiny)
-    golden = Golden.read(bundle.files["golden.npz"], bundle.manifest)
+    golden = Golden.read(bundle.files["golden.npz"], bundle.manifest, UNIT)
     mu, logvar, x_hat = (np.asarray(golden.arrays[key], np.float32)[:6] for key in ("mu", "logvar", "reconstruction"))
 
     def passed(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> list[bool]:
@@ -91,9 +93,9 @@ def test_reduced_precision_may_round_but_not_swap_nor_diverge(tiny: Path, precis
 )
 def test_golden_vectors_that_do_not_fit_the_manifest_are_refused(tiny: Path, change: dict[str, np.ndarray]) -> None:
     bundle = read_bundle(tiny)
-    arrays = Golden.read(bundle.files["golden.npz"], bundle.manifest).arrays
+    arrays = Golden.read(bundle.files["golden.npz"], bundle.manifest, UNIT).arrays
     with pytest.raises(BundleError, match=r"golden.npz"):
-        Golden.read(write_npz(arrays | change), bundle.manifest)
+        Golden.read(write_npz(arrays | change), bundle.manifest, UNIT)
 
 
 def test_bench_times_every_batch_size_beside_a_bare_session(tiny: Path) -> None:
