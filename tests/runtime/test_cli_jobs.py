@@ -160,6 +160,22 @@ def test_resume_refuses_other_outputs_in_one_line(tmp_path: Path, tiny: Path, ro
     assert done.stderr.endswith(b"was begun with another list of outputs: leave out --resume to begin again\n")
 
 
+@pytest.mark.parametrize("format", ["npy", "csv"])
+def test_a_record_whose_rows_were_published_begins_anew(tmp_path: Path, tiny: Path, rows: Path, format: str) -> None:
+    command = ["encode", tiny, rows, "-o", tmp_path / f"z.{format}", "--resume"]
+    record = tmp_path / f".z.{format}.record.aaptvae-tmp"
+    with slow(*command) as job:
+        wait_for(record.exists, job)
+        job.kill()
+    left = record.read_bytes()
+    assert run(*command).returncode == 0
+    whole = (tmp_path / f"z.{format}").read_bytes()
+    record.write_bytes(left)  # as a kill leaves it that comes after the rename
+    done = run(*command, "--force")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / f"z.{format}").read_bytes() == whole
+
+
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
 def test_text_resumes_after_skipped_lines(tmp_path: Path, tiny: Path, format: str) -> None:
     good, bad = ("1,2,3,4,{}\n", "x\n") if format == "csv" else ("[1,2,3,4,{}]\n", "[]\n")

@@ -11,6 +11,7 @@ from .options import (
     force_option,
     format_option,
     input_argument,
+    load_for_workers,
     load_vae,
     output_option,
     output_options,
@@ -39,7 +40,7 @@ def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
 
     if seed is None and options["resume"]:
         raise click.UsageError("--resume needs --seed, or it would go on with other rows")
-    vae = load_vae(options)
+    vae, workers = load_for_workers(options)
     drawn = resolve_seed(seed)
     if seed is None:
         click.echo(f"seed {drawn}", err=True)
@@ -50,7 +51,7 @@ def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
         return (range(first, min(first + size, rows)) for first in range(start, rows, size))
 
     job = Job(verb="sample", outputs=[(output, Layout(width=vae.input_dim, rows=rows))], total=rows,
-              format=options["format"], force=options["force"], resume=options["resume"],
+              format=options["format"], force=options["force"], resume=options["resume"], workers=workers,
               identity=same_bundle(vae) | {"sample": f"{rows} {drawn} {chosen}"})
     job.run(ranges, lambda part, _: (vae.sample(part, seed=drawn, **chosen),))
 

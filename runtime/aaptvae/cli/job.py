@@ -1,10 +1,15 @@
-"""A bulk job: batches in, results out, read and written while computing; kept and gone on with if it may be resumed."""
+"""A bulk job: batches in, results out, read and written while computing; kept and gone on with if it may be resumed.
+
+Each batch is one worker's own. Threads that share a batch wait for each other at its end, and for the one that reading
+or writing took the processor from.
+"""
 
 import contextlib
 import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sized
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,11 +22,12 @@ from ..files.rows import Array
 from ..publish import RECORD, SUFFIX, publish_file
 from .progress import Progress
 from .stop import STOP
-from .threads import Behind, ahead
+from .threads import DEPTH, Behind, Beside, ahead
 
 SAVE_SECONDS = 2.0
 
 Results = tuple[Array, ...]
+Pending = tuple[int, Callable[[], Results]]  # rows of a batch, and what waits for its results
 
 Batch = TypeVar("Batch", bound=Sized)
 
@@ -46,6 +52,8 @@ class Job(msgspec.Struct, kw_only=True):
     force: bool = False
     resume: bool = False
     identity: dict[str, str] = {}
+    workers: int = 1
+    seen: Callable[..., None] | None = None  # is given the results of each batch, in order
 
     def run(self, batches: Callable[[int], Iterable[Batch]], compute: Callable[[Batch, int], Results]) -> None:
         """Write `compute(batch, first row)` for all `batches(first row)`, one array for each output."""
@@ -54,11 +62,11 @@ class Job(msgspec.Struct, kw_only=True):
                                                        keep=self.resume)) for path, layout in self.outputs]
             record = self._continued(writers) if self.resume else Record({})
             progress = stack.enter_context(Progress(self.verb, self.total, record.rows))
-            behind = Behind[tuple[int, Results]](lambda item: self._write(writers, record, *item))
-            first = record.rows
+            beside, first = stack.enter_context(Beside(self.workers)), record.rows
+            behind = Behind[Pending](lambda item: self._write(writers, record, *item), self.workers + DEPTH)
             try:
                 for batch in ahead(batches(first)):
-                    behind.put((len(batch), compute(batch, first)))
+                    behind.put((len(batch), beside.start(partial(compute, batch, first))))
                     first += len(batch)
                     progress.advance(len(batch))
                 behind.wait()
@@ -69,8 +77,11 @@ class Job(msgspec.Struct, kw_only=True):
             for path in self._records:
                 path.unlink(missing_ok=True)
 
-    def _write(self, writers: list[RowWriter], record: Record, rows: int, results: Results) -> None:
-        for writer, result in zip(writers, results, strict=True):
+    def _write(self, writers: list[RowWriter], record: Record, rows: int, computed: Callable[[], Results]) -> None:
+        results = computed()
+        if self.seen is not None:
+            self.seen(*results)
+        for writer, result in zip(writers, results, strict=False):  # a summary may be all that is wanted
             writer.write(result)
         record.rows += rows
         if self.resume:
@@ -103,6 +114,8 @@ class Job(msgspec.Struct, kw_only=True):
     def _continued(self, writers: list[RowWriter]) -> Record:
         """The record of this job's earlier run, with the outputs set to where it says, or a new one."""
         record = Record(self.identity, secrets.token_hex(8), 0, [writer.stream.tell() for writer in writers])
+        if not any(writer.kept for writer in writers):  # a kill may leave a record of what is published already
+            return record
         with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
             found = [msgspec.json.decode(path.read_bytes(), type=Record) for path in self._records]
             changed = {key: 0 for each in found for key, value in self.identity.items() if each.identity.get(key) != value}

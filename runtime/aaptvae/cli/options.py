@@ -62,3 +62,12 @@ def load_vae(options: dict[str, Any]) -> "VAE":
 
     chosen = {key: options[key] for key in ("precision", "threads", "batch_size", "sha256")}
     return load(options["bundle"], providers=list(options["providers"]) or None, **chosen)
+
+
+def load_for_workers(options: dict[str, Any]) -> tuple["VAE", int]:
+    """The VAE on one thread, and by how many workers to call it at once; other providers than the CPU share no session."""
+    from ..cpus import usable_cpus  # noqa: PLC0415
+
+    if set(options["providers"]) - {"CPUExecutionProvider"}:
+        return load_vae(options), 1
+    return load_vae(options | {"threads": 1}), options["threads"] or usable_cpus()

@@ -79,12 +79,10 @@ def score(output: str | None, as_json: bool, **options: Any) -> int:
     summary = Summary(Scores._fields)
 
     def scored(vae: "VAE", x: "Array") -> "Results":
-        scores = np.stack(vae.score(x), axis=1)
-        summary.add(scores)
-        return (scores,) if output else ()
+        return (np.stack(vae.score(x), axis=1),)
 
     layout = {"width": len(Scores._fields), "columns": Scores._fields, "dtype": np.float64}
-    status = run_rows("score", options, {output: layout} if output else {}, scored)
+    status = run_rows("score", options, {output: layout} if output else {}, scored, summary.add)
     if summarised:
         click.echo(summary.text(as_json))
     return status

@@ -16,24 +16,25 @@ from ..files.rows import Array
 from ..rows import BLOCK
 from ..vae import VAE
 from .job import Job, Results
-from .options import load_vae, printable
+from .options import load_for_workers, printable
 from .threads import release
 
-CHUNKS = 4  # of the VAE at a time: large enough for the file system, small enough for the cache
+CHUNKS = 2  # of the VAE at a time: large enough for the file system, small enough for the cache
 
 
 def run_rows(verb: str, options: dict[str, Any], outputs: dict[str, dict[str, Any]],
-             compute: Callable[[VAE, Array], Results]) -> int:
+             compute: Callable[[VAE, Array], Results], seen: Callable[..., None] | None = None) -> int:
     """Stream INPUT through `compute` to `outputs` (path to layout); 1 if lines were skipped, listed on stderr."""
     refuse_same_file(options["input"], *outputs)
-    vae = load_vae(options)
+    vae, workers = load_for_workers(options)
     path, width = options["input"], vae.latent_dim if verb == "decode" else vae.input_dim
     reader = open_rows(path, format=options["format"], width=width, skip_bad=options["on_bad_row"] == "skip")
     try:
         layouts = [(name, Layout(**{"width": vae.latent_dim if verb == "encode" else vae.input_dim, "rows": reader.rows}
                                  | layout)) for name, layout in outputs.items()]
+        identity = _identity(verb, vae, options, outputs) if options["resume"] else {}
         job = Job(verb=verb, outputs=layouts, total=reader.rows, format=options["format"], force=options["force"],
-                  resume=options["resume"], identity=_identity(verb, vae, options, outputs) if options["resume"] else {})
+                  resume=options["resume"], identity=identity, workers=workers, seen=seen)
         job.run(lambda start: reader.batches(batch_rows(vae), start),
                 placed(reader, lambda batch, _: compute(vae, batch)))
         bad: list[str] = getattr(reader, "bad", [])

@@ -224,6 +224,10 @@ class NpzWriter(RowWriter):
         """Append to the member."""
         self._npy.write(batch)
 
+    def abandon(self) -> None:
+        """Forget the file, which the archive would complain about when it is collected."""
+        self._archive.fp = None
+
     def finish(self) -> None:
         """Close the member and write the directory of the archive."""
         self._npy.finish()

@@ -18,6 +18,7 @@ from ..publish import publish_file
 from .binary import NpyWriter, NpzWriter, open_npy, open_npz, open_safetensors
 from .parquet import ParquetRows, ParquetWriter
 from .rows import Array, RowReader, RowWriter, rebatch
+from .settling import SettlingFile
 from .text import TextRows, TextWriter
 
 FORMATS = ("npy", "npz", "csv", "jsonl", "parquet", "safetensors")
@@ -169,9 +170,14 @@ def open_output(path: str | os.PathLike[str], layout: Layout, *, format: str | N
         if text == "-":
             stream = stack.enter_context(_stdout(format, layout))
         else:
-            stream = stack.enter_context(stack.enter_context(publish_file(text, force=force, keep=keep)).open("r+b"))
+            temporary = stack.enter_context(publish_file(text, force=force, keep=keep))
+            stream = stack.enter_context(io.BufferedRandom(SettlingFile(temporary, "r+b")))
         writer = _writer(stream, format, layout)
-        yield writer
+        try:
+            yield writer
+        except BaseException:
+            writer.abandon()
+            raise
         writer.finish()
         stream.flush()
 

@@ -54,10 +54,18 @@ class RowWriter(ABC):
     def finish(self) -> None:  # noqa: B027 - text has nothing to complete
         """Complete the file after the last row."""
 
+    def abandon(self) -> None:  # noqa: B027
+        """Leave the file as it is: it will not be finished."""
+
     def settle(self) -> None:
         """Bring every row to the disk."""
         self.stream.flush()
         os.fsync(self.stream.fileno())
+
+    @property
+    def kept(self) -> bool:
+        """Whether an earlier writer left rows behind the beginning that this one has made."""
+        return os.fstat(self.stream.fileno()).st_size > self.stream.tell()
 
     def resume(self, position: int, rows: int) -> bool:
         """Go on after `rows` rows that end at `position`; False if the file holds less than that."""
