@@ -9,7 +9,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sized
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from ..files.rows import Array
 from ..publish import RECORD, SUFFIX, publish_file
 from .progress import Progress
 from .stop import STOP
-from .threads import DEPTH, Behind, Beside, ahead
+from .threads import DEPTH, Behind, ahead
 
 SAVE_SECONDS = 2.0
 
@@ -62,11 +62,13 @@ class Job(msgspec.Struct, kw_only=True):
                                                        keep=self.resume)) for path, layout in self.outputs]
             record = self._continued(writers) if self.resume else Record({})
             progress = stack.enter_context(Progress(self.verb, self.total, record.rows))
-            beside, first = stack.enter_context(Beside(self.workers)), record.rows
+            pool, first = ThreadPoolExecutor(self.workers), record.rows
+            # Waited for: onnxruntime's C++ does not survive a thread that the interpreter ends inside of it.
+            stack.callback(pool.shutdown, cancel_futures=True)
             behind = Behind[Pending](lambda item: self._write(writers, record, *item), self.workers + DEPTH)
             try:
                 for batch in ahead(batches(first)):
-                    behind.put((len(batch), beside.start(partial(compute, batch, first))))
+                    behind.put((len(batch), pool.submit(compute, batch, first).result))
                     first += len(batch)
                     progress.advance(len(batch))
                 behind.wait()

@@ -1,14 +1,12 @@
-"""Reading and writing beside computing: an iterator that runs ahead, workers side by side, and a writer that runs behind.
+"""Reading and writing beside computing: an iterator that runs ahead, and a writer that runs behind.
 
 Only simple queues: a signal may interrupt them anywhere and they still work, while unwinding, as no lock stays behind.
 """
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from queue import Empty, SimpleQueue
-from types import TracebackType
-from typing import Generic, Self, TypeVar
+from queue import SimpleQueue
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 DEPTH = 3
@@ -52,56 +50,6 @@ def ahead(items: Iterable[Item]) -> Iterator[Item]:
         yield item  # type: ignore[misc]
 
 
-class Beside:
-    """Threads that each take a call, so that several run at once. They end with the block, what they compute included:
-
-    onnxruntime's C++ does not survive a thread that the interpreter ends inside of it.
-    """
-
-    def __init__(self, threads: int) -> None:
-        self._tasks = SimpleQueue[Callable[[], None] | None]()
-        self._threads = [threading.Thread(target=_serve, args=(self._tasks,)) for _ in range(threads)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        with contextlib.suppress(Empty):  # what nobody began is not wanted any more
-            while True:
-                self._tasks.get_nowait()
-        for _ in self._threads:
-            self._tasks.put(None)
-        for thread in self._threads:
-            thread.join()
-
-    def start(self, act: Callable[[], Item]) -> Callable[[], Item]:
-        """Have `act` called; what is returned waits for its result, or raises its error."""
-        done = SimpleQueue[tuple[Item | None, BaseException | None]]()
-        self._tasks.put(lambda: done.put(_outcome(act)))
-
-        def result() -> Item:
-            value, error = done.get()
-            if error is not None:
-                raise error
-            return value  # type: ignore[return-value]
-
-        return result
-
-
-def _serve(tasks: SimpleQueue[Callable[[], None] | None]) -> None:
-    while (task := tasks.get()) is not None:
-        task()
-
-
-def _outcome(act: Callable[[], Item]) -> tuple[Item | None, BaseException | None]:
-    try:
-        return act(), None
-    except BaseException as error:  # handed over, not handled
-        return None, error
-
-
 class Behind(Generic[Item]):
     """Calls `act` on each item in order, in a thread; an error comes out of the next `put` or of `wait`.
 
@@ -111,8 +59,12 @@ class Behind(Generic[Item]):
     def __init__(self, act: Callable[[Item], None], depth: int = DEPTH) -> None:
         self._act, self._error = act, None  # type: Callable[[Item], None], BaseException | None
         self._room = _room(depth)
-        self._tasks = SimpleQueue[Callable[[], None] | None]()
-        threading.Thread(target=_serve, args=(self._tasks,), daemon=True).start()
+        self._tasks = SimpleQueue[Callable[[], None]]()
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            self._tasks.get()()
 
     def _do(self, item: Item) -> None:
         try:

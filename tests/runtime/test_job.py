@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from aaptvae.cli.job import Job
-from aaptvae.cli.threads import Beside
 from aaptvae.errors import InputError
 from aaptvae.files import Layout, settling
 from aaptvae.files.settling import SettlingFile
@@ -55,22 +54,6 @@ def test_the_earliest_error_comes_out_and_no_worker_stays(tmp_path: Path, worker
         job(tmp_path / "z.npy", workers).run(batches, compute)
     assert not list(tmp_path.iterdir())
     assert sum(thread.daemon is False for thread in threading.enumerate()) <= before
-
-
-def test_work_that_nobody_began_is_dropped_at_the_end() -> None:
-    begun, go, done = threading.Event(), threading.Event(), list[int]()
-
-    def first() -> None:
-        begun.set()
-        go.wait(30)
-
-    with Beside(1) as beside:
-        beside.start(first)
-        for i in range(5):
-            beside.start(lambda i=i: done.append(i))  # type: ignore[misc]
-        assert begun.wait(30)
-        threading.Timer(0.1, go.set).start()
-    assert not done
 
 
 @pytest.fixture
