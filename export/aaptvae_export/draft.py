@@ -28,6 +28,7 @@ from .errors import ExportError
 from .folding import Subspace, fold_decoder, fold_encoder
 from .parity import TOLERANCE, Gate, Inputs, Reference, Rows, check_parity
 from .quantization import CONVERTERS, standardise
+from .thinning import thin
 from .twins import Judge, Reduced
 
 REDUCED: tuple[Reduced, ...] = ("int8", "fp16")
@@ -92,7 +93,8 @@ def draft_bundle(run: Run, options: ExportOptions) -> Draft:
         subspace = find_subspace(Reference(run.model, None, torch.float64), heldout, options.compact)
     gate = Gate(run.model, subspace, options.tolerance)
     widths = run.model.input_dim, gate.latent_dim
-    encoder = Half.of("encoder", fold_encoder(run.model, subspace), bundle.encoder_spec(*widths))
+    folded = fold_encoder(run.model, subspace)
+    encoder = Half.of("encoder", folded, bundle.encoder_spec(*widths))
     decoder = Half.of("decoder", fold_decoder(run.model, subspace), bundle.decoder_spec(*widths))
     manifest = describe(run, gate, graphs.pair_id(encoder.model, decoder.model), options.name)
     files = _arrays(run, subspace, gate, heldout) | _stamp(manifest, "fp32", (encoder, decoder))
@@ -100,12 +102,17 @@ def draft_bundle(run: Run, options: ExportOptions) -> Draft:
 
     judge = Judge(run.observation, heldout, files, manifest, options.speedup)
     scaler = gate.references["float64"].model.scaler
-    standardised = replace(encoder, model=standardise(encoder.model, scaler.mean.numpy(), scaler.scale.numpy()))
+    statistics = scaler.mean.numpy(), scaler.scale.numpy()
     twins = []
     for precision in REDUCED:
         if precision not in options.precisions:
             continue
-        halves = [replace(half, model=CONVERTERS[precision](half.model)) for half in (standardised, decoder)]
+        source = encoder.model
+        if precision == "int8":
+            source = thin(source, folded, Inputs.of(gate.references["torch"], heldout).features)
+        models = standardise(source, *statistics), decoder.model
+        halves = [replace(half, model=CONVERTERS[precision](model))
+                  for half, model in zip((encoder, decoder), models, strict=True)]
         twin = _stamp(manifest, precision, halves)
         for half in halves:
             check_structure(half.name, precision, twin, manifest)

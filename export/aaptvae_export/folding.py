@@ -40,6 +40,10 @@ class Affine(NamedTuple):
         bias = _times(matrix, self.bias)
         return Affine(weight, bias if offset is None else bias + offset)
 
+    def with_bias_of(self, other: "Affine") -> "tuple[Affine, Affine]":
+        """This and a parallel map whose results are added, all of the bias in this one: an addition less in integers."""
+        return Affine(self.weight, self.bias + other.bias), Affine(other.weight, torch.zeros_like(other.bias))
+
     def layer(self) -> nn.Linear:
         """Rounded to a float32 layer; `ExportError` where float32 cannot hold it."""
         linear = nn.Linear(self.weight.shape[1], self.weight.shape[0])
@@ -92,15 +96,22 @@ class EncoderGraph(nn.Module):
         self.shift: Tensor | None
         self.register_buffer("shift", None)
 
+    def hidden(self, x: Tensor) -> Tensor:
+        """What the heads see of raw features: [N, H]."""
+        hidden: Tensor = self.trunk(self._shifted(x))
+        return hidden
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior parameters of raw features."""
-        if self.shift is not None:
-            x = x - self.shift
+        x = self._shifted(x)
         hidden = self.trunk(x)
         mu, logvar = self.mu(hidden), self.logvar(hidden).clamp(*LOGVAR_RANGE)
         if self.mu_skip is not None:
             mu = mu + self.mu_skip(x)
         return mu, logvar if self.spread is None else self.spread(logvar.exp()).log()
+
+    def _shifted(self, x: Tensor) -> Tensor:
+        return x if self.shift is None else x - self.shift
 
 
 class DecoderGraph(nn.Module):
@@ -127,14 +138,16 @@ def fold_encoder(model: AAPTVAE, subspace: Subspace | None = None) -> EncoderGra
     origin = _times(forward, mean)
     scaled = forward, torch.zeros_like(origin) if shifted else -origin
     first, *rest = [Affine.of(layer) for layer in model.encoder if isinstance(layer, nn.Linear)]
-    mu = Affine.of(model.mu)
+    mu, skip = Affine.of(model.mu), None
+    if model.mu_skip is not None:
+        skip = Affine.of(model.mu_skip).after(*scaled)
+        mu, skip = mu.with_bias_of(skip)
     graph = EncoderGraph(
         [layer.layer() for layer in (first.after(*scaled), *rest)],
         (mu if subspace is None else mu.then(subspace.basis)).layer(),
         Affine.of(model.logvar).layer(),
     )
-    if model.mu_skip is not None:
-        skip = Affine.of(model.mu_skip).after(*scaled)
+    if skip is not None:
         graph.mu_skip = (skip if subspace is None else skip.then(subspace.basis)).layer()
     if subspace is not None:
         graph.spread = Affine(subspace.spread, torch.zeros(len(subspace.basis)).double()).layer()
@@ -156,5 +169,7 @@ def fold_decoder(model: AAPTVAE, subspace: Subspace | None = None) -> DecoderGra
         _, backward = model.scaler.matrices()
         out = out.then(backward, model.scaler.mean.float().double())
         skip = skip and skip.then(backward)
+    if skip is not None:
+        out, skip = out.with_bias_of(skip)
     layers = [layer.layer() for layer in (first, *rest)]
     return DecoderGraph(layers, out.layer(), skip and skip.layer(), sigmoid=bernoulli).eval()

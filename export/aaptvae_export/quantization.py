@@ -21,6 +21,7 @@ Steps = NDArray[np.float32]
 Statistics = NDArray[np.float64]
 
 UNEVEN = 4  # columns whose scales differ by no more can share one: the finest of them lose two bits
+NARROW = 32  # a product of so few columns is as quick in floats: integers would be measured, rounded and scaled for it
 
 # Scalars and short vectors that the int8 operators take; the names are part of no contract.
 _CONSTANTS: dict[str, Array] = {
@@ -39,31 +40,35 @@ def standardise(model: onnx.ModelProto, mean: Statistics, scale: Statistics) -> 
     Folded, a nearly constant column has weights of 1e7 beside weights of 1: few bits cannot hold both. What a model does
     not need is left out, because each of the two costs int8 a twentieth of its speed.
     """
-    even = scale.max() <= UNEVEN * scale.min()
-    if even and (np.abs(mean) <= scale).all():
+    varying = scale[scale != 1]  # a constant column is given 1; it must not be far from zero as the others go
+    sizes = np.where(scale == 1, varying.max(initial=0) or 1, scale)
+    even = sizes.max() <= UNEVEN * sizes.min()
+    if even and (np.abs(mean) <= sizes).all():
         return model
-    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    weights = weights_of(model)
     source = model.graph.input[0].name
     model = copy.deepcopy(model)
     nodes = [node for node in model.graph.node if not (node.op_type == "Sub" and node.input[0] == source)]
     raw = {source} | {node.output[0] for node in model.graph.node if node not in nodes}
     for node in nodes:
         if node.input[0] in raw:
-            weight, *bias = node.input[1:]
-            if bias and node.input[0] == source:
-                weights[bias[0]] = (weights[bias[0]] + weights[weight].astype(np.float64) @ mean).astype(np.float32)
+            weight = node.input[1]
+            if node.input[0] == source:
+                bias = node.input[2] if len(node.input) > 2 else f"{weight}.centred"
+                centred = weights.get(bias, 0) + weights[weight].astype(np.float64) @ mean
+                weights[bias], node.input[2:] = centred.astype(np.float32), [bias]
             if not even:
                 weights[weight] = (weights[weight].astype(np.float64) * scale).astype(np.float32)
             node.input[0] = "centred" if even else "standardised"
     weights |= {"mean": mean.astype(np.float32), "inverse": (1 / scale).astype(np.float32)}
     centre = helper.make_node("Sub", [source, "mean"], ["centred"])
     stretch = helper.make_node("Mul", ["centred", "inverse"], ["standardised"])
-    return _rebuilt(model, [centre, *([] if even else [stretch]), *nodes], weights)
+    return rebuilt(model, [centre, *([] if even else [stretch]), *nodes], weights)
 
 
 def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """Weights stored as float16 in units of their row's largest, and cast back where they are used: half the bytes."""
-    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    weights = weights_of(model)
     nodes: list[NodeProto] = []
     for node in model.graph.node:
         if node.op_type != "Gemm":
@@ -80,7 +85,7 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
         ]
         if bias:
             nodes.append(helper.make_node("Add", [f"{name}.product", bias[0]], [name]))
-    return _rebuilt(model, nodes, weights)
+    return rebuilt(model, nodes, weights)
 
 
 def to_int8(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -91,7 +96,12 @@ def to_int8(model: onnx.ModelProto) -> onnx.ModelProto:
 CONVERTERS: dict[Precision, Callable[[onnx.ModelProto], onnx.ModelProto]] = {"fp16": to_fp16, "int8": to_int8}
 
 
-def _rebuilt(model: onnx.ModelProto, nodes: list[NodeProto], weights: dict[str, Array]) -> onnx.ModelProto:
+def weights_of(model: onnx.ModelProto) -> dict[str, Array]:
+    """The model's weights by name."""
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+
+
+def rebuilt(model: onnx.ModelProto, nodes: list[NodeProto], weights: dict[str, Array]) -> onnx.ModelProto:
     """The model with these nodes, and those of the weights that they use."""
     twin = onnx.ModelProto()
     twin.CopyFrom(model)
@@ -111,19 +121,22 @@ class _Int8:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model, self.shares = model, model.graph.output[0].name == "mu"
-        stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-        self.weights: dict[str, Array] = stored | _CONSTANTS
+        self.weights = weights_of(model) | _CONSTANTS
         self.makers = {name: node for node in model.graph.node for name in node.output}
         self.nodes: list[NodeProto] = []
         self.quantized: dict[str, tuple[str, str, str]] = {}
 
     def convert(self) -> onnx.ModelProto:
         for node in self.model.graph.node:
-            if node.op_type == "Gemm" and not self._made_by(node.input[0], "Exp"):  # variances span too many decades
+            if node.op_type == "Gemm" and self._pays(node):
                 self._product(node)
             elif node.op_type != "Relu":  # quantising to unsigned numbers cuts at zero anyway
                 self.nodes.append(node)
-        return _rebuilt(self.model, self.nodes, self.weights)
+        return rebuilt(self.model, self.nodes, self.weights)
+
+    def _pays(self, node: NodeProto) -> bool:
+        """Variances span too many decades for 8 bits; to narrow products they bring nothing."""
+        return self.weights[node.input[1]].shape[1] > NARROW and not self._made_by(node.input[0], "Exp")
 
     def _made_by(self, name: str, operator: str) -> bool:
         return name in self.makers and self.makers[name].op_type == operator
@@ -156,6 +169,7 @@ class _Int8:
 
     def _product(self, node: NodeProto) -> None:
         source, weight, *bias = node.input
+        bias = [name for name in bias if self.weights[name].any()]
         name = node.output[0]
         integers, scale, origin = self._quantize(source)
         steps, followers = _steps(self.weights[weight]), self._followers(name)
