@@ -36,11 +36,10 @@ def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0) -> Rows:
 
 
 def _finite(rows: Rows) -> bool:
-    """True if every value is. One number says so: of few values their sum of squares, of many the largest and the smallest."""
+    """True if every value is. One number says so: a sum of all is finite only then, though not always (they may be huge)."""
     if rows.size <= _FEW:
-        return math.isfinite(np.vdot(rows, rows)) or bool(np.isfinite(rows).all())  # finite values may be too large to square
-    extremes = np.maximum.reduce(rows, axis=None), np.minimum.reduce(rows, axis=None)  # either is NaN where any value is
-    return all(map(math.isfinite, extremes))
+        return math.isfinite(np.vdot(rows, rows)) or bool(np.isfinite(rows).all())
+    return math.isfinite(np.einsum("i->", rows.reshape(-1))) or bool(np.isfinite(rows).all())
 
 
 def shaped(x: ArrayLike, width: int, name: str = "x") -> NDArray[np.generic]:

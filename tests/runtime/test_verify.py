@@ -64,6 +64,17 @@ def test_a_huge_row_does_not_excuse_an_ordinary_one(tiny: Path) -> None:
     assert [replay.tensor for replay in replays if not replay.passed] == ["mu"]
 
 
+@pytest.mark.parametrize(("narrow", "failed"), [(-0.5, ["mu"]), (-10.0, [])])
+def test_mu_of_a_narrow_posterior_may_differ_by_more(tiny: Path, narrow: float, failed: list[str]) -> None:
+    bundle = read_bundle(tiny)
+    arrays = dict(Golden.read(bundle.files["golden.npz"], bundle.manifest, UNIT).arrays)
+    mu, x_hat = (np.asarray(arrays[key], np.float32) for key in ("mu", "reconstruction"))
+    mu, logvar = mu / np.abs(mu).max(), np.full_like(mu, narrow)
+    golden = Golden(arrays | {"mu": mu, "logvar": logvar}, 6, UNIT)
+    replays = golden.replay(lambda _: (mu + np.float32(5e-5), logvar), lambda _: x_hat, "fp32")
+    assert [replay.tensor for replay in replays if not replay.passed] == failed
+
+
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_reduced_precision_may_round_but_not_swap_nor_diverge(tiny: Path, precision: str) -> None:
     bundle = read_bundle(tiny)
