@@ -40,6 +40,7 @@ def export(
       aaptvae export digits-run -o digits
       aaptvae export digits-run -o digits.zip --zip --precision int8
     """
+    from aaptvae.errors import InputError  # noqa: PLC0415
     from aaptvae.publish import refuse_existing  # noqa: PLC0415 - numpy and torch, only when the verb runs
     from aaptvae.reading import read_bundle  # noqa: PLC0415
     from aaptvae_training import read_run  # noqa: PLC0415
@@ -50,7 +51,10 @@ def export(
 
     if triton is not None:
         refuse_existing(triton, force)
-    chosen = ExportOptions(**{key: value for key, value in options.items() if value not in (None, ())})
+    try:
+        chosen = ExportOptions(**{key: value for key, value in options.items() if value not in (None, ())})
+    except InputError as error:
+        raise click.UsageError(str(error)) from None
     archive = archive or output.suffix == ".zip"
     made = export_bundle(read_run(run), output, chosen, archive=archive, force=force)
     if triton is not None:

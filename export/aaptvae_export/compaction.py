@@ -22,8 +22,6 @@ def find_subspace(reference: Reference, heldout: Rows, share: float) -> Subspace
     """
     mu = reference.encode(heldout)["mu"].astype(np.float64)
     rows, latents = mu.shape
-    if not 0 < share <= 1:
-        raise InputError(f"compact is {share}: expected a share of mu's variance above 0 and at most 1, such as 0.999")
     if rows < 2 * latents:
         raise InputError(
             f"the run has {rows} held-out rows: compact expects {2 * latents} or more to tell which of {latents} "

@@ -53,6 +53,8 @@ class ExportOptions:
             raise InputError(
                 f"tolerance is {self.tolerance:g}: expected above 0 and at most {TOLERANCE:g}: it may only tighten"
             )
+        if self.compact is not None and not 0 < self.compact <= 1:
+            raise InputError(f"compact is {self.compact}: expected a share of mu's variance above 0, at most 1, such as 0.999")
         if not 0 <= self.speedup < math.inf:
             raise InputError(f"speedup is {self.speedup:g}: expected a factor from 0 up, 3 for three times fp32's speed")
         if self.name is not None and not NAME.fullmatch(self.name):

@@ -18,6 +18,7 @@ from aaptvae_training.charts import Band, Bars, Frame, Level, Line, chart, numbe
 from aaptvae_training.finish import evaluate
 from aaptvae_training.report import FIGURES, figures_table, options_table, page, training_curves, verdict
 from aaptvae_training.run import REPORT, Evaluation, read_config, read_evaluation, read_held_out
+from aaptvae_training.words import warnings_of_training
 
 VOID = {"meta", "img"}
 
@@ -117,6 +118,17 @@ def judged(**metrics: float) -> Evaluation:
     own = {"log_likelihood": -10.0, "elbo": -12.0, "train_elbo": -11.0, "r2": 0.9, "active_units": 2.0}
     base = {"r2": 0.8, "ppca_log_likelihood": -14.5, "gaussian_log_likelihood": -13.0}
     return Evaluation(rows=50, epochs=3, metrics=own | metrics, baseline=base, kl_per_latent=[2.0, 1.0, 0.0], warnings=[])
+
+
+@pytest.mark.parametrize(("figures", "said"), [
+    ({"elbo": -30.0, "elbo_median": -11.2}, False),  # one row far out
+    ({"elbo": -14.0, "elbo_median": -13.8}, True),
+])
+def test_overfitting_is_told_by_the_usual_row(figures: dict[str, float], said: bool) -> None:
+    metrics = {"train_elbo": -11.0, "train_elbo_median": -11.0} | figures
+    words = warnings_of_training(metrics, latents=2, rows=10_000, best_epoch=3)
+    assert bool(words) == said
+    assert all("the median of seen rows is -11.0 nats, that of unseen ones -13.8" in text for text in words)
 
 
 def test_the_verdict_is_the_distance_from_probabilistic_pca() -> None:

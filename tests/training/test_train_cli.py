@@ -12,8 +12,11 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 import pytest
+import torch
 
 from aaptvae.cli import app
+from aaptvae.cpus import usable_cpus
+from aaptvae_training.cli import use_threads
 from aaptvae_training.config import KEYS, TrainConfig
 
 from .conftest import features_of
@@ -172,13 +175,13 @@ def test_train_refuses_a_folder_that_may_not_be_written(cli: Cli) -> None:
 OPTIONS = {
     ("--latent-dim", 0): "latent_dim is 0, expected int >= 1",
     ("--hidden-dim", 8, "--hidden-dim", 0): "hidden_dim is [8, 0], expected int >= 1",
-    ("--sigma", "banana"): "sigma is 'banana'",
+    ("--sigma", "banana"): "'banana' is neither a number nor one of learned, optimal, per_feature, spectral",
     ("--sigma", -1): "sigma is -1.0, expected float > 0",
     ("--dropout", 1): "dropout is 1.0, expected float < 1",
     ("--test-share", 0.7): "test_share is 0.7",
     ("--learning-rate", "nan"): "learning_rate is nan",
     ("--image-shape", "12"): "--image-shape is '12': expected HEIGHTxWIDTH",
-    ("--image-shape", "5x5"): "--image-shape 5x5 means 25 pixels: features have 12 columns",
+    ("--threads", 0): "0 is not in the range x>=1",
 }
 
 
@@ -186,8 +189,28 @@ OPTIONS = {
 def test_train_refuses_an_option_out_of_range(flags: tuple[object, ...], cli: Cli) -> None:
     np.save("x.npy", x())
     done = cli("train", "x.npy", "-o", "run", *flags)
-    assert refused(done, OPTIONS[flags]), done
+    assert (done.status, done.out) == (2, "")
+    assert OPTIONS[flags] in done.err.splitlines()[-1]
     assert files() == ["x.npy"]
+
+
+def test_train_refuses_pictures_of_another_size(cli: Cli) -> None:
+    np.save("x.npy", x())
+    words = "--image-shape 5x5 means 25 pixels: features have 12 columns"
+    assert refused(cli("train", "x.npy", "-o", "run", "--image-shape", "5x5"), words)
+    assert files() == ["x.npy"]
+
+
+def test_threads_of_a_training_are_those_asked_for_or_what_the_process_has() -> None:
+    before = torch.get_num_threads()
+    try:
+        use_threads(1)
+        assert torch.get_num_threads() == 1
+        torch.set_num_threads(64)  # as torch counts the host's processors in a container
+        use_threads(None)
+        assert torch.get_num_threads() == usable_cpus()
+    finally:
+        torch.set_num_threads(before)
 
 
 CONFIGS = {

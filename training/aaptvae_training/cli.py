@@ -12,9 +12,10 @@ import msgspec
 
 from aaptvae.cli.options import examples
 from aaptvae.cli.progress import Progress
+from aaptvae.cpus import usable_cpus
 from aaptvae.errors import InputError
 
-from .config import Noise, TrainConfig, read_config
+from .config import Noise, TrainConfig, make_config, read_config
 from .talk import Talk
 
 PATH = click.Path(path_type=Path)
@@ -26,11 +27,11 @@ class SigmaType(click.ParamType):  # type: ignore[type-arg] # older clicks know 
     name = "|".join((*get_args(Noise), "NUMBER"))
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """A float where it reads as one; the configuration checks the rest."""
+        """A float where it reads as one; the configuration checks its range."""
         try:
-            return float(value)
+            return value if value in get_args(Noise) else float(value)
         except ValueError:
-            return value
+            self.fail(f"{value!r} is neither a number nor one of {', '.join(get_args(Noise))}", param, ctx)
 
 
 def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,8 +46,24 @@ def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
             shown = field.default[0] if multiple else field.default
             text += f" [default: {shown}]"
         default = () if multiple else None  # not the field's: a flag that was not given must not win over the file
-        command = click.option(flag, field.name, type=kind, multiple=multiple, default=default, help=text)(command)
+        command = click.option(flag, field.name, type=kind, multiple=multiple, default=default, help=text,
+                               callback=_checked(field.name, multiple))(command)
     return command
+
+
+def _checked(name: str, multiple: bool) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """A value that the configuration would not take is wrong usage."""
+
+    def check(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+        value = list(value) if multiple else value
+        if value not in (None, []):
+            try:
+                make_config({name: value})
+            except InputError as error:
+                raise click.BadParameter(str(error).removeprefix("the options: ").partition("; ")[0], ctx, param) from None
+        return value
+
+    return check
 
 
 def _describe(hint: Any) -> tuple[str, Any, bool]:
@@ -83,6 +100,7 @@ def _click_type(inner: Any) -> tuple[Any, bool]:
 @click.option("--force", is_flag=True, help="Replace an existing run.")
 @click.option("--tensorboard", type=PATH, metavar="DIR", help="Also write TensorBoard events.")
 @click.option("--image-shape", metavar="HxW", help="Show samples as grey pictures of this shape in the report.")
+@click.option("--threads", type=click.IntRange(1), help="Processor threads; else all that this process may use.")
 @config_options
 def train(  # noqa: PLR0913 - a command's options are its parameters
     *,
@@ -93,6 +111,7 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
     force: bool,
     tensorboard: Path | None,
     image_shape: str | None,
+    threads: int | None,
     **flags: Any,
 ) -> None:
     """Train on FEATURES and leave a run: weights, figures and report.html.
@@ -101,13 +120,13 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
     of the rows selects the best weights, another tenth only judges them, beside PCA.
     Options without a default follow from the data.
     """
-    given = {name: list(value) if isinstance(value, tuple) else value for name, value in flags.items()}
-    given = {name: value for name, value in given.items() if value not in (None, [])}
+    given = {name: value for name, value in flags.items() if value not in (None, [])}
     options = read_config(config, given)
     shape = read_shape(image_shape)
     from .fit import begun_with  # noqa: PLC0415 - torch, only when the verb runs
     from .fit import train as run_training  # noqa: PLC0415
 
+    use_threads(threads)
     if resume:
         options = read_config(config, given, begun_with(output))
     with Console(tensorboard) as talk:
@@ -133,7 +152,8 @@ def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: 
 
 @click.command(epilog=examples("diagnose features.npy", "diagnose features.npy --json --sigma 0.7"))
 @click.argument("features", type=click.Path())
-@click.option("--sigma", type=float, help="Predict active units for this fixed deviation of standardised features too.")
+@click.option("--sigma", type=click.FloatRange(0, min_open=True),
+              help="Predict active units for this fixed deviation of standardised features too.")
 @click.option("--json", "as_json", is_flag=True, help="Figures as JSON on stdout.")
 def diagnose(features: str, sigma: float | None, as_json: bool) -> None:
     """Say what is in FEATURES before training on them: bad values, idle columns, spectrum, and how many latents would live.
@@ -147,13 +167,20 @@ def diagnose(features: str, sigma: float | None, as_json: bool) -> None:
     click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(found.lines()))
 
 
+def use_threads(threads: int | None) -> None:
+    """Have torch compute on so many threads; it does not know of a container's quota by itself."""
+    import torch  # noqa: PLC0415 - only when the verb runs
+
+    torch.set_num_threads(threads or min(torch.get_num_threads(), usable_cpus()))
+
+
 def read_shape(text: str | None) -> tuple[int, int] | None:
-    """`16x32` as (16, 32); `InputError` for anything else."""
+    """`16x32` as (16, 32); wrong usage for anything else."""
     if text is None:
         return None
     height, _, width = text.partition("x")
     if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-        raise InputError(f"--image-shape is {text!r}: expected HEIGHTxWIDTH, such as 16x32")
+        raise click.UsageError(f"--image-shape is {text!r}: expected HEIGHTxWIDTH, such as 16x32")
     return int(height), int(width)
 
 

@@ -37,6 +37,7 @@ FIGURES: tuple[tuple[str, str, dict[str, str], str], ...] = (
     ("log_likelihood_standard", "\N{EN DASH} under N(0, I)", {}, ""),
     ("log_likelihood_fitted", "\N{EN DASH} under the fitted prior", {}, ""),
     ("elbo", "ELBO, nats per row", {"train_elbo": "seen rows"}, "The bound that training raises; the two should be close."),
+    ("elbo_median", "\N{EN DASH} of the median row", {"train_elbo_median": "seen rows"}, "No few rows far out move it."),
     ("reconstruction", "\N{EN DASH} reconstruction", {}, ""),
     ("kl_divergence", "\N{EN DASH} KL divergence", {}, ""),
     ("r2", "R\N{SUPERSCRIPT TWO} of reconstruction", {"r2": "PCA"}, "Share of the standardised variance; 1 is perfect."),

@@ -54,7 +54,7 @@ def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
         ctx.exit()
 
 
-@click.command(cls=Verbs, name="aaptvae")
+@click.command(cls=Verbs, name="aaptvae", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version)
 def app() -> None:
     """Encode, decode and sample with a trained variational autoencoder."""

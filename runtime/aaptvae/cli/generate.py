@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 @click.option("-n", "--rows", required=True, type=click.IntRange(0), help="How many rows to draw.")
 @click.option("--seed", type=click.IntRange(0), help="The same seed, the same rows. Default: a new one.")
 @click.option("--prior", default="fitted", show_default=True, type=click.Choice(["fitted", "standard"]))
-@click.option("--temperature", default=1.0, show_default=True, help="Scale of the prior's deviations.")
+@click.option("--temperature", default=1.0, show_default=True, type=click.FloatRange(0),
+              help="Scale of the prior's deviations.")
 @click.option("--observation-noise", is_flag=True, help="Add the noise that the likelihood holds.")
 @output_option()
 @output_options
