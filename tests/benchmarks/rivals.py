@@ -7,12 +7,11 @@ import numpy as np
 import onnx
 import torch
 from onnxruntime.quantization import quantize_dynamic
-from subject import Subject
+from subject import Rows, Subject
 
 from aaptvae.bundle import graph_file
 from aaptvae.sessions import onnxruntime
 
-Rows = np.ndarray[Any, np.dtype[np.float32]]
 Encode = Callable[[Rows], Any]
 
 OUTPUTS = ["mu", "logvar"]

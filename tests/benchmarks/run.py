@@ -27,7 +27,7 @@ import quality
 import soak
 import starting
 from lines import Line, markdown
-from subject import FORMS, Subject, make_subject
+from subject import FORMS, Subject, make_subject, make_trained
 
 EVERY_FORM: dict[str, Callable[[Subject], Iterator[Line]]] = {
     "one-row": one_row.lines, "bulk": bulk.lines, "int8": precisions.lines}
@@ -45,12 +45,15 @@ def measure(names: list[str], features: Path | None, latents: int) -> Iterator[L
     with tempfile.TemporaryDirectory() as folder:
         needed = list(FORMS) if EVERY_FORM.keys() & names else list(FORMS)[-1:] if ONE_FORM.keys() & names else []
         subjects = [make_subject(form, Path(folder)) for form in needed]
+        usual = subjects[-1] if subjects else None
         for name in (name for name in NAMES if name in names):
+            if name == "int8":
+                subjects.append(make_trained(Path(folder), features, latents))
             if name in EVERY_FORM:
                 for subject in subjects:
                     yield from EVERY_FORM[name](subject)
             elif name in ONE_FORM:
-                yield from ONE_FORM[name](subjects[-1])
+                yield from ONE_FORM[name](usual)
             elif name in NO_BUNDLE:
                 yield from NO_BUNDLE[name]()
             elif name in ON_REQUEST:
