@@ -2,7 +2,8 @@
 
 int8 measures every row by its own largest value, so that a row's result depends on that row alone: onnxruntime's
 dynamic quantisation shares one scale among the rows of a call. Integer products are so fast that every pass over their
-results counts, so columns are scaled as seldom as possible. Whether a twin is worth having is for `twins.py`.
+results counts, so columns are scaled as seldom as possible. `thinning.py` leaves out products before, `twins.py` decides
+whether what comes out is worth having.
 """
 
 import copy
@@ -116,7 +117,8 @@ def rebuilt(model: onnx.ModelProto, nodes: list[NodeProto], weights: dict[str, A
 class _Int8:
     """One conversion: walks the nodes in order and rewrites each Gemm.
 
-    In an encoder columns share steps where that costs nothing that counts; a reconstruction needs all its digits.
+    Columns of hidden units share steps, and in an encoder those of the outputs do, where that costs nothing that counts; a
+    reconstruction needs all its digits.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -196,7 +198,7 @@ class _Int8:
     def _followers(self, name: str) -> list[str]:
         """Weights of the products that take `name` in through a Relu, where columns may share steps."""
         users = [node for node in self.model.graph.node if name in node.input]
-        if not self.shares or [node.op_type for node in users] != ["Relu"]:
+        if [node.op_type for node in users] != ["Relu"]:
             return []
         users = [node for node in self.model.graph.node if users[0].output[0] in node.input]
         return [node.input[1] for node in users] if all(node.op_type == "Gemm" for node in users) else []

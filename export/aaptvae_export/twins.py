@@ -19,7 +19,7 @@ from .parity import Graph, Rows, run_graph
 Reduced = Literal["int8", "fp16"]
 
 TIMED_ROWS = 1024
-TIMED_ROUNDS = 15
+TIMED_ROUNDS = 51
 
 
 @dataclass(frozen=True)
