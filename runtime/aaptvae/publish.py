@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -110,7 +111,11 @@ def _explained(target: Path, only: set[int] | None = None) -> Iterator[None]:
 
 
 def _touch(path: Path) -> None:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | _PLAIN, 0o666))
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _PLAIN, 0o666)
+    regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+    os.close(descriptor)
+    if not regular:
+        raise InputError(f"{path} is in the way and is no regular file: remove it")
 
 
 def _claim(target: Path, make: Callable[[Path], None], keep: bool) -> tuple[Path, int | None]:

@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from aaptvae import publish
 from aaptvae.errors import InputError
-from aaptvae.publish import publish_file, publish_folder
+from aaptvae.publish import SUFFIX, publish_file, publish_folder
 
 
 def names(folder: Path) -> list[str]:
@@ -173,3 +174,20 @@ for n in range(10**6):
     with publish_folder(tmp_path / "d", force=True):
         pass
     assert names(tmp_path) == ["d"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes in folders there")
+@pytest.mark.parametrize(("make", "words"), [
+    (lambda place, other: place.symlink_to(other), "symbolic links"),
+    (lambda place, _: os.mkfifo(place), "is in the way and is no regular file: remove it"),
+    (lambda place, _: place.mkdir(), "directory"),
+], ids=["link", "pipe", "folder"])
+def test_a_kept_temporary_is_never_somebody_elses_door(
+    tmp_path: Path, make: Callable[[Path, Path], None], words: str
+) -> None:
+    (tmp_path / "precious").write_text("as it was")
+    make(tmp_path / f".z.npy.partial{SUFFIX}", tmp_path / "precious")
+    with pytest.raises(InputError, match=words), publish_file(tmp_path / "z.npy", keep=True):
+        pytest.fail("nothing is written through it")
+    assert (tmp_path / "precious").read_text() == "as it was"
+    assert not (tmp_path / "z.npy").exists()
