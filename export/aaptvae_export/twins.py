@@ -71,14 +71,14 @@ class Judge:
             elbo_loss=before.elbo - after.elbo,
             mu_cosine=after.cosine(before),
         )
-        self._check_losses(figures)
+        self._check_losses(figures, unexplained=1 - before.r2)
         self._race(precision, twin)
         return figures
 
-    def _check_losses(self, twin: Twin) -> None:
+    def _check_losses(self, twin: Twin, unexplained: float) -> None:
         bounds = BOUNDS[twin.precision]
         limits = {
-            "R2 loss": (twin.r2_loss, bounds.r2_loss),
+            "R2 loss": (twin.r2_loss, bounds.r2_loss * max(1.0, unexplained)),  # a model worse than the mean has more to lose
             "ELBO loss": (twin.elbo_loss, bounds.elbo_loss * self.heldout.shape[1]),
             "1 - cosine of mu": (1 - twin.mu_cosine, 1 - bounds.mu_cosine),
             "share of fp32's bytes": (twin.bytes_ratio, bounds.bytes_ratio),

@@ -4,12 +4,15 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import aaptvae
+from aaptvae.verify import verify
+from aaptvae_export import ExportOptions, export_bundle
 from aaptvae_training import read_run
 from aaptvae_training.config import TrainConfig
-from aaptvae_training.digits import DIGITS_FILE
+from aaptvae_training.digits import DIGITS_FILE, load_digits
 from aaptvae_training.fit import train
 from aaptvae_training.talk import Talk
 
@@ -88,3 +91,13 @@ def test_help_of_the_verbs_imports_no_torch():
         code += "try: main()\nexcept SystemExit: print('torch' in sys.modules, 'numpy' in sys.modules)"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout.endswith("False False\n")
+
+
+def test_a_trained_bernoulli_run_exports_and_verifies(tmp_path):
+    np.save(tmp_path / "x.npy", load_digits() / 16)
+    config = TrainConfig(latent_dim=8, hidden_dim=(64,), likelihood="bernoulli", epochs=20, precision="fp32")
+    train(tmp_path / "x.npy", tmp_path / "run", config)
+    made = export_bundle(read_run(tmp_path / "run"), tmp_path / "bundle", ExportOptions(precisions=("fp16",)))
+    assert verify(made.path).passed
+    x_hat = aaptvae.load(made.path).reconstruct(np.load(tmp_path / "x.npy"))
+    assert 0 <= x_hat.min() < 0.05 and 0.7 < x_hat.max() <= 1
