@@ -89,3 +89,13 @@ def test_a_split_is_disjoint_complete_and_decided_by_its_seed(rows):
     assert (first.test[:2] != other.test[:2]).any() or (first.train[:5] != other.train[:5]).any()
     assert min(map(len, first)) >= 2 and max(len(first.validation), len(first.test)) <= 5000
     assert all((np.diff(part) > 0).all() for part in first)
+
+
+def test_a_bernoulli_model_learns_more_than_the_means(tmp_path):
+    np.save(tmp_path / "x.npy", load_digits() / 16)
+    config = TrainConfig(latent_dim=8, hidden_dim=(64,), likelihood="bernoulli", epochs=30)
+    evaluation = train(tmp_path / "x.npy", tmp_path / "run", config)
+    assert -29 < evaluation.baseline["independent_log_likelihood"] < -25
+    assert evaluation.metrics["elbo"] > evaluation.baseline["independent_log_likelihood"] + 0.5
+    assert evaluation.metrics["train_elbo"] > -26
+    assert not any("loses to features that know nothing" in text for text in evaluation.warnings)

@@ -188,9 +188,9 @@ def summary(evaluation: Any, run: Path, rows: str = "held-out rows") -> str:
     """The figures that decide, beside their baselines, and the warnings."""
     own, base = evaluation.metrics, evaluation.baseline
     lines = [f"{run}: {evaluation.rows:,} {rows}"]
-    beside = ""
-    if "ppca_log_likelihood" in base:
-        beside = f"   pPCA {base['ppca_log_likelihood']:.2f}   full Gaussian {base['gaussian_log_likelihood']:.2f}"
+    labels = {"ppca": "pPCA", "gaussian": "full Gaussian", "independent": "independent features"}
+    known = ((label, f"{name}_log_likelihood") for name, label in labels.items())
+    beside = "".join(f"   {label} {base[key]:.2f}" for label, key in known if key in base)
     lines.append(f"log-likelihood  {own['log_likelihood']:9.2f} nats per row{beside}")
     lines.append(f"R2              {own['r2']:9.4f}                PCA {base['r2']:.4f}")
     lines.append(f"active latents  {own['active_units']:9.0f} of {len(evaluation.kl_per_latent)}")

@@ -36,12 +36,12 @@ class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     beta: Annotated[NotNegative, Meta(description="Weight of the KL divergence.")] = 1.0
     kl_warmup: Annotated[Fraction, Meta(description="Share of the run over which beta rises from 0.")] = 0.0
     free_bits: Annotated[NotNegative, Meta(description="KL per latent, in nats, that costs nothing to keep.")] = 0.0
-    fidelity: Annotated[bool, Meta(description="With spectral noise, hold validation rows to PCA's R2 or better.")] = True
+    fidelity: Annotated[bool, Meta(description="Hold validation rows to PCA's R2 or better; spectral noise only.")] = True
     epochs: Annotated[Width | None, Meta(description="Passes over the data [default: from the rows].")] = None
     batch_size: Annotated[Width | None, Meta(description="Rows per step [default: from the rows].")] = None
     learning_rate: Annotated[Positive, Meta(description="Peak rate of AdamW.")] = 1e-3
     weight_decay: Annotated[
-        NotNegative | None, Meta(description="Decoupled decay of the MLP weights [default: 1 beside a linear skip, else 0.01].")
+        NotNegative | None, Meta(description="Decoupled decay of MLP weights [default: 1 beside a linear start, else 0.01].")
     ] = None
     warmup: Annotated[Fraction, Meta(description="Share of the run over which the rate rises.")] = 0.05
     clip_norm: Annotated[Positive, Meta(description="Largest gradient norm of a step.")] = 100.0

@@ -20,6 +20,7 @@ from .model import AAPTVAE
 from .ppca import ACTIVE, PPCA, gaussian_log_likelihood
 from .prior_fit import Posterior
 from .sample_quality import frechet_distance, mean_discrepancy
+from .warmstart import LEAST_CHANCE
 
 Matrix = NDArray[np.float64]
 
@@ -59,10 +60,17 @@ class Judge:
         return figures | self.sample_figures(test, train)
 
     def baseline(self, test: Rows) -> dict[str, float]:
-        """The same figures of PCA, of probabilistic PCA and of one Gaussian with a full covariance."""
+        """The same figures of PCA, of probabilistic PCA and of one Gaussian with a full covariance; of features in [0, 1]
+
+        that know nothing of each other where the likelihood is bernoulli.
+        """
         x = self.standardise(test)
         figures = {"r2": r_squared(x, self.ppca.project(x))}
-        if self.model.likelihood != "bernoulli":
+        if self.model.likelihood == "bernoulli":
+            means = np.broadcast_to(self.observation.mean.clip(LEAST_CHANCE, 1 - LEAST_CHANCE), x.shape).astype(np.float32)
+            alone = self.observation.log_density(test[:IMPORTANCE_ROWS], means[:IMPORTANCE_ROWS])
+            figures["independent_log_likelihood"] = float(alone.mean())
+        else:
             x = x[:IMPORTANCE_ROWS]  # the rows that the model's own likelihood is taken over
             figures["ppca_log_likelihood"] = float(self.ppca.log_likelihood(x).mean())
             full = gaussian_log_likelihood(x @ self.ppca.eigenvectors, self.spectrum)

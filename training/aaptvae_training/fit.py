@@ -38,7 +38,7 @@ from .run import (
 )
 from .talk import Talk
 from .trainer import Trainer
-from .warmstart import SHRINKAGES, Start, begin_at, scalar_start, shrink, spectral_start
+from .warmstart import SHRINKAGES, Start, begin_at, begin_at_means, scalar_start, shrink, spectral_start
 
 STEPS = 3_000  # a run's length where the user names none: it saturates there, whatever the rows
 EPOCHS = (10, 200)
@@ -138,8 +138,8 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
     least, usual, large = BATCH_ROWS
     batch = config.batch_size or (large if rows > LARGE else max(least, min(usual, rows // 8)))
     epochs = config.epochs or int(np.clip(round(STEPS * batch / rows), *EPOCHS))
-    # Beside a linear path the MLPs may fade where they do not help; alone they are all there is.
-    fading = 1.0 if config.linear_skip else 0.01
+    # Beside a linear start the MLPs may fade where they do not help; else they are all there is.
+    fading = 1.0 if config.linear_skip and config.likelihood != "bernoulli" else 0.01
     decay = fading if config.weight_decay is None else config.weight_decay
     return RunConfig(
         input_dim=features.width,
@@ -190,7 +190,9 @@ def start_model(config: RunConfig, prepared: Prepared) -> tuple[AAPTVAE, Start]:
         start = spectral_start(ppca, validation, tails=options.likelihood == "student")
     else:
         start = scalar_start(ppca)
-    if options.linear_skip and options.likelihood != "bernoulli":
+    if options.likelihood == "bernoulli":
+        begin_at_means(model, statistics.mean)
+    elif options.linear_skip:
         begin_at(model, start)
     return model, start
 
@@ -206,7 +208,7 @@ def baseline_of(prepared: Prepared, start: Start) -> Baseline:
 
 def tolerated_error(config: RunConfig, prepared: Prepared, start: Start) -> float:
     """Squared error per validation row that PCA leaves, where reconstructions are held to it."""
-    if not (config.train.fidelity and config.train.sigma == "spectral"):
+    if not (config.train.fidelity and config.train.sigma == "spectral") or config.train.likelihood == "bernoulli":
         return math.inf
     x = prepared.standardise(prepared.validation).astype(np.float64)
     return float(((x - start.ppca.project(x)) ** 2).sum(axis=1).mean())

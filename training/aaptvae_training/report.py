@@ -31,7 +31,8 @@ FIGURES: tuple[tuple[str, str, dict[str, str], str], ...] = (
     (
         "log_likelihood",
         "Log-likelihood, nats per row",
-        {"ppca_log_likelihood": "pPCA", "gaussian_log_likelihood": "full Gaussian"},
+        {"ppca_log_likelihood": "pPCA", "gaussian_log_likelihood": "full Gaussian",
+         "independent_log_likelihood": "independent features"},
         "Importance-weighted, under the better prior; higher is better.",
     ),
     ("log_likelihood_standard", "\N{EN DASH} under N(0, I)", {}, ""),

@@ -17,6 +17,7 @@ from .ppca import LOG_2PI, NULL, PPCA
 
 Matrix = NDArray[np.float64]
 
+LEAST_CHANCE = 1e-4  # of a feature that was never 1
 HEAD = 0.01  # what is left of the MLPs' random outputs beside the linear start
 KEPT_NOISE = 0.25  # noise of a kept direction as a share of the discarded mean: less shrinks reconstructions less
 MOST_NOISE = 0.05  # and never more than this share of its own variance: that share of a reconstruction is lost to shrinkage
@@ -130,6 +131,16 @@ def begin_at(model: AAPTVAE, start: Start) -> None:
         model.decoder_skip.weight.zero_()[:, :latents] = _tensor(axes[:, :latents] * gain / outof[:, None])
     if model.likelihood == "student" and math.isfinite(start.freedom):  # else the model's own, which are many
         model.set_degrees_of_freedom(start.freedom)
+
+
+@torch.no_grad()
+def begin_at_means(model: AAPTVAE, mean: Matrix) -> None:
+    """Have a Bernoulli model give every row the features' means [D] to begin with: the best that knows no row."""
+    output = last_layer(model.decoder)
+    output.weight.mul_(HEAD)
+    output.bias.copy_(torch.logit(_tensor(mean), eps=LEAST_CHANCE))
+    if model.decoder_skip is not None:
+        model.decoder_skip.weight.mul_(HEAD)
 
 
 def _tensor(values: Matrix) -> Tensor:

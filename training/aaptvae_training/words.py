@@ -1,5 +1,6 @@
 """What the figures of an evaluation mean, in words."""
 
+import math
 from collections.abc import Mapping
 
 from .config import TrainConfig
@@ -29,6 +30,11 @@ def warnings_of(
         found.append(
             f"It loses to probabilistic PCA: {metrics['log_likelihood']:.2f} against {baseline['ppca_log_likelihood']:.2f} "
             "nats per row. Use more rows, or fewer latents."
+        )
+    if metrics["log_likelihood"] < baseline.get("independent_log_likelihood", -math.inf):
+        found.append(
+            f"It loses to features that know nothing of each other: {metrics['log_likelihood']:.2f} against "
+            f"{baseline['independent_log_likelihood']:.2f} nats per row. Train longer, or use more rows."
         )
     if metrics["r2"] < baseline["r2"] - 5e-4:
         found.append(f"It reconstructs worse than PCA: R2 {metrics['r2']:.4f} against {baseline['r2']:.4f}.")
