@@ -8,8 +8,10 @@ _CARD = Path(__file__).with_name("card.md")
 
 
 _FIGURES: tuple[tuple[str, str, *tuple[tuple[str, str], ...]], ...] = (
-    ("log_likelihood", "log-likelihood, importance-weighted", ("pPCA", "ppca_log_likelihood"),
-     ("one full Gaussian", "gaussian_log_likelihood")),
+    ("log_likelihood", "log-likelihood, importance-weighted, under the better prior", ("pPCA", "ppca_log_likelihood"),
+     ("one full Gaussian", "gaussian_log_likelihood"), ("independent features", "independent_log_likelihood")),
+    ("log_likelihood_standard", "under N(0, I)"),
+    ("log_likelihood_fitted", "under the fitted prior"),
     ("elbo", "ELBO under N(0, I)"),
     ("kl_divergence", "KL divergence"),
     ("r2", "R2 of reconstructions", ("PCA", "r2")),

@@ -17,14 +17,14 @@ PATH = click.Path(path_type=Path)
     "precisions",
     multiple=True,
     type=click.Choice(["fp32", "int8", "fp16"]),
-    help="Twins beside fp32, each through its own gate; may be repeated.",
+    help="Twins beside fp32, each through its own gate: int8 is faster, fp16 only smaller; may be repeated.",
 )
 @click.option("--speedup", type=float, help="Least speed of int8 here, as a factor of fp32's. [default: 1]")
 @click.option("--compact", type=float, metavar="SHARE", help="Fewest latents that hold this share of mu's variance, as 0.999.")
 @click.option("--tolerance", type=float, help="Tighter parity tolerance. [default: 1e-5]")
 @click.option("--name", help="Name in the manifest. [default: from the widths]")
 @click.option("--zip", "archive", is_flag=True, help="One file instead of a folder; a name in .zip means it.")
-@click.option("--triton", type=PATH, metavar="DIR", help="Also write a Triton model repository.")
+@click.option("--triton", type=PATH, metavar="DIR", help="Also write a Triton model repository of the fp32 graphs.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
 def export(

@@ -45,8 +45,8 @@ class Export:
             f"tolerance {parity.tolerance:g}",
         ]
         if cut is not None:
-            before = f"{cut.trained_latent_dim} latents before"
-            lines.append(f"compact: {before}, R2 loss {cut.r2_loss:.3g}, ELBO loss {cut.elbo_loss:.3g} nats")
+            kept = f"{manifest.latent_dim} of {cut.trained_latent_dim} latents kept"
+            lines.append(f"compact: {kept}, R2 loss {cut.r2_loss:.3g}, ELBO loss {cut.elbo_loss:.3g} nats")
         speed = self.rows_per_second
         return lines + [
             f"{twin.precision}: {twin.bytes_ratio:.0%} of the bytes, R2 loss {twin.r2_loss:.2g}, ELBO loss "

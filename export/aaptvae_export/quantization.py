@@ -132,13 +132,17 @@ class _Int8:
         for node in self.model.graph.node:
             if node.op_type == "Gemm" and self._pays(node):
                 self._product(node)
-            elif node.op_type != "Relu":  # quantising to unsigned numbers cuts at zero anyway
+            elif node.op_type != "Relu" or self._floats_follow(node.output[0]):  # unsigned integers cut at zero anyway
                 self.nodes.append(node)
         return rebuilt(self.model, self.nodes, self.weights)
 
     def _pays(self, node: NodeProto) -> bool:
         """Variances span too many decades for 8 bits; to narrow products they bring nothing."""
         return self.weights[node.input[1]].shape[1] > NARROW and not self._made_by(node.input[0], "Exp")
+
+    def _floats_follow(self, name: str) -> bool:
+        users = (node for node in self.model.graph.node if name in node.input)
+        return any(node.op_type != "Gemm" or not self._pays(node) for node in users)
 
     def _made_by(self, name: str, operator: str) -> bool:
         return name in self.makers and self.makers[name].op_type == operator

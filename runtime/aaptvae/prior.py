@@ -15,6 +15,7 @@ from .npz import Arrays
 from .rows import BLOCK, Nats, Rows, steady_product, sum_rows
 
 ARRAYS = {"weights": 1, "means": 2, "factors": 3}
+MOST_TEMPERATURE = 1e6  # beyond, float32 has no room for what a decoder makes of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +74,8 @@ class LatentPrior:
 
     def draw(self, seed: int, start: int, stop: int, temperature: float = 1.0) -> Rows:
         """Latents start..stop of the sequence that `seed` names: [stop - start, L], spread scaled by `temperature`."""
-        if not (math.isfinite(temperature) and temperature >= 0):
-            raise InputError(f"temperature is {temperature}: expected a number from 0 up (1 is the density itself)")
+        if not 0 <= temperature <= MOST_TEMPERATURE:
+            raise InputError(f"temperature is {temperature}: expected 0 to {MOST_TEMPERATURE:g}, where 1 is the density itself")
         first = start - start % BLOCK  # products are computed in whole blocks, whoever asks for which rows
         noise = temperature * normal_rows(seed, first, stop, self.latent_dim, Stream.LATENT)
         if not len(self.weights):

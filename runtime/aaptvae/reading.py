@@ -125,6 +125,8 @@ def _source(path: str) -> Iterator[Callable[[str, int], bytes]]:
     except BundleError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a path that no system could have
+        if os.path.isfile(os.path.join(path, "metrics.jsonl")):
+            raise BundleError(f"{path} is a run, not a bundle: make one of it with aaptvae export {path} -o BUNDLE") from None
         why = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else error
         raise BundleError(f"cannot read {path} ({why}): expected a bundle, a folder or "
                           "a .zip with manifest.json and the files it lists") from None

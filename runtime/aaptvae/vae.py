@@ -59,7 +59,8 @@ class VAE:
     def __init__(self, source: Bundle, precision: Precision, settings: Settings, *, golden: bool = True) -> None:
         manifest = source.manifest
         if precision not in manifest.precisions:
-            raise InputError(f"precision is {precision!r}: this bundle holds {', '.join(manifest.precisions)}")
+            raise InputError(f"precision is {precision!r}: this bundle holds {', '.join(manifest.precisions)}: choose one, or "
+                             f"make it with aaptvae export --precision {precision}")
         self._source, self.precision, self._settings, self._golden = source, precision, settings, golden
         self._prior = LatentPrior.from_arrays(read_npz(source.files[bundle.PRIOR], bundle.PRIOR, prior.ARRAYS))
         self.observation = ObservationModel.from_arrays(manifest.likelihood.kind, read_npz(
@@ -94,6 +95,10 @@ class VAE:
                 raise BundleError(f"{replay.tensor} differs from the golden vectors by {replay.difference:.2g}, "
                                   f"{replay.tolerance:.2g} allowed: the bundle or this machine's onnxruntime computes "
                                   "something else than was trained: run `aaptvae verify`")
+
+    def __repr__(self) -> str:
+        name, widths = self.manifest.name, f"{self.input_dim} features, {self.latent_dim} latents"
+        return f"<VAE {name}: {widths}, {self.precision} on {', '.join(self.providers)}>"
 
     @property
     def manifest(self) -> Manifest:
@@ -222,7 +227,10 @@ class VAE:
 
     def log_likelihood(self, x: ArrayLike, samples: int = SAMPLES, *, seed: int | None = None,
                        prior: PriorName = "standard") -> Nats:
-        """Importance-weighted lower bound of log p(x) in nats [N] (Burda et al. 2016), tighter with more `samples`."""
+        """Importance-weighted lower bound of log p(x) in nats [N] (Burda et al. 2016), tighter with more `samples`.
+
+        Under N(0, I), the prior that was trained with, or the "fitted" one that samples are drawn from.
+        """
         density, seed, samples = self._density(prior), resolve_seed(seed), _count(samples)
         source, bounds = shaped(x, self.input_dim), Bounds(self.decode, self.observation)
         result = np.empty(len(source))

@@ -1,12 +1,15 @@
 """Heads in narrow factors: where real rows and noise show that nothing is lost, and nowhere else."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
+import aaptvae
 from aaptvae.bundle import encoder_spec
 from aaptvae.verify import verify
-from aaptvae_export import ExportOptions, export_bundle, thinning
+from aaptvae_export import ExportOptions, export_bundle, thinning, twins
 from aaptvae_export.draft import Half
 from aaptvae_export.folding import fold_encoder
 from aaptvae_export.parity import Inputs, Reference, run_graph
@@ -86,3 +89,24 @@ def test_a_thinned_twin_is_published_verified_and_the_same_every_time(run, tmp_p
     assert b"logvar.narrow.int8" in (tmp_path / "a" / "encoder.int8.onnx").read_bytes()
     assert b"narrow" not in (tmp_path / "a" / "encoder.onnx").read_bytes()
     assert made[0].manifest.twins[0].elbo_loss < 1
+
+
+@pytest.mark.parametrize("hidden", [(16,), (96, 16), (96, 1), (1,), (24, 96)])
+def test_hidden_layers_of_any_width_become_int8_twins(hidden, tmp_path):
+    run = make_run(WIDTH, LATENTS, hidden, rows=256)
+    path = tmp_path / "a"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(twins.BOUNDS, "int8", dataclasses.replace(twins.BOUNDS["int8"], bytes_ratio=9, elbo_loss=9, r2_loss=9))
+        export_bundle(run, path, ExportOptions(precisions=("int8",), speedup=0))
+    assert verify(path).passed
+    whole, twin = (aaptvae.load(path, precision=name).encode(run.heldout) for name in ("fp32", "int8"))
+    for exact, close in zip(whole, twin, strict=True):
+        assert np.linalg.norm(exact - close) < 0.05 * np.linalg.norm(exact)
+
+
+def test_what_kl_hardly_feels_is_still_held_to_the_size_of_the_output(run):
+    with torch.no_grad():
+        run.model.logvar.weight.copy_(torch.randn(LATENTS, HIDDEN) * 1e-3)
+        run.model.logvar.bias.zero_()
+    whole, same, _ = thinned(run)
+    assert same is whole

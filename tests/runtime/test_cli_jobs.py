@@ -135,19 +135,18 @@ def test_a_resumed_job_does_not_start_from_the_beginning(tmp_path: Path, tiny: P
     assert (tmp_path / "z.npy").read_bytes()[128:136] == b"\xab" * 8
 
 
-def test_partial_outputs_of_two_jobs_never_mix(tmp_path: Path, tiny: Path, rows: Path, x: np.ndarray) -> None:
-    """Two jobs that share their second output, killed in turn: the first would go on in what the second left there."""
-    np.save(tmp_path / "x.npy", np.tile(x, (10_000, 1)))
+def test_partial_outputs_of_two_jobs_never_mix(tmp_path: Path, tiny: Path, rows: Path, x: np.ndarray, vae: aaptvae.VAE) -> None:
+    """Two jobs that share their second output: the other one is refused, and what the first has left is as it was."""
+    np.save(tmp_path / "x.npy", x)
     first = ["encode", tiny, rows, "-o", tmp_path / "z.npy", "--logvar", tmp_path / "v.npy", "--resume"]
-    second = ["encode", tiny, tmp_path / "x.npy", "-o", tmp_path / "w.npy", "--logvar", tmp_path / "v.npy", "--resume"]
-    for name, command in (("z", first), ("w", second)):
-        with slow(*command) as job:
-            wait_for((tmp_path / f".{name}.npy.record.aaptvae-tmp").exists, job)
-            time.sleep(0.1)  # its second record comes right after
-            job.kill()
-    done = run(*first)
+    with slow(*first) as job:
+        wait_for((tmp_path / ".v.npy.record.aaptvae-tmp").exists, job)
+        job.kill()
+    done = run("encode", tiny, tmp_path / "x.npy", "-o", tmp_path / "w.npy", "--logvar", tmp_path / "v.npy", "--resume")
     assert (done.returncode, b"was begun with another input" in done.stderr) == (1, True)
-    assert not (tmp_path / "z.npy").exists() and not (tmp_path / "v.npy").exists()
+    assert run(*first).returncode == 0
+    for name, whole in zip("zv", vae.encode(np.load(rows, mmap_mode="r")), strict=True):
+        assert np.array_equal(np.load(tmp_path / f"{name}.npy"), whole)
 
 
 def test_resume_refuses_other_outputs_in_one_line(tmp_path: Path, tiny: Path, rows: Path) -> None:
@@ -158,6 +157,32 @@ def test_resume_refuses_other_outputs_in_one_line(tmp_path: Path, tiny: Path, ro
     done = run(*command)
     assert done.returncode == 1
     assert done.stderr.endswith(b"was begun with another list of outputs: leave out --resume to begin again\n")
+
+
+def test_resume_refuses_a_job_with_one_more_output_and_keeps_the_rows(tmp_path: Path, tiny: Path, rows: Path) -> None:
+    command = ["encode", tiny, rows, "-o", tmp_path / "z.npy", "--resume"]
+    with slow(*command) as job:
+        wait_for((tmp_path / ".z.npy.record.aaptvae-tmp").exists, job)
+        job.terminate()
+        job.communicate()
+    kept = (tmp_path / ".z.npy.record.aaptvae-tmp").read_bytes()
+    done = run(*command, "--logvar", tmp_path / "v.npy")
+    assert (done.returncode, b"was begun with another list of outputs" in done.stderr) == (1, True)
+    assert (tmp_path / ".z.npy.record.aaptvae-tmp").read_bytes() == kept
+    assert run(*command).returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_at_the_farewell_changes_nothing(tmp_path: Path, tiny: Path, number: int) -> None:
+    np.save(tmp_path / "bad.npy", np.full((3, 5), np.nan, np.float32))
+    for delay in (0, 0.002, 0.005, 0.01, 0.02):
+        with subprocess.Popen([sys.executable, "-m", "aaptvae", "encode", str(tiny), str(tmp_path / "bad.npy"), "-o",
+                               str(tmp_path / "z.npy")], stderr=subprocess.PIPE) as job:
+            assert job.stderr is not None
+            assert job.stderr.readline().startswith(b"error: ")
+            time.sleep(delay)
+            job.send_signal(number)
+        assert job.returncode in (1, 128 + number)
 
 
 @pytest.mark.parametrize("format", ["npy", "csv"])

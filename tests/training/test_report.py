@@ -126,7 +126,7 @@ def judged(**metrics: float) -> Evaluation:
 ])
 def test_overfitting_is_told_by_the_usual_row(figures: dict[str, float], said: bool) -> None:
     metrics = {"train_elbo": -11.0, "train_elbo_median": -11.0} | figures
-    words = warnings_of_training(metrics, latents=2, rows=10_000, best_epoch=3)
+    words = warnings_of_training(metrics, latents=2, shape=(10_000, 5), best_epoch=3)
     assert bool(words) == said
     assert all("the median of seen rows is -11.0 nats, that of unseen ones -13.8" in text for text in words)
 

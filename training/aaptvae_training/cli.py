@@ -95,12 +95,12 @@ def _click_type(inner: Any) -> tuple[Any, bool]:
 )
 @click.argument("features", type=click.Path())
 @click.option("-o", "--output", required=True, type=PATH, metavar="RUN", help="Folder of the run.")
+@click.option("--threads", type=click.IntRange(1), help="Processor threads; else all that this process may use.")
 @click.option("--config", type=PATH, metavar="FILE.toml", help="The options below as TOML keys; flags win.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted run exactly where it was, with its own options.")
 @click.option("--force", is_flag=True, help="Replace an existing run.")
 @click.option("--tensorboard", type=PATH, metavar="DIR", help="Also write TensorBoard events.")
 @click.option("--image-shape", metavar="HxW", help="Show samples as grey pictures of this shape in the report.")
-@click.option("--threads", type=click.IntRange(1), help="Processor threads; else all that this process may use.")
 @config_options
 def train(  # noqa: PLR0913 - a command's options are its parameters
     *,
@@ -125,14 +125,20 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
     shape = read_shape(image_shape)
     from .fit import begun_with  # noqa: PLC0415 - torch, only when the verb runs
     from .fit import train as run_training  # noqa: PLC0415
+    from .run import REPORT  # noqa: PLC0415
 
     use_threads(threads)
     if resume:
         options = read_config(config, given, begun_with(output))
-    with Console(tensorboard) as talk:
-        evaluation = run_training(features, output, options, talk, resume=resume, force=force, image_shape=shape)
-    if os.environ.get("RANK", "0") == "0":  # of several processes one talks
-        click.echo(summary(evaluation, output), err=True)
+    try:
+        with Console(tensorboard) as talk:
+            evaluation = run_training(features, output, options, talk, resume=resume, force=force, image_shape=shape)
+    except (SystemExit, KeyboardInterrupt):
+        if leads() and begun_with(output) is not None:
+            click.echo(f"{output} holds what was trained: the same command with --resume goes on from its last epoch", err=True)
+        raise
+    if leads():
+        click.echo(f"{summary(evaluation, output)}\nreport: {output / REPORT}", err=True)
 
 
 @click.command(epilog=examples("evaluate frames-run", "evaluate frames-run other.npy --json"))
@@ -146,7 +152,7 @@ def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: 
     from .finish import evaluate as judge  # noqa: PLC0415 - torch, only when the verb runs
 
     evaluation = judge(run, features, shape)
-    rows = "held-out rows" if features is None else f"rows of {features}, the first of them if it has more"
+    rows = "held-out rows" if features is None else f"rows of {features}, its first 20,000 at most"
     click.echo(msgspec.json.encode(evaluation).decode() if as_json else summary(evaluation, run, rows))
 
 
@@ -165,6 +171,11 @@ def diagnose(features: str, sigma: float | None, as_json: bool) -> None:
     with Console(None) as talk:
         found = examine(features, sigma, talk)
     click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(found.lines()))
+
+
+def leads() -> bool:
+    """Whether this process talks: one of several does."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def use_threads(threads: int | None) -> None:
@@ -194,7 +205,8 @@ def summary(evaluation: Any, run: Path, rows: str = "held-out rows") -> str:
     lines.append(f"log-likelihood  {own['log_likelihood']:9.2f} nats per row{beside}")
     lines.append(f"R2              {own['r2']:9.4f}                PCA {base['r2']:.4f}")
     lines.append(f"active latents  {own['active_units']:9.0f} of {len(evaluation.kl_per_latent)}")
-    return "\n".join(lines + [f"note: {warning}" for warning in evaluation.warnings])
+    lines += [f"note: {warning}" for warning in evaluation.warnings]
+    return "\n".join(lines)
 
 
 class Console(Talk):

@@ -68,7 +68,7 @@ def _advice(found: "Diagnosis", latents: int | None) -> Iterable[str]:
     if latents is not None:
         shares = {entry.latents: entry.explained for entry in found.learned}
         beside = f", with which PCA keeps {shares[latents]:.1%} of the variance" if latents in shares else ""
-        yield f"Start with --latent-dim {latents}{beside}."
+        yield f"Start with --latent-dim {latents}{beside}; fewer reconstruct less and need not be less likely."
         needed = found.latents_for[WORTH]
         if latents < needed and found.rows - found.bad_rows < FEW_ROWS * needed:
             yield f"{WORTH} % of the variance would need {needed} latents, and about {FEW_ROWS * needed} rows to fit them."

@@ -78,7 +78,7 @@ def evaluate(
     warnings = warnings_of(metrics, reference, config.train, log_sigma)
     if path is None:
         best_epoch = int(read_state(run / BEST)[1].get("epoch", 0))
-        warnings += warnings_of_training(metrics, model.latent_dim, config.rows, best_epoch)
+        warnings += warnings_of_training(metrics, model.latent_dim, (config.rows, config.input_dim), best_epoch)
     evaluation = Evaluation(
         rows=len(test),
         epochs=epochs,

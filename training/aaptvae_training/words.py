@@ -41,15 +41,19 @@ def warnings_of(
     return found
 
 
-def warnings_of_training(metrics: Mapping[str, float], latents: int, rows: int, best_epoch: int) -> list[str]:
+def warnings_of_training(
+    metrics: Mapping[str, float], latents: int, shape: tuple[int, int], best_epoch: int
+) -> list[str]:
     """What there is to say of how it was trained, where the rows are those that no gradient saw."""
-    found = []
+    found, (rows, width) = [], shape
     seen, unseen = metrics["train_elbo_median"], metrics["elbo_median"]  # one row far out would move a mean by itself
     if seen - unseen > MANY_NATS * abs(seen) + 0.02 * latents:
         found.append(
             f"It overfits: the median of seen rows is {seen:.1f} nats, that of unseen ones {unseen:.1f}. "
             "More rows help most, then fewer latents or a higher --weight-decay."
         )
+    if latents > width:
+        found.append(f"{latents} latents are more than {width} features can fill: a --latent-dim of {width} or less would do.")
     if rows < FEW_ROWS * latents:
         found.append(f"{rows} rows are few for {latents} latents: expect figures to move with the seed.")
     if best_epoch == 0:

@@ -26,6 +26,4 @@ def main() -> None:
 
         run(sys.argv[1:])
     finally:
-        STOP.over = True
-        if STOP.number:
-            STOP.end()
+        STOP.finish()

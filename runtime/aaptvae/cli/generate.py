@@ -22,12 +22,18 @@ if TYPE_CHECKING:
     from ..interpolation import Path
 
 
+def _temperature(_: click.Context, __: click.Parameter, value: float) -> float:
+    if not 0 <= value <= 1e6:  # a NaN is no part of any click.FloatRange, which lets it pass
+        raise click.BadParameter(f"{value} is not in the range 0<=x<=1e6.")
+    return value
+
+
 @click.command(epilog=examples("sample digits/ -n 1000 --seed 0 -o new.npy", "sample digits/ -n 5 -o - --format jsonl"))
 @bundle_options
 @click.option("-n", "--rows", required=True, type=click.IntRange(0), help="How many rows to draw.")
-@click.option("--seed", type=click.IntRange(0), help="The same seed, the same rows. Default: a new one.")
+@click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), help="The same seed, the same rows. Default: a new one.")
 @click.option("--prior", default="fitted", show_default=True, type=click.Choice(["fitted", "standard"]))
-@click.option("--temperature", default=1.0, show_default=True, type=click.FloatRange(0),
+@click.option("--temperature", default=1.0, show_default=True, callback=_temperature,
               help="Scale of the prior's deviations.")
 @click.option("--observation-noise", is_flag=True, help="Add the noise that the likelihood holds.")
 @output_option()

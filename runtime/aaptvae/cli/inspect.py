@@ -45,12 +45,20 @@ def _facts(manifest: "Manifest") -> dict[str, str]:
         "precisions": ", ".join(manifest.precisions),
         "parity": f"within {max((case.difference for case in manifest.parity.worst), default=0):.2g} of torch in "
                   f"{manifest.parity.comparisons} comparisons, {manifest.parity.tolerance:.2g} allowed",
+        **_compacted(manifest),
         "training": f"{training.rows:,} rows, {training.epochs} epochs, seed {training.seed}",
     }
     for name, value in training.metrics.items():
         beside = training.baseline.get(name)
         facts[name] = f"{value:.5g}" + ("" if beside is None else f" ({beside:.5g} by PCA)")
     return facts | {"files": ", ".join(f"{entry.name} {entry.bytes:,}" for entry in manifest.files)}
+
+
+def _compacted(manifest: "Manifest") -> dict[str, str]:
+    cut = manifest.compaction
+    return {} if cut is None else {
+        "compaction": f"{manifest.latent_dim} of {cut.trained_latent_dim} latents kept, which lost {cut.r2_loss:.3g} of R2 and "
+                      f"{cut.elbo_loss:.3g} nats of ELBO: the figures below are those before"}
 
 
 @click.command(epilog=examples("verify digits/", "verify digits/ --precision int8 --json"))

@@ -118,14 +118,16 @@ class Job(msgspec.Struct, kw_only=True):
         record = Record(self.identity, secrets.token_hex(8), 0, [writer.stream.tell() for writer in writers])
         if not any(writer.kept for writer in writers):  # a kill may leave a record of what is published already
             return record
-        with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
-            found = [msgspec.json.decode(path.read_bytes(), type=Record) for path in self._records]
-            changed = {key: 0 for each in found for key, value in self.identity.items() if each.identity.get(key) != value}
-            if changed:
-                raise InputError(f"{self.outputs[0][0]} was begun with another {' and '.join(changed)}: "
-                                 "leave out --resume to begin again")
-            if len({each.run for each in found}) == 1 and len(found[0].positions) == len(writers):
-                record = min(found, key=lambda each: each.rows)  # a kill may come between two records
+        found = []
+        for path in self._records:
+            with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
+                found.append(msgspec.json.decode(path.read_bytes(), type=Record))
+        changed = {key: 0 for each in found for key, value in self.identity.items() if each.identity.get(key) != value}
+        if changed:
+            raise InputError(f"{self.outputs[0][0]} was begun with another {' and '.join(changed)}: "
+                             "leave out --resume to begin again")
+        if len(found) == len(writers) == len(found[0].positions) and len({each.run for each in found}) == 1:
+            record = min(found, key=lambda each: each.rows)  # a kill may come between two records
         for writer, position in zip(writers, record.positions, strict=True):
             if not writer.resume(position, record.rows):
                 raise InputError(f"{self.outputs[0][0]} cannot be resumed, its rows are gone: leave out --resume")

@@ -63,7 +63,9 @@ def reconstruct(output: str, **options: Any) -> int:
 @output_options
 @json_option
 def score(output: str | None, as_json: bool, **options: Any) -> int:
-    """Reconstruction error, KL divergence and ELBO of each row of INPUT, the last two in nats.
+    """Reconstruction error, KL divergence and ELBO of each row of INPUT.
+
+    The error is the mean square over standardised features, 1 for a model that knows nothing; the others are nats.
 
     Without -o, or with --json, a summary of the rows goes to stdout.
     """

@@ -41,6 +41,14 @@ class Stop:
         """Unwinding may take this long from now."""
         self._until = time.monotonic() + seconds
 
+    def finish(self) -> None:
+        """Nothing is left to unwind: a signal that came ends the process, one that comes from now on changes nothing."""
+        self.over = True
+        if self.number:
+            self.end()
+        for number in WORDS:  # Python's farewell would put the default in place, and die of it
+            signal.signal(number, signal.SIG_IGN)
+
     def end(self) -> NoReturn:
         """Exit without Python's own farewell, which waits for threads that may never come back."""
         # Not imported: where it is not yet, nothing was written.
