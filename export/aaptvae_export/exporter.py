@@ -42,7 +42,7 @@ class Export:
         lines = [
             f"{self.path}: {manifest.input_dim} features, {manifest.latent_dim} latents, sha256 {self.digest}",
             f"parity: {parity.comparisons} comparisons, worst {worst.difference:.2g} ({worst.graph}), "
-            f"tolerance {parity.tolerance:g}",
+            f"tolerance {parity.tolerance:.2g}",
         ]
         if cut is not None:
             kept = f"{manifest.latent_dim} of {cut.trained_latent_dim} latents kept"

@@ -24,6 +24,7 @@ from .errors import ExportError
 from .folding import Subspace
 
 TOLERANCE = 1e-5
+SLACK, MOST = 3.0, 1e-4  # of torch's own rounding, and what a bundle is allowed when it is loaded
 BATCHES = (0, 1, 2, 7, 64, 257, 4096)
 
 Rows = NDArray[np.float32]
@@ -128,7 +129,11 @@ def differences(got: Outputs, expected: Outputs, unit: NDArray[np.float64]) -> d
 
 
 class Gate:
-    """Compares graphs with torch in float32 and float64 and keeps the worst case; `ExportError` beyond `tolerance`."""
+    """Compares graphs with torch in float32 and float64 and keeps the worst case; `ExportError` beyond `tolerance`.
+
+    Where posteriors are so narrow that torch itself rounds by more, nobody can come closer to it: a few times its own
+    distance from float64 is allowed then, up to `MOST`, unless the caller has asked for a tolerance of their own.
+    """
 
     def __init__(self, model: AAPTVAE, subspace: Subspace | None = None, tolerance: float = TOLERANCE) -> None:
         self.references = {
@@ -137,7 +142,7 @@ class Gate:
         }
         self.unit = observation_of(model).unit
         self.latent_dim = self.references["torch"].latent_dim
-        self.tolerance, self.comparisons = tolerance, 0
+        self.tolerance, self.loosest, self.comparisons = tolerance, tolerance, 0
         self.worst: dict[str, ParityCase] = {}
 
     def compare(self, graph: str, run: Graph, kinds: dict[str, Rows]) -> None:
@@ -146,22 +151,27 @@ class Gate:
             expected = {name: getattr(reference, _METHODS[graph])(rows) for name, reference in self.references.items()}
             for batch in (batch for batch in BATCHES if batch <= len(rows)):
                 got = _run(graph, run, rows[:batch])
-                for reference, outputs in expected.items():
-                    expectation = {output: values[:batch] for output, values in outputs.items()}
-                    self._measure((graph, reference, batch, kind), got, expectation)
+                parts = {name: {output: values[:batch] for output, values in outputs.items()}
+                         for name, outputs in expected.items()}
+                rounding = differences(parts["torch"], parts["float64"], self.unit)
+                for reference, part in parts.items():
+                    self._measure((graph, reference, batch, kind), got, part, max(rounding.values()))
 
-    def _measure(self, case: Case, got: Outputs, expected: Outputs) -> None:
+    def _measure(self, case: Case, got: Outputs, expected: Outputs, rounding: float = 0.0) -> None:
         graph, reference, batch, kind = case
         shapes = [{name: value.shape for name, value in outputs.items()} for outputs in (got, expected)]
         if shapes[0] != shapes[1]:
             raise ExportError(f"{graph}: returns {shapes[0]} for {batch} rows; {reference} returns {shapes[1]}")
+        allowed = self.tolerance if self.tolerance < TOLERANCE else min(max(TOLERANCE, SLACK * rounding), MOST)
         for output, figure in differences(got, expected, self.unit).items():
             self.comparisons += 1
-            if not figure <= self.tolerance:
+            if not figure <= allowed:
                 raise ExportError(
                     f"{graph}: {output} differs from {reference} by {figure:.3g} on {batch} {kind} rows; "
-                    f"the tolerance is {self.tolerance:g}: nothing was published"
+                    f"the tolerance is {allowed:.3g}: nothing was published"
                 )
+            if figure > self.tolerance:
+                self.loosest = max(self.loosest, allowed)
             if graph not in self.worst or figure > self.worst[graph].difference:
                 self.worst[graph] = ParityCase(
                     graph=graph, reference=reference, batch=batch, inputs=kind, difference=figure
@@ -177,7 +187,7 @@ class Gate:
 
     def report(self) -> Parity:
         """What the manifest says."""
-        return Parity(tolerance=self.tolerance, comparisons=self.comparisons, worst=tuple(self.worst.values()))
+        return Parity(tolerance=self.loosest, comparisons=self.comparisons, worst=tuple(self.worst.values()))
 
 
 def check_parity(gate: Gate, encoder: bytes, decoder: bytes, heldout: Rows) -> None:
