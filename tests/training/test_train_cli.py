@@ -12,11 +12,8 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 import pytest
-import torch
 
 from aaptvae.cli import app
-from aaptvae.cpus import usable_cpus
-from aaptvae_training.cli import use_threads
 from aaptvae_training.config import KEYS, TrainConfig
 
 from .conftest import features_of
@@ -199,18 +196,6 @@ def test_train_refuses_pictures_of_another_size(cli: Cli) -> None:
     words = "--image-shape 5x5 means 25 pixels: features have 12 columns"
     assert refused(cli("train", "x.npy", "-o", "run", "--image-shape", "5x5"), words)
     assert files() == ["x.npy"]
-
-
-def test_threads_of_a_training_are_those_asked_for_or_what_the_process_has() -> None:
-    before = torch.get_num_threads()
-    try:
-        use_threads(1)
-        assert torch.get_num_threads() == 1
-        torch.set_num_threads(64)  # as torch counts the host's processors in a container
-        use_threads(None)
-        assert torch.get_num_threads() == usable_cpus()
-    finally:
-        torch.set_num_threads(before)
 
 
 CONFIGS = {

@@ -12,7 +12,6 @@ import msgspec
 
 from aaptvae.cli.options import examples
 from aaptvae.cli.progress import Progress
-from aaptvae.cpus import usable_cpus
 from aaptvae.errors import InputError
 
 from .config import Noise, TrainConfig, make_config, read_config
@@ -95,7 +94,7 @@ def _click_type(inner: Any) -> tuple[Any, bool]:
 )
 @click.argument("features", type=click.Path())
 @click.option("-o", "--output", required=True, type=PATH, metavar="RUN", help="Folder of the run.")
-@click.option("--threads", type=click.IntRange(1), help="Processor threads; else all that this process may use.")
+@click.option("--threads", type=click.IntRange(1), help="Processor threads; else what suits the network and the machine.")
 @click.option("--config", type=PATH, metavar="FILE.toml", help="The options below as TOML keys; flags win.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted run exactly where it was, with its own options.")
 @click.option("--force", is_flag=True, help="Replace an existing run.")
@@ -127,12 +126,12 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
     from .fit import train as run_training  # noqa: PLC0415
     from .run import REPORT  # noqa: PLC0415
 
-    use_threads(threads)
     if resume:
         options = read_config(config, given, begun_with(output))
     try:
         with Console(tensorboard) as talk:
-            evaluation = run_training(features, output, options, talk, resume=resume, force=force, image_shape=shape)
+            evaluation = run_training(features, output, options, talk, resume=resume, force=force, image_shape=shape,
+                                      threads=threads)
     except (SystemExit, KeyboardInterrupt):
         if leads() and begun_with(output) is not None:
             click.echo(f"{output} holds what was trained: the same command with --resume goes on from its last epoch", err=True)
@@ -176,13 +175,6 @@ def diagnose(features: str, sigma: float | None, as_json: bool) -> None:
 def leads() -> bool:
     """Whether this process talks: one of several does."""
     return os.environ.get("RANK", "0") == "0"
-
-
-def use_threads(threads: int | None) -> None:
-    """Have torch compute on so many threads; it does not know of a container's quota by itself."""
-    import torch  # noqa: PLC0415 - only when the verb runs
-
-    torch.set_num_threads(threads or min(torch.get_num_threads(), usable_cpus()))
 
 
 def read_shape(text: str | None) -> tuple[int, int] | None:

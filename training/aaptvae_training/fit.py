@@ -23,6 +23,7 @@ from .model import AAPTVAE
 from .objective import Objective
 from .ppca import fit_ppca, gaussian_log_likelihood
 from .prepare import Prepared, prepare
+from .processors import advisable_threads, on_threads
 from .report import check_shape
 from .run import (
     CONFIG,
@@ -55,11 +56,13 @@ def train(  # noqa: PLR0913 - what to learn from, where to leave it, and how
     resume: bool = False,
     force: bool = False,
     image_shape: tuple[int, int] | None = None,
+    threads: int | None = None,
 ) -> Evaluation:
     """Train on a feature file and leave a run folder; the evaluation on held-out rows.
 
-    `resume` continues an interrupted run exactly; `force` replaces a finished one. Raises `InputError` for features or
-    folders that cannot be used and `RunError` when training cannot go on.
+    `resume` continues an interrupted run exactly; `force` replaces a finished one. `threads` of the processor default to
+    what suits the network (`processors.py`). Raises `InputError` for features or folders that cannot be used and
+    `RunError` when training cannot go on.
     """
     begun = resume and not is_empty(run)  # a kill may come before there is anything to resume
     if not begun:
@@ -78,7 +81,8 @@ def train(  # noqa: PLR0913 - what to learn from, where to leave it, and how
         elif world.leads:
             begin_folder(run, resolved, prepared)
         world.wait()
-        fit(features, prepared, resolved, run, world, talk)
+        with on_threads(threads or advisable_threads(resolved)):
+            fit(features, prepared, resolved, run, world, talk)
         if world.leads:
             finish(run, resolved, prepared, features, talk, image_shape)
         world.wait()
