@@ -69,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; default: all but memory")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--features", type=Path, metavar="FILE", help="a table for quality and mixtures beside digits")
+    parser.add_argument("--features", type=Path, metavar="FILE", help="a table for quality, mixtures (beside digits) and int8")
     parser.add_argument("--latent-dim", type=int, default=64, metavar="L")
     options = parser.parse_args()
     if wrong := set(options.names) - set(NAMES):
