@@ -154,7 +154,7 @@ def test_the_manifest_reports_every_comparison(run, tmp_path):
     composed = 2 * (len(BATCHES) - 1) * references
     assert manifest.parity.comparisons == encoder + decoder + composed + 1
     assert (manifest.encoder, manifest.decoder) == (encoder_spec(12, 4), decoder_spec(12, 4))
-    assert manifest.producer["torch"] == torch.__version__
+    assert manifest.producer["torch"].partition("+")[0] == torch.__version__.partition("+")[0]  # a build's name, or none
     assert manifest.training == run.summary
     assert (manifest.name, manifest.prior.kind, manifest.prior.components) == ("vae-12-4", "mixture", 2)
 

@@ -83,7 +83,7 @@ class Job(msgspec.Struct, kw_only=True):
         results = computed()
         if self.seen is not None:
             self.seen(*results)
-        for writer, result in zip(writers, results, strict=False):  # a summary may be all that is wanted
+        for writer, result in zip(writers, results[: len(writers)], strict=True):  # a summary may be all that is wanted
             writer.write(result)
         record.rows += rows
         if self.resume:
