@@ -20,6 +20,11 @@ def job(path: Path, workers: int, seen: Callable[..., None] | None = None) -> Jo
     return Job(verb="encode", outputs=[(str(path), layout)], total=40, workers=workers, seen=seen)
 
 
+def workers_alive() -> int:
+    """Threads that the interpreter's exit would wait for."""
+    return sum(not thread.daemon for thread in threading.enumerate())
+
+
 def batches(start: int) -> Iterator[np.ndarray]:
     return (np.full((4, 2), i, np.float32) for i in range(start // 4, 10))
 
@@ -49,11 +54,11 @@ def test_the_earliest_error_comes_out_and_no_worker_stays(tmp_path: Path, worker
             raise InputError(f"row {first}")
         return (batch,)
 
-    before = threading.active_count()
+    before = workers_alive()
     with pytest.raises(InputError, match=r"^row 8$"):
         job(tmp_path / "z.npy", workers).run(batches, compute)
     assert not list(tmp_path.iterdir())
-    assert sum(thread.daemon is False for thread in threading.enumerate()) <= before
+    assert workers_alive() == before
 
 
 @pytest.fixture

@@ -148,10 +148,11 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
 def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: bool) -> None:
     """Judge a finished RUN again on the rows it never saw, and remake its report; or judge it on FEATURES."""
     shape = read_shape(image_shape)
-    from .finish import evaluate as judge  # noqa: PLC0415 - torch, only when the verb runs
+    from .finish import MOST_PRIOR_ROWS  # noqa: PLC0415 - torch, only when the verb runs
+    from .finish import evaluate as judge  # noqa: PLC0415
 
     evaluation = judge(run, features, shape)
-    rows = "held-out rows" if features is None else f"rows of {features}, its first 20,000 at most"
+    rows = "held-out rows" if features is None else f"rows of {features}, its first {MOST_PRIOR_ROWS:,} at most"
     click.echo(msgspec.json.encode(evaluation).decode() if as_json else summary(evaluation, run, rows))
 
 
@@ -197,8 +198,7 @@ def summary(evaluation: Any, run: Path, rows: str = "held-out rows") -> str:
     lines.append(f"log-likelihood  {own['log_likelihood']:9.2f} nats per row{beside}")
     lines.append(f"R2              {own['r2']:9.4f}                PCA {base['r2']:.4f}")
     lines.append(f"active latents  {own['active_units']:9.0f} of {len(evaluation.kl_per_latent)}")
-    lines += [f"note: {warning}" for warning in evaluation.warnings]
-    return "\n".join(lines)
+    return "\n".join(lines + [f"note: {warning}" for warning in evaluation.warnings])
 
 
 class Console(Talk):
