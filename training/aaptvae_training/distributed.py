@@ -3,6 +3,7 @@
 `torchrun --nproc-per-node 2 -m aaptvae train ...` sets the environment that `join` reads.
 """
 
+import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,6 +56,9 @@ def join(device: str) -> Iterator[World]:
         return
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
+    # Imported later, by an optimiser or DDP, its functions would take the group as their default and keep it, threads and
+    # all, to the interpreter's end, where those threads now and then abort a process whose work is done.
+    importlib.import_module("torch.distributed.nn.functional")
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield World(rank, size, chosen)

@@ -98,7 +98,7 @@ class Trainer:
             figures = self.train_epoch(tick)
             self.progress.epoch += 1
             self.validate(figures)
-            self.progress.done = self.progress.epoch >= self.epochs or self.out_of_patience()
+            self.progress.done = self.progress.epoch >= self.epochs or self.world.any(self.out_of_patience())
             if self.progress.done or self.world.any(time.monotonic() - self.saved_at > SAVE_EVERY):
                 self.save()
             tick(0, self.progress.history[-1])
