@@ -4,10 +4,12 @@ import contextlib
 import io
 import os
 import pty
+import re
 import resource
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -313,19 +315,35 @@ def test_a_signal_at_any_step_ends_with_its_status_one_line_and_no_debris(tmp_pa
         assert names(tmp_path) in (["x.npy"], ["x.npy", "z.npy"])  # the last step comes after the rename
 
 
-def test_progress_shows_on_a_terminal_only(tmp_path: Path, tiny: Path, rows: Path) -> None:
-    ours, theirs = pty.openpty()
+def test_progress_in_a_log_is_whole_lines_now_and_then_and_a_full_log_ends_no_job(tmp_path: Path, tiny: Path,
+                                                                                  rows: Path) -> None:
+    part = np.load(rows, mmap_mode="r")[: ROWS // 8]
+    np.save(tmp_path / "part.npy", part)
+    code = f"from aaptvae.cli import progress\nprogress.IN_LOG = 0.1\n{SLOWED}"
+    command = [sys.executable, "-c", code, "encode", str(tiny), str(tmp_path / "part.npy"), "-o", str(tmp_path / "z.npy")]
+    lines = subprocess.run(command, capture_output=True, check=True).stderr.decode().split("\n")
+    assert len(lines) > 2 and lines.pop() == ""
+    assert all(re.fullmatch(r"encode [\d,]+ rows, [\d,]+ rows/s, \d+%, \d+:\d\d:\d\d left", line) for line in lines), lines
+    with Path("/dev/full").open("w") as full:
+        subprocess.run([*command, "--force"], stderr=full, check=True)
+    assert len(np.load(tmp_path / "z.npy", mmap_mode="r")) == len(part)
+
+
+def test_progress_is_one_line_on_a_terminal(tmp_path: Path, tiny: Path, rows: Path) -> None:
     command = [sys.executable, "-c", SLOWED, "encode", str(tiny), str(rows), "-o", str(tmp_path / "z.npy")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs) as job:
-        shown = ""
-        while " left" not in shown:
-            shown += os.read(ours, 1 << 16).decode()
-        job.terminate()
-        assert job.communicate()[0] == b""
-    os.close(theirs)
-    os.close(ours)
-    assert "encode " in shown
-    assert " rows/s, " in shown
+    for columns, last in ((80, " left"), (20, " row")):
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (24, columns))
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs) as job:
+            shown = ""
+            while shown.count("\x1b[K") < 3:
+                shown += os.read(ours, 1 << 16).decode()
+            job.terminate()
+            assert job.communicate()[0] == b""
+        os.close(theirs)
+        os.close(ours)
+        line = shown.split("\r\x1b[K")[1]
+        assert line.startswith("encode ") and last in line and len(line) < columns
 
 
 def test_a_terminal_is_never_read_or_sent_binary(tiny: Path, tmp_path: Path, x: np.ndarray) -> None:

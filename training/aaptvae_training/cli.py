@@ -225,6 +225,8 @@ class Console(Talk):
 
     def epoch(self, figures: dict[str, float]) -> None:
         """An epoch ended with these figures."""
+        if self._progress is not None:
+            self._progress.note = f", validation ELBO {figures['validation_elbo']:.2f}"
         if self._events is not None:
             for name, value in figures.items():
                 self._events.add_scalar(name, value, int(figures["epoch"]))

@@ -1,9 +1,14 @@
-"""One line on stderr: how far a job is, how fast, how long it will take. Nothing unless a person watches."""
+"""One line on stderr: how far a job is, how fast, how long it will take. In a log, one more line a minute."""
 
+import contextlib
+import os
 import sys
 import time
 from types import TracebackType
 from typing import Self
+
+ON_TERMINAL = 0.1  # seconds between two states of the line
+IN_LOG = 60.0  # seconds between two lines
 
 
 class Progress:
@@ -14,14 +19,21 @@ class Progress:
         self._verb, self._total, self._done, self._before = verb, total, done, done
         self._begun = self._shown = time.monotonic()
         self._watched = sys.stderr is not None and sys.stderr.isatty()
+        self.note = ""  # what else to say at the end of the line
 
     def advance(self, rows: int) -> None:
-        """Count `rows` more and show them, ten times a second at most."""
+        """Count `rows` more and show them now and then."""
         self._done += rows
         now = time.monotonic()
-        if self._watched and now - self._shown >= 0.1:
-            self._shown = now
-            sys.stderr.write(f"\r\x1b[K{self._line(now - self._begun)}")
+        if sys.stderr is None or now - self._shown < (ON_TERMINAL if self._watched else IN_LOG):
+            return
+        self._shown = now
+        line = self._line(now - self._begun)
+        if self._watched:
+            columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+            line = f"\r\x1b[K{line[: columns - 1]}"  # a line that wraps could not be taken back
+        with contextlib.suppress(OSError):  # a full or a closed log does not end a job
+            sys.stderr.write(line if self._watched else f"{line}\n")
             sys.stderr.flush()
 
     def _line(self, seconds: float) -> str:
@@ -30,7 +42,7 @@ class Progress:
         if self._total:
             left = int((self._total - self._done) / max(rate, 1e-9))
             line += f", {100 * self._done / self._total:.0f}%, {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left"
-        return line
+        return line + self.note
 
     def __enter__(self) -> Self:
         return self
