@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from aaptvae_training import losses
 from aaptvae_training.batches import ResidentBatches
 from aaptvae_training.distributed import World
 from aaptvae_training.model import AAPTVAE, last_layer
 from aaptvae_training.objective import Objective
 from aaptvae_training.ppca import fit_ppca, gaussian_log_likelihood
+from aaptvae_training.statistics import measure
 from aaptvae_training.trainer import Trainer
-from aaptvae_training.warmstart import begin_at, scalar_start, spectral_start
+from aaptvae_training.warmstart import begin_at, begin_bernoulli, scalar_start, spectral_start
 
 from .conftest import options
 
@@ -115,3 +117,25 @@ def test_ppca_is_the_density_of_its_own_covariance(rows):
     covariance = torch.from_numpy(ppca.loadings @ ppca.loadings.T + ppca.variance * np.eye(WIDTH))
     density = torch.distributions.MultivariateNormal(torch.zeros(WIDTH, dtype=torch.float64), covariance)
     np.testing.assert_allclose(ppca.log_likelihood(rows), density.log_prob(torch.from_numpy(rows)).numpy(), rtol=1e-9)
+
+
+def test_a_bernoulli_model_starts_at_the_logistic_loadings_and_knows_rows_from_the_first_step():
+    """Weak loadings A of binary rows come back as A A', for latents may turn; the ELBO is above that of the means."""
+    rng = np.random.default_rng(5)
+    loadings = 0.5 * rng.standard_normal((LATENTS, 12))
+    offset = rng.uniform(-1.5, 0.5, 12)
+    chance = 1 / (1 + np.exp(-(rng.standard_normal((40_000, LATENTS)) @ loadings + offset)))
+    x = (rng.random(chance.shape) < chance).astype(np.float32)
+    statistics = measure([(0, x)], 12, lambda rows: None)
+    model = AAPTVAE(12, LATENTS, 4, linear_skip=True, likelihood="bernoulli")
+    model.scaler.standardise_by(torch.from_numpy(statistics.mean), torch.from_numpy(1.7 * statistics.deviation))
+    begin_bernoulli(model, statistics)
+
+    found = model.decoder_skip.weight.detach().double().numpy()
+    truth = loadings.T @ loadings
+    off_diagonal = ~np.eye(12, dtype=bool)
+    assert np.corrcoef((found @ found.T)[off_diagonal], truth[off_diagonal])[0, 1] > 0.97
+    with torch.no_grad():
+        _, nll, kl = Objective(model)(model.scaler.to_scaled(torch.from_numpy(x)), 1.0)
+        means = losses.bernoulli_nll(torch.from_numpy(statistics.mean).float().expand(x.shape), torch.from_numpy(x))
+    assert (nll + kl).mean() < means.mean() - 0.03

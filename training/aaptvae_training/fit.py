@@ -39,7 +39,7 @@ from .run import (
 )
 from .talk import Talk
 from .trainer import Trainer
-from .warmstart import SHRINKAGES, Start, begin_at, begin_at_means, scalar_start, shrink, spectral_start
+from .warmstart import SHRINKAGES, Start, begin_at, begin_bernoulli, scalar_start, shrink, spectral_start
 
 STEPS = 3_000  # a run's length where the user names none: it saturates there, whatever the rows
 EPOCHS = (10, 200)
@@ -142,7 +142,7 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
     least, usual, large = BATCH_ROWS
     batch = config.batch_size or (large if rows > LARGE else max(least, min(usual, rows // 8)))
     epochs = config.epochs or int(np.clip(round(STEPS * batch / rows), *EPOCHS))
-    # Beside a linear start the MLPs may fade where they do not help; else they are all there is.
+    # Beside a linear start the MLPs may fade where they do not help; probabilities are linear in logits at most.
     fading = 1.0 if config.linear_skip and config.likelihood != "bernoulli" else 0.01
     decay = fading if config.weight_decay is None else config.weight_decay
     return RunConfig(
@@ -195,7 +195,7 @@ def start_model(config: RunConfig, prepared: Prepared) -> tuple[AAPTVAE, Start]:
     else:
         start = scalar_start(ppca)
     if options.likelihood == "bernoulli":
-        begin_at_means(model, statistics.mean)
+        begin_bernoulli(model, statistics)
     elif options.linear_skip:
         begin_at(model, start)
     return model, start

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .model import AAPTVAE, last_layer
-from .ppca import LOG_2PI, NULL, PPCA
+from .ppca import LOG_2PI, NULL, PPCA, principal_axes
+from .statistics import Statistics
 
 Matrix = NDArray[np.float64]
 
@@ -134,13 +135,29 @@ def begin_at(model: AAPTVAE, start: Start) -> None:
 
 
 @torch.no_grad()
-def begin_at_means(model: AAPTVAE, mean: Matrix) -> None:
-    """Have a Bernoulli model give every row the features' means [D] to begin with: the best that knows no row."""
+def begin_bernoulli(model: AAPTVAE, statistics: Statistics) -> None:
+    """Write the linear start of a Bernoulli model: the features' means, and pPCA in units of the noise that they imply.
+
+    Around the means m, x ~ Bernoulli(sigmoid(logit(m) + A z)) is to first order x = m + V A z + noise of variance V =
+    diag(m (1 - m)). Divided by V^(1/2) that is pPCA with unit noise, and W = V^(1/2) A its loadings.
+    """
+    chance = np.clip(statistics.mean, LEAST_CHANCE, 1 - LEAST_CHANCE)
+    noise = np.sqrt(chance * (1 - chance))
+    eigenvalues, axes = principal_axes(statistics.standardised_covariance(noise))
+    variance = np.maximum(eigenvalues[: model.latent_dim], 1)
+    latents, gain = len(variance), np.sqrt(variance - 1)
     output = last_layer(model.decoder)
     output.weight.mul_(HEAD)
-    output.bias.copy_(torch.logit(_tensor(mean), eps=LEAST_CHANCE))
-    if model.decoder_skip is not None:
-        model.decoder_skip.weight.mul_(HEAD)
+    output.bias.copy_(_tensor(np.log(chance / (1 - chance))))
+    if model.mu_skip is None or model.decoder_skip is None:
+        return
+    for head in (model.mu, model.logvar):
+        head.weight.mul_(HEAD)
+        head.bias.zero_()
+    model.logvar.bias[:latents] = _tensor(-np.log(variance))
+    into = model.scaler.scale.numpy() / noise
+    model.mu_skip.weight.zero_()[:latents] = _tensor((axes[:, :latents] * (gain / variance)).T * into)
+    model.decoder_skip.weight.zero_()[:, :latents] = _tensor(axes[:, :latents] * gain / noise[:, None])
 
 
 def _tensor(values: Matrix) -> Tensor:
