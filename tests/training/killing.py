@@ -30,7 +30,7 @@ class Telling(Talk):
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
 
-    def stage(self, name: str, total: int) -> None:
+    def stage(self, name: str, total: int, done: int = 0) -> None:
         os.write(self.descriptor, name.encode() + b"\n")
 
 

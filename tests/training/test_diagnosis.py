@@ -153,7 +153,7 @@ def test_the_table_is_read_once_and_its_rows_are_counted_aloud() -> None:
     class Counter(Talk):
         total = seen = 0
 
-        def stage(self, name: str, total: int) -> None:
+        def stage(self, name: str, total: int, done: int = 0) -> None:
             self.total = total
 
         def advance(self, units: int) -> None:

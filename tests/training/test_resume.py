@@ -65,14 +65,24 @@ def test_twenty_kills_change_no_byte(tmp_path, table):
 
 def test_a_resumed_run_trains_only_what_is_missing(interrupted, table, tmp_path):
     class Counting(Talk):
-        total = 0
+        epochs = 0
+
+        def __init__(self) -> None:
+            self.left: dict[str, int] = {}
+
+        def stage(self, name: str, total: int, done: int = 0) -> None:
+            self.left[name] = total - done
+
+        def advance(self, units: int) -> None:
+            self.left[list(self.left)[-1]] -= units
 
         def epoch(self, figures: dict[str, float]) -> None:
-            self.total += 1
+            self.epochs += 1
 
     counting = Counting()
     train(table, interrupted, options(patience=1.0), counting, resume=True)
-    assert counting.total == 2
+    assert counting.epochs == 2
+    assert counting.left["training"] == 0, "what an earlier run did counts as done"
     train(table, tmp_path / "whole", options(patience=1.0))
     assert same(interrupted, tmp_path / "whole") == []
 

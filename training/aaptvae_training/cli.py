@@ -213,10 +213,10 @@ class Console(Talk):
 
             self._events = open_events(tensorboard)
 
-    def stage(self, name: str, total: int) -> None:
-        """A stage of `total` units begins."""
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        """A stage of `total` units begins, `done` of which an earlier run did."""
         self.close_stage()
-        self._progress = Progress(name, total, unit="rows" if name == "reading" else "steps")
+        self._progress = Progress(name, total, done, unit="rows" if name == "reading" else "steps")
 
     def advance(self, units: int) -> None:
         """That many units more are done."""

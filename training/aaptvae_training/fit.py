@@ -173,7 +173,7 @@ def fit(features: Features, prepared: Prepared, config: RunConfig, run: Path, wo
     validation = torch.from_numpy(scaled(prepared.validation))
     objective = Objective(model, config.train.free_bits, start.ppca.variance, tolerated_error(config, prepared, start))
     trainer = Trainer(objective, batches, validation, config.train, run, world)
-    talk.stage("training", trainer.steps)
+    talk.stage("training", trainer.steps, trainer.begin() * batches.steps)
 
     def tick(steps: int, figures: dict[str, float]) -> None:
         talk.advance(steps)

@@ -4,8 +4,8 @@
 class Talk:
     """What training tells while it works; silent unless a front end overrides it."""
 
-    def stage(self, name: str, total: int) -> None:
-        """A stage of `total` units begins."""
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        """A stage of `total` units begins, `done` of which an earlier run did."""
 
     def advance(self, units: int) -> None:
         """That many units more are done."""

@@ -87,10 +87,15 @@ class Trainer:
         with freed_memory_kept():
             return self._run(tick)
 
-    def _run(self, tick: Tick) -> Progress:
-        if (self.folder / LAST).exists():
+    def begin(self) -> int:
+        """Go back to the last checkpoint, if there is one and that was not done yet; how many epochs are done."""
+        if not self.progress.history and (self.folder / LAST).exists():
             self.restore()
-        else:
+        return self.progress.epoch
+
+    def _run(self, tick: Tick) -> Progress:
+        self.begin()
+        if not self.progress.history:
             self.validate({})
             tick(0, self.progress.history[-1])
             self.save()
