@@ -16,8 +16,9 @@ from aaptvae_training.fit import train
 from .conftest import features_of, metrics_of, options, saved
 
 TRAIN = """
-import json, sys, torch
+import gc, json, sys, torch
 from pathlib import Path
+gc.disable()  # what is freed must not depend on when it collects
 from aaptvae_training import batches
 from aaptvae_training.config import make_config
 from aaptvae_training.fit import train

@@ -5,6 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from aaptvae_training import load_run, read_run
@@ -70,3 +71,11 @@ def test_a_run_that_was_killed_says_how_to_go_on(finished, tmp_path):
 def test_rows_of_another_file_are_not_called_unseen(finished, table):
     """Training rows, judged again: nothing can be said of overfitting."""
     assert not any("unseen" in note or "few" in note for note in evaluate(finished, table).warnings)
+
+
+def test_rows_that_trained_a_run_are_known_again_in_any_format(finished, table, tmp_path):
+    rows = np.load(table)
+    np.savez(tmp_path / "same.npz", rows)
+    np.save(tmp_path / "other.npy", rows[::-1])
+    for path, known in ((table, True), (tmp_path / "same.npz", True), (tmp_path / "other.npy", False)):
+        assert any("rows trained this run" in note for note in evaluate(finished, path).warnings) == known

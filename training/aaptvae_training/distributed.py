@@ -56,9 +56,9 @@ def join(device: str) -> Iterator[World]:
         return
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
-    # Imported later, by an optimiser or DDP, its functions would take the group as their default and keep it, threads and
-    # all, to the interpreter's end, where those threads now and then abort a process whose work is done.
-    importlib.import_module("torch.distributed.nn.functional")
+    # Imported later, by an optimiser or DDP, it would keep the group (as the default of functions, in cycles of frames),
+    # threads and all, to the interpreter's end, where those threads now and then abort a process whose work is done.
+    importlib.import_module("torch._dynamo")
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield World(rank, size, chosen)

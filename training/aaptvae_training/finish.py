@@ -13,7 +13,7 @@ from .errors import RunError
 from .evaluation import Judge, Matrix, encode, kl_per_latent, observation_of, posterior, r_squared, scale_rows
 from .features import Features, Rows, open_features
 from .polish import polish
-from .prepare import Prepared
+from .prepare import Prepared, digest_of
 from .prior_fit import fit_prior
 from .report import write_report
 from .run import (
@@ -68,7 +68,7 @@ def evaluate(
     config, model, baseline = read_config(run), load_run(run), read_baseline(run)
     test, train_sample = read_held_out(run)
     if path is not None:
-        test = other_rows(path, config.input_dim)
+        test, known = other_rows(path, config)
     ppca = baseline.ppca(model.latent_dim)
     judge = Judge(model, read_prior(run), observation_of(model), ppca, baseline.spectrum, config.train.seed)
     metrics, reference = judge.metrics(test, train_sample), judge.baseline(test)
@@ -79,6 +79,8 @@ def evaluate(
     if path is None:
         best_epoch = int(read_state(run / BEST)[1].get("epoch", 0))
         warnings += warnings_of_training(metrics, model.latent_dim, (config.rows, config.input_dim), best_epoch)
+    elif known:
+        warnings.append(f"Most of these rows trained this run: without {path} it is judged on those that no gradient saw.")
     evaluation = Evaluation(
         rows=len(test),
         epochs=epochs,
@@ -103,14 +105,18 @@ def refuse_endless(figures: dict[str, float], x: Matrix) -> None:
         )
 
 
-def other_rows(path: str | os.PathLike[str], width: int) -> Rows:
-    """Up to `MOST_PRIOR_ROWS` rows of another feature file; `InputError` where the width or a value is wrong."""
+def other_rows(path: str | os.PathLike[str], config: RunConfig) -> tuple[Rows, bool]:
+    """Up to `MOST_PRIOR_ROWS` rows of another feature file, and whether it is the one that the run was trained on.
+
+    `InputError` where the width or a value is wrong.
+    """
     with open_features(path) as features:
-        if features.width != width:
-            raise InputError(f"{path} has {features.width} columns: this run was trained on {width}")
+        if features.width != config.input_dim:
+            raise InputError(f"{path} has {features.width} columns: this run was trained on {config.input_dim}")
         rows = features.read(0, min(features.rows, MOST_PRIOR_ROWS))
+        known = features.rows == config.rows and digest_of(features) == config.data_sha256
     if len(rows) < 2:
         raise InputError(f"{path} has {len(rows)} rows: an evaluation needs at least 2")
     if bad := first_bad_value(rows, 0):
         raise InputError(f"features must be finite, but {bad} of {path}")
-    return rows
+    return rows, known

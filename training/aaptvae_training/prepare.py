@@ -44,12 +44,12 @@ def prepare(features: Features, shares: tuple[float, float], seed: int, tick: Ca
     split = split_rows(features.rows, *shares, seed)
     sample = np.sort(np.random.default_rng([seed, 0x5A3]).permutation(split.train)[:SAMPLE_ROWS])
     moments = Moments(features.width)
-    digest = hashlib.sha256(f"{features.rows}x{features.width}".encode())
+    digest = shape_digest(features)
     kept: tuple[list[Rows], ...] = ([], [], [])
     for start, block in features.blocks():
         if bad := first_bad_value(block, start):
             raise InputError(f"features must be finite, but {bad}: drop or repair such rows (aaptvae diagnose lists them)")
-        digest.update(np.ascontiguousarray(block, "<f4").data)
+        digest.update(values(block))
         moments.add(rows_within(split.train, start, block))
         for index, rows in zip((split.validation, split.test, sample), kept, strict=True):
             rows.append(rows_within(index, start, block))
@@ -57,6 +57,24 @@ def prepare(features: Features, shares: tuple[float, float], seed: int, tick: Ca
     statistics = moments.finish()
     parts = [np.concatenate(rows) for rows in kept]
     return Prepared(digest.hexdigest(), split, statistics, column_scale(statistics, np.dtype(features.dtype)), *parts)
+
+
+def digest_of(features: Features) -> str:
+    """SHA-256 of a table's shape and values, the same in whatever format or shards they are stored."""
+    digest = shape_digest(features)
+    for _, block in features.blocks():
+        digest.update(values(block))
+    return digest.hexdigest()
+
+
+def shape_digest(features: Features) -> "hashlib._Hash":
+    """What a digest of these features begins with."""
+    return hashlib.sha256(f"{features.rows}x{features.width}".encode())
+
+
+def values(block: Rows) -> memoryview:
+    """The bytes of rows that go into a digest, alike on every machine."""
+    return np.ascontiguousarray(block, "<f4").data
 
 
 def column_scale(statistics: Statistics, dtype: np.dtype[Any] = FLOAT32) -> Matrix:
