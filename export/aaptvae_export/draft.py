@@ -1,7 +1,7 @@
 """A bundle in memory: folded, traced, proven against torch, described. Writing it down is `exporter.py`."""
 
 import hashlib
-import importlib.metadata
+import importlib
 import math
 import re
 from collections.abc import Iterable
@@ -222,7 +222,7 @@ def describe(run: Run, gate: Gate, pair: str, name: str | None) -> Manifest:
         parity=gate.report(),
         twins=(),
         training=run.summary,
-        producer={package: importlib.metadata.version(package) for package in PRODUCERS},
+        producer={package: str(importlib.import_module(package).__version__) for package in PRODUCERS},
     )
 
 

@@ -23,6 +23,7 @@ if sys.platform != "win32":
 SUFFIX = ".aaptvae-tmp"
 KEPT = "partial"
 RECORD = "record"  # beside a kept temporary: how far it came
+ASIDE = "aside"  # what a folder's name belonged to, where two cannot be swapped in one step
 # What others left under a temporary's name is no door: never through a link, never waiting for the other end of a pipe.
 _PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _NOREPLACE, _EXCHANGE = 1, 2  # flags of Linux renameat2
@@ -71,6 +72,9 @@ def abandon() -> None:
 
 @contextlib.contextmanager
 def _published(target: Path, force: bool, make: Callable[[Path], None], keep: bool) -> Iterator[Path]:
+    if not os.path.lexists(target):
+        with contextlib.suppress(OSError):
+            _aside(target).rename(target)  # a kill came before something else had its name
     refuse_existing(target, force)
     done = False
     with _explained(target):
@@ -156,7 +160,7 @@ def _same(descriptor: int, path: Path) -> bool:
 
 def _sweep(target: Path, keep: bool) -> None:
     """Remove what killed writers of `target` left behind."""
-    middle = r"[0-9a-f]{8}" if keep else rf"(?:[0-9a-f]{{8}}|{KEPT}|{RECORD})"
+    middle = r"[0-9a-f]{8}" if keep else rf"(?:[0-9a-f]{{8}}|{KEPT}|{RECORD}|{ASIDE})"
     stale = re.compile(re.escape(f".{target.name}.") + middle + re.escape(SUFFIX))
     for left in target.parent.iterdir():
         if not stale.fullmatch(left.name):
@@ -166,6 +170,8 @@ def _sweep(target: Path, keep: bool) -> None:
             if lock is not None:
                 _remove(left)
                 os.close(lock)
+            elif sys.platform == "win32" and left.is_file():
+                left.unlink()  # refused while it is open
 
 
 def _remove(path: Path) -> None:
@@ -201,14 +207,21 @@ def _rename(temporary: Path, target: Path, force: bool) -> None:
             temporary.rename(target)
     elif target.is_dir():
         if not _renameat2(temporary, target, _EXCHANGE):
-            aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}{SUFFIX}")
-            target.rename(aside)
-            temporary.rename(target)
+            aside = target.rename(_aside(target))
+            try:
+                temporary.rename(target)
+            except BaseException:
+                aside.rename(target)
+                raise
             _remove(aside)
     else:
         if target.exists():
             shutil.copymode(target, temporary)
         temporary.replace(target)
+
+
+def _aside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{ASIDE}{SUFFIX}")
 
 
 def _renameat2(source: Path, target: Path, flag: int) -> bool:

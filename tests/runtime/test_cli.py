@@ -251,6 +251,28 @@ def test_version_and_help_from_click_are_the_same_page(cli: Cli) -> None:
     assert cli("--help", "encode").out.decode() == overview.page()
 
 
+OTHER_NAME = """
+import importlib.metadata as metadata
+find = metadata.Distribution.from_name
+def other(name):
+    if name == "onnxruntime":
+        raise metadata.PackageNotFoundError(name)
+    return find(name)
+metadata.Distribution.from_name = other
+from aaptvae.cli import main
+main()
+"""
+
+
+def test_a_build_of_onnxruntime_by_another_name_serves_as_well(tmp_path: Path, tiny: Path) -> None:
+    """onnxruntime-gpu brings the same module and no distribution that is called onnxruntime."""
+    for arguments in (["--version"], ["sample", tiny, "-n", "3", "--seed", "0", "-o", "x.npy", "--resume"],
+                      ["encode", tiny, "x.npy", "-o", "z.npy", "--resume"]):
+        done = subprocess.run([sys.executable, "-c", OTHER_NAME, *map(str, arguments)], cwd=tmp_path, capture_output=True,
+                              check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_verb_whose_packages_are_missing_says_what_to_install(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "plugins", lambda: {"demo": "no_such_package.cli:demo"})
     done = cli("demo", "--epochs", 3, "x")

@@ -54,7 +54,7 @@ def test_no_rows_are_a_valid_file_unless_it_is_text(tmp_path: Path, format: str)
     if format in ("csv", "jsonl"):
         with pytest.raises(InputError, match="holds no rows"):
             open_rows(path)
-    elif format != "parquet":
+    else:
         assert read(path).shape == (0, 5)
 
 
@@ -72,8 +72,6 @@ def test_npy_takes_real_numbers_of_every_size_and_order(tmp_path: Path, dtype: s
             np.lib.format.write_array(file, array, (2, 0) if name == "version2" else None)
         with open_rows(tmp_path / f"{name}.npy") as reader:
             assert np.array_equal(np.concatenate(list(reader.batches(3))), x)
-            assert reader.array is not None
-            assert np.array_equal(reader.array, x)
             assert reader.dtype.isnative
 
 
@@ -171,10 +169,9 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path, x: np.n
     with open_rows(tmp_path / "x.npy") as reader:
         batches = reader.batches(100)
         next(batches)
-        reader.array = None
         with (tmp_path / "x.npy").open("r+b") as file:
             file.truncate(2500)
-        with pytest.raises(InputError, match="ends near row 200: its header says 300"):
+        with pytest.raises(InputError, match="ends near row 100: its header says 300"):
             list(batches)
 
 
@@ -247,4 +244,6 @@ def test_named_columns_stay_named(tmp_path: Path, format: str) -> None:
         "csv": lambda: path.read_text() == "a,b\n1.5,2.5\n",
         "jsonl": lambda: path.read_text() == '{"a":1.5,"b":2.5}\n',
     }
+    if format == "parquet":
+        assert pytest.importorskip("pyarrow.parquet").read_schema(path).names == ["a", "b"]
     assert expected.get(format, lambda: bool((read(path) == [[1.5, 2.5]]).all()))()

@@ -1,6 +1,8 @@
 """Results appear whole or not at all, whoever interrupts."""
 
+import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -156,24 +158,43 @@ def test_a_link_is_written_through_and_the_mode_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "real").stat().st_mode & 0o777 == 0o600
 
 
-def test_kills_at_any_moment_leave_the_old_or_the_new_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("swaps", [True, False])
+def test_kills_at_any_moment_leave_the_old_or_the_new_folder(tmp_path: Path, swaps: bool) -> None:
+    """Where names cannot be swapped the old folder may be aside at first; whoever writes next puts it back."""
     code = """
 import sys
-from aaptvae.publish import publish_folder
+from aaptvae import publish
+if sys.argv[2] == "False":
+    publish._renameat2 = lambda *_: False
 for n in range(10**6):
-    with publish_folder(sys.argv[1], force=True) as folder:
+    with publish.publish_folder(sys.argv[1], force=True) as folder:
         (folder / "manifest.json").write_text(str(n)); (folder / "b").write_text(str(n))
+    print(n, flush=True)
 """
-    for delay in range(8):
-        with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "d")]) as process:
-            while not (tmp_path / "d").exists():
-                time.sleep(0.01)
-            time.sleep(0.05 + delay * 0.003)
+    target, moments = tmp_path / "d", random.Random(3)  # noqa: S311 - moments, no secrets
+    for round_ in range(10):
+        command = [sys.executable, "-c", code, str(target), str(swaps)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            seen = [int(process.stdout.readline()) for _ in range(3 + round_)][-1]
+            time.sleep(moments.uniform(0, 0.003))
             process.kill()
-        assert (tmp_path / "d/manifest.json").read_text() == (tmp_path / "d/b").read_text()
-    with publish_folder(tmp_path / "d", force=True):
+        if not swaps:
+            with contextlib.suppress(KeyError), publish_folder(target, force=True):
+                raise KeyError
+        assert int((target / "manifest.json").read_text()) == int((target / "b").read_text()) >= seen
+    with publish_folder(target, force=True):
         pass
     assert names(tmp_path) == ["d"]
+
+
+def test_a_folder_that_cannot_take_its_name_leaves_it_to_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "_renameat2", lambda *_: False)
+    with publish_folder(tmp_path / "d") as folder:
+        (folder / "manifest.json").write_text("old")
+    with pytest.raises(InputError, match="cannot be written"), publish_folder(tmp_path / "d", force=True) as folder:
+        folder.rmdir()
+    assert (tmp_path / "d" / "manifest.json").read_text() == "old"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pipes in folders there")

@@ -1,9 +1,13 @@
 """Every row of an epoch comes once, from memory or from disk, in one process or several, in an order the seed decides."""
 
+import resource
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from aaptvae.errors import InputError
 from aaptvae_training import batches
 from aaptvae_training.batches import ResidentBatches, StreamedBatches
 from aaptvae_training.distributed import World
@@ -93,3 +97,20 @@ def test_a_batch_from_disk_mixes_distant_rows(numbered):
     first = next(iter(streamed(numbered, np.arange(ROWS)).epoch(0)))[:, 0]
     assert first.max() - first.min() > 100
     assert (first.diff() < 0).any()
+
+
+def test_more_shards_than_may_be_open_are_one_table(tmp_path):
+    rows = np.random.default_rng(0).standard_normal((300, WIDTH)).astype(np.float32)
+    for number, row in enumerate(rows):
+        np.save(tmp_path / f"{number:03}.npy", row[None])
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 100, limits[1]))
+    try:
+        with open_features(tmp_path) as features:
+            np.testing.assert_array_equal(features.read(0, 300), rows)
+            np.testing.assert_array_equal(features.read(7, 9), rows[7:9])
+            np.save(tmp_path / "005.npy", rows[:2])
+            with pytest.raises(InputError, match=r"005\.npy has changed since it was opened: leave it alone"):
+                features.read(0, 10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)

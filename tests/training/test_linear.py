@@ -12,7 +12,7 @@ from aaptvae_training.distributed import World
 from aaptvae_training.model import AAPTVAE, last_layer
 from aaptvae_training.objective import Objective
 from aaptvae_training.ppca import fit_ppca, gaussian_log_likelihood
-from aaptvae_training.statistics import measure
+from aaptvae_training.statistics import Moments
 from aaptvae_training.trainer import Trainer
 from aaptvae_training.warmstart import begin_at, begin_bernoulli, scalar_start, spectral_start
 
@@ -126,7 +126,9 @@ def test_a_bernoulli_model_starts_at_the_logistic_loadings_and_knows_rows_from_t
     offset = rng.uniform(-1.5, 0.5, 12)
     chance = 1 / (1 + np.exp(-(rng.standard_normal((40_000, LATENTS)) @ loadings + offset)))
     x = (rng.random(chance.shape) < chance).astype(np.float32)
-    statistics = measure([(0, x)], 12, lambda rows: None)
+    moments = Moments(12)
+    moments.add(x)
+    statistics = moments.finish()
     model = AAPTVAE(12, LATENTS, 4, linear_skip=True, likelihood="bernoulli")
     model.scaler.standardise_by(torch.from_numpy(statistics.mean), torch.from_numpy(1.7 * statistics.deviation))
     begin_bernoulli(model, statistics)

@@ -6,7 +6,7 @@ Formats are the runtime's (`aaptvae.files`). What cannot be read at random (text
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +21,42 @@ from aaptvae.files.opening import ShardedRows
 Rows = NDArray[np.float32]
 
 BLOCK_ROWS = 4096
+MOST_OPEN = 64  # files at a time
 RANDOM_ACCESS = (".npy", ".safetensors")
 
 
 class Features:
-    """A table of N `rows` of D numbers (`width`) over one file or several."""
+    """A table of N `rows` of D numbers (`width`) over one file or several, of which a few are open at a time."""
 
-    def __init__(self, readers: Sequence[RowReader], dtype: str = "float32") -> None:
-        self._readers, self.width, self.dtype = readers, readers[0].width, dtype
-        self._ends = np.cumsum([reader.rows or 0 for reader in readers])
+    def __init__(self, paths: Sequence[str], rows: Sequence[int], width: int, dtype: str = "float32") -> None:
+        self._paths, self._counts, self.width, self.dtype = paths, rows, width, dtype
+        self._ends = np.cumsum(rows)
         self.rows = int(self._ends[-1])
+        self._open: dict[int, RowReader] = {}  # the one used last comes last
 
     def read(self, start: int, stop: int) -> Rows:
-        """Rows start..stop: float32 [stop - start, D]."""
+        """Rows start..stop: float32 [stop - start, D]; `InputError` if a file is no longer what it was."""
         parts = [np.empty((0, self.width), np.float32)]
-        for reader, end in zip(self._readers, self._ends, strict=True):
-            begin = int(end) - (reader.rows or 0)
-            low, high = max(start, begin), min(stop, int(end))
+        for number, end in enumerate(self._ends.tolist()):
+            begin = end - self._counts[number]
+            low, high = max(start, begin), min(stop, end)
             if low < high:
-                parts.append(_single(next(reader.batches(high - low, low - begin))))
+                parts.append(_single(next(self._reader(number).batches(high - low, low - begin))))
         return parts[1] if len(parts) == 2 else np.concatenate(parts)
+
+    def _reader(self, number: int) -> RowReader:
+        reader = self._open.pop(number, None) or open_rows(self._paths[number])
+        self._open[number] = reader
+        if (reader.rows, reader.width) != (self._counts[number], self.width):
+            raise InputError(f"{self._paths[number]} has changed since it was opened: leave it alone until training is done")
+        if len(self._open) > MOST_OPEN:
+            self._open.pop(next(iter(self._open))).close()
+        return reader
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for reader in self._open.values():
+            reader.close()
 
     def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[tuple[int, Rows]]:
         """Every row once, in order: (first row, float32 [n, D])."""
@@ -70,17 +86,18 @@ def open_features(path: str | os.PathLike[str]) -> Iterator[Features]:
     if os.fspath(path) == "-":
         raise InputError("features are read more than once, which stdin cannot be: name a file")
     with ExitStack() as stack:
-        whole = stack.enter_context(open_rows(path))
-        pieces = whole.paths if isinstance(whole, ShardedRows) else [os.fspath(path)]
-        scratch = None
-        readers = []
-        for number, piece in enumerate(pieces):
-            reader = stack.enter_context(open_rows(piece))
-            if not (isinstance(reader, BinaryRows) and piece.lower().endswith(RANDOM_ACCESS)):
-                scratch = scratch or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aaptvae-features-")))
-                reader = stack.enter_context(open_rows(_decode(reader, scratch / f"{number}.npy")))
-            readers.append(reader)
-        yield Features(readers, str(whole.dtype))
+        with open_rows(path) as whole:
+            paths = whole.paths if isinstance(whole, ShardedRows) else [os.fspath(path)]
+            width, dtype = whole.width, str(whole.dtype)
+        scratch, rows = None, []
+        for number, piece in enumerate(paths):
+            with open_rows(piece) as reader:
+                if not (isinstance(reader, BinaryRows) and piece.lower().endswith(RANDOM_ACCESS)):
+                    scratch = scratch or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aaptvae-features-")))
+                    paths[number] = str(_decode(reader, scratch / f"{number}.npy"))
+            with open_rows(paths[number]) as reader:
+                rows.append(reader.rows or 0)
+        yield stack.enter_context(closing(Features(paths, rows, width, dtype)))
 
 
 def _decode(reader: RowReader, target: Path) -> Path:

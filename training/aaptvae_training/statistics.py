@@ -1,6 +1,5 @@
-"""Mean and covariance of a feature table in one streaming pass, and the scale that standardises it."""
+"""Mean and covariance of a feature table in one streaming pass."""
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,14 +75,3 @@ def first_bad_value(block: NDArray[np.float32], first_row: int) -> str | None:
         return None
     row, column = bad[0]
     return f"row {first_row + row}, column {column} is {block[row, column]}"
-
-
-def measure(blocks: Iterable[tuple[int, NDArray[np.float32]]], width: int, tick: Callable[[int], object]) -> Statistics:
-    """Statistics of (first row, rows [n, D]) blocks; `tick(n)` after each; `InputError` at a NaN or infinity."""
-    moments = Moments(width)
-    for first_row, block in blocks:
-        if bad := first_bad_value(block, first_row):
-            raise InputError(f"features must be finite, but {bad}: drop or repair such rows (see aaptvae diagnose)")
-        moments.add(block)
-        tick(len(block))
-    return moments.finish()

@@ -50,7 +50,9 @@ def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked:
         from importlib.metadata import version  # noqa: PLC0415 - slow, and only needed here
 
-        click.echo(f"aaptvae {version('aaptvae')} (onnxruntime {version('onnxruntime')})")
+        from ..sessions import onnxruntime  # noqa: PLC0415
+
+        click.echo(f"aaptvae {version('aaptvae')} (onnxruntime {onnxruntime().__version__})")
         ctx.exit()
 
 

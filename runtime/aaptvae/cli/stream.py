@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..files import Layout, RowReader, open_rows
 from ..files.rows import Array
 from ..rows import BLOCK
+from ..sessions import onnxruntime
 from ..vae import VAE
 from .job import Job, Results
 from .options import load_for_workers, printable
@@ -98,4 +99,4 @@ def _identity(verb: str, vae: VAE, options: dict[str, Any], outputs: Iterable[st
 def same_bundle(vae: VAE) -> dict[str, str]:
     """What makes two loaded bundles compute the same bytes."""
     return {"bundle": f"{vae.digest} {vae.precision} {vae.providers} {vae.batch_size}",
-            "version": f"{version('aaptvae')} {version('onnxruntime')} {version('numpy')}"}
+            "version": f"{version('aaptvae')} {onnxruntime().__version__} {np.__version__}"}

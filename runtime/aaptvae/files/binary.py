@@ -72,7 +72,7 @@ class ColumnMajorRows(RowReader):
 
     def __init__(self, name: str, array: Array) -> None:
         check_table(name, array.shape)
-        self.name, self.array, self._array, self.dtype = name, array, array, array.dtype.newbyteorder("=")
+        self.name, self._array, self.dtype = name, array, array.dtype.newbyteorder("=")
         self.rows, self.width = array.shape
 
     def batches(self, size: int, start: int = 0) -> Iterator[Array]:
@@ -82,23 +82,17 @@ class ColumnMajorRows(RowReader):
 
 
 def open_npy(name: str, stream: IO[bytes], size: int | None, member: bool = False) -> RowReader:
-    """Rows of an .npy stream of `size` bytes (None: not known), mapped into memory too unless it is a `member`."""
+    """Rows of an .npy stream of `size` bytes (None: not known); a `member` of an archive cannot be mapped into memory."""
     shape, fortran, dtype, header = read_npy_header(name, stream)
     check_table(name, shape)
     needed = header + shape[0] * shape[1] * dtype.itemsize
     if size is not None and size != needed:
         raise InputError(f"{name} has {size} bytes: its header promises {needed} ({shape} {dtype}): copy it again")
-    array = None
-    if size is not None and not member and shape[0]:
-        array = np.memmap(stream, dtype, "r", header, shape, "F" if fortran else "C")
-        stream.seek(header)  # numpy leaves the file at its end
     if fortran and shape[0] > 1 < shape[1]:
-        if array is None:
+        if size is None or member:
             raise InputError(f"{name} is in Fortran order, which cannot be streamed: np.save(np.ascontiguousarray(x))")
-        return ColumnMajorRows(name, array)
-    reader = BinaryRows(name, stream, (shape[0], shape[1]), dtype)
-    reader.array = array
-    return reader
+        return ColumnMajorRows(name, np.memmap(stream, dtype, "r", header, shape, "F"))
+    return BinaryRows(name, stream, (shape[0], shape[1]), dtype)
 
 
 def read_npy_header(name: str, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:

@@ -122,15 +122,16 @@ class ShardedRows(RowReader):
 
     def __init__(self, name: str, paths: list[str], format: str | None) -> None:
         self.name, self.paths, self._format = name, paths, format
-        with contextlib.ExitStack() as stack:
-            readers = [stack.enter_context(_open_one(path, format, None, False)) for path in paths]
-            self.width = readers[0].width
-            for reader in readers:
-                if reader.width != self.width:
-                    raise InputError(f"{reader.name} has {reader.width} columns: the others have {self.width}")
-            counts = [reader.rows for reader in readers]
-            self.rows = None if None in counts else sum(count or 0 for count in counts)
-            self.dtype = np.result_type(*(reader.dtype for reader in readers))
+        facts = []
+        for path in paths:  # one at a time: there may be more than may be open
+            with _open_one(path, format, None, False) as reader:
+                facts.append((reader.width, reader.rows, reader.dtype))
+            if reader.width != facts[0][0]:
+                raise InputError(f"{reader.name} has {reader.width} columns: the others have {facts[0][0]}")
+        _, counts, dtypes = zip(*facts, strict=True)
+        self.width = facts[0][0]
+        self.rows = None if None in counts else sum(count or 0 for count in counts)
+        self.dtype = np.result_type(*dtypes)
 
     def batches(self, size: int, start: int = 0) -> Iterator[Array]:
         """One file after the other, batches running across their borders."""

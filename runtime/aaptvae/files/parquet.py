@@ -37,7 +37,7 @@ class ParquetRows(RowReader):
             raise InputError(f"{name} holds columns ({', '.join(map(str, schema.types[:8]))}): expected numbers, or "
                              "one column of lists of numbers: keep the feature columns only")
         self.dtype = np.result_type(np.float32, *(t.to_pandas_dtype() for t in types))
-        self.width = self._list_width() if self._lists else len(types)
+        self.width = self._list_width(schema.types[0]) if self._lists else len(types)
         check_table(name, (self.rows, self.width))
 
     def _damaged(self, error: BaseException) -> InputError:
@@ -54,7 +54,9 @@ class ParquetRows(RowReader):
         if found != self.rows:
             raise InputError(f"{self.name} holds {found} rows: its footer says {self.rows}: write it again")
 
-    def _list_width(self) -> int:
+    def _list_width(self, kind: Any) -> int:
+        if self._pa.types.is_fixed_size_list(kind):
+            return int(kind.list_size)
         first = next(self._record_batches(1), None) if self.rows else None
         return 1 if first is None else len(first.column(0).flatten())
 

@@ -22,7 +22,6 @@ class RowReader(ABC):
     width: int
     rows: int | None
     dtype: np.dtype[Any]
-    array: Array | None = None  # the whole file as a memmap, where the format allows it
     stream: IO[bytes] | None = None  # what `close` closes
 
     @abstractmethod
