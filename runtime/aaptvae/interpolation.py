@@ -5,15 +5,14 @@ from typing import Literal
 import numpy as np
 
 from .errors import InputError
-from .rows import Rows
+from .rows import Rows, as_count
 
 Path = Literal["linear", "slerp"]
 
 
 def walk(a: Rows, b: Rows, steps: int, path: Path = "linear") -> Rows:
     """From each row of `a` to the same row of `b` [N, L] in `steps` equal steps: [N, steps + 1, L], both ends exact."""
-    if steps < 1:
-        raise InputError(f"steps is {steps}: expected at least 1 (steps + 1 rows come back, both ends included)")
+    steps = as_count(steps, "steps")
     if path not in ("linear", "slerp"):
         raise InputError(f'path is {path!r}: expected "linear" or "slerp"')
     t = np.linspace(0, 1, steps + 1)[:, None]

@@ -74,8 +74,8 @@ class LatentPrior:
 
     def draw(self, seed: int, start: int, stop: int, temperature: float = 1.0) -> Rows:
         """Latents start..stop of the sequence that `seed` names: [stop - start, L], spread scaled by `temperature`."""
-        if not 0 <= temperature <= MOST_TEMPERATURE:
-            raise InputError(f"temperature is {temperature}: expected 0 to {MOST_TEMPERATURE:g}, where 1 is the density itself")
+        if not isinstance(temperature, int | float | np.number) or not 0 <= temperature <= MOST_TEMPERATURE:
+            raise InputError(f"temperature is {temperature!r}: expected 0 to {MOST_TEMPERATURE:g}, 1 is the density itself")
         first = start - start % BLOCK  # products are computed in whole blocks, whoever asks for which rows
         noise = temperature * normal_rows(seed, first, stop, self.latent_dim, Stream.LATENT)
         if not len(self.weights):

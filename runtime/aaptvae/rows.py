@@ -1,6 +1,7 @@
 """Rows of numbers: what the caller passed, as finite float32 [N, width], and products whose bits ignore the batch."""
 
 import math
+import operator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,17 +63,28 @@ def shaped(x: ArrayLike, width: int, name: str = "x") -> NDArray[np.generic]:
     return array
 
 
-def as_output(out: Rows | None, rows: int, width: int, source: object = None) -> Rows:
-    """`out` if results [rows, width] can be written into it, or a new array; raises `InputError`."""
+def as_output(out: Rows | None, rows: int, width: int, *others: object) -> Rows:
+    """`out` if results [rows, width] can be written into it and no byte of `others`, or a new array; raises `InputError`."""
     if out is None:
         return np.empty((rows, width), np.float32)
     if not (isinstance(out, np.ndarray) and out.shape == (rows, width) and out.dtype == _FLOAT32
             and out.flags.writeable):
         got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
         raise InputError(f"out is {got}: expected a writeable float32 array ({rows}, {width})")
-    if isinstance(source, np.ndarray) and np.may_share_memory(out, source):
-        raise InputError("out overlaps the input: expected memory of its own: pass another array")
+    if any(isinstance(other, np.ndarray) and np.shares_memory(out, other) for other in others):
+        raise InputError("out overlaps an input or another output: expected memory of its own: pass another array")
     return out
+
+
+def as_count(value: int, name: str) -> int:
+    """`value` as a Python integer from 1 up; raises `InputError`."""
+    try:
+        count = 0 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        count = 0
+    if count < 1:
+        raise InputError(f"{name} is {value!r}: expected an integer from 1 up")
+    return count
 
 
 def sum_rows(values: NDArray[np.float64]) -> Nats:

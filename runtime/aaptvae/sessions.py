@@ -14,7 +14,7 @@ from .bundle import GraphSpec, Precision
 from .cpus import multiplies_bytes, usable_cpus
 from .errors import BundleError, InputError, ProviderError
 from .graphs import cut
-from .rows import BLOCK, Rows, as_output, as_rows, shaped
+from .rows import BLOCK, Rows, as_count, as_output, as_rows, shaped
 from .team import Team
 
 Provider = str | tuple[str, dict[str, Any]]
@@ -40,8 +40,8 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("threads", "batch_size"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise InputError(f"{name} is {value!r}: expected an integer from 1 up, or None for the default")
+            if value is not None:
+                object.__setattr__(self, name, as_count(value, name))
         if self.threads is not None and self.session_options is not None:
             raise InputError("threads and session_options were both given: expected one: set intra_op_num_threads in "
                              "the options")
@@ -78,8 +78,9 @@ class Network:
             rows = as_rows(source, self.width, self.input)
             return self._computed(self._session(len(rows), len(outputs)), outputs, rows)
         source = shaped(source, self.width, self.input)
-        results = [as_output(place, len(source), self.widths[name], source)
-                   for name, place in zip(outputs, [None] * len(outputs) if out is None else out, strict=True)]
+        results: list[Rows] = []
+        for name, place in zip(outputs, [None] * len(outputs) if out is None else out, strict=True):
+            results.append(as_output(place, len(source), self.widths[name], source, *results))
         # Where there is enough for everybody, a thread for each chunk beats all threads on one: nobody waits at operators.
         even = min(self.chunk, -(-len(source) // (self._threads * BLOCK)) * BLOCK)
         together = bool(self._small) and (even >= _ALONE or len(source) > (2 * self._threads - 1) * self.chunk)

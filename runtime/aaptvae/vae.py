@@ -18,7 +18,7 @@ from .noise import Stream, normal_rows, resolve_seed
 from .npz import read_npz
 from .prior import LatentPrior
 from .reading import Bundle, read_bundle
-from .rows import BLOCK, Nats, Rows, as_output, as_rows, shaped
+from .rows import BLOCK, Nats, Rows, as_count, as_output, as_rows, shaped
 from .sessions import Network, Provider, Settings
 
 PriorName = Literal["fitted", "standard"]
@@ -172,7 +172,7 @@ class VAE:
         if len(means) != len(spreads):
             raise InputError(f"mu has {len(means)} rows and logvar {len(spreads)}: expected as many: pass one pair")
         seed = resolve_seed(seed)
-        result = as_output(out, len(means), self.latent_dim)
+        result = as_output(out, len(means), self.latent_dim, means, spreads)
         for start, stop in self._chunks(len(means)):
             deviation = np.exp(as_rows(spreads[start:stop], self.latent_dim, "logvar", start) / 2)
             noise = normal_rows(seed, start, stop, self.latent_dim, Stream.LATENT)
@@ -214,7 +214,7 @@ class VAE:
 
         The ELBO's expectation is taken over `pairs` of opposite points (`Bounds.expected_log_density`).
         """
-        pairs, source = _count(pairs), shaped(x, self.input_dim)
+        pairs, source = as_count(pairs, "pairs"), shaped(x, self.input_dim)
         scores = Scores(*np.empty((3, len(source))))
         for start, stop in self._chunks(len(source)):
             rows = as_rows(source[start:stop], self.input_dim, "x", start)
@@ -231,7 +231,7 @@ class VAE:
 
         Under N(0, I), the prior that was trained with, or the "fitted" one that samples are drawn from.
         """
-        density, seed, samples = self._density(prior), resolve_seed(seed), _count(samples)
+        density, seed, samples = self._density(prior), resolve_seed(seed), as_count(samples, "samples")
         source, bounds = shaped(x, self.input_dim), Bounds(self.decode, self.observation)
         result = np.empty(len(source))
         for start, stop in self._chunks(len(source), samples):
@@ -259,9 +259,3 @@ class VAE:
 
 def _load_again(path: str, digest: str, precision: Precision, settings: Settings, golden: bool) -> VAE:
     return VAE(read_bundle(path, sha256=digest), precision, settings, golden=golden)
-
-
-def _count(value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"samples or pairs is {value!r}: expected an integer from 1 up")
-    return value

@@ -346,6 +346,19 @@ def test_progress_is_one_line_on_a_terminal(tmp_path: Path, tiny: Path, rows: Pa
         assert line.startswith("encode ") and last in line and len(line) < columns
 
 
+def test_a_job_outlives_the_terminal_that_it_was_started_from(tmp_path: Path, tiny: Path, rows: Path) -> None:
+    ours, theirs = pty.openpty()
+    part = np.load(rows, mmap_mode="r")[: ROWS // 8]
+    np.save(tmp_path / "part.npy", part)
+    command = [sys.executable, "-c", SLOWED, "encode", str(tiny), str(tmp_path / "part.npy"), "-o", str(tmp_path / "z.npy")]
+    with subprocess.Popen(command, stderr=theirs, start_new_session=True) as job:
+        os.close(theirs)
+        os.read(ours, 1)
+        os.close(ours)
+        assert job.wait() == 0
+    assert len(np.load(tmp_path / "z.npy", mmap_mode="r")) == len(part)
+
+
 def test_a_terminal_is_never_read_or_sent_binary(tiny: Path, tmp_path: Path, x: np.ndarray) -> None:
     np.save(tmp_path / "x.npy", x)
     ours, theirs = pty.openpty()

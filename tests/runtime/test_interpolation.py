@@ -32,7 +32,7 @@ def test_parallel_opposite_and_zero_vectors_stay_on_the_line() -> None:
 
 
 def test_steps_and_paths_without_sense_are_refused() -> None:
-    with pytest.raises(InputError, match="steps is 0: expected at least 1"):
+    with pytest.raises(InputError, match="steps is 0: expected an integer from 1 up"):
         walk(A, B, 0)
     with pytest.raises(InputError, match='expected "linear" or "slerp"'):
         walk(A, B, 2, "cubic")  # type: ignore[arg-type]

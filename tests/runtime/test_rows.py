@@ -1,10 +1,12 @@
 """What may be passed as rows, what is refused and in which words, and products whose bits ignore the batch."""
 
+import re
+
 import numpy as np
 import pytest
 
 from aaptvae import InputError
-from aaptvae.rows import as_output, as_rows, steady_product
+from aaptvae.rows import as_count, as_output, as_rows, steady_product
 
 
 def test_contiguous_float32_is_taken_as_it_is() -> None:
@@ -80,10 +82,19 @@ def test_an_output_that_cannot_hold_the_result_is_refused(out: object, words: st
         as_output(out, 2, 3)  # type: ignore[arg-type]
 
 
-def test_an_output_that_overlaps_the_input_is_refused() -> None:
-    x = np.zeros((4, 3), np.float32)
-    with pytest.raises(InputError, match="out overlaps the input"):
-        as_output(x[1:], 3, 3, x[:3])
+def test_an_output_that_overlaps_the_input_is_refused_and_one_beside_it_is_not() -> None:
+    x = np.zeros((4, 6), np.float32)
+    with pytest.raises(InputError, match="out overlaps an input or another output"):
+        as_output(x[1:], 3, 6, x[:3])
+    beside = x[:, 3:]
+    assert as_output(beside, 4, 3, x[:, :3]) is beside
+
+
+def test_a_count_is_any_integer_from_1_up() -> None:
+    assert [(as_count(value, "n"), type(as_count(value, "n"))) for value in (4, np.int64(4), np.uint8(4))] == [(4, int)] * 3
+    for value in (0, -1, True, 2.0, "3", None, np.float32(1)):
+        with pytest.raises(InputError, match=rf"n is {re.escape(repr(value))}: expected an integer from 1 up"):
+            as_count(value, "n")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("width", [1, 2, 7, 64, 257])

@@ -162,6 +162,9 @@ def test_the_likelihood_of_a_linear_gaussian_model_is_found_exactly(x: np.ndarra
     np.testing.assert_allclose(vae.score(x, pairs=1).elbo, exact, rtol=1e-4)
 
 
+SHARED = np.ones((3, 2), np.float32)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -206,7 +209,13 @@ def test_session_options_are_used_as_given(tiny: Path, vae: aaptvae.VAE, x: np.n
         (lambda vae: vae.sample(2.0), "n is 2.0"),
         (lambda vae: vae.sample(1, prior="best"), 'expected "fitted" or "standard"'),
         (lambda vae: vae.sample(1, seed="a"), "seed is 'a'"),
-        (lambda vae: vae.log_likelihood(np.ones((1, 5)), 0), "samples or pairs is 0"),
+        (lambda vae: vae.log_likelihood(np.ones((1, 5)), 0), "samples is 0: expected an integer from 1 up"),
+        (lambda vae: vae.score(np.ones((1, 5)), pairs=2.0), "pairs is 2.0"),
+        (lambda vae: vae.interpolate(np.ones((1, 5)), np.ones((1, 5)), steps=2.5), "steps is 2.5"),
+        (lambda vae: vae.sample(1, temperature="1"), "temperature is '1': expected 0 to 1e"),
+        (lambda vae: vae.sample(1, temperature=np.nan), "temperature is nan"),
+        (lambda vae: vae.encode(np.ones((1, 5)), out=[np.empty((1, 2), np.float32)] * 2), "or another output"),
+        (lambda vae: vae.reparameterize(SHARED, SHARED, out=SHARED), "out overlaps an input"),
         (
             lambda vae: vae.encode(np.ones((1, 5)), out=np.empty((1, 2), np.float32)),
             "out is a ndarray: expected two arrays",

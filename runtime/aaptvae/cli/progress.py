@@ -28,11 +28,13 @@ class Progress:
         if sys.stderr is None or now - self._shown < (ON_TERMINAL if self._watched else IN_LOG):
             return
         self._shown = now
-        line = self._line(now - self._begun)
-        if self._watched:
-            columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80
-            line = f"\r\x1b[K{line[: columns - 1]}"  # a line that wraps could not be taken back
-        with contextlib.suppress(OSError):  # a full or a closed log does not end a job
+        self._say(self._line(now - self._begun))
+
+    def _say(self, line: str) -> None:
+        with contextlib.suppress(OSError):  # a full log or a terminal that is gone does not end a job
+            if self._watched:
+                columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+                line = f"\r\x1b[K{line[: columns - 1]}"  # a line that wraps could not be taken back
             sys.stderr.write(line if self._watched else f"{line}\n")
             sys.stderr.flush()
 
@@ -49,5 +51,4 @@ class Progress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._watched:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+            self._say("")
