@@ -11,7 +11,7 @@ import tokenize
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FLOORS = {"runtime/aaptvae": 3_160, "training/aaptvae_training": 2_780, "export/aaptvae_export": 1_320}
+FLOORS = {"runtime/aaptvae": 3_160, "training/aaptvae_training": 2_820, "export/aaptvae_export": 1_320}
 FILE_LINES = 350  # everything counted
 MEDIAN, NINTH_TENTH, LONGEST = 12, 40, 80  # of functions
 PARAMETERS = 6

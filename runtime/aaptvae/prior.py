@@ -38,8 +38,8 @@ class LatentPrior:
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "LatentPrior":
         """The prior that `to_arrays` gave; raises `BundleError` if the arrays are no such mixture."""
         weights, means, factors = (np.asarray(arrays[name], np.float64) for name in ARRAYS)
-        count, width = means.shape
-        if weights.shape != (count,) or factors.shape != (count, width, width):
+        count, width = means.shape if means.ndim == 2 else (0, 0)
+        if means.ndim != 2 or weights.shape != (count,) or factors.shape != (count, width, width):
             raise BundleError(f"prior has weights {weights.shape}, means {means.shape}, factors {factors.shape}: "
                               "expected [K], [K, L], [K, L, L]: export the bundle again")
         diagonals = np.diagonal(factors, axis1=1, axis2=2)

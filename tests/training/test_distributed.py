@@ -79,6 +79,28 @@ def test_two_processes_reach_what_one_reaches(tmp_path, source):
     assert np.isfinite(list(read_run(tmp_path / "two").summary.metrics.values())).all()
 
 
+LEADING = """
+import sys
+from aaptvae.errors import AaptvaeError, InputError
+from aaptvae_training.distributed import join
+def refuse():
+    raise InputError("no")
+said = []
+with join("cpu") as world:
+    world.leading(lambda: said.append(world.rank))
+    try:
+        world.leading(refuse)
+    except AaptvaeError as error:
+        said.append(str(error))
+    world.wait()
+    assert said == ([0, "no"] if world.leads else ["the first process has stopped and says why"]), said
+"""
+
+
+def test_where_the_first_process_refuses_the_others_stop_too(tmp_path):
+    torchrun(tmp_path, LEADING)
+
+
 def test_probabilities_train_in_two_processes(tmp_path):
     """Every parameter of a Bernoulli model has a gradient, or the second step would never come."""
     rows = saved(tmp_path, 1 / (1 + np.exp(3 - features_of(103))))

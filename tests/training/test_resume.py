@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aaptvae_training import RunError, checkpoint, load_run, read_run
-from aaptvae_training.checkpoint import read_state
+from aaptvae_training.checkpoint import read_state, write_state
 from aaptvae_training.fit import train
 from aaptvae_training.talk import Talk
 from aaptvae_training.trainer import BEST, LAST
@@ -180,6 +180,21 @@ def test_a_damaged_checkpoint_is_refused_with_its_name(interrupted, table, victi
         (interrupted / victim).write_bytes(damaged)
         with pytest.raises(RunError, match=rf"{victim.split('/')[-1]} is damaged .*: train again, or restore the file"):
             train(table, interrupted, options(patience=1.0), resume=True)
+
+
+@pytest.mark.parametrize("change", [
+    lambda tensors, facts: facts | {"epoch": "two"},
+    lambda tensors, facts: facts | {"history": 3},
+    lambda tensors, facts: facts | {"history": [{"epoch": "x"}]},
+    lambda tensors, facts: [facts],
+    lambda tensors, facts: tensors.update({"optimizer.x": tensors["optimizer.0.exp_avg"]}) or facts,
+    lambda tensors, facts: tensors.update({"optimizer.0.a.b": tensors["optimizer.0.exp_avg"]}) or facts,
+], ids=["epoch", "history", "figures", "list", "name", "long name"])
+def test_a_checkpoint_whose_facts_are_none_is_refused(interrupted, table, change):
+    tensors, facts = read_state(interrupted / LAST)
+    write_state(interrupted / LAST, tensors, change(tensors, facts))
+    with pytest.raises(RunError, match=r"state\.safetensors is damaged .*: train again, or restore the file"):
+        train(table, interrupted, options(patience=1.0), resume=True)
 
 
 def test_best_weights_and_the_optimisers_weights_are_kept_apart(interrupted):

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from aaptvae_training import load_run, read_run
+from aaptvae_training.checkpoint import read_state, write_state
 from aaptvae_training.errors import RunError
 from aaptvae_training.finish import evaluate
 
@@ -46,6 +48,7 @@ def test_widths_without_weights_behind_them_cost_no_memory(finished, tmp_path):
     code = """
 import resource, sys
 from aaptvae_training import load_run
+from aaptvae_training.checkpoint import read_state, write_state
 from aaptvae_training.errors import RunError
 from aaptvae_training.finish import evaluate
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -66,6 +69,18 @@ def test_a_run_that_was_killed_says_how_to_go_on(finished, tmp_path):
             read_run(copy)
     with pytest.raises(RunError, match="is not finished"):
         evaluate(tmp_path / "prior.safetensors")
+
+
+@pytest.mark.parametrize(("name", "change"), [
+    ("prior", {"means": torch.zeros(4)}), ("prior", {"weights": torch.ones(9)}), ("heldout", {"test": torch.zeros(3)}),
+    ("heldout", {"test": torch.zeros(3, 7)}), ("statistics", {"mean": torch.zeros(1)}), ("best", None),
+])
+def test_files_of_other_shapes_than_the_configuration_s_are_refused_by_name(finished, tmp_path, name, change):
+    run = shutil.copytree(finished, tmp_path / "run")
+    tensors, facts = read_state(run / f"{name}.safetensors")
+    write_state(run / f"{name}.safetensors", tensors | (change or {}), facts if change else {"epoch": "two"})
+    with pytest.raises(RunError, match=rf"{name}\.safetensors is damaged .*: train again, or restore the file"):
+        evaluate(run)
 
 
 def test_rows_of_another_file_are_not_called_unseen(finished, table):

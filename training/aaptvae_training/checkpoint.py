@@ -40,16 +40,18 @@ def read_state(path: Path) -> tuple[Tensors, dict[str, Any]]:
     header = _header(path, data)
     try:
         facts = json.loads(header.get("__metadata__", {}).get("facts", "{}"))
+        if not isinstance(facts, dict):
+            raise TypeError(f"its facts are a {type(facts).__name__}")
         return load_tensors(data), facts
     except Exception as error:  # the parser meets damaged files, whatever it raises
-        raise _damaged(path, str(error)) from None
+        raise damaged(path, str(error)) from None
 
 
 def _header(path: Path, data: bytes) -> dict[str, Any]:
     """The JSON header, once every tensor's declared bytes are inside the file."""
     size = int.from_bytes(data[:8], "little")
     if len(data) < 8 or size > min(MAX_HEADER, len(data) - 8):
-        raise _damaged(path, f"{len(data)} bytes cannot hold a header of {size}")
+        raise damaged(path, f"{len(data)} bytes cannot hold a header of {size}")
     try:
         header = json.loads(data[8 : 8 + size])
         for name, entry in header.items():
@@ -57,15 +59,16 @@ def _header(path: Path, data: bytes) -> dict[str, Any]:
                 begin, end = entry["data_offsets"]
                 needed = math.prod(entry["shape"]) * ITEM_BYTES[entry["dtype"]]
                 if not 0 <= begin <= end <= len(data) - 8 - size or end - begin != needed:
-                    raise _damaged(path, f"tensor {name} declares {needed} bytes at {begin}..{end}")
+                    raise damaged(path, f"tensor {name} declares {needed} bytes at {begin}..{end}")
         return dict(header)
     except RunError:
         raise
     except Exception as error:
-        raise _damaged(path, str(error)) from None
+        raise damaged(path, str(error)) from None
 
 
-def _damaged(path: Path, why: str) -> RunError:
+def damaged(path: Path, why: object) -> RunError:
+    """What to raise for a file that is not what training wrote."""
     return RunError(f"{path} is damaged ({why}): train again, or restore the file")
 
 
@@ -75,7 +78,7 @@ def check_shapes(module: torch.nn.Module, tensors: Tensors, path: Path) -> None:
     for name in sorted(expected.keys() | tensors.keys()):
         got = tuple(tensors[name].shape) if name in tensors else "missing"
         if got != expected.get(name):
-            raise _damaged(path, f"{name} is {got}, expected {expected.get(name, 'none')} by the configuration")
+            raise damaged(path, f"{name} is {got}, expected {expected.get(name, 'none')} by the configuration")
 
 
 def load_into(module: torch.nn.Module, tensors: Tensors, path: Path) -> None:
@@ -83,7 +86,7 @@ def load_into(module: torch.nn.Module, tensors: Tensors, path: Path) -> None:
     check_shapes(module, tensors, path)
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
-            raise _damaged(path, f"{name} is not finite")
+            raise damaged(path, f"{name} is not finite")
     module.load_state_dict(tensors)
 
 

@@ -5,7 +5,7 @@
 
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,6 +14,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from aaptvae.errors import InputError
+
+from .errors import RunError
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,17 @@ class World:
     def any(self, flag: bool) -> bool:
         """Whether `flag` is true in any process."""
         return flag if self.size == 1 else bool(self.total(torch.tensor(float(flag)))[0] > 0)
+
+    def leading(self, action: Callable[[], object]) -> None:
+        """Run `action` in the first process while the others wait; where it fails there, `RunError` here."""
+        failed = True
+        try:
+            if self.leads:
+                action()
+            failed = False
+        finally:
+            if self.any(failed) and not failed:
+                raise RunError("the first process has stopped and says why")
 
     def wait(self) -> None:
         """Let every process arrive here."""

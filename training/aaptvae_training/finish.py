@@ -8,7 +8,7 @@ import numpy as np
 
 from aaptvae.errors import InputError
 
-from .checkpoint import read_metrics, read_state, write_state
+from .checkpoint import damaged, read_metrics, read_state, write_state
 from .errors import RunError
 from .evaluation import Judge, Matrix, encode, kl_per_latent, observation_of, posterior, r_squared, scale_rows
 from .features import Features, Rows, open_features
@@ -77,7 +77,9 @@ def evaluate(
     epochs = len(read_metrics(run)) - 1
     warnings = warnings_of(metrics, reference, config.train, log_sigma)
     if path is None:
-        best_epoch = int(read_state(run / BEST)[1].get("epoch", 0))
+        best_epoch = read_state(run / BEST)[1].get("epoch", 0)
+        if not isinstance(best_epoch, int):
+            raise damaged(run / BEST, f"its epoch is {best_epoch!r}")
         warnings += warnings_of_training(metrics, model.latent_dim, (config.rows, config.input_dim), best_epoch)
     elif known:
         warnings.append(f"Most of these rows trained this run: without {path} it is judged on those that no gradient saw.")

@@ -78,14 +78,11 @@ def train(  # noqa: PLR0913 - what to learn from, where to leave it, and how
         resolved = resolve(config, features, prepared)
         if begun:
             check_resumable(run, resolved)
-        elif world.leads:
-            begin_folder(run, resolved, prepared)
-        world.wait()
+        else:
+            world.leading(lambda: begin_folder(run, resolved, prepared))
         with on_threads(threads or advisable_threads(resolved)):
             fit(features, prepared, resolved, run, world, talk)
-        if world.leads:
-            finish(run, resolved, prepared, features, talk, image_shape)
-        world.wait()
+        world.leading(lambda: finish(run, resolved, prepared, features, talk, image_shape))
     return msgspec.json.decode((run / EVALUATION).read_bytes(), type=Evaluation)
 
 

@@ -1,6 +1,7 @@
 """A run: the folder that training leaves and that export reads. It holds no pickle and needs nothing beside it."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,11 +13,12 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from aaptvae.bundle import Count, Digest, Training, Width
+from aaptvae.errors import BundleError
 from aaptvae.likelihood import ObservationModel
 from aaptvae.prior import LatentPrior
 from aaptvae.publish import publish_file
 
-from .checkpoint import check_shapes, load_into, read_state, write_state
+from .checkpoint import check_shapes, damaged, load_into, read_state, write_state
 from .config import TrainConfig
 from .errors import RunError
 from .evaluation import observation_of
@@ -170,7 +172,9 @@ def write_baseline(folder: Path, baseline: Baseline) -> None:
 
 def read_baseline(folder: Path) -> Baseline:
     """The statistics of the training rows."""
-    return Baseline(**_arrays(folder / STATISTICS, tuple(field.name for field in fields(Baseline))))
+    width = read_config(folder).input_dim
+    shapes = {field.name: (width,) for field in fields(Baseline)} | {"eigenvectors": (width, width)}
+    return Baseline(**_arrays(folder / STATISTICS, shapes))
 
 
 def write_held_out(folder: Path, test: Rows, train_sample: Rows) -> None:
@@ -180,7 +184,8 @@ def write_held_out(folder: Path, test: Rows, train_sample: Rows) -> None:
 
 def read_held_out(folder: Path) -> tuple[Rows, Rows]:
     """Raw rows: unseen in training, and a sample of the seen."""
-    arrays = _arrays(folder / HELD_OUT, ("test", "train_sample"))
+    table = (None, read_config(folder).input_dim)
+    arrays = _arrays(folder / HELD_OUT, {"test": table, "train_sample": table})
     return arrays["test"], arrays["train_sample"]
 
 
@@ -192,11 +197,21 @@ def write_prior(folder: Path, prior: LatentPrior) -> None:
 def read_prior(folder: Path) -> LatentPrior:
     """The fitted density of latents."""
     refuse_unfinished(folder, PRIOR)
-    return LatentPrior.from_arrays(_arrays(folder / PRIOR, ("weights", "means", "factors")))
+    latents = read_config(folder).train.latent_dim
+    shapes = {"weights": (None,), "means": (None, latents), "factors": (None, latents, latents)}
+    try:
+        return LatentPrior.from_arrays(_arrays(folder / PRIOR, shapes))
+    except BundleError as error:
+        raise damaged(folder / PRIOR, error) from None
 
 
-def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+def _arrays(path: Path, shapes: Mapping[str, tuple[int | None, ...]]) -> dict[str, NDArray[Any]]:
+    """Arrays of these shapes; None stands for any length."""
     tensors, _ = read_state(path)
-    if missing := [name for name in names if name not in tensors]:
+    if missing := [name for name in shapes if name not in tensors]:
         raise RunError(f"{path} has no {', '.join(missing)}: train again, or restore the file")
-    return {name: tensors[name].numpy() for name in names}
+    for name, shape in shapes.items():
+        found = tuple(tensors[name].shape)
+        if len(found) != len(shape) or any(want not in (None, got) for want, got in zip(shape, found, strict=True)):
+            raise damaged(path, f"{name} is {found}, expected {shape}")
+    return {name: tensors[name].numpy() for name in shapes}

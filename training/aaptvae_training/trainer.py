@@ -6,6 +6,7 @@ optimiser state and a few numbers. Which rows come in is `batches.py`; what is c
 
 import copy
 import math
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,13 +14,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from .allocator import freed_memory_kept
 from .batches import Batches
-from .checkpoint import Tensors, load_into, read_state, write_metrics, write_state
+from .checkpoint import Tensors, damaged, load_into, read_state, write_metrics, write_state
 from .config import TrainConfig
 from .distributed import World
 from .errors import RunError
@@ -48,7 +50,7 @@ class Progress:
     rate_scale: float = 1.0
     fidelity: float = 0.0
     done: bool = False
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: list[dict[str, int | float]] = field(default_factory=list)
 
 
 class Trainer:
@@ -263,9 +265,9 @@ class Trainer:
         tensors, facts = read_state(path)
         self.load(tensors, path)
         try:
-            self.progress = Progress(**facts)
-        except TypeError as error:
-            raise RunError(f"{path} is damaged ({error}): train again") from None
+            self.progress = msgspec.convert(facts, Progress)
+        except msgspec.ValidationError as error:
+            raise damaged(path, error) from None
 
     def load(self, tensors: Tensors, path: Path) -> None:
         """Take these weights, averages and optimiser state, which `path` is blamed for."""
@@ -275,8 +277,10 @@ class Trainer:
         state: dict[int, dict[str, Any]] = {}
         for name, tensor in tensors.items():
             if name.startswith("optimizer."):
-                _, index, key = name.split(".")
-                state.setdefault(int(index), {})[key] = tensor
+                found = re.fullmatch(r"optimizer\.(\d{1,9})\.(\w+)", name)
+                if found is None:
+                    raise damaged(path, f"{name} is no state of an optimiser")
+                state.setdefault(int(found[1]), {})[found[2]] = tensor
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
 
