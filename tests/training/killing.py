@@ -25,13 +25,16 @@ OPTIONS = {"latent_dim": 3, "hidden_dim": [8], "epochs": 12, "batch_size": 32, "
 
 
 class Telling(Talk):
-    """Writes a line whenever a stage begins."""
+    """Writes a line for every stage that begins and for every unit that is done."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
 
     def stage(self, name: str, total: int, done: int = 0) -> None:
-        os.write(self.descriptor, name.encode() + b"\n")
+        os.write(self.descriptor, f"{name} {total - done}\n".encode())
+
+    def advance(self, units: int) -> None:
+        os.write(self.descriptor, b"\n" * units)
 
 
 def child(features: Path, run: Path, resume: bool) -> tuple[int, int]:
@@ -50,47 +53,47 @@ def child(features: Path, run: Path, resume: bool) -> tuple[int, int]:
         os._exit(status)
 
 
-def stages_of(descriptor: int) -> dict[str, float]:
-    """When each stage began, read until the child is done; seconds from now."""
-    began, times = time.monotonic(), {}
-    with os.fdopen(descriptor) as lines:
-        for line in lines:
-            times[line.strip()] = time.monotonic() - began
-    return times | {"end": time.monotonic() - began}
-
-
-def killed(features: Path, run: Path, stage: str, delay: float) -> bool:
-    """Resume, and kill `delay` seconds into a stage; False if it had ended before."""
+def killed(features: Path, run: Path, aim: str, chosen: random.Random) -> tuple[str, bool]:
+    """Resume, and kill when some of a stage's units are done, or of a later stage's; where, and False if it had ended."""
     pid, reading = child(features, run, resume=True)
+    stage, reached, left = "", False, 0
     with os.fdopen(reading) as lines:
         for line in lines:
-            if line.strip() == stage:
-                time.sleep(delay)
+            if line.strip():
+                stage, units = line.split()
+                reached = STAGES.index(stage) >= STAGES.index(aim) and int(units) > 0
+                # Reading comes in one piece; after the last unit of the other stages too little would be left to hit.
+                left = chosen.randrange(int(units)) if reached and stage != "reading" else 0
+            else:
+                left -= 1
+            if reached and left <= 0:
                 break
+        time.sleep(chosen.uniform(0, 0.003))
         os.kill(pid, signal.SIGKILL)
-    return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+    return stage, os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+
+
+def undisturbed(features: Path, run: Path, resume: bool) -> None:
+    """Train to the end."""
+    pid, reading = child(features, run, resume)
+    with os.fdopen(reading) as lines:
+        lines.read()
+    if os.waitpid(pid, 0)[1]:
+        raise SystemExit(f"{run.name} failed, where nobody disturbed it")
 
 
 def main() -> None:
     """One training in peace, several under fire, and what was done to them."""
     features, folder, seed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    pid, reading = child(features, folder / "peace", resume=False)
-    times = stages_of(reading)
-    if os.waitpid(pid, 0)[1]:
-        raise SystemExit("the undisturbed training failed")
-    lengths = {stage: times.get(after, 0) - times[stage] for stage, after in zip(STAGES, (*STAGES[1:], "end"), strict=True)}
-    rng, done = random.Random(seed), []  # noqa: S311 - moments, not secrets
+    undisturbed(features, folder / "peace", resume=False)
+    chosen, done = random.Random(seed), []  # noqa: S311 - moments, not secrets
     for number in range(KILLS):
         # Training twice as often as reading or finishing; a run whose turn comes again goes on where it was killed.
-        stage = ("training", "reading", "training", "finishing")[number // RUNS % 4]
-        dead = killed(features, folder / f"fire{number % RUNS}", stage, rng.uniform(0, lengths[stage]))
-        done.append([stage, dead])
+        aim = ("training", "reading", "training", "finishing")[number // RUNS % 4]
+        done.append(killed(features, folder / f"fire{number % RUNS}", aim, chosen))
     for number in range(RUNS):
-        pid, reading = child(features, folder / f"fire{number}", resume=True)
-        stages_of(reading)
-        if os.waitpid(pid, 0)[1]:
-            raise SystemExit(f"run {number} could not be resumed")
-    print(json.dumps({"kills": done, "lengths": lengths}))
+        undisturbed(features, folder / f"fire{number}", resume=True)
+    print(json.dumps({"kills": done}))
 
 
 if __name__ == "__main__":

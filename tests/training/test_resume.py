@@ -57,7 +57,7 @@ def test_twenty_kills_change_no_byte(tmp_path, table):
     assert done.returncode == 0, done.stderr[-2000:]
     report = json.loads(done.stdout)
     stages = [stage for stage, dead in report["kills"] if dead]
-    assert len(report["kills"]) == 20 and len(stages) >= 12, "most of the kills must have hit a living process"
+    assert len(report["kills"]) == 20 and len(stages) >= 18, "nearly all of the kills must have hit a living process"
     assert set(stages) == {"reading", "training", "finishing"}
     for number in range(4):
         assert same(tmp_path / "peace", tmp_path / f"fire{number}") == []
