@@ -5,6 +5,7 @@ A command runs in a fork of this process, which has the imports behind it, so th
 
 import contextlib
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -243,15 +244,20 @@ def campaign(shop: Workshop, fault: Fault, count: int, seed: int = 0) -> dict[st
     return report
 
 
-def warm() -> None:
-    """Import what the commands import, in this process, without starting a thread."""
+def warm(commands: list[Command]) -> None:
+    """Import what the commands import, in this process; only OpenBLAS, which knows forks, starts threads at that."""
+    modules = ["aaptvae.cli.app", "aaptvae.cli.rows", "aaptvae.cli.generate", "aaptvae.cli.job", "aaptvae.vae", "onnxruntime"]
+    if any(command.name.split()[0] in ("train", "export", "demo") for command in commands):
+        modules += ["torch._dynamo", "aaptvae_training.fit", "aaptvae_export.exporter", "aaptvae_export.cli"]
+    for module in modules:
+        importlib.import_module(module)
 
 
 def main() -> int:
     """Both campaigns over all commands; 1 if anything was wrong."""
-    warm()
+    chosen = [command for command in COMMANDS if not sys.argv[3:] or command.arguments[0] in sys.argv[3:]]
+    warm(chosen)
     with tempfile.TemporaryDirectory() as folder:
-        chosen = [command for command in COMMANDS if not sys.argv[3:] or command.arguments[0] in sys.argv[3:]]
         shop = Workshop(Path(folder) / "work", chosen)
         print(json.dumps({name: round(seconds, 2) for name, seconds in shop.seconds.items()}), flush=True)
         reports = [campaign(shop, kill, int(sys.argv[1])), campaign(shop, fill, int(sys.argv[2]))]
