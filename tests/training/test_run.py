@@ -49,9 +49,7 @@ def test_widths_without_weights_behind_them_cost_no_memory(finished, tmp_path):
 import re, sys
 from pathlib import Path
 from aaptvae_training import load_run
-from aaptvae_training.checkpoint import read_state, write_state
 from aaptvae_training.errors import RunError
-from aaptvae_training.finish import evaluate
 def peak():  # getrusage would begin at the peak of whoever started this process
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 before = peak()
