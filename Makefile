@@ -15,6 +15,7 @@ test: check $(VENV)/ready ## everything: checks, tests, the wheel without torch,
 
 check: $(VENV)/ready ## lint, types, sizes, generated help
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check -q .
 	$(BIN)/mypy
 	$(BIN)/python tests/sizes.py
 	$(BIN)/python tests/readme.py --check

@@ -11,9 +11,9 @@ import tokenize
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FLOORS = {"runtime/aaptvae": 3_160, "training/aaptvae_training": 2_820, "export/aaptvae_export": 1_320}
-FILE_LINES = 350  # everything counted
-MEDIAN, NINTH_TENTH, LONGEST = 12, 40, 80  # of functions
+FLOORS = ("runtime/aaptvae", "training/aaptvae_training", "export/aaptvae_export")
+FILE_LINES = 300  # everything counted
+MEDIAN, NINTH_TENTH, LONGEST = 8, 20, 40  # of functions
 PARAMETERS = 6
 LAYOUT = {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT, tokenize.ENDMARKER}
 
@@ -46,12 +46,10 @@ def main() -> int:
     """Print the sizes; 1 if one is over its budget."""
     over = []
     measured = []
-    for floor, budget in FLOORS.items():
+    for floor in FLOORS:
         files = sorted((ROOT / floor).rglob("*.py"))
         total = sum(code_lines(path.read_text()) for path in files)
-        print(f"{floor}: {total:,} of {budget:,} lines of code in {len(files)} files")
-        if total > budget:
-            over.append(f"{floor} has {total} lines of code, over {budget}")
+        print(f"{floor}: {total:,} lines of code in {len(files)} files")
         for path in files:
             if (length := path.read_text().count("\n")) > FILE_LINES:
                 over.append(f"{path.relative_to(ROOT)} has {length} lines, over {FILE_LINES}")

@@ -46,9 +46,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 def imports(source: str) -> set[str]:
     """Top-level packages that a module imports, at any depth of its code."""
     names = [alias.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import) for alias in node.names]
-    names += [
-        node.module or "" for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and not node.level
-    ]
+    names += [node.module or "" for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and not node.level]
     return {name.split(".")[0] for name in names}
 
 
@@ -105,24 +103,18 @@ def test_the_runtime_names_none_of_the_heavy_packages_even_lazily() -> None:
         assert not imports(path.read_text()) & HEAVY, path
 
 
-@pytest.mark.parametrize(
-    "source", ["import torch", "def f():\n    from torch.nn import Linear", "import os, torch.nn as n"]
-)
+@pytest.mark.parametrize("source", ["import torch", "def f():\n    from torch.nn import Linear", "import os, torch.nn as n"])
 def test_the_import_check_sees_every_kind_of_import(source: str) -> None:
     assert "torch" in imports(source)
 
 
 def test_importing_aaptvae_loads_neither_numpy_nor_onnxruntime() -> None:
-    result = run(
-        "import sys, aaptvae; print({'numpy', 'onnxruntime', 'importlib.metadata', 'click'} & set(sys.modules))"
-    )
+    result = run("import sys, aaptvae; print({'numpy', 'onnxruntime', 'importlib.metadata', 'click'} & set(sys.modules))")
     assert result.stdout == "set()\n", result.stderr
 
 
 def test_the_public_names_are_these() -> None:
-    result = run(
-        "import aaptvae; print(*sorted(aaptvae.__all__)); [getattr(aaptvae, name) for name in aaptvae.__all__]"
-    )
+    result = run("import aaptvae; print(*sorted(aaptvae.__all__)); [getattr(aaptvae, name) for name in aaptvae.__all__]")
     assert result.stdout.split() == [
         "AaptvaeError",
         "BundleError",

@@ -8,8 +8,13 @@ _CARD = Path(__file__).with_name("card.md")
 
 
 _FIGURES: tuple[tuple[str, str, *tuple[tuple[str, str], ...]], ...] = (
-    ("log_likelihood", "log-likelihood, importance-weighted, under the better prior", ("pPCA", "ppca_log_likelihood"),
-     ("one full Gaussian", "gaussian_log_likelihood"), ("independent features", "independent_log_likelihood")),
+    (
+        "log_likelihood",
+        "log-likelihood, importance-weighted, under the better prior",
+        ("pPCA", "ppca_log_likelihood"),
+        ("one full Gaussian", "gaussian_log_likelihood"),
+        ("independent features", "independent_log_likelihood"),
+    ),
     ("log_likelihood_standard", "under N(0, I)"),
     ("log_likelihood_fitted", "under the fitted prior"),
     ("elbo", "ELBO under N(0, I)"),
@@ -80,11 +85,7 @@ def _likelihood(manifest: Manifest) -> str:
 def _figures(manifest: Manifest) -> list[str]:
     """Rows of the table: what was measured, this model's figure, and what the simpler models reach."""
     own, simple = manifest.training.metrics, manifest.training.baseline
-    return [
-        f"| {words} | {own[name]:.4g} | {_beside(simple, *rivals)} |"
-        for name, words, *rivals in _FIGURES
-        if name in own
-    ]
+    return [f"| {words} | {own[name]:.4g} | {_beside(simple, *rivals)} |" for name, words, *rivals in _FIGURES if name in own]
 
 
 def _beside(figures: dict[str, float], *rivals: tuple[str, str]) -> str:
@@ -93,8 +94,7 @@ def _beside(figures: dict[str, float], *rivals: tuple[str, str]) -> str:
 
 def _twins(manifest: Manifest) -> str:
     rows = [
-        f"| {twin.precision} | {twin.bytes_ratio:.0%} | {twin.r2_loss:.2g} | {twin.elbo_loss:.3g} "
-        f"| {twin.mu_cosine:.5f} |"
+        f"| {twin.precision} | {twin.bytes_ratio:.0%} | {twin.r2_loss:.2g} | {twin.elbo_loss:.3g} | {twin.mu_cosine:.5f} |"
         for twin in manifest.twins
     ]
     return _TWINS.format(rows="\n".join(rows)) if rows else ""

@@ -27,9 +27,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--triton", type=PATH, metavar="DIR", help="Also write a Triton model repository of the fp32 graphs.")
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @click.option("--json", "as_json", is_flag=True, help="Report as JSON on stdout.")
-def export(
-    run: Path, output: Path, archive: bool, triton: Path | None, force: bool, as_json: bool, **options: Any
-) -> None:
+def export(run: Path, output: Path, archive: bool, triton: Path | None, force: bool, as_json: bool, **options: Any) -> None:
     """Export a trained RUN as a bundle that carries its own proof.
 
     The graphs are compared with torch and with a float64 reference first; a difference beyond the tolerance, or a

@@ -113,8 +113,9 @@ def draft_bundle(run: Run, options: ExportOptions) -> Draft:
         if precision == "int8":
             source = thin(source, folded, Inputs.of(gate.references["torch"], heldout).features)
         models = standardise(source, *statistics), decoder.model
-        halves = [replace(half, model=CONVERTERS[precision](model))
-                  for half, model in zip((encoder, decoder), models, strict=True)]
+        halves = [
+            replace(half, model=CONVERTERS[precision](model)) for half, model in zip((encoder, decoder), models, strict=True)
+        ]
         twin = _stamp(manifest, precision, halves)
         for half in halves:
             check_structure(half.name, precision, twin, manifest)
@@ -229,8 +230,7 @@ def describe(run: Run, gate: Gate, pair: str, name: str | None) -> Manifest:
 def _finish(manifest: Manifest, files: dict[str, bytes], rows_per_second: dict[str, float]) -> Draft:
     files = files | {bundle.MODEL_CARD: write_card(manifest).encode()}
     entries = tuple(
-        FileEntry(name=name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-        for name, data in sorted(files.items())
+        FileEntry(name=name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest()) for name, data in sorted(files.items())
     )
     manifest = msgspec.structs.replace(manifest, files=entries)
     return Draft({bundle.MANIFEST: bundle.encode_manifest(manifest), **files}, manifest, rows_per_second)

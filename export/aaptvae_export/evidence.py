@@ -36,4 +36,3 @@ def gather(encode: Graph, decode: Graph, observation: ObservationModel, heldout:
     mean = heldout.mean(axis=0, dtype=np.float64).astype(np.float32)
     total = observation.squared_error(heldout, mean).sum()
     return Evidence(float(elbo.mean()), float(1 - error / max(total, np.finfo(np.float64).tiny)), mu)
-

@@ -151,8 +151,9 @@ class Gate:
             expected = {name: getattr(reference, _METHODS[graph])(rows) for name, reference in self.references.items()}
             for batch in (batch for batch in BATCHES if batch <= len(rows)):
                 got = _run(graph, run, rows[:batch])
-                parts = {name: {output: values[:batch] for output, values in outputs.items()}
-                         for name, outputs in expected.items()}
+                parts = {
+                    name: {output: values[:batch] for output, values in outputs.items()} for name, outputs in expected.items()
+                }
                 rounding = differences(parts["torch"], parts["float64"], self.unit)
                 for reference, part in parts.items():
                     self._measure((graph, reference, batch, kind), got, part, max(rounding.values()))
@@ -173,9 +174,7 @@ class Gate:
             if figure > self.tolerance:
                 self.loosest = max(self.loosest, allowed)
             if graph not in self.worst or figure > self.worst[graph].difference:
-                self.worst[graph] = ParityCase(
-                    graph=graph, reference=reference, batch=batch, inputs=kind, difference=figure
-                )
+                self.worst[graph] = ParityCase(graph=graph, reference=reference, batch=batch, inputs=kind, difference=figure)
 
     def compare_density(self, log_density: Density, x: Rows, reconstruction: Rows) -> None:
         """The bundle's observation model (sigma, basis, scaler) beside torch's likelihood on the same rows."""

@@ -73,7 +73,8 @@ def _cheap(module: EncoderGraph, name: str, rows: Mapping[str, Tensor]) -> Itera
         dense.bias.copy_(bias + (weight - widen @ narrow) @ centre)
         outcomes = {kind: (module(part[1::2]), thinned(part[1::2])) for kind, part in rows.items()}
         if all(_divergence(*pair) <= COST[kind] * real.shape[1] for kind, pair in outcomes.items()) and all(
-                _apart(*pair) <= APART for pair in zip(*outcomes["held-out"], strict=True)):
+            _apart(*pair) <= APART for pair in zip(*outcomes["held-out"], strict=True)
+        ):
             yield Factors(narrow.float().numpy(), widen.float().numpy(), dense.bias.numpy())
 
 

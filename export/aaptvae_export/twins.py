@@ -111,8 +111,10 @@ class Judge:
     def _networks(self, precision: Precision, files: Mapping[str, bytes]) -> list[Network]:
         """Encoder and decoder as the runtime drives them, with its chunks and threads."""
         halves = (("encoder", self.manifest.encoder, 1), ("decoder", self.manifest.decoder, -1))
-        return [Network(files[graph_file(name, precision)], spec, self.manifest.hidden_dims[::order], precision, Settings())
-                for name, spec, order in halves]
+        return [
+            Network(files[graph_file(name, precision)], spec, self.manifest.hidden_dims[::order], precision, Settings())
+            for name, spec, order in halves
+        ]
 
 
 def _load(files: Mapping[str, bytes], precision: Precision) -> tuple[Graph, Graph]:

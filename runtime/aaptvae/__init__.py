@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["VAE", "AaptvaeError", "BundleError", "InputError", "MissingDependencyError", "ProviderError", "__version__",
-           "load"]
+__all__ = ["VAE", "AaptvaeError", "BundleError", "InputError", "MissingDependencyError", "ProviderError", "__version__", "load"]
 
 
 def __getattr__(name: str) -> object:

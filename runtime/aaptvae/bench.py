@@ -41,8 +41,13 @@ class Timing:
         return self.rows / self.bare_p50 * 1e6
 
 
-def bench(path: str | os.PathLike[str], *, precisions: Sequence[Precision] | None = None, threads: int | None = None,
-          batches: Sequence[int] = BATCHES) -> list[Timing]:
+def bench(
+    path: str | os.PathLike[str],
+    *,
+    precisions: Sequence[Precision] | None = None,
+    threads: int | None = None,
+    batches: Sequence[int] = BATCHES,
+) -> list[Timing]:
     """One `Timing` per precision and batch size; raises as `load` does."""
     bundle, settings = read_bundle(path), Settings(threads=threads)
     x = np.random.default_rng(0).standard_normal((max(batches), bundle.manifest.input_dim), dtype=np.float32)

@@ -39,8 +39,9 @@ class Bounds:
         points = (mu + offset for pattern in patterns for offset in (pattern, -pattern))
         return np.asarray(sum(self.observation.log_density(x, self.decode(z)) for z in points) / (2 * pairs))
 
-    def importance_weighted(self, priors: Sequence[LatentPrior], x: Rows, mu: Rows, logvar: Rows, noise: Rows
-                            ) -> NDArray[np.float64]:
+    def importance_weighted(
+        self, priors: Sequence[LatentPrior], x: Rows, mu: Rows, logvar: Rows, noise: Rows
+    ) -> NDArray[np.float64]:
         """The bound of Burda et al. 2016 for each row of `x` [N, D] under each of the priors: [P, N].
 
         `noise` [N * K, L] is standard normal, K draws for each row.

@@ -181,8 +181,14 @@ def _tensor(name: str, width: int) -> TensorSpec:
 
 def metadata(manifest: Manifest, graph: str, precision: Precision = "fp32") -> dict[str, str]:
     """What every graph repeats in its `metadata_props`, so that halves of two bundles never mix."""
-    facts = {"pair_id": manifest.pair_id, "graph": graph, "precision": precision, "input_dim": manifest.input_dim,
-             "latent_dim": manifest.latent_dim, "schema_version": manifest.schema_version}
+    facts = {
+        "pair_id": manifest.pair_id,
+        "graph": graph,
+        "precision": precision,
+        "input_dim": manifest.input_dim,
+        "latent_dim": manifest.latent_dim,
+        "schema_version": manifest.schema_version,
+    }
     return {f"aaptvae.{name}": str(value) for name, value in facts.items()}
 
 

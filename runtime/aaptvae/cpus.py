@@ -37,8 +37,7 @@ def _quotas(root: str | os.PathLike[str]) -> Iterator[int]:
             continue
         level = os.path.join(folder, group.strip("/")).rstrip("/")
         while level.startswith(folder):
-            quota = _words(f"{level}/cpu.max") or [
-                *_words(f"{level}/cpu.cfs_quota_us"), *_words(f"{level}/cpu.cfs_period_us")]
+            quota = _words(f"{level}/cpu.max") or [*_words(f"{level}/cpu.cfs_quota_us"), *_words(f"{level}/cpu.cfs_period_us")]
             if len(quota) == 2 and quota[0].isdigit() and int(quota[1]) > 0:  # "max" and -1 mean no quota
                 yield math.ceil(int(quota[0]) / int(quota[1]))
             level = os.path.dirname(level)

@@ -50,20 +50,37 @@ class Golden:
     def read(cls, data: bytes, manifest: Manifest, unit: Values) -> "Golden":
         """The vectors of `golden.npz`; raises `BundleError` if they do not fit the manifest."""
         arrays = read_npz(data, GOLDEN, ARRAYS)
-        widths = {"x": manifest.input_dim, "mu": manifest.latent_dim, "logvar": manifest.latent_dim,
-                  "z": manifest.latent_dim, "reconstruction": manifest.input_dim}
+        widths = {
+            "x": manifest.input_dim,
+            "mu": manifest.latent_dim,
+            "logvar": manifest.latent_dim,
+            "z": manifest.latent_dim,
+            "reconstruction": manifest.input_dim,
+        }
         rows = {name: len(arrays[name]) for name in widths}
         real = int(arrays["real_rows"][0]) if arrays["real_rows"].shape == (1,) else 0
-        if any(arrays[name].shape[1:] != (width,) or arrays[name].dtype != np.float32
-               for name, width in widths.items()) or not (
-                rows["x"] == rows["mu"] == rows["logvar"] and rows["z"] == rows["reconstruction"]
-                and 1 <= real <= rows["x"] <= _ROWS and 1 <= rows["z"] <= _ROWS):
-            raise BundleError(f"{GOLDEN} holds {[(name, arrays[name].shape) for name in widths]}, {real} rows real: "
-                              "expected float32 vectors of this bundle's widths: export it again")
+        if any(
+            arrays[name].shape[1:] != (width,) or arrays[name].dtype != np.float32 for name, width in widths.items()
+        ) or not (
+            rows["x"] == rows["mu"] == rows["logvar"]
+            and rows["z"] == rows["reconstruction"]
+            and 1 <= real <= rows["x"] <= _ROWS
+            and 1 <= rows["z"] <= _ROWS
+        ):
+            raise BundleError(
+                f"{GOLDEN} holds {[(name, arrays[name].shape) for name in widths]}, {real} rows real: "
+                "expected float32 vectors of this bundle's widths: export it again"
+            )
         return cls(arrays, real, unit)
 
-    def replay(self, encode: Callable[[Rows], tuple[Rows, Rows]], decode: Callable[[Rows], Rows],
-               precision: Precision, on_cpu: bool = True, tolerance: float = TOLERANCE) -> tuple[Replay, ...]:
+    def replay(
+        self,
+        encode: Callable[[Rows], tuple[Rows, Rows]],
+        decode: Callable[[Rows], Rows],
+        precision: Precision,
+        on_cpu: bool = True,
+        tolerance: float = TOLERANCE,
+    ) -> tuple[Replay, ...]:
         """Differences of mu, logvar and reconstruction; reduced precision is held to its real rows only."""
         exact = precision == "fp32" and on_cpu
         count = None if exact else self.real
@@ -75,8 +92,10 @@ class Golden:
         # The narrower a posterior, that is the lower logvar, the larger are the weights that add up to mu.
         posterior = np.maximum(_sizes(mu[1]), _sizes(logvar[1]))
         sizes = {"mu": posterior, "logvar": posterior, "reconstruction": _sizes(pairs["reconstruction"][1])}
-        return tuple(Replay(name, len(a), float((np.abs(a - b).max(axis=1) / sizes[name]).max()), tolerance)
-                     for name, (a, b) in pairs.items())
+        return tuple(
+            Replay(name, len(a), float((np.abs(a - b).max(axis=1) / sizes[name]).max()), tolerance)
+            for name, (a, b) in pairs.items()
+        )
 
     def _pair(self, name: str, value: Rows, unit: float | Values) -> tuple[Values, Values]:
         """What was computed and what torch said, in this unit."""

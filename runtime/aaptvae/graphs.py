@@ -16,8 +16,8 @@ _OPERATORS: dict[Precision, frozenset[str]] = {
     "fp32": _FP32,
     "fp16": _FP32 | {"Cast", "Mul"},
     # Nothing here adds an axis: one row against another would make tensors as large as a batch's square, or cube.
-    "int8": _FP32 | {"DequantizeLinear", "Expand", "MatMulInteger", "Max", "Mul", "Neg", "QuantizeLinear",
-                     "ReduceMax", "ReduceMin", "Shape"},
+    "int8": _FP32
+    | {"DequantizeLinear", "Expand", "MatMulInteger", "Max", "Mul", "Neg", "QuantizeLinear", "ReduceMax", "ReduceMin", "Shape"},
 }
 _TYPE_BYTES = {"fp32": {1: 4}, "fp16": {1: 4, 10: 2}, "int8": {1: 4, 2: 1, 3: 1, 7: 8}}  # by TensorProto.DataType
 _FLOAT = 1
@@ -43,15 +43,33 @@ class _Field(NamedTuple):
 
 # Every field that may occur, message by message. What is missing here (functions, subgraphs, sparse and external data,
 # training info, doc strings, value info) cannot get in.
-_MODEL = {1: _Field("ir_version", _INT), 2: _Field("producer_name"), 3: _Field("producer_version"), 4: _Field("domain"),
-          5: _Field("model_version", _INT), 7: _Field("graph"), 8: _Field("opset", many=True),
-          14: _Field("metadata", many=True)}
+_MODEL = {
+    1: _Field("ir_version", _INT),
+    2: _Field("producer_name"),
+    3: _Field("producer_version"),
+    4: _Field("domain"),
+    5: _Field("model_version", _INT),
+    7: _Field("graph"),
+    8: _Field("opset", many=True),
+    14: _Field("metadata", many=True),
+}
 _OPSET = {1: _Field("domain"), 2: _Field("version", _INT)}
 _ENTRY = {1: _Field("key"), 2: _Field("value")}
-_GRAPH = {1: _Field("node", many=True), 2: _Field("name"), 5: _Field("initializer", many=True),
-          11: _Field("input", many=True), 12: _Field("output", many=True)}
-_NODE = {1: _Field("input", many=True), 2: _Field("output", many=True), 3: _Field("name"), 4: _Field("op_type"),
-         5: _Field("attribute", many=True), 7: _Field("domain")}
+_GRAPH = {
+    1: _Field("node", many=True),
+    2: _Field("name"),
+    5: _Field("initializer", many=True),
+    11: _Field("input", many=True),
+    12: _Field("output", many=True),
+}
+_NODE = {
+    1: _Field("input", many=True),
+    2: _Field("output", many=True),
+    3: _Field("name"),
+    4: _Field("op_type"),
+    5: _Field("attribute", many=True),
+    7: _Field("domain"),
+}
 _ATTRIBUTE = {1: _Field("name"), 2: _Field("f", _FIXED), 3: _Field("i", _INT), 20: _Field("type", _INT)}
 _TENSOR = {1: _Field("dims", _INT, many=True), 2: _Field("data_type", _INT), 8: _Field("name"), 9: _Field("raw_data")}
 _VALUE = {1: _Field("name"), 2: _Field("type")}
@@ -76,8 +94,10 @@ def check_graph(data: bytes, name: str, spec: GraphSpec, precision: Precision, m
             _check_values(graph[kind], tensors, kind)
         _check_nodes(graph["node"], ranks, {tensor.name for tensor in spec.inputs}, _OPERATORS[precision])
     except (_RefusedError, UnicodeDecodeError) as reason:
-        raise BundleError(f"{name} is refused: {reason}: expected a graph as `aaptvae export` writes it: export the "
-                          "bundle again, or do not trust it") from None
+        raise BundleError(
+            f"{name} is refused: {reason}: expected a graph as `aaptvae export` writes it: export the "
+            "bundle again, or do not trust it"
+        ) from None
 
 
 def _check_model(model: dict[str, Any], metadata: Mapping[str, str]) -> None:
@@ -130,8 +150,10 @@ def _check_nodes(nodes: list[memoryview], ranks: dict[str, int], computed: set[s
         node = _parse(item, _NODE, "node")
         operator, inputs, outputs = _text(node.get("op_type", b"")), _texts(node["input"]), _texts(node["output"])
         if operator not in operators or node.get("domain"):
-            raise _RefusedError(f"it has an operator {operator!r} of domain {_text(node.get('domain', b''))!r}, "
-                                f"not one of {', '.join(sorted(operators))}")
+            raise _RefusedError(
+                f"it has an operator {operator!r} of domain {_text(node.get('domain', b''))!r}, "
+                f"not one of {', '.join(sorted(operators))}"
+            )
         taken = computed | ranks.keys() | shapes
         if not inputs or not outputs or len({*outputs}) < len(outputs) or taken.intersection(outputs):
             raise _RefusedError(f"a {operator} goes from {inputs} to {outputs}")

@@ -43,10 +43,15 @@ class ObservationModel:
         mean, scale, sigma = (np.asarray(arrays[name], np.float64) for name in ARRAYS)
         basis = np.asarray(arrays["basis"], np.float64) if "basis" in arrays else None
         width = len(mean)
-        if scale.shape != (width,) or sigma.shape not in ((1,), (width,)) or (
-                basis is not None and basis.shape != (width, width)):
-            raise BundleError(f"likelihood has mean {mean.shape}, scale {scale.shape}, sigma {sigma.shape}: expected "
-                              "[D], [D], [1] or [D], and basis [D, D]: export the bundle again")
+        if (
+            scale.shape != (width,)
+            or sigma.shape not in ((1,), (width,))
+            or (basis is not None and basis.shape != (width, width))
+        ):
+            raise BundleError(
+                f"likelihood has mean {mean.shape}, scale {scale.shape}, sigma {sigma.shape}: expected "
+                "[D], [D], [1] or [D], and basis [D, D]: export the bundle again"
+            )
         if (scale <= 0).any() or (kind != "bernoulli" and (sigma <= 0).any()):
             raise BundleError("likelihood has a scale or sigma that is not positive: export the bundle again")
         if (kind == "student") != ("freedom" in arrays):
@@ -109,8 +114,10 @@ class ObservationModel:
 
 def _bernoulli(x: Rows, p: Rows) -> Nats:
     if ((x < 0) | (x > 1)).any():
-        raise InputError(f"x goes from {x.min()} to {x.max()}: this bundle's likelihood is bernoulli and expects "
-                         "features in [0, 1]: rescale them as for training")
+        raise InputError(
+            f"x goes from {x.min()} to {x.max()}: this bundle's likelihood is bernoulli and expects "
+            "features in [0, 1]: rescale them as for training"
+        )
     tiny = float(np.finfo(np.float32).eps)
     value, probability = np.asarray(x, np.float64), np.clip(np.asarray(p, np.float64), tiny, 1 - tiny)
     return sum_rows(value * np.log(probability) + (1 - value) * np.log1p(-probability))

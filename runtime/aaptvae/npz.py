@@ -57,8 +57,10 @@ def read_npz(data: bytes, name: str, expected: Mapping[str, int], optional: Mapp
     arrays = {member.removesuffix(".npy"): _parse(body, f"{member} in {name}") for member, body in members.items()}
     for array, values in arrays.items():
         if values.ndim != dimensions[array] or not np.isfinite(values).all():
-            raise BundleError(f"{array} in {name} has shape {values.shape}: expected {dimensions[array]} dimensions of "
-                              "finite numbers: export the bundle again")
+            raise BundleError(
+                f"{array} in {name} has shape {values.shape}: expected {dimensions[array]} dimensions of "
+                "finite numbers: export the bundle again"
+            )
     return arrays
 
 
@@ -103,5 +105,7 @@ def _parse(data: bytes, name: str) -> NDArray[np.generic]:
             raise ValueError(f"it declares {dtype} {shape} over {len(body)} bytes")
         return np.frombuffer(body, dtype).reshape(shape)
     except Exception as error:  # the parser meets hostile text, whatever it raises
-        raise BundleError(f"{name} is no .npy of ours ({error}): expected float32, float64 or int64 numbers that fill "
-                          "it exactly: export the bundle again") from None
+        raise BundleError(
+            f"{name} is no .npy of ours ({error}): expected float32, float64 or int64 numbers that fill "
+            "it exactly: export the bundle again"
+        ) from None

@@ -40,13 +40,18 @@ class LatentPrior:
         weights, means, factors = (np.asarray(arrays[name], np.float64) for name in ARRAYS)
         count, width = means.shape if means.ndim == 2 else (0, 0)
         if means.ndim != 2 or weights.shape != (count,) or factors.shape != (count, width, width):
-            raise BundleError(f"prior has weights {weights.shape}, means {means.shape}, factors {factors.shape}: "
-                              "expected [K], [K, L], [K, L, L]: export the bundle again")
+            raise BundleError(
+                f"prior has weights {weights.shape}, means {means.shape}, factors {factors.shape}: "
+                "expected [K], [K, L], [K, L, L]: export the bundle again"
+            )
         diagonals = np.diagonal(factors, axis1=1, axis2=2)
-        if count and (abs(weights.sum() - 1) > 1e-6 or weights.min() < 0
-                      or (diagonals <= 0).any() or np.triu(factors, 1).any()):
-            raise BundleError("prior is no mixture: expected weights that add up to 1 and lower triangular factors "
-                              "with a positive diagonal: export the bundle again")
+        if count and (
+            abs(weights.sum() - 1) > 1e-6 or weights.min() < 0 or (diagonals <= 0).any() or np.triu(factors, 1).any()
+        ):
+            raise BundleError(
+                "prior is no mixture: expected weights that add up to 1 and lower triangular factors "
+                "with a positive diagonal: export the bundle again"
+            )
         return cls(weights, means, factors)
 
     def to_arrays(self) -> Arrays:
@@ -93,5 +98,6 @@ class LatentPrior:
         try:
             return np.asarray(np.linalg.inv(self.factors), np.float64)
         except np.linalg.LinAlgError:
-            raise BundleError("prior has a factor without an inverse: expected covariances that numbers can hold: "
-                              "export the bundle again") from None
+            raise BundleError(
+                "prior has a factor without an inverse: expected covariances that numbers can hold: export the bundle again"
+            ) from None

@@ -48,8 +48,7 @@ def publish_file(path: str | os.PathLike[str], *, force: bool = False, keep: boo
 
 
 @contextlib.contextmanager
-def publish_folder(path: str | os.PathLike[str], *, force: bool = False,
-                   marker: str = "manifest.json") -> Iterator[Path]:
+def publish_folder(path: str | os.PathLike[str], *, force: bool = False, marker: str = "manifest.json") -> Iterator[Path]:
     """Give an empty temporary folder to fill; it becomes `path` if the block succeeds and vanishes if it fails.
 
     `force` replaces an existing folder as a whole, but only one that is empty or holds `marker`: never somebody's home.

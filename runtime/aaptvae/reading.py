@@ -71,8 +71,9 @@ def read_manifest(data: bytes) -> Manifest:
     if type(version) is not int or version < 1:
         raise BundleError(f"{MANIFEST} has schema_version {version!r}: expected 1 to {SCHEMA_VERSION}: it is no bundle")
     if version > SCHEMA_VERSION:
-        raise BundleError(f"{MANIFEST} has schema {version}: this aaptvae reads up to {SCHEMA_VERSION}: "
-                          "pip install --upgrade aaptvae")
+        raise BundleError(
+            f"{MANIFEST} has schema {version}: this aaptvae reads up to {SCHEMA_VERSION}: pip install --upgrade aaptvae"
+        )
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
     except (msgspec.MsgspecError, RecursionError) as error:
@@ -93,14 +94,17 @@ def _check_names(manifest: Manifest) -> None:
         raise BundleError(f"{MANIFEST} lists {size} bytes of files: expected {_BUNDLE_LIMIT} at most")
     widths = manifest.input_dim, manifest.latent_dim
     if (manifest.encoder, manifest.decoder) != (bundle.encoder_spec(*widths), bundle.decoder_spec(*widths)):
-        raise BundleError(f"{MANIFEST} describes other graphs than {widths[0]} features and {widths[1]} latents need: "
-                          "export the bundle again")
+        raise BundleError(
+            f"{MANIFEST} describes other graphs than {widths[0]} features and {widths[1]} latents need: export the bundle again"
+        )
 
 
 def _checked(data: bytes, entry: bundle.FileEntry) -> bytes:
     if len(data) != entry.bytes or hashlib.sha256(data).hexdigest() != entry.sha256:
-        raise BundleError(f"{entry.name} is not the file the manifest describes ({len(data)} bytes, {entry.bytes} "
-                          "expected; or another SHA-256): fetch the bundle again")
+        raise BundleError(
+            f"{entry.name} is not the file the manifest describes ({len(data)} bytes, {entry.bytes} "
+            "expected; or another SHA-256): fetch the bundle again"
+        )
     return data
 
 
@@ -128,8 +132,9 @@ def _source(path: str) -> Iterator[Callable[[str, int], bytes]]:
         if os.path.isfile(os.path.join(path, "metrics.jsonl")):
             raise BundleError(f"{path} is a run, not a bundle: make one of it with aaptvae export {path} -o BUNDLE") from None
         why = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else error
-        raise BundleError(f"cannot read {path} ({why}): expected a bundle, a folder or "
-                          "a .zip with manifest.json and the files it lists") from None
+        raise BundleError(
+            f"cannot read {path} ({why}): expected a bundle, a folder or a .zip with manifest.json and the files it lists"
+        ) from None
 
 
 def _member(members: dict[str, bytes], name: str, limit: int) -> bytes:
@@ -145,8 +150,10 @@ def _read(path: str, folder: int | None, limit: int) -> bytes:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-            raise BundleError(f"{os.path.basename(path)} is a folder, a device, a pipe or one of {status.st_nlink} hard links: "
-                              "expected a regular file of its own: copy the bundle")
+            raise BundleError(
+                f"{os.path.basename(path)} is a folder, a device, a pipe or one of {status.st_nlink} hard links: "
+                "expected a regular file of its own: copy the bundle"
+            )
         if status.st_size > limit:
             raise BundleError(f"{os.path.basename(path)} has {status.st_size} bytes: expected {limit} at most: fetch it again")
         with os.fdopen(descriptor, "rb", closefd=False) as file:

@@ -22,8 +22,15 @@ def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0) -> Rows:
 
     Raises `InputError` for anything but a 2-D array of finite integers or floats of that width.
     """
-    if type(x) is np.ndarray and x.dtype is _FLOAT32 and x.ndim == 2 and x.shape[1] == width and x.flags.forc \
-            and x.flags.c_contiguous and x.flags.aligned:
+    if (
+        type(x) is np.ndarray
+        and x.dtype is _FLOAT32
+        and x.ndim == 2
+        and x.shape[1] == width
+        and x.flags.forc
+        and x.flags.c_contiguous
+        and x.flags.aligned
+    ):
         rows: Rows = x
     else:
         with np.errstate(over="ignore"):  # what overflows becomes inf and is refused below
@@ -31,8 +38,10 @@ def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0) -> Rows:
     if not _finite(rows):
         row, column = np.argwhere(~np.isfinite(rows))[0].tolist()
         value = rows[row, column]
-        raise InputError(f"{name} has {value} at row {first + row}, column {column}: expected finite float32 numbers: "
-                         "drop the row or fill in the value")
+        raise InputError(
+            f"{name} has {value} at row {first + row}, column {column}: expected finite float32 numbers: "
+            "drop the row or fill in the value"
+        )
     return rows
 
 
@@ -50,16 +59,19 @@ def shaped(x: ArrayLike, width: int, name: str = "x") -> NDArray[np.generic]:
     try:
         array = np.asarray(x)
     except Exception as error:  # ragged lists, tensors that require gradients, exotic objects
-        raise InputError(f"{name} is a {type(x).__name__} that numpy cannot take ({error}): expected "
-                         f"numbers [N, {width}]: pass a 2-D array") from None
+        raise InputError(
+            f"{name} is a {type(x).__name__} that numpy cannot take ({error}): expected numbers [N, {width}]: pass a 2-D array"
+        ) from None
     if array.dtype.kind not in "fiu":
         raise InputError(f"{name} has dtype {array.dtype}: expected floats or integers: convert it to float32")
     if array.ndim != 2:
-        raise InputError(f"{name} has shape {array.shape}: expected two dimensions [N, {width}]: for one row pass "
-                         f"{name}.reshape(1, -1)")
+        raise InputError(
+            f"{name} has shape {array.shape}: expected two dimensions [N, {width}]: for one row pass {name}.reshape(1, -1)"
+        )
     if array.shape[1] != width:
-        raise InputError(f"{name} has {array.shape[1]} columns: this bundle takes {width}: pass rows of the kind "
-                         "it was trained on")
+        raise InputError(
+            f"{name} has {array.shape[1]} columns: this bundle takes {width}: pass rows of the kind it was trained on"
+        )
     return array
 
 
@@ -67,8 +79,7 @@ def as_output(out: Rows | None, rows: int, width: int, *others: object) -> Rows:
     """`out` if results [rows, width] can be written into it and no byte of `others`, or a new array; raises `InputError`."""
     if out is None:
         return np.empty((rows, width), np.float32)
-    if not (isinstance(out, np.ndarray) and out.shape == (rows, width) and out.dtype == _FLOAT32
-            and out.flags.writeable):
+    if not (isinstance(out, np.ndarray) and out.shape == (rows, width) and out.dtype == _FLOAT32 and out.flags.writeable):
         got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
         raise InputError(f"out is {got}: expected a writeable float32 array ({rows}, {width})")
     if any(isinstance(other, np.ndarray) and np.shares_memory(out, other) for other in others):

@@ -43,8 +43,9 @@ class Settings:
             if value is not None:
                 object.__setattr__(self, name, as_count(value, name))
         if self.threads is not None and self.session_options is not None:
-            raise InputError("threads and session_options were both given: expected one: set intra_op_num_threads in "
-                             "the options")
+            raise InputError(
+                "threads and session_options were both given: expected one: set intra_op_num_threads in the options"
+            )
 
 
 class Network:
@@ -55,8 +56,7 @@ class Network:
     the same (tests hold it to that).
     """
 
-    def __init__(self, graph: bytes, spec: GraphSpec, hidden: Sequence[int], precision: Precision, settings: Settings
-                 ) -> None:
+    def __init__(self, graph: bytes, spec: GraphSpec, hidden: Sequence[int], precision: Precision, settings: Settings) -> None:
         self._graph, self._precision, self._settings = graph, precision, settings
         self.input, self.width = spec.inputs[0].name, spec.inputs[0].shape[1]
         self.widths = {tensor.name: tensor.shape[1] for tensor in spec.outputs}
@@ -164,8 +164,10 @@ def open_session(graph: bytes, precision: Precision, threads: int, settings: Set
 def _check_active(asked: list[str], active: list[str]) -> None:
     for name in asked:
         if name not in active:
-            raise ProviderError(f"{name} was asked for and is not active: this onnxruntime offers {', '.join(active)}: "
-                                "install the onnxruntime build that has it, or ask for another provider")
+            raise ProviderError(
+                f"{name} was asked for and is not active: this onnxruntime offers {', '.join(active)}: "
+                "install the onnxruntime build that has it, or ask for another provider"
+            )
 
 
 def _session_options(precision: Precision, threads: int) -> Any:

@@ -59,15 +59,20 @@ class VAE:
     def __init__(self, source: Bundle, precision: Precision, settings: Settings, *, golden: bool = True) -> None:
         manifest = source.manifest
         if precision not in manifest.precisions:
-            raise InputError(f"precision is {precision!r}: this bundle holds {', '.join(manifest.precisions)}: choose one, or "
-                             f"make it with aaptvae export --precision {precision}")
+            raise InputError(
+                f"precision is {precision!r}: this bundle holds {', '.join(manifest.precisions)}: choose one, or "
+                f"make it with aaptvae export --precision {precision}"
+            )
         self._source, self.precision, self._settings, self._golden = source, precision, settings, golden
         self._prior = LatentPrior.from_arrays(read_npz(source.files[bundle.PRIOR], bundle.PRIOR, prior.ARRAYS))
-        self.observation = ObservationModel.from_arrays(manifest.likelihood.kind, read_npz(
-            source.files[bundle.LIKELIHOOD], bundle.LIKELIHOOD, likelihood.ARRAYS, likelihood.OPTIONAL))
+        self.observation = ObservationModel.from_arrays(
+            manifest.likelihood.kind,
+            read_npz(source.files[bundle.LIKELIHOOD], bundle.LIKELIHOOD, likelihood.ARRAYS, likelihood.OPTIONAL),
+        )
         if (self._prior.latent_dim, len(self.observation.mean)) != (manifest.latent_dim, manifest.input_dim):
-            raise BundleError(f"{bundle.PRIOR} or {bundle.LIKELIHOOD} is of another width than the manifest: export "
-                              "the bundle again")
+            raise BundleError(
+                f"{bundle.PRIOR} or {bundle.LIKELIHOOD} is of another width than the manifest: export the bundle again"
+            )
         replayed = Golden.read(source.files[bundle.GOLDEN], manifest, self.observation.unit) if golden else None
         for graph in ("encoder", "decoder"):  # both, before onnxruntime sees either
             name, spec = graph_file(graph, precision), getattr(manifest, graph)
@@ -92,9 +97,11 @@ class VAE:
 
         for replay in golden.replay(encode, decode, self.precision, self.on_cpu, LOAD_TOLERANCE):
             if not replay.passed:
-                raise BundleError(f"{replay.tensor} differs from the golden vectors by {replay.difference:.2g}, "
-                                  f"{replay.tolerance:.2g} allowed: the bundle or this machine's onnxruntime computes "
-                                  "something else than was trained: run `aaptvae verify`")
+                raise BundleError(
+                    f"{replay.tensor} differs from the golden vectors by {replay.difference:.2g}, "
+                    f"{replay.tolerance:.2g} allowed: the bundle or this machine's onnxruntime computes "
+                    "something else than was trained: run `aaptvae verify`"
+                )
 
     def __repr__(self) -> str:
         name, widths = self.manifest.name, f"{self.input_dim} features, {self.latent_dim} latents"
@@ -165,8 +172,7 @@ class VAE:
             self.decode(self.embed(rows), out=result[start:stop])
         return result
 
-    def reparameterize(self, mu: ArrayLike, logvar: ArrayLike, *, seed: int | None = None,
-                       out: Rows | None = None) -> Rows:
+    def reparameterize(self, mu: ArrayLike, logvar: ArrayLike, *, seed: int | None = None, out: Rows | None = None) -> Rows:
         """`mu + exp(logvar / 2) * noise` [N, L]; row i of the noise depends on `seed` and i alone."""
         means, spreads = shaped(mu, self.latent_dim, "mu"), shaped(logvar, self.latent_dim, "logvar")
         if len(means) != len(spreads):
@@ -179,8 +185,16 @@ class VAE:
             result[start:stop] = as_rows(means[start:stop], self.latent_dim, "mu", start) + deviation * noise
         return result
 
-    def sample(self, n: int | range, *, seed: int | None = None, prior: PriorName = "fitted", temperature: float = 1.0,
-               observation_noise: bool = False, out: Rows | None = None) -> Rows:
+    def sample(
+        self,
+        n: int | range,
+        *,
+        seed: int | None = None,
+        prior: PriorName = "fitted",
+        temperature: float = 1.0,
+        observation_noise: bool = False,
+        out: Rows | None = None,
+    ) -> Rows:
         """`n` new rows [n, D] from the fitted or the standard prior; `observation_noise` adds the likelihood's own.
 
         One seed is one endless sample: `n` draws its beginning, a `range` any other stretch of it.
@@ -225,8 +239,9 @@ class VAE:
             scores.elbo[start:stop] = expected - scores.kl_divergence[start:stop]
         return scores
 
-    def log_likelihood(self, x: ArrayLike, samples: int = SAMPLES, *, seed: int | None = None,
-                       prior: PriorName = "standard") -> Nats:
+    def log_likelihood(
+        self, x: ArrayLike, samples: int = SAMPLES, *, seed: int | None = None, prior: PriorName = "standard"
+    ) -> Nats:
         """Importance-weighted lower bound of log p(x) in nats [N] (Burda et al. 2016), tighter with more `samples`.
 
         Under N(0, I), the prior that was trained with, or the "fitted" one that samples are drawn from.

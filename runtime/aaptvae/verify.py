@@ -41,8 +41,13 @@ class Report:
         return all(report.passed for report in self.precisions)
 
 
-def verify(path: str | os.PathLike[str], *, precisions: Sequence[Precision] | None = None,
-           providers: Sequence[Provider] | None = None, sha256: str | None = None) -> Report:
+def verify(
+    path: str | os.PathLike[str],
+    *,
+    precisions: Sequence[Precision] | None = None,
+    providers: Sequence[Provider] | None = None,
+    sha256: str | None = None,
+) -> Report:
     """The report on the bundle at `path`; raises `BundleError` if it is damaged, `ProviderError` as `load` does."""
     bundle = read_bundle(path, sha256=sha256)
     # A bundle may say that torch itself was farther from the truth; what it says is believed up to what a load allows.

@@ -33,8 +33,10 @@ def _check(members: list[zipfile.ZipInfo], name: str, limit: int) -> None:
     for member in members:
         kind = stat.S_IFMT(member.external_attr >> 16)
         if not _NAME.fullmatch(member.orig_filename) or kind not in (0, stat.S_IFREG) or member.flag_bits & 1:
-            raise BundleError(f"{name} has a member {member.orig_filename[:100]!r}: expected plain, unencrypted files "
-                              "with plain names: zip the files of the bundle, not their folder")
+            raise BundleError(
+                f"{name} has a member {member.orig_filename[:100]!r}: expected plain, unencrypted files "
+                "with plain names: zip the files of the bundle, not their folder"
+            )
     total = sum(member.file_size for member in members)
     if total > limit:
         raise BundleError(f"{name} unpacks to {total} bytes: expected {limit} at most")
@@ -42,8 +44,9 @@ def _check(members: list[zipfile.ZipInfo], name: str, limit: int) -> None:
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> bytes:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise BundleError(f"{member.filename} in {name} is packed by method {member.compress_type}: expected "
-                          "stored or deflated: zip it again")
+        raise BundleError(
+            f"{member.filename} in {name} is packed by method {member.compress_type}: expected stored or deflated: zip it again"
+        )
     with archive.open(member) as stream:
         content = stream.read(member.file_size + 1)  # the real size is bounded too, not only the declared one
     if len(content) != member.file_size:

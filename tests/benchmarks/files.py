@@ -44,7 +44,9 @@ def _write(path: Path, x: "np.ndarray[tuple[int, int], np.dtype[np.float32]]") -
     table.flush()
 
 
-def _same(found: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]", part: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]"
-          ) -> bool:
+def _same(
+    found: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]", part: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]"
+) -> bool:
     return found.shape == (ROWS, part.shape[1]) and all(
-        np.array_equal(found[start : start + len(part)], part) for start in range(0, ROWS, len(part)))
+        np.array_equal(found[start : start + len(part)], part) for start in range(0, ROWS, len(part))
+    )

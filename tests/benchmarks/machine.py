@@ -15,8 +15,10 @@ def describe() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     bytes_too = ", VNNI" if multiplies_bytes() else ""
     versions = ", ".join(f"{name} {version}" for name in PACKAGES if (version := _version(name)))
-    return (f"{_processor()}, {usable_cpus()} cores{bytes_too}, {memory:.0f} GiB, {platform.system()}, "
-            f"load average {os.getloadavg()[0]:.1f}\nPython {platform.python_version()}, {versions}")
+    return (
+        f"{_processor()}, {usable_cpus()} cores{bytes_too}, {memory:.0f} GiB, {platform.system()}, "
+        f"load average {os.getloadavg()[0]:.1f}\nPython {platform.python_version()}, {versions}"
+    )
 
 
 def _processor() -> str:

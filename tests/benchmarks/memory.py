@@ -21,8 +21,12 @@ def lines() -> Iterator[Line]:
         idle = children.peak(children.PYTHON, "-c", "import torch")
         peak, seconds = children.peak(*command), children.run(*command, "--force")
     title = f"`aaptvae train` of {ROWS * WIDTH * 4 / 1e9:.1f} GB, one epoch:"
-    yield Line(f"{title} peak memory beyond torch's {idle / 1e6:.0f} MB", f"{(peak - idle) / 1e6:.0f} MB", "",
-               wanted=f"under {MOST / 1e6:.0f} MB")
+    yield Line(
+        f"{title} peak memory beyond torch's {idle / 1e6:.0f} MB",
+        f"{(peak - idle) / 1e6:.0f} MB",
+        "",
+        wanted=f"under {MOST / 1e6:.0f} MB",
+    )
     yield Line(f"{title} from start to report", duration(seconds), f"{ROWS / seconds:,.0f} rows/s")
 
 

@@ -43,8 +43,12 @@ def lines(features: Path = DIGITS_FILE, latents: int = 16) -> Iterator[Line]:
         for components in COMPONENTS:
             other = _mixture(fitting, validation, judged, components, seed)
             gains.setdefault(f"mixture of {components}", []).append(ours - other)
-            yield Line(f"{features.stem}, {latents} latents, seed {seed}: against a mixture of {components}",
-                       f"{ours:.2f} nats", f"{other:.2f} nats", wanted=f"above ({ours - other:+.2f} nats)")
+            yield Line(
+                f"{features.stem}, {latents} latents, seed {seed}: against a mixture of {components}",
+                f"{ours:.2f} nats",
+                f"{other:.2f} nats",
+                wanted=f"above ({ours - other:+.2f} nats)",
+            )
     for name, values in gains.items():
         spread = ", ".join(f"{value:+.4g}" for value in values)
         yield Line(f"{features.stem}, {latents} latents, seeds {SEEDS}: ours minus {name}", spread, "", wanted="above 0")

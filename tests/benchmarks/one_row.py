@@ -36,6 +36,10 @@ def lines(subject: Subject) -> Iterator[Line]:
     pair = race({"ours": partial(vae.encode, x), "bare": partial(present["bare session, 1 thread"], x)}, PAIRS, CALLS)
     over = [a - b for a, b in zip(pair["ours"].seconds, pair["bare"].seconds, strict=True)]
     texts = [duration(max(0.0, value)) for value in (float(np.median(over)), pair["ours"].best - pair["bare"].best)]
-    yield Line(f"1 row, {subject.form}: encode over the bare session", "{}, of best {}".format(*texts), "",
-               wanted=f"at most {duration(MOST_OVER_BARE)}")
+    yield Line(
+        f"1 row, {subject.form}: encode over the bare session",
+        "{}, of best {}".format(*texts),
+        "",
+        wanted=f"at most {duration(MOST_OVER_BARE)}",
+    )
     yield compare(f"1 row, {subject.form}: embed against encode", times["embed"], ours, "1.2x")

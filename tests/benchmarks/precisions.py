@@ -25,8 +25,9 @@ def lines(subject: Subject) -> Iterator[Line]:
         for rows, (rounds, calls) in SIZES.items():
             part, title = x[:rows], f"{rows:,} rows, {subject.form}{', 1 thread' if threads else ''}: int8 against fp32"
             for place, out in [("", None)] + [(" with out=", (mine[0][:rows], mine[1][:rows]))] * (rows > LARGE):
-                times = race({"fp32": partial(full.encode, part, out=out), "int8": partial(fast.encode, part, out=out)},
-                             rounds, calls)
+                times = race(
+                    {"fp32": partial(full.encode, part, out=out), "int8": partial(fast.encode, part, out=out)}, rounds, calls
+                )
                 yield compare(title + place, times["int8"], times["fp32"], "" if threads else WANTED.get(rows, ""), rows)
     graphs = {"fp32": rivals.bare(subject, 1), "int8": rivals.bare(subject, 1, "int8"), "dynamic": rivals.dynamic(subject)}
     times = race({name: rivals.in_chunks(encode, x[:1024], 256) for name, encode in graphs.items()}, 101)

@@ -49,12 +49,18 @@ def lines(features: Path = DIGITS_FILE, latents: int = 16) -> Iterator[Line]:
         evaluation = read_evaluation(run)
         yield from figures(f"{features.stem}, {latents} latents", evaluation)
         goal = evaluation.baseline["ppca_log_likelihood"]
-        soon, other = ([seconds for seconds, elbo in seen if elbo >= goal]
-                       for seen in (ours, _seen("plain", features, run, latents, goal)))
-    texts = [duration(seconds[0]) if seconds else f"not in {limit:.0f} s"
-             for seconds, limit in ((soon, total), (other, PATIENCE))]
-    yield Line(f"{features.stem}: to pPCA's log-likelihood, against DataLoader and Adam", *texts,
-               other[0] / soon[0] if soon and other else None, wanted="5x")
+        soon, other = (
+            [seconds for seconds, elbo in seen if elbo >= goal] for seen in (ours, _seen("plain", features, run, latents, goal))
+        )
+    texts = [
+        duration(seconds[0]) if seconds else f"not in {limit:.0f} s" for seconds, limit in ((soon, total), (other, PATIENCE))
+    ]
+    yield Line(
+        f"{features.stem}: to pPCA's log-likelihood, against DataLoader and Adam",
+        *texts,
+        other[0] / soon[0] if soon and other else None,
+        wanted="5x",
+    )
     yield Line(f"{features.stem}: the whole training with evaluation, as a process", duration(total), "")
 
 
@@ -71,8 +77,12 @@ def figures(title: str, evaluation: Evaluation) -> Iterator[Line]:
     for name in ("ppca", "gaussian"):
         other = baseline[f"{name}_log_likelihood"]
         gain = metrics["log_likelihood"] - other
-        yield Line(f"{title}: held-out log-likelihood against {'pPCA' if name == 'ppca' else 'a full Gaussian'}",
-                   f"{metrics['log_likelihood']:.2f} nats", f"{other:.2f} nats", wanted=f"above ({gain:+.2f} nats)")
+        yield Line(
+            f"{title}: held-out log-likelihood against {'pPCA' if name == 'ppca' else 'a full Gaussian'}",
+            f"{metrics['log_likelihood']:.2f} nats",
+            f"{other:.2f} nats",
+            wanted=f"above ({gain:+.2f} nats)",
+        )
     yield Line(f"{title}: held-out R2 against PCA", f"{metrics['r2']:.4f}", f"{baseline['r2']:.4f}", wanted="as high")
 
 

@@ -1,6 +1,6 @@
 """`make bench`: paired comparisons on this machine, printed as the table that the README shows.
 
-    python tests/benchmarks/run.py [NAME ...] [--json] [--features FILE --latent-dim L]
+python tests/benchmarks/run.py [NAME ...] [--json] [--features FILE --latent-dim L]
 """
 
 import argparse
@@ -30,9 +30,11 @@ from lines import Line, markdown
 from subject import FORMS, Subject, make_subject, make_trained
 
 EVERY_FORM: dict[str, Callable[[Subject], Iterator[Line]]] = {
-    "one-row": one_row.lines, "bulk": bulk.lines, "int8": precisions.lines}
-ONE_FORM: dict[str, Callable[[Subject], Iterator[Line]]] = {
-    "file": files.lines, "start": starting.lines, "soak": soak.lines}
+    "one-row": one_row.lines,
+    "bulk": bulk.lines,
+    "int8": precisions.lines,
+}
+ONE_FORM: dict[str, Callable[[Subject], Iterator[Line]]] = {"file": files.lines, "start": starting.lines, "soak": soak.lines}
 NO_BUNDLE: dict[str, Callable[[], Iterator[Line]]] = {"footprint": footprint.lines, "training": loops.lines}
 OF_FEATURES: dict[str, Callable[..., Iterator[Line]]] = {"quality": quality.lines, "mixtures": mixtures.lines}
 USUAL = (*EVERY_FORM, *ONE_FORM, *NO_BUNDLE, *OF_FEATURES)
@@ -77,8 +79,15 @@ def main() -> None:
     before, lines = machine.describe(), []
     for line in measure(options.names or list(USUAL), options.features, options.latent_dim):
         lines.append(line)
-        print(line.comparison, line.ours, line.other, line.ratio and f"{line.ratio:.2f} (best {line.best or 0:.2f})",
-              sep=" | ", file=sys.stderr, flush=True)
+        print(
+            line.comparison,
+            line.ours,
+            line.other,
+            line.ratio and f"{line.ratio:.2f} (best {line.best or 0:.2f})",
+            sep=" | ",
+            file=sys.stderr,
+            flush=True,
+        )
     if options.json:
         print(json.dumps({"machine": before, "lines": [dataclasses.asdict(line) for line in lines]}, indent=1))
     else:

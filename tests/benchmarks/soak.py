@@ -25,8 +25,12 @@ def lines(subject: Subject) -> Iterator[Line]:
     early = resident()
     _calls(vae, x, CALLS - CALLS // 10)
     late = resident()
-    yield Line(f"{CALLS:,} mixed calls: resident memory at the end, after a tenth", f"{late / 1e6:.0f} MB",
-               f"{early / 1e6:.0f} MB", wanted="flat")
+    yield Line(
+        f"{CALLS:,} mixed calls: resident memory at the end, after a tenth",
+        f"{late / 1e6:.0f} MB",
+        f"{early / 1e6:.0f} MB",
+        wanted="flat",
+    )
 
 
 def resident() -> int:

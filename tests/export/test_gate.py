@@ -58,8 +58,12 @@ def test_a_wrong_column_of_small_numbers_does_not_hide_behind_large_ones(tmp_pat
     run = make_run()
     run.model.scaler.scale[0] = 1e-9
     run.model.scaler.mean[0] = 0
-    run = dataclasses.replace(run, observation=dataclasses.replace(run.observation, mean=run.model.scaler.mean.numpy(),
-                                                                   scale=run.model.scaler.scale.numpy()))
+    run = dataclasses.replace(
+        run,
+        observation=dataclasses.replace(
+            run.observation, mean=run.model.scaler.mean.numpy(), scale=run.model.scaler.scale.numpy()
+        ),
+    )
     run.heldout[:, 0] = 1e-9
     export_bundle(run, tmp_path / "right")
     fold = draft.fold_decoder

@@ -77,9 +77,7 @@ def model(
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", width]) for n, width in tensors.items()]
         for tensors in (inputs, outputs)
     ]
-    graph = helper.make_graph(
-        nodes, name, *values, [numpy_helper.from_array(np.asarray(v), n) for n, v in used.items()]
-    )
+    graph = helper.make_graph(nodes, name, *values, [numpy_helper.from_array(np.asarray(v), n) for n, v in used.items()])
     proto = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", bundle.OPSET)], ir_version=bundle.IR_VERSION, model_version=1
     )
@@ -114,9 +112,7 @@ def golden(w: Arrays) -> Arrays:
     return {name: value.astype(np.float32) for name, value in arrays.items()} | {"real_rows": np.array([6])}
 
 
-def make_files(
-    w: Arrays, prior: LatentPrior | None = None, observation: ObservationModel | None = None
-) -> dict[str, bytes]:
+def make_files(w: Arrays, prior: LatentPrior | None = None, observation: ObservationModel | None = None) -> dict[str, bytes]:
     """Every file of a bundle with these weights, by name."""
     d, latents, hidden = w["enc.w"].shape[1], len(w["mu.w"]), len(w["enc.w"])
     prior = prior or LatentPrior(
@@ -124,9 +120,7 @@ def make_files(
         np.array([[-1.0] * latents, [0.5] * latents]),
         np.stack([0.5 * np.eye(latents), np.tri(latents)]),
     )
-    observation = observation or ObservationModel(
-        "gaussian", np.linspace(-1, 1, d), np.linspace(0.5, 2, d), np.array([0.3])
-    )
+    observation = observation or ObservationModel("gaussian", np.linspace(-1, 1, d), np.linspace(0.5, 2, d), np.array([0.3]))
     graphs = {"encoder": encoder(w), "decoder": decoder(w)}
     pair_id = hashlib.sha256(b"".join(g.SerializeToString(deterministic=True) for g in graphs.values())).hexdigest()
     case = ParityCase(graph="encoder", reference="float64", batch=9, inputs="golden", difference=0.0)
@@ -151,9 +145,7 @@ def make_files(
         training=Training(rows=1, seed=0, data_sha256="0" * 64, epochs=0, metrics={}, baseline={}),
         producer={"aaptvae": "make_tiny.py"},
     )
-    files = {
-        bundle.graph_file(name): with_metadata(graph, bundle.metadata(manifest, name)) for name, graph in graphs.items()
-    }
+    files = {bundle.graph_file(name): with_metadata(graph, bundle.metadata(manifest, name)) for name, graph in graphs.items()}
     files |= {
         bundle.PRIOR: write_npz(prior.to_arrays()),
         bundle.LIKELIHOOD: write_npz(observation.to_arrays()),

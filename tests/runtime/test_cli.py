@@ -52,8 +52,13 @@ def table(data: bytes) -> np.ndarray:
 
 
 def process(*arguments: object, **options: Any) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-m", "aaptvae", *map(str, arguments)], stdin=subprocess.PIPE,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    return subprocess.Popen(
+        [sys.executable, "-m", "aaptvae", *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
+    )
 
 
 def test_row_verbs_write_what_the_library_computes(cli: Cli, tiny: Path, vae: aaptvae.VAE, x: np.ndarray) -> None:
@@ -63,8 +68,13 @@ def test_row_verbs_write_what_the_library_computes(cli: Cli, tiny: Path, vae: aa
     assert cli("reconstruct", tiny, "x.npy", "-o", "r.npy").status == 0
     assert cli("score", tiny, "x.npy", "-o", "s.npy").status == 0
     mu, logvar = vae.encode(x)
-    for name, expected in {"z": mu, "v": logvar, "y": vae.decode(mu), "r": vae.reconstruct(x),
-                           "s": np.stack(vae.score(x), axis=1)}.items():
+    for name, expected in {
+        "z": mu,
+        "v": logvar,
+        "y": vae.decode(mu),
+        "r": vae.reconstruct(x),
+        "s": np.stack(vae.score(x), axis=1),
+    }.items():
         assert np.array_equal(np.load(f"{name}.npy"), expected)
     assert files() == [f"{name}.npy" for name in "rsvxyz"]
 
@@ -78,8 +88,7 @@ def test_many_batches_give_the_same_bytes_as_one(cli: Cli, tiny: Path, vae: aapt
     assert Path("z.npy").read_bytes() == Path("memory.npy").read_bytes() == Path("small.npy").read_bytes()
 
 
-def test_generating_verbs_write_what_the_library_computes(cli: Cli, tiny: Path, vae: aaptvae.VAE, x: np.ndarray
-                                                          ) -> None:
+def test_generating_verbs_write_what_the_library_computes(cli: Cli, tiny: Path, vae: aaptvae.VAE, x: np.ndarray) -> None:
     np.save("x.npy", x)
     noisy = ["--observation-noise", "--temperature", "0.5", "--prior", "standard"]
     assert cli("sample", tiny, "-n", 20_000, "--seed", 7, "-o", "s.npy", *noisy).status == 0
@@ -104,8 +113,9 @@ def test_a_sample_without_a_seed_says_which_one_it_took(cli: Cli, tiny: Path) ->
 
 
 @pytest.mark.parametrize("format", ["npy", "csv", "jsonl", "npz", "parquet"])
-def test_verbs_pipe_into_each_other_in_every_format(tiny: Path, vae: aaptvae.VAE, x: np.ndarray, tmp_path: Path,
-                                                    format: str) -> None:
+def test_verbs_pipe_into_each_other_in_every_format(
+    tiny: Path, vae: aaptvae.VAE, x: np.ndarray, tmp_path: Path, format: str
+) -> None:
     if format == "parquet":
         pytest.importorskip("pyarrow")
     np.save(tmp_path / "x.npy", x)
@@ -127,20 +137,24 @@ def test_stdin_of_unknown_length_becomes_npy_on_stdout(tiny: Path, vae: aaptvae.
 
 
 BAD_INPUT: list[tuple[Any, str]] = [
-    (np.ones((3, 4)), "x.npy has 4 columns: expected 5"), (np.ones(5), "x.npy has shape (5,)"),
-    (np.ones((2, 5, 1)), "x.npy has shape (2, 5, 1)"), (np.ones((2, 0)), "expected 1 to 1048576 columns"),
-    (np.ones((2, 5), bool), "x.npy holds |b1 values"), (np.ones((2, 5), complex), "x.npy holds <c16 values"),
-    (np.array([[None] * 5]), "x.npy holds pickled Python objects"), (b"text", "x.npy is not an .npy file"),
+    (np.ones((3, 4)), "x.npy has 4 columns: expected 5"),
+    (np.ones(5), "x.npy has shape (5,)"),
+    (np.ones((2, 5, 1)), "x.npy has shape (2, 5, 1)"),
+    (np.ones((2, 0)), "expected 1 to 1048576 columns"),
+    (np.ones((2, 5), bool), "x.npy holds |b1 values"),
+    (np.ones((2, 5), complex), "x.npy holds <c16 values"),
+    (np.array([[None] * 5]), "x.npy holds pickled Python objects"),
+    (b"text", "x.npy is not an .npy file"),
     (None, "x.npy cannot be read: No such file"),
     (np.where(np.arange(50_000).reshape(-1, 5) == 40_003, np.nan, 1), "x.npy has nan at row 8000, column 3"),
     (np.where(np.arange(50_000).reshape(-1, 5) == 12, np.inf, 1).astype("f4"), "x.npy has inf at row 2, column 2"),
-    (np.full((1, 5), 1e39), "x.npy has 1e+39 at row 0, column 0")]
+    (np.full((1, 5), 1e39), "x.npy has 1e+39 at row 0, column 0"),
+]
 
 
 @pytest.mark.parametrize(("content", "message"), BAD_INPUT)
 @pytest.mark.parametrize("verb", ["encode", "interpolate"])
-def test_bad_input_is_one_line_status_1_and_no_output(cli: Cli, tiny: Path, verb: str, content: Any, message: str
-                                                      ) -> None:
+def test_bad_input_is_one_line_status_1_and_no_output(cli: Cli, tiny: Path, verb: str, content: Any, message: str) -> None:
     if isinstance(content, bytes):
         Path("x.npy").write_bytes(content)
     elif content is not None:
@@ -161,12 +175,18 @@ def test_no_rows_and_one_row_are_fine(cli: Cli, tiny: Path, x: np.ndarray) -> No
         assert cli("score", tiny, "x.npy").status == 0
 
 
-@pytest.mark.parametrize(("output", "message"), [
-    ("old.npy", "old.npy exists: add --force"), ("no/z.npy", "is not a folder, make it first"),
-    ("z.txt", "no known format"), ("-", "- has no suffix"), (".", "no known format"),
-    ("/proc/z.npy", "cannot be written")])
-def test_an_output_that_cannot_be_written_is_refused(cli: Cli, tiny: Path, x: np.ndarray, output: str, message: str
-                                                     ) -> None:
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("old.npy", "old.npy exists: add --force"),
+        ("no/z.npy", "is not a folder, make it first"),
+        ("z.txt", "no known format"),
+        ("-", "- has no suffix"),
+        (".", "no known format"),
+        ("/proc/z.npy", "cannot be written"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused(cli: Cli, tiny: Path, x: np.ndarray, output: str, message: str) -> None:
     np.save("x.npy", x)
     Path("old.npy").write_bytes(b"mine")
     done = cli("encode", tiny, "x.npy", "-o", output)
@@ -195,8 +215,10 @@ def test_bad_lines_are_refused_or_skipped_and_listed(cli: Cli, tiny: Path, vae: 
     assert (done.status, done.err, files()) == (1, "error: x.csv line 2 has 3 values: expected 5\n", ["x.csv"])
     done = cli("encode", tiny, "x.csv", "-o", "z.csv", "--on-bad-row", "skip")
     assert done.status == 1
-    assert done.err.splitlines() == ["skipped: x.csv line 2 has 3 values: expected 5",
-                                     "skipped: x.csv line 5 has nan in column 0: expected finite float32 numbers"]
+    assert done.err.splitlines() == [
+        "skipped: x.csv line 2 has 3 values: expected 5",
+        "skipped: x.csv line 5 has nan in column 0: expected finite float32 numbers",
+    ]
     assert np.array_equal(table(Path("z.csv").read_bytes()), vae.embed([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]]))
 
 
@@ -212,8 +234,9 @@ def test_a_summary_of_scores(cli: Cli, tiny: Path, vae: aaptvae.VAE, x: np.ndarr
     done = cli("score", tiny, "x.npy", "--json")
     figures, elbo = msgspec.json.decode(done.out), vae.score(x).elbo
     assert figures["rows"] == 30_000
-    assert np.allclose([figures["elbo"][name] for name in ("mean", "std", "min", "max")],
-                       [elbo.mean(), elbo.std(), elbo.min(), elbo.max()])
+    assert np.allclose(
+        [figures["elbo"][name] for name in ("mean", "std", "min", "max")], [elbo.mean(), elbo.std(), elbo.min(), elbo.max()]
+    )
     assert cli("score", tiny, "x.npy", "-o", "s.csv").out == b""
     assert Path("s.csv").read_text().startswith("reconstruction_error,kl_divergence,elbo\n")
     assert b"elbo" in cli("score", tiny, "x.npy").out
@@ -239,8 +262,13 @@ def test_every_verb_has_help_with_examples_that_name_it(cli: Cli) -> None:
 
 
 def test_wrong_usage_is_status_2(cli: Cli, tiny: Path) -> None:
-    for arguments in (["encode"], ["nonsense"], ["encode", tiny, "x.npy"], ["sample", tiny, "-n", "-1", "-o", "-"],
-                      ["--nonsense"]):
+    for arguments in (
+        ["encode"],
+        ["nonsense"],
+        ["encode", tiny, "x.npy"],
+        ["sample", tiny, "-n", "-1", "-o", "-"],
+        ["--nonsense"],
+    ):
         done = cli(*arguments)
         assert (done.status, done.out) == (2, b"")
 
@@ -266,18 +294,25 @@ main()
 
 def test_a_build_of_onnxruntime_by_another_name_serves_as_well(tmp_path: Path, tiny: Path) -> None:
     """onnxruntime-gpu brings the same module and no distribution that is called onnxruntime."""
-    for arguments in (["--version"], ["sample", tiny, "-n", "3", "--seed", "0", "-o", "x.npy", "--resume"],
-                      ["encode", tiny, "x.npy", "-o", "z.npy", "--resume"]):
-        done = subprocess.run([sys.executable, "-c", OTHER_NAME, *map(str, arguments)], cwd=tmp_path, capture_output=True,
-                              check=False)
+    for arguments in (
+        ["--version"],
+        ["sample", tiny, "-n", "3", "--seed", "0", "-o", "x.npy", "--resume"],
+        ["encode", tiny, "x.npy", "-o", "z.npy", "--resume"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", OTHER_NAME, *map(str, arguments)], cwd=tmp_path, capture_output=True, check=False
+        )
         assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_verb_whose_packages_are_missing_says_what_to_install(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "plugins", lambda: {"demo": "no_such_package.cli:demo"})
     done = cli("demo", "--epochs", 3, "x")
-    assert done == (1, b"", 'error: demo needs a package that is not installed (no_such_package): '
-                            'pip install "aaptvae[train]"\n')
+    assert done == (
+        1,
+        b"",
+        'error: demo needs a package that is not installed (no_such_package): pip install "aaptvae[train]"\n',
+    )
 
 
 def test_plugins_are_read_from_our_own_distributions_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,16 +340,20 @@ def test_help_imports_neither_click_nor_numpy() -> None:
 
 
 def test_verbs_do_not_import_what_they_do_not_need(tiny: Path) -> None:
-    code = f"import sys; sys.argv[1:] = ['info', {str(tiny)!r}]\ntry:\n import aaptvae.cli as c; c.main()\nfinally:\n" \
-           " assert not {'torch', 'onnx', 'onnxruntime', 'matplotlib', 'pyarrow'} & set(sys.modules)"
+    code = (
+        f"import sys; sys.argv[1:] = ['info', {str(tiny)!r}]\ntry:\n import aaptvae.cli as c; c.main()\nfinally:\n"
+        " assert not {'torch', 'onnx', 'onnxruntime', 'matplotlib', 'pyarrow'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["info", "{tiny}"],
-                                       ["encode", "{tiny}", "{x}", "-o", "-", "--format", "csv"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["info", "{tiny}"], ["encode", "{tiny}", "{x}", "-o", "-", "--format", "csv"]]
+)
 @pytest.mark.parametrize("stdout", ["closed", "full", "left"])
-def test_stdout_that_takes_nothing_is_no_traceback(tmp_path: Path, tiny: Path, x: np.ndarray, arguments: list[str],
-                                                   stdout: str) -> None:
+def test_stdout_that_takes_nothing_is_no_traceback(
+    tmp_path: Path, tiny: Path, x: np.ndarray, arguments: list[str], stdout: str
+) -> None:
     np.save(tmp_path / "x.npy", x)
     command = [sys.executable, "-m", "aaptvae", *(part.format(tiny=tiny, x=tmp_path / "x.npy") for part in arguments)]
     reading, writing = os.pipe()

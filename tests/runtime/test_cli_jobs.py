@@ -60,13 +60,13 @@ WORDS = {130: b"interrupted\n", 143: b"terminated\n"}
 
 
 def slow(*arguments: object, **options: Any) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-c", SLOWED, *map(str, arguments)], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, **options)
+    return subprocess.Popen(
+        [sys.executable, "-c", SLOWED, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
+    )
 
 
 def run(*arguments: object, **options: Any) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run([sys.executable, "-m", "aaptvae", *map(str, arguments)], capture_output=True, check=False,
-                          **options)
+    return subprocess.run([sys.executable, "-m", "aaptvae", *map(str, arguments)], capture_output=True, check=False, **options)
 
 
 def names(folder: Path) -> list[str]:
@@ -92,8 +92,9 @@ def expected(rows: Path, vae: aaptvae.VAE) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("number", "status"), ENDINGS)
-def test_a_signal_ends_with_its_status_one_line_and_no_debris(tmp_path: Path, tiny: Path, rows: Path, number: int,
-                                                              status: int) -> None:
+def test_a_signal_ends_with_its_status_one_line_and_no_debris(
+    tmp_path: Path, tiny: Path, rows: Path, number: int, status: int
+) -> None:
     (tmp_path / "z.npy").write_bytes(b"old")
     with slow("encode", tiny, rows, "-o", tmp_path / "z.npy", "--logvar", tmp_path / "v.npy", "--force") as job:
         wait_for(lambda: len(names(tmp_path)) == 3, job)
@@ -106,8 +107,9 @@ def test_a_signal_ends_with_its_status_one_line_and_no_debris(tmp_path: Path, ti
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_resumed_job_writes_the_same_bytes_as_an_undisturbed_one(tmp_path: Path, tiny: Path, rows: Path, number: int,
-                                                                   expected: np.ndarray) -> None:
+def test_a_resumed_job_writes_the_same_bytes_as_an_undisturbed_one(
+    tmp_path: Path, tiny: Path, rows: Path, number: int, expected: np.ndarray
+) -> None:
     command = ["encode", tiny, rows, "-o", tmp_path / "z.npy", "--logvar", tmp_path / "v.npy", "--resume"]
     record = tmp_path / ".z.npy.record.aaptvae-tmp"
     for _ in range(3):
@@ -178,8 +180,10 @@ def test_resume_refuses_a_job_with_one_more_output_and_keeps_the_rows(tmp_path: 
 def test_a_signal_at_the_farewell_changes_nothing(tmp_path: Path, tiny: Path, number: int) -> None:
     np.save(tmp_path / "bad.npy", np.full((3, 5), np.nan, np.float32))
     for delay in (0, 0.002, 0.005, 0.01, 0.02):
-        with subprocess.Popen([sys.executable, "-m", "aaptvae", "encode", str(tiny), str(tmp_path / "bad.npy"), "-o",
-                               str(tmp_path / "z.npy")], stderr=subprocess.PIPE) as job:
+        with subprocess.Popen(
+            [sys.executable, "-m", "aaptvae", "encode", str(tiny), str(tmp_path / "bad.npy"), "-o", str(tmp_path / "z.npy")],
+            stderr=subprocess.PIPE,
+        ) as job:
             assert job.stderr is not None
             assert job.stderr.readline().startswith(b"error: ")
             time.sleep(delay)
@@ -237,10 +241,12 @@ def test_resume_refuses_another_job_and_a_stream(tmp_path: Path, tiny: Path, row
     assert (done.returncode, b"was begun with another input: leave out --resume" in done.stderr) == (1, True)
     assert run("encode", tiny, tmp_path / "x.npy", "-o", tmp_path / "z.npy").returncode == 0
     assert names(tmp_path) == ["x.npy", "z.npy"]  # a job that begins again sweeps what the other kept
-    for arguments, status in [(["encode", tiny, tmp_path / "x.npy", "-o", "z.npz"], 1),
-                              (["encode", tiny, tmp_path / "x.npy", "-o", "-", "--format", "csv"], 1),
-                              (["encode", tiny, "-", "-o", "z.npy", "--format", "csv"], 1),
-                              (["sample", tiny, "-n", 3, "-o", "z.npy"], 2)]:
+    for arguments, status in [
+        (["encode", tiny, tmp_path / "x.npy", "-o", "z.npz"], 1),
+        (["encode", tiny, tmp_path / "x.npy", "-o", "-", "--format", "csv"], 1),
+        (["encode", tiny, "-", "-o", "z.npy", "--format", "csv"], 1),
+        (["sample", tiny, "-n", 3, "-o", "z.npy"], 2),
+    ]:
         assert run(*arguments, "--resume", cwd=tmp_path, input=b"1,2,3,4,5\n").returncode == status
 
 
@@ -291,8 +297,7 @@ def test_a_signal_ends_a_job_that_waits_for_input(tmp_path: Path, tiny: Path, nu
 def test_a_job_that_fails_does_not_wait_for_more_input(tmp_path: Path, tiny: Path) -> None:
     head = io.BytesIO()
     np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": (10**6, 5)})
-    with slow("encode", tiny, "-", "-o", tmp_path / "z.npy", "--format", "npy", stdin=subprocess.PIPE,
-              bufsize=0) as job:
+    with slow("encode", tiny, "-", "-o", tmp_path / "z.npy", "--format", "npy", stdin=subprocess.PIPE, bufsize=0) as job:
         assert job.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it may have seen enough
             job.stdin.write(head.getvalue() + np.full((20_000, 5), np.nan, np.float32).tobytes())
@@ -300,23 +305,31 @@ def test_a_job_that_fails_does_not_wait_for_more_input(tmp_path: Path, tiny: Pat
     assert names(tmp_path) == []
 
 
-def test_a_signal_at_any_step_ends_with_its_status_one_line_and_no_debris(tmp_path: Path, tiny: Path,
-                                                                          x: np.ndarray) -> None:
+def test_a_signal_at_any_step_ends_with_its_status_one_line_and_no_debris(tmp_path: Path, tiny: Path, x: np.ndarray) -> None:
     np.save(tmp_path / "x.npy", x)
     command = [sys.executable, "-c", SIGNALLED, "encode", str(tiny), str(tmp_path / "x.npy"), "-o"]
-    steps = int(subprocess.run([*command, str(tmp_path / "z.npy")], env={**os.environ, "AT": "0 0"},
-                               capture_output=True, check=True).stdout)
+    steps = int(
+        subprocess.run(
+            [*command, str(tmp_path / "z.npy")], env={**os.environ, "AT": "0 0"}, capture_output=True, check=True
+        ).stdout
+    )
     (tmp_path / "z.npy").unlink()
     for number, (signum, status) in enumerate(ENDINGS * 6):
         at = 1 + number * steps // 12
-        done = subprocess.run([*command, str(tmp_path / "z.npy"), "--force"], capture_output=True, check=False, timeout=30,
-                              env={**os.environ, "AT": f"{at} {int(signum)}"})
+        done = subprocess.run(
+            [*command, str(tmp_path / "z.npy"), "--force"],
+            capture_output=True,
+            check=False,
+            timeout=30,
+            env={**os.environ, "AT": f"{at} {int(signum)}"},
+        )
         assert (done.returncode, done.stderr) == (status, WORDS[status]), f"at step {at} of {steps}"
         assert names(tmp_path) in (["x.npy"], ["x.npy", "z.npy"])  # the last step comes after the rename
 
 
-def test_progress_in_a_log_is_whole_lines_now_and_then_and_a_full_log_ends_no_job(tmp_path: Path, tiny: Path,
-                                                                                  rows: Path) -> None:
+def test_progress_in_a_log_is_whole_lines_now_and_then_and_a_full_log_ends_no_job(
+    tmp_path: Path, tiny: Path, rows: Path
+) -> None:
     part = np.load(rows, mmap_mode="r")[: ROWS // 8]
     np.save(tmp_path / "part.npy", part)
     code = f"from aaptvae.cli import progress\nprogress.IN_LOG = 0.1\n{SLOWED}"
@@ -363,8 +376,10 @@ def test_a_terminal_is_never_read_or_sent_binary(tiny: Path, tmp_path: Path, x: 
     np.save(tmp_path / "x.npy", x)
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "aaptvae", "encode", str(tiny)]
-    for arguments, message in [(["-", "-o", str(tmp_path / "z.npy"), "--format", "npy"], b"stdin is a terminal"),
-                               ([str(tmp_path / "x.npy"), "-o", "-", "--format", "npy"], b"stdout is a terminal")]:
+    for arguments, message in [
+        (["-", "-o", str(tmp_path / "z.npy"), "--format", "npy"], b"stdin is a terminal"),
+        ([str(tmp_path / "x.npy"), "-o", "-", "--format", "npy"], b"stdout is a terminal"),
+    ]:
         done = subprocess.run([*command, *arguments], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, check=False)
         assert (done.returncode, message in done.stderr) == (1, True)
     os.close(theirs)
@@ -385,6 +400,12 @@ finally:  # getrusage would begin at the peak of whoever started this process
 def test_memory_stays_flat_however_long_the_file(tmp_path: Path, tiny: Path, rows: Path) -> None:
     np.save(tmp_path / "short.npy", np.load(rows, mmap_mode="r")[: ROWS // 8])
     command = [sys.executable, "-c", HELD, "reconstruct", str(tiny)]
-    peaks = [int(subprocess.run([*command, str(path), "-o", str(tmp_path / "z.npy"), "--force"], capture_output=True,
-                                check=True).stdout) for path in (tmp_path / "short.npy", rows)]
+    peaks = [
+        int(
+            subprocess.run(
+                [*command, str(path), "-o", str(tmp_path / "z.npy"), "--force"], capture_output=True, check=True
+            ).stdout
+        )
+        for path in (tmp_path / "short.npy", rows)
+    ]
     assert peaks[1] - peaks[0] < rows.stat().st_size / 1024 / 4

@@ -28,8 +28,9 @@ def rows() -> np.ndarray:
 
 @pytest.mark.parametrize("batch_size", [None, 17, 64])
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_many_chunks_on_many_threads_are_the_rows_one_by_one(wide: Path, rows: np.ndarray, batch_size: int | None,
-                                                            threads: int) -> None:
+def test_many_chunks_on_many_threads_are_the_rows_one_by_one(
+    wide: Path, rows: np.ndarray, batch_size: int | None, threads: int
+) -> None:
     alone = aaptvae.load(wide, threads=1, golden=False)
     one_by_one = alone.encode_batches(rows[i : i + 1] for i in range(99))
     mu, logvar = (np.concatenate(parts) for parts in zip(*one_by_one, strict=True))

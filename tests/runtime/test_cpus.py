@@ -51,9 +51,7 @@ def tree(root: Path, files: dict[str, str]) -> Path:
         ({"proc/self/cgroup": "garbage\n0:\n", "sys/fs/cgroup/cpu.max": "soon 0 0\n"}, 8),
     ],
 )
-def test_quota_cuts_affinity(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], expected: int
-) -> None:
+def test_quota_cuts_affinity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], expected: int) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     assert cpus.usable_cpus(tree(tmp_path, files)) == expected
 

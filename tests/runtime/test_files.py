@@ -88,20 +88,30 @@ def forged(shape: str, descr: str = "'<f4'", fortran: str = "False") -> bytes:
 
 HOSTILE_NPY = {
     "not an .npy file": [b"", b"\x93NUMPY", b"PK\x03\x04", b"\x93NUMPY\x09\x00" + bytes(99), b"1,2\n"],
-    "damaged .npy header": [b"\x93NUMPY\x01\x00\xff\x00{}", forged("(4, 4)", fortran="__import__('os')"),
-                            forged("(-4, -4)"), forged("(1e9, 4)"), forged("(" * 4000),
-                            forged("(4, " + "9" * 5000 + ")"),
-                            npy(np.zeros(3, "f4,i4"))],
+    "damaged .npy header": [
+        b"\x93NUMPY\x01\x00\xff\x00{}",
+        forged("(4, 4)", fortran="__import__('os')"),
+        forged("(-4, -4)"),
+        forged("(1e9, 4)"),
+        forged("(" * 4000),
+        forged("(4, " + "9" * 5000 + ")"),
+        npy(np.zeros(3, "f4,i4")),
+    ],
     "header of 4294967295 bytes": [b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + bytes(99)],
-    "its header promises": [forged("(4, 5)"), forged("(3, 4)"), forged("(999999999999999999, 1)"),
-                            forged("(922337203685477, 1048576)"),
-                            npy(np.zeros((3, 4)))[:-1], npy(np.zeros((3, 4))) + b"x"],
+    "its header promises": [
+        forged("(4, 5)"),
+        forged("(3, 4)"),
+        forged("(999999999999999999, 1)"),
+        forged("(922337203685477, 1048576)"),
+        npy(np.zeros((3, 4)))[:-1],
+        npy(np.zeros((3, 4))) + b"x",
+    ],
     "expected \\[rows, columns\\]": [npy(np.zeros(4)), npy(np.zeros((2, 2, 2))), npy(np.float32(3))],
     "expected 1 to 1048576 columns": [npy(np.zeros((4, 0))), forged("(0, 1048577)")],
     "pickled Python objects, which are never loaded": [npy(np.array([[1, None]])), forged("(4, 4)", "'|O'")],
     r"convert 0/1 columns with .astype\(np.float32\)": [npy(np.zeros((2, 2), bool))],
-    "features are real numbers": [npy(np.zeros((2, 2), kind)) for kind in ("c16", "U1", "M8[s]", "g")] + [
-        forged("(4, 4)", "'<f3'")],
+    "features are real numbers": [npy(np.zeros((2, 2), kind)) for kind in ("c16", "U1", "M8[s]", "g")]
+    + [forged("(4, 4)", "'<f3'")],
 }
 
 
@@ -130,8 +140,18 @@ def test_npz_gives_its_only_table_or_the_one_called_x(tmp_path: Path, x: np.ndar
         open_rows(tmp_path / "x.npz")
 
 
-@pytest.mark.parametrize("data", [b"", b"PK\x03\x04nothing", npz(), npz(a=forged("(4, 5)")), npz(a=b"text"),
-                                  npz(x=npy(np.zeros((50, 50))))[:-9], npz(x=npy(np.array([[None]])))])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"PK\x03\x04nothing",
+        npz(),
+        npz(a=forged("(4, 5)")),
+        npz(a=b"text"),
+        npz(x=npy(np.zeros((50, 50))))[:-9],
+        npz(x=npy(np.array([[None]]))),
+    ],
+)
 def test_a_hostile_npz_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.npz").write_bytes(data)
     with pytest.raises(InputError):
@@ -142,8 +162,10 @@ def tensors(header: bytes, body: bytes = bytes(48), length: int | None = None) -
     return (len(header) if length is None else length).to_bytes(8, "little") + header + body
 
 
-GOOD = (b'{"__metadata__":{"a":"b"},"x":{"dtype":"F32","shape":[3,4],"data_offsets":[0,48]},'
-        b'"ids":{"dtype":"I64","shape":[0],"data_offsets":[0,0]}}')
+GOOD = (
+    b'{"__metadata__":{"a":"b"},"x":{"dtype":"F32","shape":[3,4],"data_offsets":[0,48]},'
+    b'"ids":{"dtype":"I64","shape":[0],"data_offsets":[0,0]}}'
+)
 
 
 def test_safetensors_gives_its_only_table(tmp_path: Path) -> None:
@@ -151,13 +173,29 @@ def test_safetensors_gives_its_only_table(tmp_path: Path) -> None:
     assert np.array_equal(read(tmp_path / "x.safetensors"), np.arange(12).reshape(3, 4))
 
 
-@pytest.mark.parametrize("data", [
-    b"", bytes(8), tensors(GOOD, length=1 << 62), tensors(GOOD, length=(1 << 64) - 1), tensors(GOOD, b""),
-    tensors(GOOD.replace(b"[0,48]", b"[0,49]")), tensors(GOOD.replace(b"[0,48]", b"[-48,0]")),
-    tensors(GOOD.replace(b"[0,48]", b"[48,96]")), tensors(GOOD.replace(b"[3,4]", b"[281474976710656,281474976710656]")),
-    tensors(GOOD.replace(b"[3,4]", b"[-3,-4]")), tensors(GOOD.replace(b"F32", b"BOOL")), tensors(b"{" * 5000),
-    tensors(b'{"x":' * 9999), tensors(b"\xff\xfe{}"), tensors(GOOD.replace(b"[3,4]", b"[12]")), tensors(b"{}"),
-    tensors(GOOD.replace(b'"F32"', b"null")), tensors(GOOD[:-2])])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        bytes(8),
+        tensors(GOOD, length=1 << 62),
+        tensors(GOOD, length=(1 << 64) - 1),
+        tensors(GOOD, b""),
+        tensors(GOOD.replace(b"[0,48]", b"[0,49]")),
+        tensors(GOOD.replace(b"[0,48]", b"[-48,0]")),
+        tensors(GOOD.replace(b"[0,48]", b"[48,96]")),
+        tensors(GOOD.replace(b"[3,4]", b"[281474976710656,281474976710656]")),
+        tensors(GOOD.replace(b"[3,4]", b"[-3,-4]")),
+        tensors(GOOD.replace(b"F32", b"BOOL")),
+        tensors(b"{" * 5000),
+        tensors(b'{"x":' * 9999),
+        tensors(b"\xff\xfe{}"),
+        tensors(GOOD.replace(b"[3,4]", b"[12]")),
+        tensors(b"{}"),
+        tensors(GOOD.replace(b'"F32"', b"null")),
+        tensors(GOOD[:-2]),
+    ],
+)
 def test_a_hostile_safetensors_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.safetensors").write_bytes(data)
     with pytest.raises(InputError):
@@ -175,10 +213,17 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path, x: np.n
             list(batches)
 
 
-@pytest.mark.parametrize(("name", "message"), [
-    ("absent.npy", "No such file or directory"), ("x.txt", "of no known format: expected npy"),
-    ("", "holds no feature files"), ("*.npy", "holds no feature files"), ("nul\0.npy", "null byte"),
-    ("-", "- has no suffix: say what it is with --format")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("absent.npy", "No such file or directory"),
+        ("x.txt", "of no known format: expected npy"),
+        ("", "holds no feature files"),
+        ("*.npy", "holds no feature files"),
+        ("nul\0.npy", "null byte"),
+        ("-", "- has no suffix: say what it is with --format"),
+    ],
+)
 def test_what_is_no_feature_file_is_refused(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         open_rows(name if name == "-" else tmp_path / name)
@@ -218,8 +263,12 @@ def test_parquet_takes_lists_and_columns_and_names_what_it_cannot(tmp_path: Path
     assert np.array_equal(read(table(embedding=x.tolist())), x)
     assert np.array_equal(read(table(**{f"c{i}": x[:, i] for i in range(5)}), 50, 60), x[60:])
     assert np.isnan(read(table(a=[1.0, None], b=[1, 2]))[1, 0])
-    for columns, message in [({"a": ["text"]}, "expected numbers"), ({"a": [[1.0], [1.0, 2.0]]}, "not of length 1"),
-                             ({"a": [True]}, "expected numbers"), ({"a": [[1.0], None]}, "nulls")]:
+    for columns, message in [
+        ({"a": ["text"]}, "expected numbers"),
+        ({"a": [[1.0], [1.0, 2.0]]}, "not of length 1"),
+        ({"a": [True]}, "expected numbers"),
+        ({"a": [[1.0], None]}, "nulls"),
+    ]:
         with pytest.raises(InputError, match=message):
             read(table(**columns))
     data = (tmp_path / "x.parquet").read_bytes()

@@ -15,9 +15,32 @@ from aaptvae.errors import InputError
 from aaptvae.files import Layout, open_output, open_rows
 
 COUNT = int(os.environ.get("AAPTVAE_FUZZ", "1500"))
-TOKENS = [b"", b"\0", b"\xff", b"\xff\xff\xff\xff", b"9" * 25, b"-1", b"nan", b"1e999", b"(", b"[", b"{", b'"', b"'",
-          b",", b"\n", b"O", b"|O", b"True", b"(4, 5)", b"\x93NUMPY", b"PK\x01\x02", b"\xe2\x80\xa8", b"null",
-          b"[" * 999]
+TOKENS = [
+    b"",
+    b"\0",
+    b"\xff",
+    b"\xff\xff\xff\xff",
+    b"9" * 25,
+    b"-1",
+    b"nan",
+    b"1e999",
+    b"(",
+    b"[",
+    b"{",
+    b'"',
+    b"'",
+    b",",
+    b"\n",
+    b"O",
+    b"|O",
+    b"True",
+    b"(4, 5)",
+    b"\x93NUMPY",
+    b"PK\x01\x02",
+    b"\xe2\x80\xa8",
+    b"null",
+    b"[" * 999,
+]
 
 
 def seeds(folder: Path, format: str) -> list[bytes]:

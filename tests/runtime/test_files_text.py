@@ -19,9 +19,18 @@ def read(path: Path, data: str | bytes, **options: Any) -> list[list[float]]:
         return rows
 
 
-@pytest.mark.parametrize("text", [
-    "1,2\n3,4\n", "1,2\n3,4", "\ufeff1,2\r\n3,4\r\n", "a,b\n1,2\n3,4\n", "\n1,2\n\n3,4\n\n", ' 1 , 2 \n"3","4"\n',
-    "1e0,2.0\n3,+4\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,2\n3,4\n",
+        "1,2\n3,4",
+        "\ufeff1,2\r\n3,4\r\n",
+        "a,b\n1,2\n3,4\n",
+        "\n1,2\n\n3,4\n\n",
+        ' 1 , 2 \n"3","4"\n',
+        "1e0,2.0\n3,+4\n",
+    ],
+)
 def test_csv_in_the_shapes_people_write(tmp_path: Path, text: str) -> None:
     assert read(tmp_path / "x.csv", text) == [[1, 2], [3, 4]]
 
@@ -32,13 +41,27 @@ def test_jsonl_as_arrays_or_objects_with_one_array(tmp_path: Path, text: str) ->
 
 
 BAD_CSV = ["3,4,5", "3", "3,x", "3;4", "3,", "nan,4", "4,inf", "1e39,4", "3,4\x00", "\xff"]
-BAD_JSON = ["[3]", "[3,4,5]",
-            "[3,null]", '[3,"4"]', "[3,true]", "[NaN,4]", "[[3,4]]", "3", "{}", '{"a":[3,4],"b":[3,4]}',
-            "[" * 9999, "[3,4", "[1e999,4]", '{"a":' * 9999]
+BAD_JSON = [
+    "[3]",
+    "[3,4,5]",
+    "[3,null]",
+    '[3,"4"]',
+    "[3,true]",
+    "[NaN,4]",
+    "[[3,4]]",
+    "3",
+    "{}",
+    '{"a":[3,4],"b":[3,4]}',
+    "[" * 9999,
+    "[3,4",
+    "[1e999,4]",
+    '{"a":' * 9999,
+]
 
 
-@pytest.mark.parametrize(("format", "good", "bad"), [("csv", "1,2", line) for line in BAD_CSV]
-                         + [("jsonl", "[1,2]", line) for line in BAD_JSON])
+@pytest.mark.parametrize(
+    ("format", "good", "bad"), [("csv", "1,2", line) for line in BAD_CSV] + [("jsonl", "[1,2]", line) for line in BAD_JSON]
+)
 def test_a_bad_line_is_refused_or_skipped_by_its_number(tmp_path: Path, format: str, good: str, bad: str) -> None:
     text = f"{good}\n\n{bad}\n{good}\n"
     with pytest.raises(InputError, match=rf"x.{format} line 3 (has|is not a row of numbers)"):
@@ -50,9 +73,14 @@ def test_a_bad_line_is_refused_or_skipped_by_its_number(tmp_path: Path, format: 
         assert len(reader.bad) == 1  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("line", "words"), [
-    ("3.5,4,class_0", "line 2 has 'class_0' in column 2: expected a number"), ("3,,4", "line 2 has '' in column 1"),
-    ("3;4;5", "'3;4;5': expected commas between them")])
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("3.5,4,class_0", "line 2 has 'class_0' in column 2: expected a number"),
+        ("3,,4", "line 2 has '' in column 1"),
+        ("3;4;5", "'3;4;5': expected commas between them"),
+    ],
+)
 def test_a_cell_that_is_no_number_is_named(tmp_path: Path, line: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         read(tmp_path / "x.csv", f"a,b,c\n{line}\n")
@@ -71,8 +99,10 @@ def test_long_files_are_parsed_in_blocks_and_come_back_in_order(tmp_path: Path) 
         assert np.array_equal(np.concatenate(list(reader.batches(999, 77))), x[77:])
 
 
-@pytest.mark.parametrize(("format", "start", "piece"), [("csv", "", "1,"), ("csv", "1,2\n", "1"), ("jsonl", "[", "1,"),
-                                                        ("csv", "a,b\n", '"'), ("csv", "", "x")])
+@pytest.mark.parametrize(
+    ("format", "start", "piece"),
+    [("csv", "", "1,"), ("csv", "1,2\n", "1"), ("jsonl", "[", "1,"), ("csv", "a,b\n", '"'), ("csv", "", "x")],
+)
 def test_a_line_of_a_gigabyte_is_refused_in_bounded_memory(tmp_path: Path, format: str, start: str, piece: str) -> None:
     code = f"""
 import resource, sys
@@ -88,8 +118,9 @@ except InputError as error:
     print(error)
 """
     environment = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PATH": ""}
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          env=environment, cwd=tmp_path) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=tmp_path
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(start.encode())

@@ -28,9 +28,7 @@ def test_log_density_is_that_of_the_gaussian_in_standardised_space(sigma: np.nda
     covariance = turn @ np.diag(np.broadcast_to(sigma, D) ** 2) @ turn.T
     r = (X.astype(np.float64) - X_HAT) / SCALE
     expected = -0.5 * (
-        np.einsum("ni,ij,nj->n", r, np.linalg.inv(covariance), r)
-        + np.linalg.slogdet(covariance)[1]
-        + D * math.log(2 * math.pi)
+        np.einsum("ni,ij,nj->n", r, np.linalg.inv(covariance), r) + np.linalg.slogdet(covariance)[1] + D * math.log(2 * math.pi)
     )
     np.testing.assert_allclose(model(sigma, basis).log_density(X, X_HAT), expected, rtol=1e-10)
 
@@ -61,9 +59,7 @@ def test_bernoulli_density_and_noise_follow_the_probability() -> None:
     p = np.full((20_000, D), 0.3, np.float32)
     drawn = observation.add_noise(p, 0, 0, len(p))
     assert set(np.unique(drawn)) == {0.0, 1.0} and abs(drawn.mean() - 0.3) < 0.01
-    np.testing.assert_allclose(
-        observation.log_density(np.ones((1, D), np.float32), p[:1]), D * math.log(0.3), rtol=1e-6
-    )
+    np.testing.assert_allclose(observation.log_density(np.ones((1, D), np.float32), p[:1]), D * math.log(0.3), rtol=1e-6)
     assert np.isfinite(observation.log_density(np.ones((1, D), np.float32), np.zeros((1, D), np.float32))).all()
     with pytest.raises(InputError, match=r"expects features in \[0, 1\]"):
         observation.log_density(X, p[: len(X)])

@@ -105,20 +105,23 @@ def test_an_npz_is_the_zip_that_python_would_write() -> None:
     assert read_npz(archive(ONE), "x.npz", {"a": 1})["a"].tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("data", [
-    b"",
-    b"PK\x05\x06" + b"\xff" * 18,
-    WHOLE + b"\0",
-    b"\0" + WHOLE,
-    WHOLE[: len(WHOLE) // 2],
-    WHOLE.replace(np.ones(3).tobytes(), np.zeros(3).tobytes()),
-    archive({"a.npy": bytes(10_000_000)}, compress_type=zipfile.ZIP_DEFLATED),
-    archive(ONE, compress_type=zipfile.ZIP_BZIP2),
-    archive(ONE, external_attr=0o120777 << 16),
-    archive(ONE, extra=b"abcd\0\0"),
-    archive(ONE, comment=b"hello"),
-    archive({f"{n:03}.npy": b"" for n in range(65)}),
-])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"PK\x05\x06" + b"\xff" * 18,
+        WHOLE + b"\0",
+        b"\0" + WHOLE,
+        WHOLE[: len(WHOLE) // 2],
+        WHOLE.replace(np.ones(3).tobytes(), np.zeros(3).tobytes()),
+        archive({"a.npy": bytes(10_000_000)}, compress_type=zipfile.ZIP_DEFLATED),
+        archive(ONE, compress_type=zipfile.ZIP_BZIP2),
+        archive(ONE, external_attr=0o120777 << 16),
+        archive(ONE, extra=b"abcd\0\0"),
+        archive(ONE, comment=b"hello"),
+        archive({f"{n:03}.npy": b"" for n in range(65)}),
+    ],
+)
 def test_a_zip_spelt_in_another_way_is_refused(data: bytes) -> None:
     with pytest.raises(BundleError, match="of ours"):
         read_npz(data, "x.npz", {"a": 1})

@@ -49,9 +49,7 @@ def test_draws_have_the_mean_and_covariance_of_the_mixture() -> None:
     np.testing.assert_allclose(np.cov(z.T), second - np.outer(mean, mean), atol=0.15)
 
 
-@pytest.mark.parametrize(
-    "prior", [LatentPrior.standard(L), mixture(1), mixture(4)], ids=["standard", "gaussian", "mixture"]
-)
+@pytest.mark.parametrize("prior", [LatentPrior.standard(L), mixture(1), mixture(4)], ids=["standard", "gaussian", "mixture"])
 def test_draw_i_is_the_same_bits_however_many_are_drawn(prior: LatentPrior) -> None:
     whole = prior.draw(5, 0, 400)
     assert whole.dtype == np.float32 and whole.shape == (400, L)

@@ -70,8 +70,13 @@ def test_force_never_replaces_a_folder_that_is_not_ours(tmp_path: Path) -> None:
 def test_what_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     os.mkfifo(tmp_path / "pipe")
-    for path, message in [("file", "exists"), ("no/x", "is not a folder, make it first"), ("file/x", "is not a folder"),
-                          ("pipe", "is not a regular file"), ("", "is a folder")]:
+    for path, message in [
+        ("file", "exists"),
+        ("no/x", "is not a folder, make it first"),
+        ("file/x", "is not a folder"),
+        ("pipe", "is not a regular file"),
+        ("", "is a folder"),
+    ]:
         with pytest.raises(InputError, match=message), publish_file(tmp_path / path):
             pytest.fail("the block ran")
     with pytest.raises(InputError, match="is a file: name a folder"), publish_folder(tmp_path / "file", force=True):
@@ -198,14 +203,16 @@ def test_a_folder_that_cannot_take_its_name_leaves_it_to_the_old_one(tmp_path: P
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pipes in folders there")
-@pytest.mark.parametrize(("make", "words"), [
-    (lambda place, other: place.symlink_to(other), "symbolic links"),
-    (lambda place, _: os.mkfifo(place), "is in the way and is no regular file: remove it"),
-    (lambda place, _: place.mkdir(), "directory"),
-], ids=["link", "pipe", "folder"])
-def test_a_kept_temporary_is_never_somebody_elses_door(
-    tmp_path: Path, make: Callable[[Path, Path], None], words: str
-) -> None:
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda place, other: place.symlink_to(other), "symbolic links"),
+        (lambda place, _: os.mkfifo(place), "is in the way and is no regular file: remove it"),
+        (lambda place, _: place.mkdir(), "directory"),
+    ],
+    ids=["link", "pipe", "folder"],
+)
+def test_a_kept_temporary_is_never_somebody_elses_door(tmp_path: Path, make: Callable[[Path, Path], None], words: str) -> None:
     (tmp_path / "precious").write_text("as it was")
     make(tmp_path / f".z.npy.partial{SUFFIX}", tmp_path / "precious")
     with pytest.raises(InputError, match=words), publish_file(tmp_path / "z.npy", keep=True):

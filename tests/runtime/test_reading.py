@@ -43,9 +43,7 @@ def relisted(folder: Path, name: str, data: bytes) -> Path:
     """The bundle with one file replaced and its digest in the manifest put right."""
     (folder / name).write_bytes(data)
     entry = {"name": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    return resealed(
-        folder, lambda fields: fields.update(files=[entry if e["name"] == name else e for e in fields["files"]])
-    )
+    return resealed(folder, lambda fields: fields.update(files=[entry if e["name"] == name else e for e in fields["files"]]))
 
 
 def test_folder_and_zip_hold_the_same_bundle(tiny: Path, tmp_path: Path, x: np.ndarray, vae: aaptvae.VAE) -> None:
@@ -185,16 +183,12 @@ def test_a_huge_file_is_refused_before_it_is_read(copy: Path) -> None:
         (lambda f: f["files"][0].update(sha256="0" * 64), "is not the file the manifest describes"),
         (lambda f: f["encoder"]["outputs"].reverse(), "describes other graphs"),
         (
-            lambda f: f.update(
-                twins=[{"precision": "int8", "bytes_ratio": 1, "r2_loss": 0, "elbo_loss": 0, "mu_cosine": 1}]
-            ),
+            lambda f: f.update(twins=[{"precision": "int8", "bytes_ratio": 1, "r2_loss": 0, "elbo_loss": 0, "mu_cosine": 1}]),
             "expected .*encoder.int8.onnx",
         ),
     ],
 )
-def test_a_manifest_that_lies_is_refused_though_its_seal_is_right(
-    copy: Path, change: Callable[..., None], words: str
-) -> None:
+def test_a_manifest_that_lies_is_refused_though_its_seal_is_right(copy: Path, change: Callable[..., None], words: str) -> None:
     with pytest.raises(BundleError, match=words):
         aaptvae.load(resealed(copy, change))
 
@@ -249,8 +243,9 @@ def test_arrays_of_another_bundle_are_refused(copy: Path, name: str, words: str)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there a folder in use cannot be removed")
-def test_where_the_working_directory_is_gone_absolute_paths_still_load(tiny: Path, tmp_path: Path,
-                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_working_directory_is_gone_absolute_paths_still_load(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()

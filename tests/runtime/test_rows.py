@@ -24,9 +24,7 @@ def test_contiguous_float32_is_taken_as_it_is() -> None:
         np.array([[1, 2], [3, 4]], ">f4"),
         np.asfortranarray(np.array([[1, 2], [3, 4]], np.float32)),
         np.array([[1, 2], [9, 9], [3, 4]], np.float32)[::2],
-        np.frombuffer(b"\0" + np.array([1, 2, 3, 4], np.float32).tobytes(), np.uint8)[1:]
-        .view(np.float32)
-        .reshape(2, 2),
+        np.frombuffer(b"\0" + np.array([1, 2, 3, 4], np.float32).tobytes(), np.uint8)[1:].view(np.float32).reshape(2, 2),
     ],
     ids=["list", "int64", "uint8", "float16", "big-endian", "fortran", "strided", "misaligned"],
 )

@@ -103,8 +103,7 @@ def test_results_are_written_to_out_memmaps_included(tiny: Path, tmp_path: Path,
     source = np.load(tmp_path / "x.npy", mmap_mode="r")
     expected = call(vae, verb, x)
     places = tuple(
-        np.lib.format.open_memmap(tmp_path / f"{n}.npy", "w+", np.float32, part.shape)
-        for n, part in enumerate(expected)
+        np.lib.format.open_memmap(tmp_path / f"{n}.npy", "w+", np.float32, part.shape) for n, part in enumerate(expected)
     )
     got = call(vae, verb, source, out=places if verb == "encode" else places[0])
     for place, result, wanted in zip(places, got, expected, strict=True):
@@ -154,9 +153,7 @@ def test_the_likelihood_of_a_linear_gaussian_model_is_found_exactly(x: np.ndarra
     observation = ObservationModel("gaussian", np.zeros(5), np.ones(5), np.array([sigma]))
     vae = aaptvae.load(make_tiny.write(tmp_path / "linear", make_tiny.make_files(weights, observation=observation)))
     covariance = w @ w.T + sigma**2 * np.eye(5)
-    exact = -0.5 * (
-        np.einsum("ni,ij,nj->n", x, np.linalg.inv(covariance), x) + np.linalg.slogdet(2 * np.pi * covariance)[1]
-    )
+    exact = -0.5 * (np.einsum("ni,ij,nj->n", x, np.linalg.inv(covariance), x) + np.linalg.slogdet(2 * np.pi * covariance)[1])
     np.testing.assert_allclose(vae.log_likelihood(x, samples=1, seed=0), exact, rtol=1e-4)
     np.testing.assert_allclose(vae.log_likelihood(x, samples=16, seed=1), exact, rtol=1e-4)
     np.testing.assert_allclose(vae.score(x, pairs=1).elbo, exact, rtol=1e-4)

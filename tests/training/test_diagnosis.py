@@ -145,8 +145,10 @@ def test_digits_are_described_line_by_line() -> None:
         "nearly constant    none",
         "copies of columns  none",
     ]
-    assert lines[-2] == "advice: Start with --latent-dim 32, with which PCA keeps 94.0% of the variance; fewer " \
-                        "reconstruct less and need not be less likely."
+    assert (
+        lines[-2] == "advice: Start with --latent-dim 32, with which PCA keeps 94.0% of the variance; fewer "
+        "reconstruct less and need not be less likely."
+    )
 
 
 def test_the_table_is_read_once_and_its_rows_are_counted_aloud() -> None:

@@ -80,9 +80,7 @@ def test_the_warm_start_is_ppca_exactly(rows):
     begin_at(model, scalar_start(ppca))
     # sigma is kept in float32, so that is how exact it is.
     np.testing.assert_allclose(evidence(model, rows).numpy(), ppca.log_likelihood(rows), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(
-        np.abs(model.decoder_skip.weight.numpy()), np.abs(ppca.loadings), rtol=1e-9, atol=1e-9
-    )
+    np.testing.assert_allclose(np.abs(model.decoder_skip.weight.numpy()), np.abs(ppca.loadings), rtol=1e-9, atol=1e-9)
     x = torch.from_numpy(rows)
     mu, logvar = model.posterior(x)
     nll = model.negative_log_likelihood(model.observation_mean(model.reparameterize(mu, logvar)) - x).mean()

@@ -79,7 +79,7 @@ def test_every_chart_is_well_formed_and_finite(text: str) -> None:
     for drawn in charts:
         paths = [element.get("d", "") for element in ElementTree.fromstring(drawn).iter() if element.tag == "path"]  # noqa: S314
         assert all(paths)
-        assert not any(word in drawn for word in ("nan", "inf\"", "inf,", "None"))
+        assert not any(word in drawn for word in ("nan", 'inf"', "inf,", "None"))
     identifiers = re.findall(r'id="(\w+)"', text)
     assert len(identifiers) == len(set(identifiers))
 
@@ -120,10 +120,13 @@ def judged(**metrics: float) -> Evaluation:
     return Evaluation(rows=50, epochs=3, metrics=own | metrics, baseline=base, kl_per_latent=[2.0, 1.0, 0.0], warnings=[])
 
 
-@pytest.mark.parametrize(("figures", "said"), [
-    ({"elbo": -30.0, "elbo_median": -11.2}, False),  # one row far out
-    ({"elbo": -14.0, "elbo_median": -13.8}, True),
-])
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ({"elbo": -30.0, "elbo_median": -11.2}, False),  # one row far out
+        ({"elbo": -14.0, "elbo_median": -13.8}, True),
+    ],
+)
 def test_overfitting_is_told_by_the_usual_row(figures: dict[str, float], said: bool) -> None:
     metrics = {"train_elbo": -11.0, "train_elbo_median": -11.0} | figures
     words = warnings_of_training(metrics, latents=2, shape=(10_000, 5), best_epoch=3)

@@ -51,7 +51,10 @@ def same(first: Path, second: Path) -> list[str]:
 
 def test_twenty_kills_change_no_byte(tmp_path, table):
     done = subprocess.run(
-        [sys.executable, KILLING, table, tmp_path, "7"], capture_output=True, text=True, check=False,
+        [sys.executable, KILLING, table, tmp_path, "7"],
+        capture_output=True,
+        text=True,
+        check=False,
         env={"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
     )
     assert done.returncode == 0, done.stderr[-2000:]
@@ -87,11 +90,15 @@ def test_a_resumed_run_trains_only_what_is_missing(interrupted, table, tmp_path)
     assert same(interrupted, tmp_path / "whole") == []
 
 
-@pytest.mark.parametrize("changes", [
-    {"sigma": "optimal", "likelihood": "gaussian"},
-    {"dropout": 0.2, "kl_warmup": 0.7, "free_bits": 0.1},
-    {"linear_skip": False, "sigma": "learned"},
-], ids=["optimal", "dropout", "plain"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sigma": "optimal", "likelihood": "gaussian"},
+        {"dropout": 0.2, "kl_warmup": 0.7, "free_bits": 0.1},
+        {"linear_skip": False, "sigma": "learned"},
+    ],
+    ids=["optimal", "dropout", "plain"],
+)
 def test_every_kind_of_model_resumes_exactly(tmp_path, table, monkeypatch, changes):
     monkeypatch.setattr("aaptvae_training.trainer.SAVE_EVERY", 0.0)
     config = options(patience=1.0, **changes)
@@ -182,14 +189,18 @@ def test_a_damaged_checkpoint_is_refused_with_its_name(interrupted, table, victi
             train(table, interrupted, options(patience=1.0), resume=True)
 
 
-@pytest.mark.parametrize("change", [
-    lambda tensors, facts: facts | {"epoch": "two"},
-    lambda tensors, facts: facts | {"history": 3},
-    lambda tensors, facts: facts | {"history": [{"epoch": "x"}]},
-    lambda tensors, facts: [facts],
-    lambda tensors, facts: tensors.update({"optimizer.x": tensors["optimizer.0.exp_avg"]}) or facts,
-    lambda tensors, facts: tensors.update({"optimizer.0.a.b": tensors["optimizer.0.exp_avg"]}) or facts,
-], ids=["epoch", "history", "figures", "list", "name", "long name"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensors, facts: facts | {"epoch": "two"},
+        lambda tensors, facts: facts | {"history": 3},
+        lambda tensors, facts: facts | {"history": [{"epoch": "x"}]},
+        lambda tensors, facts: [facts],
+        lambda tensors, facts: tensors.update({"optimizer.x": tensors["optimizer.0.exp_avg"]}) or facts,
+        lambda tensors, facts: tensors.update({"optimizer.0.a.b": tensors["optimizer.0.exp_avg"]}) or facts,
+    ],
+    ids=["epoch", "history", "figures", "list", "name", "long name"],
+)
 def test_a_checkpoint_whose_facts_are_none_is_refused(interrupted, table, change):
     tensors, facts = read_state(interrupted / LAST)
     write_state(interrupted / LAST, tensors, change(tensors, facts))

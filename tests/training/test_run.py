@@ -27,15 +27,18 @@ def changed(run: Path, folder: Path, **values: object) -> Path:
     return copy
 
 
-@pytest.mark.parametrize(("values", "words"), [
-    ({"input_dim": -4}, "input_dim"),
-    ({"input_dim": 10**9}, "input_dim"),
-    ({"rows": -7}, "rows"),
-    ({"data_sha256": "x"}, "data_sha256"),
-    ({"input_dim": 1 << 20}, "best.safetensors is damaged .* expected .* by the configuration"),
-    ({"latent_dim": 1 << 20, "hidden_dim": [1 << 20, 1 << 20]}, "expected .* by the configuration"),
-    ({"input_dim": 13}, "expected .* by the configuration"),
-])
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"input_dim": -4}, "input_dim"),
+        ({"input_dim": 10**9}, "input_dim"),
+        ({"rows": -7}, "rows"),
+        ({"data_sha256": "x"}, "data_sha256"),
+        ({"input_dim": 1 << 20}, "best.safetensors is damaged .* expected .* by the configuration"),
+        ({"latent_dim": 1 << 20, "hidden_dim": [1 << 20, 1 << 20]}, "expected .* by the configuration"),
+        ({"input_dim": 13}, "expected .* by the configuration"),
+    ],
+)
 def test_a_configuration_that_is_not_that_of_the_weights_is_refused(finished, tmp_path, values, words):
     with pytest.raises(RunError, match=words):
         load_run(changed(finished, tmp_path, **values))
@@ -72,10 +75,17 @@ def test_a_run_that_was_killed_says_how_to_go_on(finished, tmp_path):
         evaluate(tmp_path / "prior.safetensors")
 
 
-@pytest.mark.parametrize(("name", "change"), [
-    ("prior", {"means": torch.zeros(4)}), ("prior", {"weights": torch.ones(9)}), ("heldout", {"test": torch.zeros(3)}),
-    ("heldout", {"test": torch.zeros(3, 7)}), ("statistics", {"mean": torch.zeros(1)}), ("best", None),
-])
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("prior", {"means": torch.zeros(4)}),
+        ("prior", {"weights": torch.ones(9)}),
+        ("heldout", {"test": torch.zeros(3)}),
+        ("heldout", {"test": torch.zeros(3, 7)}),
+        ("statistics", {"mean": torch.zeros(1)}),
+        ("best", None),
+    ],
+)
 def test_files_of_other_shapes_than_the_configuration_s_are_refused_by_name(finished, tmp_path, name, change):
     run = shutil.copytree(finished, tmp_path / "run")
     tensors, facts = read_state(run / f"{name}.safetensors")

@@ -98,11 +98,7 @@ def test_train_refuses_a_table_it_cannot_learn_from(name: str, cli: Cli) -> None
 def refused(done: Done, words: str) -> bool:
     """Whether a process ended with status 1 and one line on stderr that holds these words."""
     return (
-        done.status == 1
-        and not done.out
-        and done.err.startswith("error: ")
-        and done.err.count("\n") == 1
-        and words in done.err
+        done.status == 1 and not done.out and done.err.startswith("error: ") and done.err.count("\n") == 1 and words in done.err
     )
 
 

@@ -102,8 +102,10 @@ MANIFESTS = {
     "infinity": manifest("Infinity is not a number", lambda f: f["training"]["metrics"].update(r2=float("inf"))),
     "overflowing number": raw_manifest("does not follow the schema", lambda d: d.replace(b'"sigma": 0.3', b'"sigma": 1e999')),
     "duplicate keys": raw_manifest("a key occurs twice", lambda d: d.replace(b'"opset"', b'"opset": 20, "opset"', 1)),
-    "100 MB string": Attack(lambda folder: write(folder, FILES | {MANIFEST: b'"' + b"a" * 100 * MEGABYTE + b'"'}),
-                            "manifest.json has 104857602 bytes: expected 1048576 at most"),
+    "100 MB string": Attack(
+        lambda folder: write(folder, FILES | {MANIFEST: b'"' + b"a" * 100 * MEGABYTE + b'"'}),
+        "manifest.json has 104857602 bytes: expected 1048576 at most",
+    ),
     "deep nesting": raw_manifest("not strict JSON", lambda d: d.replace(b"{}", b"[" * 200_000 + b"]" * 200_000, 1)),
     "lone surrogate": raw_manifest("does not follow the schema", lambda d: d.replace(b'"tiny"', b'"\\ud800"')),
     "terminal codes in the name": manifest("does not follow the schema", lambda f: f.update(name="\x1b[2Jhi")),
@@ -113,12 +115,15 @@ MANIFESTS = {
     "int64 overflow": manifest("does not follow the schema", lambda f: f.update(latent_dim=1 << 64)),
     "swapped tensors": manifest("describes other graphs", lambda f: f["encoder"]["outputs"].reverse()),
     "boolean for a number": manifest("does not follow the schema", lambda f: f.update(input_dim=True)),
-    "space before the end": Attack(lambda folder: write(folder, FILES | {MANIFEST: FILES[MANIFEST] + b" "}),
-                                   "was changed after it was sealed"),
+    "space before the end": Attack(
+        lambda folder: write(folder, FILES | {MANIFEST: FILES[MANIFEST] + b" "}), "was changed after it was sealed"
+    ),
     "no seal": manifest("was changed after it was sealed", lambda f: f.pop("seal")),
     "a list": Attack(lambda folder: write(folder, FILES | {MANIFEST: b"[]"}), "has schema_version None"),
-    "twin without files": manifest("expected .*encoder.fp16.onnx", lambda f: f.update(
-        twins=[{"precision": "fp16", "bytes_ratio": 1, "r2_loss": 0, "elbo_loss": 0, "mu_cosine": 1}])),
+    "twin without files": manifest(
+        "expected .*encoder.fp16.onnx",
+        lambda f: f.update(twins=[{"precision": "fp16", "bytes_ratio": 1, "r2_loss": 0, "elbo_loss": 0, "mu_cosine": 1}]),
+    ),
 }
 
 
@@ -192,8 +197,12 @@ def fifo(path: Path) -> Path:
 # Zips
 
 
-def zipped(words: str, change: Callable[[dict[str, bytes]], list[tuple[str | zipfile.ZipInfo, bytes]]],
-           after: Callable[[bytes], bytes] = lambda data: data, method: int = zipfile.ZIP_DEFLATED) -> Attack:
+def zipped(
+    words: str,
+    change: Callable[[dict[str, bytes]], list[tuple[str | zipfile.ZipInfo, bytes]]],
+    after: Callable[[bytes], bytes] = lambda data: data,
+    method: int = zipfile.ZIP_DEFLATED,
+) -> Attack:
     """A zip of the tiny bundle's members as `change` gives them, its bytes as `after` leaves them."""
 
     def make(folder: Path) -> Path:
@@ -259,24 +268,29 @@ ZIPS = {
     "zip by nobody": zipped("packed by method 99", same, lambda data: directory(data, b"encoder.onnx", 10, b"\x63")),
     "zip bomb": zipped(r"unpacks to 2000\d+ bytes", more("bomb", bytes(200_000_000))),
     "zip bomb that declares little": zipped(
-        "is not 9 bytes as declared|not a readable zip", more("bomb", bytes(50_000_000)),
-        lambda data: directory(data, b"bomb", 24, struct.pack("<I", 9))),
-    "zip that declares 4 GB": zipped(r"unpacks to 42949\d+ bytes", same,
-                                     lambda data: directory(data, b"encoder.onnx", 24, b"\xf0\xff\xff\xff")),
+        "is not 9 bytes as declared|not a readable zip",
+        more("bomb", bytes(50_000_000)),
+        lambda data: directory(data, b"bomb", 24, struct.pack("<I", 9)),
+    ),
+    "zip that declares 4 GB": zipped(
+        r"unpacks to 42949\d+ bytes", same, lambda data: directory(data, b"encoder.onnx", 24, b"\xf0\xff\xff\xff")
+    ),
     "zip of 65 members": zipped("has 72 members", lambda members: [*members.items(), *((f"m{n}", b"") for n in range(65))]),
-    "zip of 300,000 entries": Attack(lambda folder: put(folder / "bundle.zip", empty_entries(300_000)),
-                                     "has 300000 entries: expected 64 members at most"),
+    "zip of 300,000 entries": Attack(
+        lambda folder: put(folder / "bundle.zip", empty_entries(300_000)), "has 300000 entries: expected 64 members at most"
+    ),
     "zip64 lies": zipped("not a readable zip", same, zip64),
-    "zip that overlaps": zipped("not a readable zip", same,
-                                lambda data: directory(data, b"encoder.onnx", 42, bytes(4))),
+    "zip that overlaps": zipped("not a readable zip", same, lambda data: directory(data, b"encoder.onnx", 42, bytes(4))),
     "zip cut short": zipped("not a readable zip", same, lambda data: data[:-30]),
     "zip with a broken member": zipped("not a readable zip", same, lambda data: data[:60] + b"\xff" * 20 + data[80:]),
-    "zip without a manifest": zipped("the zip has no manifest.json",
-                                     lambda members: [m for m in members.items() if m[0] != MANIFEST]),
+    "zip without a manifest": zipped(
+        "the zip has no manifest.json", lambda members: [m for m in members.items() if m[0] != MANIFEST]
+    ),
     "zip of nothing": zipped("the zip has no manifest.json", lambda members: []),
     "zip that is text": Attack(lambda folder: put(folder / "bundle.zip", b"hello"), "not a readable zip"),
-    "zip with a long comment": zipped("not a readable zip|has no manifest.json", same,
-                                      lambda data: data[:-2] + b"\xff\xff" + b"PK\x05\x06" * 10_000),
+    "zip with a long comment": zipped(
+        "not a readable zip|has no manifest.json", same, lambda data: data[:-2] + b"\xff\xff" + b"PK\x05\x06" * 10_000
+    ),
 }
 
 
@@ -320,20 +334,24 @@ def pickled() -> bytes:
 
 
 def golden(size: float) -> dict[str, bytes]:
-    held = dict(read_npz(FILES[bundle.GOLDEN], "golden", {"x": 2, "mu": 2, "logvar": 2, "z": 2, "reconstruction": 2,
-                                                          "real_rows": 1}))
+    held = dict(
+        read_npz(FILES[bundle.GOLDEN], "golden", {"x": 2, "mu": 2, "logvar": 2, "z": 2, "reconstruction": 2, "real_rows": 1})
+    )
     return {bundle.GOLDEN: write_npz(held | {"mu": held["mu"] + np.float32(size)})}
 
 
 ONES = np.ones
 ARRAYS = {
     "pickle in an array": files("declares object", lambda: {bundle.PRIOR: pickled()}),
-    "array of 2**60": files("over 0 bytes", lambda: {bundle.PRIOR: header(
-        "{'descr': '<f8', 'fortran_order': False, 'shape': (1152921504606846976,), }\n")}),
+    "array of 2**60": files(
+        "over 0 bytes",
+        lambda: {bundle.PRIOR: header("{'descr': '<f8', 'fortran_order': False, 'shape': (1152921504606846976,), }\n")},
+    ),
     "code in an array header": files("no .npy of ours", lambda: {bundle.PRIOR: header("__import__('os').abort()")}),
     "no arrays": files("prior.npz does not end as an .npz of ours", lambda: {bundle.PRIOR: b""}),
-    "prior of no width": arrays(bundle.PRIOR, "another width", weights=ONES(1), means=np.zeros((1, 0)),
-                                factors=np.zeros((1, 0, 0))),
+    "prior of no width": arrays(
+        bundle.PRIOR, "another width", weights=ONES(1), means=np.zeros((1, 0)), factors=np.zeros((1, 0, 0))
+    ),
     "prior of NaN": arrays(bundle.PRIOR, "finite numbers", weights=np.array([np.nan, 1])),
     "prior of negative weights": arrays(bundle.PRIOR, "prior is no mixture", weights=np.array([2.0, -1])),
     "prior of another rank": arrays(bundle.PRIOR, "expected 1 dimensions", weights=ONES((2, 1))),
@@ -344,8 +362,14 @@ ARRAYS = {
     "array nobody asked for": arrays(bundle.LIKELIHOOD, "expected .*export the bundle again", extra=ONES(1)),
     "golden vectors of another width": arrays(bundle.GOLDEN, "this bundle's widths", x=ONES((9, 6), np.float32)),
     "golden vectors that overflow": arrays(bundle.GOLDEN, "expected float32 vectors", x=np.full((9, 5), 1e300)),
-    "no golden vectors": arrays(bundle.GOLDEN, "this bundle's widths", **{name: np.zeros((0, width), np.float32) for
-                                name, width in {"x": 5, "mu": 2, "logvar": 2, "z": 2, "reconstruction": 5}.items()}),
+    "no golden vectors": arrays(
+        bundle.GOLDEN,
+        "this bundle's widths",
+        **{
+            name: np.zeros((0, width), np.float32)
+            for name, width in {"x": 5, "mu": 2, "logvar": 2, "z": 2, "reconstruction": 5}.items()
+        },
+    ),
     "golden vectors that do not match": files("mu differs from the golden vectors by", lambda: golden(10), engine=True),
 }
 
@@ -396,41 +420,51 @@ def squared() -> dict[str, bytes]:
     model = onnx.ModelProto.FromString(FILES["encoder.onnx"])
     nodes, name = [], "x"
     for step in range(3):
-        nodes += [helper.make_node("Unsqueeze", [name, f"axis{step}"], [f"u{step}"]),
-                  helper.make_node("Add", [f"u{step}", name], [f"a{step}"])]
+        nodes += [
+            helper.make_node("Unsqueeze", [name, f"axis{step}"], [f"u{step}"]),
+            helper.make_node("Add", [f"u{step}", name], [f"a{step}"]),
+        ]
         name = f"a{step}"
     rebuilt([*nodes, *heads("x", "w")], w=np.zeros((2, 5)))(model)
     model.graph.initializer.extend(numpy_helper.from_array(np.array([step]), f"axis{step}") for step in range(3))
     decoder = onnx.ModelProto.FromString(FILES["decoder.onnx"])
-    return {f"{half}.int8.onnx": make_tiny.with_metadata(proto, bundle.metadata(TRUE, half, "int8"))
-            for half, proto in (("encoder", model), ("decoder", decoder))}
+    return {
+        f"{half}.int8.onnx": make_tiny.with_metadata(proto, bundle.metadata(TRUE, half, "int8"))
+        for half, proto in (("encoder", model), ("decoder", decoder))
+    }
 
 
 OTHER = make_tiny.make_files(make_tiny.weights(seed=9))
 TWIN = bundle.Twin(precision="int8", bytes_ratio=0.3, r2_loss=0, elbo_loss=0, mu_cosine=1)
 ENGINE = "onnxruntime (refuses|cannot compute) a graph of this bundle"
 OWN_METADATA = ("other pair", "missing metadata", "metadata twice")  # their words depend on what the metadata are
-GRAPHS = {f"graph: {name}": graph(change, words) for name, (change, words) in test_graphs.HOSTILE.items()
-          if name not in OWN_METADATA} | {
+GRAPHS = {
+    f"graph: {name}": graph(change, words) for name, (change, words) in test_graphs.HOSTILE.items() if name not in OWN_METADATA
+} | {
     "mixed halves": files("pair_id is not the manifest's", lambda: {"decoder.onnx": OTHER["decoder.onnx"]}),
     "encoder twice": files("aaptvae.graph is not the manifest's", lambda: {"decoder.onnx": FILES["encoder.onnx"]}),
     "no metadata": graph(lambda m: m.ClearField("metadata_props"), "is not the manifest's"),
     "no graph": files("it has IR None", lambda: {"encoder.onnx": b""}),
     "graph that is text": files("is refused", lambda: {"encoder.onnx": b"hello, world"}),
-    "bytes after the graph": files("unknown, of another kind or there twice",
-                                   lambda: {"encoder.onnx": FILES["encoder.onnx"] + b"\x0a\x00"}),
+    "bytes after the graph": files(
+        "unknown, of another kind or there twice", lambda: {"encoder.onnx": FILES["encoder.onnx"] + b"\x0a\x00"}
+    ),
     "int8 twin that grows": files("operator 'Unsqueeze'", squared, twins=(TWIN,)),
     "graph that gives another width": graph(rebuilt(heads("x", "w"), w=ONES((3, 5))), ENGINE, engine=True),
-    "graph that gives its input": graph(rebuilt([helper.make_node("Identity", ["x"], [name]) for name in ("mu", "logvar")]),
-                                        ENGINE, engine=True),
+    "graph that gives its input": graph(
+        rebuilt([helper.make_node("Identity", ["x"], [name]) for name in ("mu", "logvar")]), ENGINE, engine=True
+    ),
     "bias that does not fit": graph(rebuilt(heads("x", "w", "b"), w=ONES((2, 5)), b=ONES(7)), ENGINE, engine=True),
     "bias that is the input": graph(rebuilt(heads("x", "w", "x"), w=ONES((2, 5))), ENGINE, engine=True),
     "weight that does not fit": graph(rebuilt(heads("x", "w"), w=ONES((2, 6))), ENGINE, engine=True),
     "weight of nothing": graph(empty_weight(0, 5), ENGINE, engine=True),
     "weight of nothing, 2**62 wide": graph(empty_weight(0, 1 << 62), ENGINE, engine=True),
     "weight of nothing, negative": graph(empty_weight(0, -5), ENGINE, engine=True),
-    "bounds that are vectors": graph(rebuilt([*heads("x", "w")[:1], helper.make_node("Clip", ["mu", "b", "b"], ["logvar"])],
-                                             w=ONES((2, 5)), b=ONES(7)), ENGINE, engine=True),
+    "bounds that are vectors": graph(
+        rebuilt([*heads("x", "w")[:1], helper.make_node("Clip", ["mu", "b", "b"], ["logvar"])], w=ONES((2, 5)), b=ONES(7)),
+        ENGINE,
+        engine=True,
+    ),
 }
 
 ATTACKS = MANIFESTS | SPECIAL | ZIPS | ARRAYS | GRAPHS
@@ -449,8 +483,10 @@ def build(folder: Path) -> dict[str, Path]:
 def verdicts(folder: Path) -> dict[str, dict[str, Any]]:
     """How loading each attack ended, in one process of its own: those first that onnxruntime must not see."""
     made = build(folder)
-    jobs = [(name, str(made[name]), "int8" if "int8" in name else "fp32")
-            for name in sorted(made, key=lambda name: ATTACKS[name].engine)]
+    jobs = [
+        (name, str(made[name]), "int8" if "int8" in name else "fp32")
+        for name in sorted(made, key=lambda name: ATTACKS[name].engine)
+    ]
     command = [sys.executable, str(Path(__file__).with_name("judge.py"))]
     child = subprocess.run(command, input=json.dumps(jobs), capture_output=True, text=True, check=True)
     return json.loads(child.stdout)
@@ -461,5 +497,7 @@ if __name__ == "__main__":
         found = verdicts(Path(folder))
     slowest = max(found, key=lambda name: found[name]["seconds"])
     refused, peak = sum(v["error"] == "BundleError" for v in found.values()), max(v["peak"] for v in found.values())
-    print(f"{len(found)} attacks, {refused} refused, slowest {found[slowest]['seconds']:.3f} s ({slowest}), "
-          f"memory {peak / 1e6:.0f} MB at most")
+    print(
+        f"{len(found)} attacks, {refused} refused, slowest {found[slowest]['seconds']:.3f} s ({slowest}), "
+        f"memory {peak / 1e6:.0f} MB at most"
+    )

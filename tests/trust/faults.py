@@ -40,15 +40,21 @@ class Command:
 
 COMMANDS = [
     Command("encode", ["encode", "tiny", "x.npy", "-o", "z.npy"], "z.npy", 4.6),
-    Command("encode --resume", ["encode", "tiny", "x.npy", "-o", "z.jsonl", "--resume"], "z.jsonl", 4.6,
-            ["--resume", "--force"]),
+    Command(
+        "encode --resume", ["encode", "tiny", "x.npy", "-o", "z.jsonl", "--resume"], "z.jsonl", 4.6, ["--resume", "--force"]
+    ),
     Command("decode", ["decode", "tiny", "latents.npy", "-o", "d.csv"], "d.csv", 4.6),
     Command("reconstruct", ["reconstruct", "tiny", "x.npy", "-o", "r.npz"], "r.npz", 4.6),
     Command("score", ["score", "tiny", "x.npy", "-o", "scores.npy"], "scores.npy", 4.6),
     Command("sample", ["sample", "tiny", "-n", "60000", "--seed", "3", "-o", "s.npy"], "s.npy", 4.6),
     Command("interpolate", ["interpolate", "tiny", "x.npy", "--steps", "2", "-o", "i.npy"], "i.npy", 4.6),
-    Command("train", ["train", "f.npy", "-o", "run", "--latent-dim", "3", "--hidden-dim", "8", "--epochs", "4"], "run", 3,
-            ["--resume"]),
+    Command(
+        "train",
+        ["train", "f.npy", "-o", "run", "--latent-dim", "3", "--hidden-dim", "8", "--epochs", "4"],
+        "run",
+        3,
+        ["--resume"],
+    ),
     Command("export", ["export", "trained", "-o", "bundle"], "bundle", 1),
     Command("export --zip", ["export", "trained", "-o", "bundle.zip", "--zip"], "bundle.zip", 0.8),
     Command("demo", ["demo", "-o", "demo"], "demo", 0.3),

@@ -60,8 +60,14 @@ def main(source: Path) -> dict[str, object]:
                 escapes.append([name, kind, repr(error)])
             replace(folder / name, (source / name).read_bytes())
     manifest = (source / "manifest.json").stat().st_size
-    return {"bundle": source.name, "manifest": manifest, "elsewhere": positions, **tried, "escapes": escapes,
-            "engine": "onnxruntime" in sys.modules}
+    return {
+        "bundle": source.name,
+        "manifest": manifest,
+        "elsewhere": positions,
+        **tried,
+        "escapes": escapes,
+        "engine": "onnxruntime" in sys.modules,
+    }
 
 
 if __name__ == "__main__":

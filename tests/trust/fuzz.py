@@ -173,8 +173,10 @@ def toml() -> list[bytes]:
 
 
 def state() -> list[bytes]:
-    tensors = {"a": {"dtype": "F32", "shape": [5], "data_offsets": [0, 20]},
-               "b": {"dtype": "F64", "shape": [1, 2], "data_offsets": [20, 36]}}
+    tensors = {
+        "a": {"dtype": "F32", "shape": [5], "data_offsets": [0, 20]},
+        "b": {"dtype": "F64", "shape": [1, 2], "data_offsets": [20, 36]},
+    }
     header = json.dumps({"__metadata__": {"facts": '{"epoch": 1}'}, **tensors}).encode()
     return [len(header).to_bytes(8, "little") + header + X.tobytes()[:36]]
 
@@ -196,9 +198,12 @@ def in_bundle(data: bytes, choose: random.Random) -> bytes:
     files[name] = mutate(files[name], choose)
     with contextlib.suppress(msgspec.MsgspecError, UnicodeError):
         manifest = msgspec.json.decode(files[MANIFEST], type=Manifest)
-        entries = tuple(bundle.FileEntry(name=entry.name, bytes=len(files[entry.name]),
-                                         sha256=sha256(files[entry.name]).hexdigest())
-                        if entry.name in files else entry for entry in manifest.files)
+        entries = tuple(
+            bundle.FileEntry(name=entry.name, bytes=len(files[entry.name]), sha256=sha256(files[entry.name]).hexdigest())
+            if entry.name in files
+            else entry
+            for entry in manifest.files
+        )
         files[MANIFEST] = bundle.encode_manifest(msgspec.structs.replace(manifest, files=entries))
     return zipped(files)
 

@@ -47,8 +47,10 @@ def main() -> None:
         read = milliseconds(lambda: read_bundle(path))
         archive = milliseconds(lambda: aaptvae.load(zipped, threads=1))
         size = sum(file.stat().st_size for file in path.iterdir())
-    print(f"{size / 1e6:.1f} MB: load {whole:.1f} ms, bare sessions {bare:.1f} ms, so all checks {whole - bare:.1f} ms "
-          f"(reading and digests {read:.1f}, golden vectors {whole - unreplayed:.1f}); deflated zip {archive:.1f} ms")
+    print(
+        f"{size / 1e6:.1f} MB: load {whole:.1f} ms, bare sessions {bare:.1f} ms, so all checks {whole - bare:.1f} ms "
+        f"(reading and digests {read:.1f}, golden vectors {whole - unreplayed:.1f}); deflated zip {archive:.1f} ms"
+    )
 
 
 if __name__ == "__main__":

@@ -24,12 +24,16 @@ SHAPES = arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=7) | s
 VALUES = st.one_of(
     arrays.arrays(TYPES, SHAPES),
     arrays.arrays(st.sampled_from(["f4", "f8", ">f4", "f2", "i8", "u1"]), st.sampled_from([(1, 5), (2, 2), (300, 5)])),
-    st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
-                 lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=3), inner), max_leaves=9),
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=3), inner),
+        max_leaves=9,
+    ),
 )
 NAMES = st.sampled_from(["learned", "optimal", "student", "gaussian", "bernoulli", "auto", "cpu"])
-PLAIN = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9), NAMES,
-                  st.lists(st.integers(), max_size=4))
+PLAIN = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9), NAMES, st.lists(st.integers(), max_size=4)
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +51,12 @@ def test_any_array_is_computed_or_refused(vae: aaptvae.VAE, x: Any, verb: str) -
 
 
 @SLOW
-@given(n=st.integers(-5, 300) | st.floats() | st.none() | st.booleans() | st.text(max_size=3),
-       seed=st.integers(-5, 1 << 70) | st.none() | st.floats() | st.text(max_size=3),
-       temperature=st.floats() | st.integers(), prior=st.sampled_from(["fitted", "standard", "other", ""]))
+@given(
+    n=st.integers(-5, 300) | st.floats() | st.none() | st.booleans() | st.text(max_size=3),
+    seed=st.integers(-5, 1 << 70) | st.none() | st.floats() | st.text(max_size=3),
+    temperature=st.floats() | st.integers(),
+    prior=st.sampled_from(["fitted", "standard", "other", ""]),
+)
 def test_any_request_for_samples_is_drawn_or_refused(vae: aaptvae.VAE, n: Any, seed: Any, temperature: Any, prior: Any) -> None:
     with contextlib.suppress(AaptvaeError), warnings.catch_warnings():
         warnings.simplefilter("ignore")

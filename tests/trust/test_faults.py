@@ -38,8 +38,14 @@ def without_privilege() -> None:
 
 def run(folder: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
     """The command line, as a user who is not root would run it."""
-    return subprocess.run([sys.executable, "-m", "aaptvae", *map(str, arguments)], capture_output=True, text=True,
-                          check=False, cwd=folder, preexec_fn=without_privilege)
+    return subprocess.run(
+        [sys.executable, "-m", "aaptvae", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        preexec_fn=without_privilege,
+    )
 
 
 @pytest.fixture
@@ -76,8 +82,14 @@ def test_a_file_that_may_not_be_read_is_named(place: Path) -> None:
     assert not (place / "z.npy").exists()
 
 
-@pytest.mark.parametrize(("name", "words"), [("encode", "is a folder: name a file"), ("sample", "is a folder: name a file"),
-                                             ("train", "holds something that is not a run")])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("encode", "is a folder: name a file"),
+        ("sample", "is a folder: name a file"),
+        ("train", "holds something that is not a run"),
+    ],
+)
 def test_a_folder_where_something_else_is_expected_stays_as_it_is(place: Path, name: str, words: str) -> None:
     (place / "out.npy").mkdir()
     (place / "out.npy/mine").write_text("mine")
@@ -91,8 +103,9 @@ def test_a_file_where_a_run_is_expected_stays_as_it_is(place: Path) -> None:
     assert (place / "out.npy").read_text() == "mine"
 
 
-@pytest.mark.parametrize(("number", "status", "word"),
-                         [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")])
+@pytest.mark.parametrize(
+    ("number", "status", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
 def test_a_signal_leaves_a_training_that_resumes(place: Path, number: int, status: int, word: str) -> None:
     command = [*WRITERS["train"][:-1], "--hidden-dim", "8", "-o", "run"]
     command[command.index("--epochs") + 1] = "2000"
@@ -109,9 +122,11 @@ def test_a_signal_leaves_a_training_that_resumes(place: Path, number: int, statu
 
 
 def test_a_clock_that_jumps_changes_no_byte(place: Path) -> None:
-    jump = "import sys, time, random\nreal, choose = time.time, random.Random(0)\n" \
-           "time.time = lambda: real() + choose.choice((-1e9, 0, 1e9))\n" \
-           "time.time_ns = lambda: int(time.time() * 1e9)\nfrom aaptvae.cli import main\nmain()"
+    jump = (
+        "import sys, time, random\nreal, choose = time.time, random.Random(0)\n"
+        "time.time = lambda: real() + choose.choice((-1e9, 0, 1e9))\n"
+        "time.time_ns = lambda: int(time.time() * 1e9)\nfrom aaptvae.cli import main\nmain()"
+    )
     for number, code in enumerate((jump, "from aaptvae.cli import main\nmain()")):
         for verb, output in (("encode", "z.npz"), ("sample", "s.parquet")):
             arguments = [str(part) for part in WRITERS[verb]] + [f"{number}-{output}"]

@@ -47,10 +47,20 @@ def run(place: Path, arguments: list[str], program: str = watched.__file__) -> "
     """A command with a home and a temporary folder of its own, where nothing may appear."""
     notes = place / "notes"
     notes.touch()
-    surroundings = {**os.environ, "HOME": str(place / "home"), "TMPDIR": str(place / "tmp"), "PYTHONDONTWRITEBYTECODE": "1",
-                    "XDG_CACHE_HOME": str(place / "home/cache")}
-    return subprocess.run([sys.executable, program, str(notes), *arguments], cwd=place / "work", capture_output=True,
-                          env=surroundings, check=False)
+    surroundings = {
+        **os.environ,
+        "HOME": str(place / "home"),
+        "TMPDIR": str(place / "tmp"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "XDG_CACHE_HOME": str(place / "home/cache"),
+    }
+    return subprocess.run(
+        [sys.executable, program, str(notes), *arguments],
+        cwd=place / "work",
+        capture_output=True,
+        env=surroundings,
+        check=False,
+    )
 
 
 def reached(place: Path, outputs: set[str]) -> list[str]:

@@ -7,9 +7,29 @@ import os
 import sys
 from pathlib import Path
 
-SIGHTS = ("socket.", "subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "pty.spawn",
-          "ctypes.dlopen", "urllib.Request", "shutil.", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link",
-          "os.symlink", "os.truncate", "os.chmod", "os.chown", "os.utime")
+SIGHTS = (
+    "socket.",
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+    "os.fork",
+    "os.posix_spawn",
+    "os.spawn",
+    "pty.spawn",
+    "ctypes.dlopen",
+    "urllib.Request",
+    "shutil.",
+    "os.remove",
+    "os.rename",
+    "os.mkdir",
+    "os.rmdir",
+    "os.link",
+    "os.symlink",
+    "os.truncate",
+    "os.chmod",
+    "os.chown",
+    "os.utime",
+)
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 

@@ -61,9 +61,7 @@ class ResidentBatches(Batches):
 class StreamedBatches(Batches):
     """Blocks of neighbouring rows read in random order and shuffled together, a buffer at a time."""
 
-    def __init__(
-        self, features: Features, train: Index, scaled: Scaled, batch_size: int, seed: int, world: World
-    ) -> None:
+    def __init__(self, features: Features, train: Index, scaled: Scaled, batch_size: int, seed: int, world: World) -> None:
         super().__init__(len(train), batch_size, seed, world)
         self.features, self.scaled = features, scaled
         self._is_train = np.zeros(features.rows, bool)

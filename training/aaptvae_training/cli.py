@@ -45,8 +45,9 @@ def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
             shown = field.default[0] if multiple else field.default
             text += f" [default: {shown}]"
         default = () if multiple else None  # not the field's: a flag that was not given must not win over the file
-        command = click.option(flag, field.name, type=kind, multiple=multiple, default=default, help=text,
-                               callback=_checked(field.name, multiple))(command)
+        command = click.option(
+            flag, field.name, type=kind, multiple=multiple, default=default, help=text, callback=_checked(field.name, multiple)
+        )(command)
     return command
 
 
@@ -130,8 +131,9 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
         options = read_config(config, given, begun_with(output))
     try:
         with Console(tensorboard) as talk:
-            evaluation = run_training(features, output, options, talk, resume=resume, force=force, image_shape=shape,
-                                      threads=threads)
+            evaluation = run_training(
+                features, output, options, talk, resume=resume, force=force, image_shape=shape, threads=threads
+            )
     except (SystemExit, KeyboardInterrupt):
         if leads() and begun_with(output) is not None:
             click.echo(f"{output} holds what was trained: the same command with --resume goes on from its last epoch", err=True)
@@ -158,8 +160,11 @@ def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: 
 
 @click.command(epilog=examples("diagnose features.npy", "diagnose features.npy --json --sigma 0.7"))
 @click.argument("features", type=click.Path())
-@click.option("--sigma", type=click.FloatRange(0, min_open=True),
-              help="Predict active units for this fixed deviation of standardised features too.")
+@click.option(
+    "--sigma",
+    type=click.FloatRange(0, min_open=True),
+    help="Predict active units for this fixed deviation of standardised features too.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Figures as JSON on stdout.")
 def diagnose(features: str, sigma: float | None, as_json: bool) -> None:
     """Say what is in FEATURES before training on them: bad values, idle columns, spectrum, and how many latents would live.

@@ -85,8 +85,12 @@ class Judge:
         """ELBO under N(0, I) and its two parts, in nats per row, by the runtime's own rule; the median forgives outliers."""
         expected, divergence = self.bounds.expected_log_density(x, mu, logvar), kl_divergence(mu, logvar)
         reconstruction, kl = float(expected.mean()), float(divergence.mean())
-        return {"elbo": reconstruction - kl, "elbo_median": float(np.median(expected - divergence)),
-                "reconstruction": reconstruction, "kl_divergence": kl}
+        return {
+            "elbo": reconstruction - kl,
+            "elbo_median": float(np.median(expected - divergence)),
+            "reconstruction": reconstruction,
+            "kl_divergence": kl,
+        }
 
     def likelihoods(self, x: Rows) -> dict[str, float]:
         """Importance-weighted log p(x) under N(0, I) and under the fitted prior: the means of `VAE.log_likelihood`."""

@@ -61,9 +61,7 @@ def finish(
     talk.advance(1)
 
 
-def evaluate(
-    run: Path, path: str | os.PathLike[str] | None = None, image_shape: tuple[int, int] | None = None
-) -> Evaluation:
+def evaluate(run: Path, path: str | os.PathLike[str] | None = None, image_shape: tuple[int, int] | None = None) -> Evaluation:
     """Judge a finished run on its own held-out rows and write the figures and the report; or on another file's rows."""
     config, model, baseline = read_config(run), load_run(run), read_baseline(run)
     test, train_sample = read_held_out(run)

@@ -16,9 +16,7 @@ class Objective(nn.Module):
     trainer raises it while reconstructions of validation rows have a squared error above `tolerated`.
     """
 
-    def __init__(
-        self, model: AAPTVAE, free_bits: float = 0.0, unexplained: float = 1.0, tolerated: float = math.inf
-    ) -> None:
+    def __init__(self, model: AAPTVAE, free_bits: float = 0.0, unexplained: float = 1.0, tolerated: float = math.inf) -> None:
         super().__init__()
         self.model, self.free_bits, self.unexplained, self.tolerated = model, free_bits, unexplained, tolerated
         self.fidelity = 0.0

@@ -31,8 +31,11 @@ FIGURES: tuple[tuple[str, str, dict[str, str], str], ...] = (
     (
         "log_likelihood",
         "Log-likelihood, nats per row",
-        {"ppca_log_likelihood": "pPCA", "gaussian_log_likelihood": "full Gaussian",
-         "independent_log_likelihood": "independent features"},
+        {
+            "ppca_log_likelihood": "pPCA",
+            "gaussian_log_likelihood": "full Gaussian",
+            "independent_log_likelihood": "independent features",
+        },
         "Importance-weighted, under the better prior; higher is better.",
     ),
     ("log_likelihood_standard", "\N{EN DASH} under N(0, I)", {}, ""),
@@ -67,9 +70,7 @@ class Subject:
     def errors(self, x: Rows) -> Values:
         """Mean squared error of each row's reconstruction, in standardised features: [N]."""
         mu, _ = encode(self.judge.model, x)
-        errors: Values = (
-            (self.judge.standardise(x) - self.judge.standardise(decode(self.judge.model, mu))) ** 2
-        ).mean(axis=1)
+        errors: Values = ((self.judge.standardise(x) - self.judge.standardise(decode(self.judge.model, mu))) ** 2).mean(axis=1)
         return errors
 
 
@@ -217,7 +218,7 @@ def pictures(subject: Subject, shape: tuple[int, int]) -> str:
 def figure(title: str, body: str, caption: str, *, wide: bool = False) -> str:
     """One section of the page."""
     words = f'<p class="caption">{escape(caption)}</p>' if caption else ""
-    return f'<section{" class=wide" if wide else ""}><h2>{escape(title)}</h2>{body}{words}</section>'
+    return f"<section{' class=wide' if wide else ''}><h2>{escape(title)}</h2>{body}{words}</section>"
 
 
 def page(name: str, config: RunConfig, evaluation: Evaluation, parts: list[str]) -> str:
@@ -233,7 +234,7 @@ def page(name: str, config: RunConfig, evaluation: Evaluation, parts: list[str])
         f"<title>{escape(name)} \N{MIDDLE DOT} AAPT-VAE</title>\n<style>\n{style}</style></head>\n<body>\n"
         f'<header><p class="kind">AAPT-VAE run</p><h1>{escape(name)}</h1><p class="verdict">{escape(verdict(evaluation))}</p>'
         f"<p>{escape(facts)}</p></header>\n{warnings}\n{figures_table(evaluation)}\n"
-        f'<main>\n{chr(10).join(parts)}\n</main>\n{options_table(config)}\n</body></html>\n'
+        f"<main>\n{chr(10).join(parts)}\n</main>\n{options_table(config)}\n</body></html>\n"
     )
 
 

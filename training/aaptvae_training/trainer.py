@@ -215,9 +215,7 @@ class Trainer:
             where = f"; their largest feature is {self.farthest(self.validation)}" if len(self.validation) else ""
             raise RunError(f"the validation ELBO is {elbo}{where}: drop such rows, or clip that column")
         progress = self.progress
-        progress.history.append(
-            {"epoch": progress.epoch, "validation_elbo": elbo, "validation_kl": kl / count} | figures
-        )
+        progress.history.append({"epoch": progress.epoch, "validation_elbo": elbo, "validation_kl": kl / count} | figures)
         warm = progress.epoch >= self.config.kl_warmup * self.epochs
         # Reconstructions as good as PCA's come first, but never at the price of a likelihood below the start's.
         faithful = faithful and elbo >= progress.history[0]["validation_elbo"]

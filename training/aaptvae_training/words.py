@@ -18,10 +18,14 @@ def warnings_of(
     found = []
     latents, active = config.latent_dim, int(metrics["active_units"])
     if active == 0:
-        found.append("The posterior collapsed: no latent carries anything. " + (
-            "Lower --beta, if there is anything in these features to carry." if config.sigma == "spectral" else
-            "Lower --beta, or use --sigma spectral."
-        ))
+        found.append(
+            "The posterior collapsed: no latent carries anything. "
+            + (
+                "Lower --beta, if there is anything in these features to carry."
+                if config.sigma == "spectral"
+                else "Lower --beta, or use --sigma spectral."
+            )
+        )
     elif active < latents // 2:
         found.append(f"Only {active} of {latents} latents are in use: a --latent-dim of {active} would do.")
     if log_sigma < LOG_SIGMA_FLOOR + 0.1:
@@ -41,9 +45,7 @@ def warnings_of(
     return found
 
 
-def warnings_of_training(
-    metrics: Mapping[str, float], latents: int, shape: tuple[int, int], best_epoch: int
-) -> list[str]:
+def warnings_of_training(metrics: Mapping[str, float], latents: int, shape: tuple[int, int], best_epoch: int) -> list[str]:
     """What there is to say of how it was trained, where the rows are those that no gradient saw."""
     found, (rows, width) = [], shape
     seen, unseen = metrics["train_elbo_median"], metrics["elbo_median"]  # one row far out would move a mean by itself

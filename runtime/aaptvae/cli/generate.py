@@ -33,8 +33,7 @@ def _temperature(_: click.Context, __: click.Parameter, value: float) -> float:
 @click.option("-n", "--rows", required=True, type=click.IntRange(0), help="How many rows to draw.")
 @click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), help="The same seed, the same rows. Default: a new one.")
 @click.option("--prior", default="fitted", show_default=True, type=click.Choice(["fitted", "standard"]))
-@click.option("--temperature", default=1.0, show_default=True, callback=_temperature,
-              help="Scale of the prior's deviations.")
+@click.option("--temperature", default=1.0, show_default=True, callback=_temperature, help="Scale of the prior's deviations.")
 @click.option("--observation-noise", is_flag=True, help="Add the noise that the likelihood holds.")
 @output_option()
 @output_options
@@ -57,9 +56,16 @@ def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
     def ranges(start: int) -> Iterator[range]:
         return (range(first, min(first + size, rows)) for first in range(start, rows, size))
 
-    job = Job(verb="sample", outputs=[(output, Layout(width=vae.input_dim, rows=rows))], total=rows,
-              format=options["format"], force=options["force"], resume=options["resume"], workers=workers,
-              identity=same_bundle(vae) | {"sample": f"{rows} {drawn} {chosen}"})
+    job = Job(
+        verb="sample",
+        outputs=[(output, Layout(width=vae.input_dim, rows=rows))],
+        total=rows,
+        format=options["format"],
+        force=options["force"],
+        resume=options["resume"],
+        workers=workers,
+        identity=same_bundle(vae) | {"sample": f"{rows} {drawn} {chosen}"},
+    )
     job.run(ranges, lambda part, _: (vae.sample(part, seed=drawn, **chosen),))
 
 
@@ -96,8 +102,13 @@ def interpolate(steps: int, path: "Path", output: str, **options: Any) -> None:
     reader = open_rows(options["input"], format=options["format"], width=width)
     try:
         rows = None if reader.rows is None else max(0, (reader.rows - 1) * steps + 1)
-        job = Job(verb="interpolate", outputs=[(output, Layout(width=width, rows=rows))], total=reader.rows,
-                  format=options["format"], force=options["force"])
+        job = Job(
+            verb="interpolate",
+            outputs=[(output, Layout(width=width, rows=rows))],
+            total=reader.rows,
+            format=options["format"],
+            force=options["force"],
+        )
         size = max(1, batch_rows(vae) // steps)
         job.run(lambda _: reader.batches(size), placed(reader, walk))
     finally:

@@ -10,8 +10,13 @@ from .options import examples, json_option, printable
 if TYPE_CHECKING:
     from ..bundle import Manifest, Precision
 
-precision_option = click.option("--precision", "precisions", multiple=True, type=click.Choice(["fp32", "int8", "fp16"]),
-                                help="May be repeated. Default: all that the bundle holds.")
+precision_option = click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    type=click.Choice(["fp32", "int8", "fp16"]),
+    help="May be repeated. Default: all that the bundle holds.",
+)
 
 
 @click.command(epilog=examples("info digits/", "info digits/ --digest", "info digits/ --json"))
@@ -44,7 +49,7 @@ def _facts(manifest: "Manifest") -> dict[str, str]:
         "prior": f"{manifest.prior.kind}, {manifest.prior.components} components",
         "precisions": ", ".join(manifest.precisions),
         "parity": f"within {max((case.difference for case in manifest.parity.worst), default=0):.2g} of torch in "
-                  f"{manifest.parity.comparisons} comparisons, {manifest.parity.tolerance:.2g} allowed",
+        f"{manifest.parity.comparisons} comparisons, {manifest.parity.tolerance:.2g} allowed",
         **_compacted(manifest),
         "training": f"{training.rows:,} rows, {training.epochs} epochs, seed {training.seed}",
     }
@@ -56,9 +61,14 @@ def _facts(manifest: "Manifest") -> dict[str, str]:
 
 def _compacted(manifest: "Manifest") -> dict[str, str]:
     cut = manifest.compaction
-    return {} if cut is None else {
-        "compaction": f"{manifest.latent_dim} of {cut.trained_latent_dim} latents kept, which lost {cut.r2_loss:.3g} of R2 and "
-                      f"{cut.elbo_loss:.3g} nats of ELBO: the figures below are those before"}
+    return (
+        {}
+        if cut is None
+        else {
+            "compaction": f"{manifest.latent_dim} of {cut.trained_latent_dim} latents kept; lost {cut.r2_loss:.3g} of R2 and "
+            f"{cut.elbo_loss:.3g} nats of ELBO (figures below: before compaction)"
+        }
+    )
 
 
 @click.command(epilog=examples("verify digits/", "verify digits/ --precision int8 --json"))
@@ -67,8 +77,9 @@ def _compacted(manifest: "Manifest") -> dict[str, str]:
 @click.option("--provider", "providers", multiple=True, metavar="NAME", help="onnxruntime provider; repeatable.")
 @click.option("--sha256", metavar="DIGEST", help="Refuse any other bundle.")
 @json_option
-def verify(bundle: str, precisions: tuple["Precision", ...], providers: tuple[str, ...], as_json: bool,
-           sha256: str | None) -> int:
+def verify(
+    bundle: str, precisions: tuple["Precision", ...], providers: tuple[str, ...], as_json: bool, sha256: str | None
+) -> int:
     """Check every digest and graph of a bundle, and replay its golden vectors on this machine; 1 if they differ."""
     import msgspec  # noqa: PLC0415
 
@@ -81,8 +92,10 @@ def verify(bundle: str, precisions: tuple["Precision", ...], providers: tuple[st
     click.echo(f"{report.name}: {report.files} files, {report.bytes:,} bytes, sha256 {report.digest}")
     for part in report.precisions:
         for r in part.replays:
-            click.echo(f"{'ok' if r.passed else 'FAILED':<6} {part.precision} {r.tensor:<14} {r.rows} rows differ by "
-                       f"{r.difference:.2g}, {r.tolerance:.2g} allowed ({', '.join(part.providers)})")
+            click.echo(
+                f"{'ok' if r.passed else 'FAILED':<6} {part.precision} {r.tensor:<14} {r.rows} rows differ by "
+                f"{r.difference:.2g}, {r.tolerance:.2g} allowed ({', '.join(part.providers)})"
+            )
     return 0 if report.passed else 1
 
 
@@ -99,12 +112,15 @@ def bench(bundle: str, precisions: tuple["Precision", ...], threads: int | None,
 
     timings = measure(bundle, precisions=precisions or None, threads=threads)
     if as_json:
-        rates: list[dict[str, Any]] = [{"rows_per_second": t.rows_per_second, "bare_rows_per_second":
-                                        t.bare_rows_per_second} for t in timings]
+        rates: list[dict[str, Any]] = [
+            {"rows_per_second": t.rows_per_second, "bare_rows_per_second": t.bare_rows_per_second} for t in timings
+        ]
         lines = [dataclasses.asdict(timing) | rate for timing, rate in zip(timings, rates, strict=True)]
         click.echo(msgspec.json.encode(lines))
         return
     click.echo(f"{'':<5}{'rows':>7}{'p50 us':>12}{'p99 us':>12}{'bare p50 us':>13}{'rows/s':>12}{'bare rows/s':>13}")
     for t in timings:
-        click.echo(f"{t.precision:<5}{t.rows:>7}{t.p50:>12.1f}{t.p99:>12.1f}{t.bare_p50:>13.1f}"
-                   f"{t.rows_per_second:>12,.0f}{t.bare_rows_per_second:>13,.0f}")
+        click.echo(
+            f"{t.precision:<5}{t.rows:>7}{t.p50:>12.1f}{t.p99:>12.1f}{t.bare_p50:>13.1f}"
+            f"{t.rows_per_second:>12,.0f}{t.bare_rows_per_second:>13,.0f}"
+        )

@@ -58,8 +58,10 @@ class Job(msgspec.Struct, kw_only=True):
     def run(self, batches: Callable[[int], Iterable[Batch]], compute: Callable[[Batch, int], Results]) -> None:
         """Write `compute(batch, first row)` for all `batches(first row)`, one array for each output."""
         with contextlib.ExitStack() as stack:
-            writers = [stack.enter_context(open_output(path, layout, format=self.format, force=self.force,
-                                                       keep=self.resume)) for path, layout in self.outputs]
+            writers = [
+                stack.enter_context(open_output(path, layout, format=self.format, force=self.force, keep=self.resume))
+                for path, layout in self.outputs
+            ]
             record = self._continued(writers) if self.resume else Record({})
             progress = stack.enter_context(Progress(self.verb, self.total, record.rows))
             pool, first = ThreadPoolExecutor(self.workers), record.rows
@@ -124,8 +126,9 @@ class Job(msgspec.Struct, kw_only=True):
                 found.append(msgspec.json.decode(path.read_bytes(), type=Record))
         changed = {key: 0 for each in found for key, value in self.identity.items() if each.identity.get(key) != value}
         if changed:
-            raise InputError(f"{self.outputs[0][0]} was begun with another {' and '.join(changed)}: "
-                             "leave out --resume to begin again")
+            raise InputError(
+                f"{self.outputs[0][0]} was begun with another {' and '.join(changed)}: leave out --resume to begin again"
+            )
         if len(found) == len(writers) == len(found[0].positions) and len({each.run for each in found}) == 1:
             record = min(found, key=lambda each: each.rows)  # a kill may come between two records
         for writer, position in zip(writers, record.positions, strict=True):

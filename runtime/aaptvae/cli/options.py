@@ -39,15 +39,26 @@ output_options = _all(format_option, force_option, resume_option)
 
 def output_option(required: bool = True) -> Callable[[Command], Command]:
     """-o OUTPUT."""
-    return click.option("-o", "--output", required=required, type=click.Path(), metavar="OUTPUT",
-                        help=f"File to write: .{' .'.join(FORMATS)}; - is stdout.")
+    return click.option(
+        "-o",
+        "--output",
+        required=required,
+        type=click.Path(),
+        metavar="OUTPUT",
+        help=f"File to write: .{' .'.join(FORMATS)}; - is stdout.",
+    )
 
 
 input_argument = click.argument("input", type=click.Path())
 input_options = _all(
     input_argument,
-    click.option("--on-bad-row", default="error", show_default=True, type=click.Choice(["error", "skip"]),
-                 help="What a bad line of csv or jsonl does; skipped lines are listed and the exit status is 1."),
+    click.option(
+        "--on-bad-row",
+        default="error",
+        show_default=True,
+        type=click.Choice(["error", "skip"]),
+        help="What a bad line of csv or jsonl does; skipped lines are listed and the exit status is 1.",
+    ),
 )
 
 

@@ -12,8 +12,13 @@ if TYPE_CHECKING:
     from .job import Results
 
 
-@click.command(epilog=examples("encode digits/ x.npy -o z.npy", "encode digits/ 'shards/*.npy' -o z.npy --resume",
-                               "encode digits/ - -o - --format csv < x.csv > z.csv"))
+@click.command(
+    epilog=examples(
+        "encode digits/ x.npy -o z.npy",
+        "encode digits/ 'shards/*.npy' -o z.npy --resume",
+        "encode digits/ - -o - --format csv < x.csv > z.csv",
+    )
+)
 @bundle_options
 @input_options
 @output_option()

@@ -23,21 +23,36 @@ from .threads import release
 CHUNKS = 2  # of the VAE at a time: large enough for the file system, small enough for the cache
 
 
-def run_rows(verb: str, options: dict[str, Any], outputs: dict[str, dict[str, Any]],
-             compute: Callable[[VAE, Array], Results], seen: Callable[..., None] | None = None) -> int:
+def run_rows(
+    verb: str,
+    options: dict[str, Any],
+    outputs: dict[str, dict[str, Any]],
+    compute: Callable[[VAE, Array], Results],
+    seen: Callable[..., None] | None = None,
+) -> int:
     """Stream INPUT through `compute` to `outputs` (path to layout); 1 if lines were skipped, listed on stderr."""
     refuse_same_file(options["input"], *outputs)
     vae, workers = load_for_workers(options)
     path, width = options["input"], vae.latent_dim if verb == "decode" else vae.input_dim
     reader = open_rows(path, format=options["format"], width=width, skip_bad=options["on_bad_row"] == "skip")
     try:
-        layouts = [(name, Layout(**{"width": vae.latent_dim if verb == "encode" else vae.input_dim, "rows": reader.rows}
-                                 | layout)) for name, layout in outputs.items()]
+        layouts = [
+            (name, Layout(**{"width": vae.latent_dim if verb == "encode" else vae.input_dim, "rows": reader.rows} | layout))
+            for name, layout in outputs.items()
+        ]
         identity = _identity(verb, vae, options, outputs) if options["resume"] else {}
-        job = Job(verb=verb, outputs=layouts, total=reader.rows, format=options["format"], force=options["force"],
-                  resume=options["resume"], identity=identity, workers=workers, seen=seen)
-        job.run(lambda start: reader.batches(batch_rows(vae), start),
-                placed(reader, lambda batch, _: compute(vae, batch)))
+        job = Job(
+            verb=verb,
+            outputs=layouts,
+            total=reader.rows,
+            format=options["format"],
+            force=options["force"],
+            resume=options["resume"],
+            identity=identity,
+            workers=workers,
+            seen=seen,
+        )
+        job.run(lambda start: reader.batches(batch_rows(vae), start), placed(reader, lambda batch, _: compute(vae, batch)))
         bad: list[str] = getattr(reader, "bad", [])
     finally:
         release(reader.close)
@@ -73,8 +88,10 @@ def placed(reader: RowReader, compute: Callable[[Array, int], Results]) -> Calla
             if not len(bad):
                 raise
             row, column = bad[0].tolist()
-            raise InputError(f"{reader.name} has {batch[row, column]} at row {first + row}, column {column}: expected "
-                             "finite float32 numbers: drop the row or fill in the value") from error
+            raise InputError(
+                f"{reader.name} has {batch[row, column]} at row {first + row}, column {column}: expected "
+                "finite float32 numbers: drop the row or fill in the value"
+            ) from error
 
     return explained
 
@@ -98,5 +115,7 @@ def _identity(verb: str, vae: VAE, options: dict[str, Any], outputs: Iterable[st
 
 def same_bundle(vae: VAE) -> dict[str, str]:
     """What makes two loaded bundles compute the same bytes."""
-    return {"bundle": f"{vae.digest} {vae.precision} {vae.providers} {vae.batch_size}",
-            "version": f"{version('aaptvae')} {onnxruntime().__version__} {np.__version__}"}
+    return {
+        "bundle": f"{vae.digest} {vae.precision} {vae.providers} {vae.batch_size}",
+        "version": f"{version('aaptvae')} {onnxruntime().__version__} {np.__version__}",
+    }

@@ -27,8 +27,9 @@ STDIN, STDOUT = 0, 1
 MAX_HELD = 1 << 30  # bytes of a piped file that must be held in memory, because its format needs seeking
 
 
-def open_rows(path: str | os.PathLike[str], *, format: str | None = None, width: int | None = None,
-              skip_bad: bool = False) -> RowReader:
+def open_rows(
+    path: str | os.PathLike[str], *, format: str | None = None, width: int | None = None, skip_bad: bool = False
+) -> RowReader:
     """Open a feature file, `-` (stdin), a folder of files or a pattern such as `x-*.npy`.
 
     `format` says what `-` or a file without a known suffix is; `width` is checked where given; `skip_bad` passes
@@ -40,8 +41,9 @@ def open_rows(path: str | os.PathLike[str], *, format: str | None = None, width:
     reader = _open_one(text, format, width, skip_bad) if shards is None else ShardedRows(text, shards, format)
     if width is not None and reader.width != width:
         reader.close()
-        raise InputError(f"{reader.name} has {reader.width} columns: expected {width}: pass rows of the kind "
-                         "that the model was trained on")
+        raise InputError(
+            f"{reader.name} has {reader.width} columns: expected {width}: pass rows of the kind that the model was trained on"
+        )
     return reader
 
 
@@ -157,8 +159,9 @@ class Layout:
 
 
 @contextlib.contextmanager
-def open_output(path: str | os.PathLike[str], layout: Layout, *, format: str | None = None, force: bool = False,
-                keep: bool = False) -> Iterator[RowWriter]:
+def open_output(
+    path: str | os.PathLike[str], layout: Layout, *, format: str | None = None, force: bool = False, keep: bool = False
+) -> Iterator[RowWriter]:
     """A writer for `path` or `-` (stdout); the file appears under its name only when the block has succeeded.
 
     With `keep`, what was written survives a failure and the next writer may `resume` it. Raises `InputError`.

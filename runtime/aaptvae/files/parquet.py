@@ -20,22 +20,33 @@ class ParquetRows(RowReader):
         self._pa, self._pq = _pyarrow()
         try:
             # Buffered and not prefetched: memory follows the batch, not the row group.
-            self._file = self._pq.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 20,
-                                              thrift_string_size_limit=64 << 20, thrift_container_size_limit=1 << 21)
+            self._file = self._pq.ParquetFile(
+                stream,
+                pre_buffer=False,
+                buffer_size=1 << 20,
+                thrift_string_size_limit=64 << 20,
+                thrift_container_size_limit=1 << 21,
+            )
             meta, schema = self._file.metadata, self._file.schema_arrow
             groups = [meta.row_group(index) for index in range(meta.num_row_groups)]
         except (self._pa.ArrowException, OSError, ValueError, MemoryError) as error:
             raise self._damaged(error) from error
-        if any(g.num_rows < 0 or g.total_byte_size > MAX_GROUP_BYTES for g in groups) \
-                or sum(g.num_rows for g in groups) != meta.num_rows:
-            raise InputError(f"{name} has absurd row groups ({len(groups)} for {meta.num_rows} rows): write it again, "
-                             "with at most 4 GiB in each")
+        if (
+            any(g.num_rows < 0 or g.total_byte_size > MAX_GROUP_BYTES for g in groups)
+            or sum(g.num_rows for g in groups) != meta.num_rows
+        ):
+            raise InputError(
+                f"{name} has absurd row groups ({len(groups)} for {meta.num_rows} rows): write it again, "
+                "with at most 4 GiB in each"
+            )
         self.rows = meta.num_rows
         self._lists = len(schema.types) == 1 and _is_list(self._pa.types, schema.types[0])
         types = [schema.types[0].value_type] if self._lists else schema.types
         if not types or not all(self._pa.types.is_integer(t) or self._pa.types.is_floating(t) for t in types):
-            raise InputError(f"{name} holds columns ({', '.join(map(str, schema.types[:8]))}): expected numbers, or "
-                             "one column of lists of numbers: keep the feature columns only")
+            raise InputError(
+                f"{name} holds columns ({', '.join(map(str, schema.types[:8]))}): expected numbers, or "
+                "one column of lists of numbers: keep the feature columns only"
+            )
         self.dtype = np.result_type(np.float32, *(t.to_pandas_dtype() for t in types))
         self.width = self._list_width(schema.types[0]) if self._lists else len(types)
         check_table(name, (self.rows, self.width))

@@ -127,8 +127,11 @@ def _unreadable(text: str, csv: bool) -> str:
     words = [(column, field) for column, field in enumerate(text.split(",")) if not _is_number(field)] if csv else []
     if csv and "," not in text:
         return f"is not a row of numbers: {text[:60]!r}: expected commas between them"
-    return f"has {words[0][1][:60]!r} in column {words[0][0]}: expected a number: drop columns of words" if words else (
-        f"is not a row of numbers: {text[:60]!r}")
+    return (
+        f"has {words[0][1][:60]!r} in column {words[0][0]}: expected a number: drop columns of words"
+        if words
+        else (f"is not a row of numbers: {text[:60]!r}")
+    )
 
 
 def _is_number(field: str) -> bool:
