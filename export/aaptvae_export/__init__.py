@@ -3,13 +3,18 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .draft import ExportOptions
+    from .bundle.draft import ExportOptions
+    from .bundle.publish import Export, export_bundle
     from .errors import ExportError
-    from .exporter import Export, export_bundle
 
 __all__ = ["Export", "ExportError", "ExportOptions", "export_bundle"]
 
-_HOMES = {"Export": "exporter", "ExportError": "errors", "ExportOptions": "draft", "export_bundle": "exporter"}
+_HOMES = {
+    "Export": "bundle.publish",
+    "ExportError": "errors",
+    "ExportOptions": "bundle.draft",
+    "export_bundle": "bundle.publish",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -38,14 +38,14 @@ def export(run: Path, output: Path, archive: bool, triton: Path | None, force: b
       aaptvae export digits-run -o digits
       aaptvae export digits-run -o digits.zip --zip --precision int8
     """
+    from aaptvae.bundle.reading import read_bundle  # noqa: PLC0415
     from aaptvae.errors import InputError  # noqa: PLC0415
-    from aaptvae.publish import refuse_existing  # noqa: PLC0415 - numpy and torch, only when the verb runs
-    from aaptvae.reading import read_bundle  # noqa: PLC0415
+    from aaptvae.files.publish import refuse_existing  # noqa: PLC0415 - numpy and torch, only when the verb runs
     from aaptvae_training import read_run  # noqa: PLC0415
 
-    from .draft import ExportOptions  # noqa: PLC0415
-    from .exporter import export_bundle  # noqa: PLC0415
-    from .triton import write_triton  # noqa: PLC0415
+    from .bundle.draft import ExportOptions  # noqa: PLC0415
+    from .bundle.publish import export_bundle  # noqa: PLC0415
+    from .bundle.triton import write_triton  # noqa: PLC0415
 
     if triton is not None:
         refuse_existing(triton, force)
@@ -68,6 +68,6 @@ def export(run: Path, output: Path, archive: bool, triton: Path | None, force: b
 @click.option("--force", is_flag=True, help="Replace an earlier demo.")
 def demo(output: Path, force: bool) -> None:
     """Train on handwritten digits, export, and run without torch; leave a bundle and pictures."""
-    from .demo import run_demo  # noqa: PLC0415 - torch, only when the verb runs
+    from .demo.demo import run_demo  # noqa: PLC0415 - torch, only when the verb runs
 
     run_demo(output, force=force, say=click.echo)

@@ -8,10 +8,10 @@ from functools import partial
 
 import numpy as np
 
-from .bundle import Precision, graph_file
-from .cpus import usable_cpus
-from .reading import read_bundle
-from .sessions import Settings, open_session
+from .bundle.manifest import Precision, graph_file
+from .bundle.reading import read_bundle
+from .engine.cpus import usable_cpus
+from .engine.network import Settings, open_session
 from .vae import VAE
 
 BATCHES = (1, 64, 512, 4096, 32768)

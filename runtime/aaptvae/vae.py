@@ -7,19 +7,22 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import bundle, interpolation, likelihood, prior
-from .bounds import PAIRS, SAMPLES, Bounds, importance_draws
-from .bundle import Manifest, Precision, graph_file
+from . import interpolation
+from .bundle import manifest as bundle
+from .bundle.golden import LOAD_TOLERANCE, Golden
+from .bundle.graph_check import check_graph
+from .bundle.manifest import Manifest, Precision, graph_file
+from .bundle.npz import read_npz
+from .bundle.reading import Bundle, read_bundle
+from .density import observation as likelihood
+from .density import prior
+from .density.bounds import PAIRS, SAMPLES, Bounds, importance_draws
+from .density.noise import Stream, normal_rows, resolve_seed
+from .density.observation import ObservationModel, kl_divergence
+from .density.prior import LatentPrior
+from .engine.network import Network, Provider, Settings
 from .errors import BundleError, InputError
-from .golden import LOAD_TOLERANCE, Golden
-from .graphs import check_graph
-from .likelihood import ObservationModel, kl_divergence
-from .noise import Stream, normal_rows, resolve_seed
-from .npz import read_npz
-from .prior import LatentPrior
-from .reading import Bundle, read_bundle
 from .rows import BLOCK, Nats, Rows, as_count, as_output, as_rows, shaped
-from .sessions import Network, Provider, Settings
 
 PriorName = Literal["fitted", "standard"]
 

@@ -4,10 +4,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .bundle import GOLDEN, Precision
-from .golden import LOAD_TOLERANCE, TOLERANCE, Golden, Replay
-from .reading import read_bundle
-from .sessions import Provider, Settings
+from .bundle.golden import LOAD_TOLERANCE, TOLERANCE, Golden, Replay
+from .bundle.manifest import GOLDEN, Precision
+from .bundle.reading import read_bundle
+from .engine.network import Provider, Settings
 from .vae import VAE
 
 

@@ -10,7 +10,7 @@ from racing import race
 from subject import Subject
 
 import aaptvae
-from aaptvae.cpus import usable_cpus
+from aaptvae.engine.cpus import usable_cpus
 
 ROWS, ROUNDS = 100_000, 5
 SWEEP_ROWS, SWEEP_ROUNDS = 4_096, 3

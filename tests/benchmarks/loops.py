@@ -20,12 +20,12 @@ from racing import Rival, race
 from torch.utils.data import DataLoader, TensorDataset
 
 from aaptvae_training import AAPTVAE
-from aaptvae_training.allocator import freed_memory_kept
-from aaptvae_training.batches import ResidentBatches
 from aaptvae_training.config import TrainConfig
-from aaptvae_training.distributed import join
-from aaptvae_training.objective import Objective
-from aaptvae_training.trainer import Trainer
+from aaptvae_training.loop.batches import ResidentBatches
+from aaptvae_training.loop.malloc import freed_memory_kept
+from aaptvae_training.loop.processes import join
+from aaptvae_training.loop.trainer import Trainer
+from aaptvae_training.model.objective import Objective
 
 FEATURES, HIDDEN, LATENTS = 512, 400, 256
 ROWS, ROUNDS = 4_096, 9

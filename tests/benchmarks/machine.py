@@ -5,7 +5,7 @@ import os
 import platform
 from pathlib import Path
 
-from aaptvae.cpus import multiplies_bytes, usable_cpus
+from aaptvae.engine.cpus import multiplies_bytes, usable_cpus
 
 PACKAGES = ("aaptvae", "numpy", "onnxruntime", "torch", "openvino")
 

@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from lines import Line, duration
 
-from aaptvae_training import AAPTVAE, losses
+from aaptvae_training import AAPTVAE
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.digits import DIGITS_FILE
-from aaptvae_training.features import open_features
-from aaptvae_training.fit import train
-from aaptvae_training.run import Evaluation, read_baseline, read_evaluation, read_held_out
+from aaptvae_training.features.table import open_features
+from aaptvae_training.model import losses
+from aaptvae_training.run.folder import Evaluation, read_baseline, read_evaluation, read_held_out
 from aaptvae_training.talk import Talk
+from aaptvae_training.train_run import train
 
 PATIENCE = 60.0  # seconds that the plain loop gets
 Rows = np.ndarray[tuple[int, int], np.dtype[np.float32]]

@@ -9,8 +9,8 @@ import torch
 from onnxruntime.quantization import quantize_dynamic
 from subject import Rows, Subject
 
-from aaptvae.bundle import graph_file
-from aaptvae.sessions import onnxruntime
+from aaptvae.bundle.manifest import graph_file
+from aaptvae.engine.network import onnxruntime
 
 Encode = Callable[[Rows], Any]
 

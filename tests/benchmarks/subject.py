@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from aaptvae.bundle import Training
-from aaptvae.likelihood import ObservationModel
-from aaptvae.prior import LatentPrior
-from aaptvae_export.draft import ExportOptions
-from aaptvae_export.exporter import export_bundle
+from aaptvae.bundle.manifest import Training
+from aaptvae.density.observation import ObservationModel
+from aaptvae.density.prior import LatentPrior
+from aaptvae_export.bundle.draft import ExportOptions
+from aaptvae_export.bundle.publish import export_bundle
 from aaptvae_training import AAPTVAE, Run
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.digits import load_digits
-from aaptvae_training.fit import train
-from aaptvae_training.run import RunConfig, read_run
+from aaptvae_training.run.folder import RunConfig, read_run
+from aaptvae_training.train_run import train
 
 Rows = np.ndarray[Any, np.dtype[np.float32]]
 

@@ -7,14 +7,14 @@ import onnx
 import pytest
 import torch
 
-from aaptvae.bundle import Training
-from aaptvae.prior import LatentPrior
-from aaptvae_export import graphs
-from aaptvae_export.folding import DecoderGraph, EncoderGraph
+from aaptvae.bundle.manifest import Training
+from aaptvae.density.prior import LatentPrior
+from aaptvae_export.graph import onnx_model as graphs
+from aaptvae_export.graph.folding import DecoderGraph, EncoderGraph
 from aaptvae_training import AAPTVAE, Run
 from aaptvae_training.config import TrainConfig
-from aaptvae_training.evaluation import observation_of
-from aaptvae_training.run import RunConfig
+from aaptvae_training.evaluation.judge import observation_of
+from aaptvae_training.run.folder import RunConfig
 
 FIGURES = {"metrics": {"r2": 0.9, "elbo": -12.5, "active_units": 4.0}, "baseline": {"r2": 0.8}}
 SUMMARY = Training(rows=1000, seed=3, data_sha256="5" * 64, epochs=7, **FIGURES)

@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from aaptvae import bundle
-from aaptvae.bundle import FileEntry, Likelihood, Manifest, Parity, ParityCase, Prior, Scaler, Training
-from aaptvae.likelihood import ObservationModel
-from aaptvae.npz import write_npz
-from aaptvae.prior import LatentPrior
+from aaptvae.bundle import manifest as bundle
+from aaptvae.bundle.manifest import FileEntry, Likelihood, Manifest, Parity, ParityCase, Prior, Scaler, Training
+from aaptvae.bundle.npz import write_npz
+from aaptvae.density.observation import ObservationModel
+from aaptvae.density.prior import LatentPrior
 
 D, H, L = 5, 3, 2
 HERE = Path(__file__).parent / "tiny"

@@ -8,8 +8,8 @@ import pytest
 
 import aaptvae
 from aaptvae import InputError, ProviderError
-from aaptvae.likelihood import ObservationModel, kl_divergence
-from aaptvae.sessions import onnxruntime
+from aaptvae.density.observation import ObservationModel, kl_divergence
+from aaptvae.engine.network import onnxruntime
 
 VERBS = ["encode", "embed", "decode", "reconstruct"]
 

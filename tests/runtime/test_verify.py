@@ -8,9 +8,9 @@ import pytest
 
 from aaptvae import BundleError, ProviderError
 from aaptvae.bench import bench
-from aaptvae.golden import Golden
-from aaptvae.npz import write_npz
-from aaptvae.reading import read_bundle
+from aaptvae.bundle.golden import Golden
+from aaptvae.bundle.npz import write_npz
+from aaptvae.bundle.reading import read_bundle
 from aaptvae.verify import verify
 
 UNIT = np.ones(5)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from aaptvae_training.config import TrainConfig, make_config
-from aaptvae_training.fit import train
+from aaptvae_training.train_run import train
 
 WIDTH, RANK = 12, 4
 

@@ -18,17 +18,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "runtime/bundle"))
 
 import make_tiny
 import msgspec
 import numpy as np
 import onnx
-import test_graphs
+import test_graph_check
 from onnx import helper, numpy_helper
 
-from aaptvae import bundle
-from aaptvae.bundle import MANIFEST, UNSEALED, Manifest
-from aaptvae.npz import read_npz, write_npz
+from aaptvae.bundle import manifest as bundle
+from aaptvae.bundle.manifest import MANIFEST, UNSEALED, Manifest
+from aaptvae.bundle.npz import read_npz, write_npz
 
 TINY = Path(make_tiny.HERE)
 FILES = {path.name: path.read_bytes() for path in TINY.iterdir()}
@@ -439,7 +440,9 @@ TWIN = bundle.Twin(precision="int8", bytes_ratio=0.3, r2_loss=0, elbo_loss=0, mu
 ENGINE = "onnxruntime (refuses|cannot compute) a graph of this bundle"
 OWN_METADATA = ("other pair", "missing metadata", "metadata twice")  # their words depend on what the metadata are
 GRAPHS = {
-    f"graph: {name}": graph(change, words) for name, (change, words) in test_graphs.HOSTILE.items() if name not in OWN_METADATA
+    f"graph: {name}": graph(change, words)
+    for name, (change, words) in test_graph_check.HOSTILE.items()
+    if name not in OWN_METADATA
 } | {
     "mixed halves": files("pair_id is not the manifest's", lambda: {"decoder.onnx": OTHER["decoder.onnx"]}),
     "encoder twice": files("aaptvae.graph is not the manifest's", lambda: {"decoder.onnx": FILES["encoder.onnx"]}),

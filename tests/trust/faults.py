@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aaptvae.publish import SUFFIX
+from aaptvae.files.publish import SUFFIX
 
 TINY = Path(__file__).parents[1] / "runtime/tiny"
 CANNOT_WRITE = "cannot be written", "cannot write", "No space left", "File too large"
@@ -252,9 +252,16 @@ def campaign(shop: Workshop, fault: Fault, count: int, seed: int = 0) -> dict[st
 
 def warm(commands: list[Command]) -> None:
     """Import what the commands import, in this process; only OpenBLAS, which knows forks, starts threads at that."""
-    modules = ["aaptvae.cli.app", "aaptvae.cli.rows", "aaptvae.cli.generate", "aaptvae.cli.job", "aaptvae.vae", "onnxruntime"]
+    modules = [
+        "aaptvae.cli.app",
+        "aaptvae.cli.verbs_rows",
+        "aaptvae.cli.verbs_generate",
+        "aaptvae.cli.job.stream",
+        "aaptvae.vae",
+        "onnxruntime",
+    ]
     if any(command.name.split()[0] in ("train", "export", "demo") for command in commands):
-        modules += ["torch._dynamo", "aaptvae_training.fit", "aaptvae_export.exporter", "aaptvae_export.cli"]
+        modules += ["torch._dynamo", "aaptvae_training.train_run", "aaptvae_export.bundle.publish", "aaptvae_export.cli"]
     for module in modules:
         importlib.import_module(module)
 

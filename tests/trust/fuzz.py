@@ -25,18 +25,20 @@ import msgspec
 import numpy as np
 
 import aaptvae
-from aaptvae import bundle, likelihood, prior
-from aaptvae.bundle import MANIFEST, UNSEALED, Manifest
+from aaptvae.bundle import manifest as bundle
+from aaptvae.bundle.golden import Golden
+from aaptvae.bundle.graph_check import check_graph, cut
+from aaptvae.bundle.manifest import MANIFEST, UNSEALED, Manifest
+from aaptvae.bundle.npz import read_npz
+from aaptvae.bundle.reading import read_manifest
+from aaptvae.bundle.zips import unzip
+from aaptvae.density import observation as likelihood
+from aaptvae.density import prior
 from aaptvae.errors import AaptvaeError
 from aaptvae.files import Layout, open_output
 from aaptvae.files.binary import open_npy, open_npz, open_safetensors
-from aaptvae.files.rows import RowReader
+from aaptvae.files.table import RowReader
 from aaptvae.files.text import TextRows
-from aaptvae.golden import Golden
-from aaptvae.graphs import check_graph, cut
-from aaptvae.npz import read_npz
-from aaptvae.reading import read_manifest
-from aaptvae.zips import unzip
 
 sys.path.insert(0, str(Path(__file__).parent))
 from mutate import Mutator, anywhere, in_json, in_npy, in_protobuf, in_zip
@@ -90,7 +92,7 @@ def run_likelihood(data: bytes) -> None:
 
 def student() -> bytes:
     model = likelihood.ObservationModel("student", np.zeros(5), np.ones(5), np.ones(5), np.eye(5), 5.0)
-    return aaptvae.npz.write_npz(model.to_arrays())
+    return aaptvae.bundle.npz.write_npz(model.to_arrays())
 
 
 def table(format: str) -> Callable[[], list[bytes]]:
@@ -161,7 +163,7 @@ def read_toml(path: Path) -> object:
 
 
 def read_state(path: Path) -> object:
-    from aaptvae_training.checkpoint import read_state as read  # noqa: PLC0415
+    from aaptvae_training.run.state import read_state as read  # noqa: PLC0415
 
     return read(path)
 

@@ -13,10 +13,10 @@ import make_tiny
 import numpy as np
 
 import aaptvae
-from aaptvae.likelihood import ObservationModel
-from aaptvae.prior import LatentPrior
-from aaptvae.reading import read_bundle
-from aaptvae.sessions import Settings, open_session
+from aaptvae.bundle.reading import read_bundle
+from aaptvae.density.observation import ObservationModel
+from aaptvae.density.prior import LatentPrior
+from aaptvae.engine.network import Settings, open_session
 
 ROUNDS = 25
 

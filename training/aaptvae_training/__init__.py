@@ -4,19 +4,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .errors import RunError
-    from .model import AAPTVAE
-    from .run import Run, load_run, read_run
-    from .scaler import FeatureScaler
+    from .model.network import AAPTVAE
+    from .model.scaler import FeatureScaler
+    from .run.folder import Run, load_run, read_run
 
 __all__ = ["AAPTVAE", "FeatureScaler", "Run", "RunError", "load_run", "read_run"]
 
 _HOMES = {
-    "AAPTVAE": "model",
-    "FeatureScaler": "scaler",
-    "Run": "run",
+    "AAPTVAE": "model.network",
+    "FeatureScaler": "model.scaler",
+    "Run": "run.folder",
     "RunError": "errors",
-    "load_run": "run",
-    "read_run": "run",
+    "load_run": "run.folder",
+    "read_run": "run.folder",
 }
 
 

@@ -123,9 +123,9 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
     given = {name: value for name, value in flags.items() if value not in (None, [])}
     options = read_config(config, given)
     shape = read_shape(image_shape)
-    from .fit import begun_with  # noqa: PLC0415 - torch, only when the verb runs
-    from .fit import train as run_training  # noqa: PLC0415
-    from .run import REPORT  # noqa: PLC0415
+    from .run.folder import REPORT  # noqa: PLC0415
+    from .train_run import begun_with  # noqa: PLC0415 - torch, only when the verb runs
+    from .train_run import train as run_training  # noqa: PLC0415
 
     if resume:
         options = read_config(config, given, begun_with(output))
@@ -150,8 +150,8 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
 def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: bool) -> None:
     """Judge a finished RUN again on the rows it never saw, and remake its report; or judge it on FEATURES."""
     shape = read_shape(image_shape)
-    from .finish import MOST_PRIOR_ROWS  # noqa: PLC0415 - torch, only when the verb runs
-    from .finish import evaluate as judge  # noqa: PLC0415
+    from .finish.finish import MOST_PRIOR_ROWS  # noqa: PLC0415 - torch, only when the verb runs
+    from .finish.finish import evaluate as judge  # noqa: PLC0415
 
     evaluation = judge(run, features, shape)
     rows = "held-out rows" if features is None else f"rows of {features}, its first {MOST_PRIOR_ROWS:,} at most"
@@ -171,7 +171,7 @@ def diagnose(features: str, sigma: float | None, as_json: bool) -> None:
 
     Reads the rows once and needs no torch. Rows with NaN or infinity are named, counted and left out of the rest.
     """
-    from .diagnosis import diagnose as examine  # noqa: PLC0415 - numpy, only when the verb runs
+    from .diagnosis.survey import diagnose as examine  # noqa: PLC0415 - numpy, only when the verb runs
 
     with Console(None) as talk:
         found = examine(features, sigma, talk)

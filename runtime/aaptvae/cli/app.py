@@ -50,7 +50,7 @@ def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked:
         from importlib.metadata import version  # noqa: PLC0415 - slow, and only needed here
 
-        from ..sessions import onnxruntime  # noqa: PLC0415
+        from ..engine.network import onnxruntime  # noqa: PLC0415
 
         click.echo(f"aaptvae {version('aaptvae')} (onnxruntime {onnxruntime().__version__})")
         ctx.exit()

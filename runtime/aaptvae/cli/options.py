@@ -77,7 +77,7 @@ def load_vae(options: dict[str, Any]) -> "VAE":
 
 def load_for_workers(options: dict[str, Any]) -> tuple["VAE", int]:
     """The VAE on one thread, and by how many workers to call it at once; other providers than the CPU share no session."""
-    from ..cpus import usable_cpus  # noqa: PLC0415
+    from ..engine.cpus import usable_cpus  # noqa: PLC0415
 
     if set(options["providers"]) - {"CPUExecutionProvider"}:
         return load_vae(options), 1

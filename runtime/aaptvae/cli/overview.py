@@ -4,15 +4,15 @@ import os
 import sys
 
 VERBS = {
-    "encode": ("rows", "Features to latents: the posterior means."),
-    "decode": ("rows", "Latents to features."),
-    "reconstruct": ("rows", "Features to latents and back."),
-    "score": ("rows", "Reconstruction error, KL divergence and ELBO of each row."),
-    "sample": ("generate", "New rows from the prior."),
-    "interpolate": ("generate", "Walk through latent space from row to row."),
-    "info": ("inspect", "What a bundle says about itself."),
-    "verify": ("inspect", "Check a bundle and replay its golden vectors on this machine."),
-    "bench": ("inspect", "Latency and rows per second on this machine."),
+    "encode": ("verbs_rows", "Features to latents: the posterior means."),
+    "decode": ("verbs_rows", "Latents to features."),
+    "reconstruct": ("verbs_rows", "Features to latents and back."),
+    "score": ("verbs_rows", "Reconstruction error, KL divergence and ELBO of each row."),
+    "sample": ("verbs_generate", "New rows from the prior."),
+    "interpolate": ("verbs_generate", "Walk through latent space from row to row."),
+    "info": ("verbs_bundle", "What a bundle says about itself."),
+    "verify": ("verbs_bundle", "Check a bundle and replay its golden vectors on this machine."),
+    "bench": ("verbs_bundle", "Latency and rows per second on this machine."),
 }
 EXTRA = 'pip install "aaptvae[train]"'
 

@@ -52,7 +52,7 @@ class Stop:
     def end(self) -> NoReturn:
         """Exit without Python's own farewell, which waits for threads that may never come back."""
         # Not imported: where it is not yet, nothing was written.
-        getattr(sys.modules.get("aaptvae.publish"), "abandon", lambda: None)()
+        getattr(sys.modules.get("aaptvae.files.publish"), "abandon", lambda: None)()
         said, self._said = self._said, True
         with contextlib.suppress(OSError):
             os.write(2, b"" if said else WORDS[self.number])  # sys.stderr may be in the middle of a line

@@ -4,6 +4,6 @@ Files come from strangers: whatever they hold, the outcome is rows or an `InputE
 """
 
 from .opening import Layout, open_output, open_rows
-from .rows import RowReader, RowWriter
+from .table import RowReader, RowWriter
 
 __all__ = ["Layout", "RowReader", "RowWriter", "open_output", "open_rows"]

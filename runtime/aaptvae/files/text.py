@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from ..errors import InputError
-from .rows import MAX_WIDTH, Array, RowReader, RowWriter, rebatch
+from .table import MAX_WIDTH, Array, RowReader, RowWriter, rebatch
 
 MAX_LINE = 16 << 20
 BLOCK_LINES, BLOCK_CHARACTERS = 1024, 1 << 20

@@ -1,0 +1,1 @@
+"""A bundle as files: draft, model card, publication, Triton repository."""

@@ -1,0 +1,99 @@
+"""A run in, a published bundle out. What is published was built and proven in memory first (`draft.py`)."""
+
+import hashlib
+import io
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aaptvae import load
+from aaptvae.bundle.manifest import MANIFEST, Manifest
+from aaptvae.errors import BundleError
+from aaptvae.files.publish import publish_file, publish_folder, refuse_existing
+from aaptvae_training import Run
+
+from ..errors import ExportError
+from .draft import ExportOptions, draft_bundle
+
+
+@dataclass(frozen=True)
+class Export:
+    """A published bundle: its manifest, its digest, and rows per second by precision, which no file of it holds."""
+
+    path: Path
+    digest: str
+    manifest: Manifest
+    rows_per_second: dict[str, float]
+
+    def report(self) -> dict[str, Any]:
+        """The proof and the figures as plain values."""
+        names = ("name", "parity", "twins", "compaction")
+        facts = {name: msgspec.to_builtins(getattr(self.manifest, name)) for name in names}
+        return {"digest": self.digest, **facts, "rows_per_second": self.rows_per_second}
+
+    def summary(self) -> list[str]:
+        """The same in a few lines."""
+        manifest, parity, cut = self.manifest, self.manifest.parity, self.manifest.compaction
+        worst = max(parity.worst, key=lambda case: case.difference)
+        lines = [
+            f"{self.path}: {manifest.input_dim} features, {manifest.latent_dim} latents, sha256 {self.digest}",
+            f"parity: {parity.comparisons} comparisons, worst {worst.difference:.2g} ({worst.graph}), "
+            f"tolerance {parity.tolerance:.2g}",
+        ]
+        if cut is not None:
+            kept = f"{manifest.latent_dim} of {cut.trained_latent_dim} latents kept"
+            lines.append(f"compact: {kept}, R2 loss {cut.r2_loss:.3g}, ELBO loss {cut.elbo_loss:.3g} nats")
+        speed = self.rows_per_second
+        return lines + [
+            f"{twin.precision}: {twin.bytes_ratio:.0%} of the bytes, R2 loss {twin.r2_loss:.2g}, ELBO loss "
+            f"{twin.elbo_loss:.3g} nats, {speed[twin.precision]:,.0f} rows/s here, "
+            f"{speed[twin.precision] / speed['fp32']:.1f} times fp32's"
+            for twin in manifest.twins
+        ]
+
+
+def export_bundle(
+    run: Run,
+    destination: str | os.PathLike[str],
+    options: ExportOptions | None = None,
+    *,
+    archive: bool = False,
+    force: bool = False,
+) -> Export:
+    """Publish `run` at `destination`, a folder or (`archive`) one zip; an `ExportError` leaves nothing there."""
+    target = Path(os.path.realpath(destination))
+    refuse_existing(target, force)
+    draft = draft_bundle(run, options or ExportOptions())
+    if archive:
+        with publish_file(target, force=force) as temporary:
+            temporary.write_bytes(pack(draft.files))
+            _replay(temporary, draft.manifest)
+    else:
+        with publish_folder(target, force=force) as temporary:
+            for name, data in draft.files.items():
+                (temporary / name).write_bytes(data)
+            _replay(temporary, draft.manifest)
+    digest = hashlib.sha256(draft.files[MANIFEST]).hexdigest()
+    return Export(target, digest, draft.manifest, draft.rows_per_second)
+
+
+def _replay(path: Path, manifest: Manifest) -> None:
+    """Read what was written as a user will: digests, structure, golden vectors of every precision."""
+    for precision in manifest.precisions:
+        try:
+            load(path, precision=precision)
+        except BundleError as error:
+            raise ExportError(f"the written bundle does not load at {precision}: {error}") from error
+
+
+def pack(files: dict[str, bytes]) -> bytes:
+    """The files as one zip that is the same on every day: sorted, stored, undated."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name in sorted(files):
+            archive.writestr(zipfile.ZipInfo(name), files[name])
+    return data.getvalue()

@@ -1,0 +1,175 @@
+"""From a trained model to the plain float32 layers that are exported: scaler and subspace folded into the weights.
+
+All arithmetic is float64 and is rounded once, at the end. Writing ONNX is `graphs.py`.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from aaptvae_training import AAPTVAE
+from aaptvae_training.model.network import LOGVAR_RANGE
+
+from ..errors import ExportError
+
+MAX_FOLDED_SHIFT = 16.0  # deviations; beyond it (years, prices) `W x - W mean` cancels away float32's digits
+
+
+class Affine(NamedTuple):
+    """y = W x + b in float64: W [out, in], b [out]."""
+
+    weight: Tensor
+    bias: Tensor
+
+    @classmethod
+    def of(cls, layer: nn.Linear) -> Self:
+        """The layer's map; a missing bias is zero."""
+        weight = layer.weight.detach().double()
+        return cls(weight, weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach().double())
+
+    def after(self, matrix: Tensor, offset: Tensor) -> "Affine":
+        """This map of `matrix x + offset`; a vector stands for a diagonal matrix."""
+        weight = self.weight * matrix if matrix.dim() == 1 else self.weight @ matrix
+        return Affine(weight, self.bias + self.weight @ offset)
+
+    def then(self, matrix: Tensor, offset: Tensor | None = None) -> "Affine":
+        """`matrix` times this map, plus `offset`; a vector stands for a diagonal matrix."""
+        weight = matrix[:, None] * self.weight if matrix.dim() == 1 else matrix @ self.weight
+        bias = _times(matrix, self.bias)
+        return Affine(weight, bias if offset is None else bias + offset)
+
+    def with_bias_of(self, other: "Affine") -> "tuple[Affine, Affine]":
+        """This and a parallel map whose results are added, all of the bias in this one: an addition less in integers."""
+        return Affine(self.weight, self.bias + other.bias), Affine(other.weight, torch.zeros_like(other.bias))
+
+    def layer(self) -> nn.Linear:
+        """Rounded to a float32 layer; `ExportError` where float32 cannot hold it."""
+        linear = nn.Linear(self.weight.shape[1], self.weight.shape[0])
+        linear.load_state_dict({"weight": self.weight.float(), "bias": self.bias.float()})
+        if not all(torch.isfinite(value).all() for value in linear.parameters()):
+            raise ExportError(
+                "the folded weights exceed float32: the scaler's statistics are too large or too small: rescale the "
+                "features and train again"
+            )
+        return linear
+
+
+def _times(matrix: Tensor, vector: Tensor) -> Tensor:
+    return matrix * vector if matrix.dim() == 1 else matrix @ vector
+
+
+def _loses_digits(forward: Tensor, mean: Tensor) -> bool:
+    """Whether folding the shift would subtract numbers so large that float32 keeps little of the rest."""
+    sizes = (forward * mean).abs() if forward.dim() == 1 else (forward * mean).norm(dim=1)
+    return bool((sizes > MAX_FOLDED_SHIFT).any())
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """Latents that are kept: orthonormal rows `basis` [K, L], and `centre` [L], where the dropped directions stay."""
+
+    basis: Tensor
+    centre: Tensor
+
+    @property
+    def offset(self) -> Tensor:
+        """What the dropped directions contribute to every latent vector, [L]."""
+        return self.centre - self.basis.T @ (self.basis @ self.centre)
+
+    @property
+    def spread(self) -> Tensor:
+        """Squared basis [K, L]: takes posterior variances to those of the kept directions."""
+        return self.basis.square()
+
+
+class EncoderGraph(nn.Module):
+    """x [N, D] -> mu [N, K], logvar [N, K], all of it folded."""
+
+    def __init__(self, trunk: list[nn.Linear], mu: nn.Linear, logvar: nn.Linear) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(*(module for layer in trunk for module in (layer, nn.ReLU())))
+        self.mu, self.logvar = mu, logvar
+        self.mu_skip: nn.Linear | None = None
+        self.spread: nn.Linear | None = None
+        self.shift: Tensor | None
+        self.register_buffer("shift", None)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """What the heads see of raw features: [N, H]."""
+        hidden: Tensor = self.trunk(self._shifted(x))
+        return hidden
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior parameters of raw features."""
+        x = self._shifted(x)
+        hidden = self.trunk(x)
+        mu, logvar = self.mu(hidden), self.logvar(hidden).clamp(*LOGVAR_RANGE)
+        if self.mu_skip is not None:
+            mu = mu + self.mu_skip(x)
+        return mu, logvar if self.spread is None else self.spread(logvar.exp()).log()
+
+    def _shifted(self, x: Tensor) -> Tensor:
+        return x if self.shift is None else x - self.shift
+
+
+class DecoderGraph(nn.Module):
+    """z [N, K] -> reconstruction [N, D], all of it folded."""
+
+    def __init__(self, trunk: list[nn.Linear], out: nn.Linear, skip: nn.Linear | None, *, sigmoid: bool) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(*(module for layer in trunk for module in (layer, nn.ReLU())))
+        self.out, self.skip, self.sigmoid = out, skip, sigmoid
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Mean of the observation model in raw features."""
+        out: Tensor = self.out(self.trunk(z))
+        if self.skip is not None:
+            out = out + self.skip(z)
+        return torch.sigmoid(out) if self.sigmoid else out
+
+
+def fold_encoder(model: AAPTVAE, subspace: Subspace | None = None) -> EncoderGraph:
+    """The encoder of raw features as plain layers."""
+    # The network that was trained subtracts the float32 mean, so that is the one to fold.
+    mean, forward = model.scaler.mean.float().double(), model.scaler.matrices()[0]
+    shifted = _loses_digits(forward, mean)
+    origin = _times(forward, mean)
+    scaled = forward, torch.zeros_like(origin) if shifted else -origin
+    first, *rest = [Affine.of(layer) for layer in model.encoder if isinstance(layer, nn.Linear)]
+    mu, skip = Affine.of(model.mu), None
+    if model.mu_skip is not None:
+        skip = Affine.of(model.mu_skip).after(*scaled)
+        mu, skip = mu.with_bias_of(skip)
+    graph = EncoderGraph(
+        [layer.layer() for layer in (first.after(*scaled), *rest)],
+        (mu if subspace is None else mu.then(subspace.basis)).layer(),
+        Affine.of(model.logvar).layer(),
+    )
+    if skip is not None:
+        graph.mu_skip = (skip if subspace is None else skip.then(subspace.basis)).layer()
+    if subspace is not None:
+        graph.spread = Affine(subspace.spread, torch.zeros(len(subspace.basis)).double()).layer()
+    if shifted:
+        graph.shift = mean.float()
+    return graph.eval()
+
+
+def fold_decoder(model: AAPTVAE, subspace: Subspace | None = None) -> DecoderGraph:
+    """The decoder to raw features as plain layers."""
+    linear = [layer for layer in model.decoder if isinstance(layer, nn.Linear)]
+    first, *rest, out = [Affine.of(layer) for layer in linear]
+    skip = None if model.decoder_skip is None else Affine.of(model.decoder_skip)
+    if subspace is not None:
+        first = first.after(subspace.basis.T, subspace.offset)
+        skip = skip and skip.after(subspace.basis.T, subspace.offset)
+    bernoulli = model.likelihood == "bernoulli"
+    if not bernoulli:
+        _, backward = model.scaler.matrices()
+        out = out.then(backward, model.scaler.mean.float().double())
+        skip = skip and skip.then(backward)
+    if skip is not None:
+        out, skip = out.with_bias_of(skip)
+    layers = [layer.layer() for layer in (first, *rest)]
+    return DecoderGraph(layers, out.layer(), skip and skip.layer(), sigmoid=bernoulli).eval()

@@ -1,0 +1,38 @@
+"""What a pair of graphs is worth on held-out rows: ELBO, R2 and agreement of mu with another pair."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aaptvae.density.bounds import Bounds
+from aaptvae.density.observation import ObservationModel, kl_divergence
+
+from .gate import Graph, Rows
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Figures of one pair on held-out rows: mean ELBO (nats), R2 of standardised features, and mu [N, L]."""
+
+    elbo: float
+    r2: float
+    mu: Rows
+
+    def cosine(self, other: "Evidence") -> float:
+        """Mean cosine between the rows of both mu."""
+        a, b = self.mu.astype(np.float64), other.mu.astype(np.float64)
+        lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+        return float(np.mean((a * b).sum(axis=1) / np.maximum(lengths, np.finfo(np.float64).tiny)))
+
+
+def gather(encode: Graph, decode: Graph, observation: ObservationModel, heldout: Rows) -> Evidence:
+    """Evidence of the graphs `encode` and `decode` on `heldout` [N, D]."""
+    posterior = encode(heldout)
+    mu, logvar = posterior["mu"], posterior["logvar"]
+    reconstruction = decode(mu)["reconstruction"]
+    bounds = Bounds(lambda z: decode(z)["reconstruction"], observation)
+    elbo = bounds.expected_log_density(heldout, mu, logvar) - kl_divergence(mu, logvar)
+    error = observation.squared_error(heldout, reconstruction).sum()
+    mean = heldout.mean(axis=0, dtype=np.float64).astype(np.float32)
+    total = observation.squared_error(heldout, mean).sum()
+    return Evidence(float(elbo.mean()), float(1 - error / max(total, np.finfo(np.float64).tiny)), mu)

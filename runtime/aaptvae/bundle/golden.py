@@ -1,0 +1,115 @@
+"""Golden vectors: inputs with torch's own outputs, replayed without torch on the machine where the bundle runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BundleError
+from ..rows import Rows
+from .manifest import GOLDEN, Manifest, Precision
+from .npz import Arrays, read_npz
+
+ARRAYS = {"x": 2, "mu": 2, "logvar": 2, "z": 2, "reconstruction": 2, "real_rows": 1}
+TOLERANCE = 1e-5  # of the row's size, max(1, max|reference|): fp32 on the CPU
+LOAD_TOLERANCE = 1e-4  # other CPUs add in another order; a bundle that is not what was trained is off by far more
+_TWIN_TOLERANCE = {"fp32": 1e-2, "fp16": 2e-2, "int8": 0.25}  # of the root mean square; fp32 here is an accelerator's
+_ROWS = 1024
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One tensor computed here against torch's: the difference in units of the reference, and what is allowed."""
+
+    tensor: str
+    rows: int
+    difference: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """True within the tolerance; a NaN never is."""
+        return self.difference <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Golden:
+    """`x` [n, D], `mu`, `logvar` [n, L]; `z` [m, L], `reconstruction` [m, D]; the first `real` rows are real data.
+
+    A reconstruction is measured in `unit` [D]: one of zeros is a sum of large numbers where features lie far from zero.
+    """
+
+    arrays: Arrays
+    real: int
+    unit: Values
+
+    @classmethod
+    def read(cls, data: bytes, manifest: Manifest, unit: Values) -> "Golden":
+        """The vectors of `golden.npz`; raises `BundleError` if they do not fit the manifest."""
+        arrays = read_npz(data, GOLDEN, ARRAYS)
+        widths = {
+            "x": manifest.input_dim,
+            "mu": manifest.latent_dim,
+            "logvar": manifest.latent_dim,
+            "z": manifest.latent_dim,
+            "reconstruction": manifest.input_dim,
+        }
+        rows = {name: len(arrays[name]) for name in widths}
+        real = int(arrays["real_rows"][0]) if arrays["real_rows"].shape == (1,) else 0
+        if any(
+            arrays[name].shape[1:] != (width,) or arrays[name].dtype != np.float32 for name, width in widths.items()
+        ) or not (
+            rows["x"] == rows["mu"] == rows["logvar"]
+            and rows["z"] == rows["reconstruction"]
+            and 1 <= real <= rows["x"] <= _ROWS
+            and 1 <= rows["z"] <= _ROWS
+        ):
+            raise BundleError(
+                f"{GOLDEN} holds {[(name, arrays[name].shape) for name in widths]}, {real} rows real: "
+                "expected float32 vectors of this bundle's widths: export it again"
+            )
+        return cls(arrays, real, unit)
+
+    def replay(
+        self,
+        encode: Callable[[Rows], tuple[Rows, Rows]],
+        decode: Callable[[Rows], Rows],
+        precision: Precision,
+        on_cpu: bool = True,
+        tolerance: float = TOLERANCE,
+    ) -> tuple[Replay, ...]:
+        """Differences of mu, logvar and reconstruction; reduced precision is held to its real rows only."""
+        exact = precision == "fp32" and on_cpu
+        count = None if exact else self.real
+        x, z = self._rows("x", count), self._rows("z", count)
+        mu, logvar = (self._pair(name, value, 1.0) for name, value in zip(("mu", "logvar"), encode(x), strict=True))
+        pairs = {"mu": mu, "logvar": logvar, "reconstruction": self._pair("reconstruction", decode(z), self.unit)}
+        if not exact:
+            return tuple(Replay(name, len(a), _typical(a, b), _TWIN_TOLERANCE[precision]) for name, (a, b) in pairs.items())
+        # The narrower a posterior, that is the lower logvar, the larger are the weights that add up to mu.
+        posterior = np.maximum(_sizes(mu[1]), _sizes(logvar[1]))
+        sizes = {"mu": posterior, "logvar": posterior, "reconstruction": _sizes(pairs["reconstruction"][1])}
+        return tuple(
+            Replay(name, len(a), float((np.abs(a - b).max(axis=1) / sizes[name]).max()), tolerance)
+            for name, (a, b) in pairs.items()
+        )
+
+    def _pair(self, name: str, value: Rows, unit: float | Values) -> tuple[Values, Values]:
+        """What was computed and what torch said, in this unit."""
+        return np.asarray(value, np.float64) / unit, np.asarray(self._rows(name, len(value)), np.float64) / unit
+
+    def _rows(self, name: str, count: int | None) -> Rows:
+        return np.asarray(self.arrays[name][:count], np.float32)
+
+
+def _sizes(reference: Values) -> Values:
+    """Of each row, its own, so that a huge row does not excuse an ordinary one: [n]."""
+    sizes: Values = np.maximum(1, np.abs(reference).max(axis=1))
+    return sizes
+
+
+def _typical(a: Values, b: Values) -> float:
+    return float(np.sqrt(np.square(a - b).mean() / max(np.square(b).mean(), 1e-12)))

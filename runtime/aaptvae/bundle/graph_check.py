@@ -1,0 +1,260 @@
+"""A walk over a raw ONNX graph, without the onnx package: nothing but what the exporter emits gets past it.
+
+The wire format is protobuf's (protobuf.dev/programming-guides/encoding), the field numbers are those of onnx.proto.
+"""
+
+import math
+import struct
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ..errors import BundleError
+from .manifest import IR_VERSION, OPSET, GraphSpec, Precision, TensorSpec
+
+_FP32 = frozenset({"Gemm", "Relu", "Add", "Sub", "Clip", "Exp", "Log", "Sigmoid", "Identity"})
+_OPERATORS: dict[Precision, frozenset[str]] = {
+    "fp32": _FP32,
+    "fp16": _FP32 | {"Cast", "Mul"},
+    # Nothing here adds an axis: one row against another would make tensors as large as a batch's square, or cube.
+    "int8": _FP32
+    | {"DequantizeLinear", "Expand", "MatMulInteger", "Max", "Mul", "Neg", "QuantizeLinear", "ReduceMax", "ReduceMin", "Shape"},
+}
+_TYPE_BYTES = {"fp32": {1: 4}, "fp16": {1: 4, 10: 2}, "int8": {1: 4, 2: 1, 3: 1, 7: 8}}  # by TensorProto.DataType
+_FLOAT = 1
+_ATTRIBUTES: dict[str, dict[str, tuple[float, ...]]] = {
+    "Gemm": {"alpha": (1.0,), "beta": (1.0,), "transA": (0,), "transB": (0, 1)},
+    "Cast": {"to": (1, 10)},
+    "QuantizeLinear": {"axis": (0, 1), "saturate": (1,)},
+    "DequantizeLinear": {"axis": (0, 1)},
+    "ReduceMax": {"keepdims": (0, 1), "noop_with_empty_axes": (0,)},
+    "ReduceMin": {"keepdims": (0, 1), "noop_with_empty_axes": (0,)},
+}
+_PRODUCTS = ("Gemm", "MatMulInteger")
+_NODES = 1000
+
+_INT, _BLOB, _FIXED = 0, 2, 5  # wire types; every other one is refused
+
+
+class _Field(NamedTuple):
+    name: str
+    wire: int = _BLOB
+    many: bool = False
+
+
+# Every field that may occur, message by message. What is missing here (functions, subgraphs, sparse and external data,
+# training info, doc strings, value info) cannot get in.
+_MODEL = {
+    1: _Field("ir_version", _INT),
+    2: _Field("producer_name"),
+    3: _Field("producer_version"),
+    4: _Field("domain"),
+    5: _Field("model_version", _INT),
+    7: _Field("graph"),
+    8: _Field("opset", many=True),
+    14: _Field("metadata", many=True),
+}
+_OPSET = {1: _Field("domain"), 2: _Field("version", _INT)}
+_ENTRY = {1: _Field("key"), 2: _Field("value")}
+_GRAPH = {
+    1: _Field("node", many=True),
+    2: _Field("name"),
+    5: _Field("initializer", many=True),
+    11: _Field("input", many=True),
+    12: _Field("output", many=True),
+}
+_NODE = {
+    1: _Field("input", many=True),
+    2: _Field("output", many=True),
+    3: _Field("name"),
+    4: _Field("op_type"),
+    5: _Field("attribute", many=True),
+    7: _Field("domain"),
+}
+_ATTRIBUTE = {1: _Field("name"), 2: _Field("f", _FIXED), 3: _Field("i", _INT), 20: _Field("type", _INT)}
+_TENSOR = {1: _Field("dims", _INT, many=True), 2: _Field("data_type", _INT), 8: _Field("name"), 9: _Field("raw_data")}
+_VALUE = {1: _Field("name"), 2: _Field("type")}
+_TYPE = {1: _Field("tensor")}
+_TENSOR_TYPE = {1: _Field("elem_type", _INT), 2: _Field("shape")}
+_SHAPE = {1: _Field("dim", many=True)}
+_DIM = {1: _Field("value", _INT), 2: _Field("param")}
+
+
+class _RefusedError(Exception):
+    """What rules a graph out; `check_graph` adds whose it is and what to do."""
+
+
+def check_graph(data: bytes, name: str, spec: GraphSpec, precision: Precision, metadata: Mapping[str, str]) -> None:
+    """Raises `BundleError` unless `data` is a graph of this contract and metadata, made of allowed parts only."""
+    try:
+        model = _parse(memoryview(data), _MODEL, "model")
+        _check_model(model, metadata)
+        graph = _parse(model.get("graph", b""), _GRAPH, "graph")
+        ranks = _initialisers(graph["initializer"], _TYPE_BYTES[precision])
+        for kind, tensors in (("input", spec.inputs), ("output", spec.outputs)):
+            _check_values(graph[kind], tensors, kind)
+        _check_nodes(graph["node"], ranks, {tensor.name for tensor in spec.inputs}, _OPERATORS[precision])
+    except (_RefusedError, UnicodeDecodeError) as reason:
+        raise BundleError(
+            f"{name} is refused: {reason}: expected a graph as `aaptvae export` writes it: export the "
+            "bundle again, or do not trust it"
+        ) from None
+
+
+def _check_model(model: dict[str, Any], metadata: Mapping[str, str]) -> None:
+    opsets = [_parse(item, _OPSET, "opset") for item in model["opset"]]
+    versions = [(_text(opset.get("domain", b"")), opset.get("version")) for opset in opsets]
+    if model.get("ir_version") != IR_VERSION or versions not in ([("", OPSET)], [("ai.onnx", OPSET)]):
+        raise _RefusedError(f"it has IR {model.get('ir_version')} and opsets {versions}, not {IR_VERSION} and {OPSET}")
+    entries = [_parse(item, _ENTRY, "metadata entry") for item in model["metadata"]]
+    found = [(_text(entry.get("key", b"")), _text(entry.get("value", b""))) for entry in entries]
+    if sorted(found) != sorted(metadata.items()):
+        wrong = sorted({key for key, _ in set(found) ^ set(metadata.items())}) or sorted(key for key, _ in found)
+        raise _RefusedError(f"its {', '.join(wrong)} is not the manifest's (halves of two bundles?)")
+
+
+def _initialisers(tensors: list[memoryview], type_bytes: dict[int, int]) -> dict[str, int]:
+    """Rank of each weight by name; the bytes present must be exactly those that the shape declares."""
+    ranks: dict[str, int] = {}
+    for item in tensors:
+        tensor = _parse(item, _TENSOR, "initialiser")
+        name, shape, kind = _text(tensor.get("name", b"")), tensor["dims"], tensor.get("data_type")
+        if kind not in type_bytes or len(shape) > 2 or name in ranks:
+            raise _RefusedError(f"initialiser {name!r} has type {kind} and shape {shape}, or occurs twice")
+        if type_bytes[kind] * math.prod(shape) != len(tensor.get("raw_data", b"")):
+            raise _RefusedError(f"initialiser {name!r} declares {shape} over {len(tensor.get('raw_data', b''))} bytes")
+        ranks[name] = len(shape)
+    return ranks
+
+
+def _check_values(values: list[memoryview], expected: tuple[TensorSpec, ...], kind: str) -> None:
+    found = [_value(item) for item in values]
+    if found != [(tensor.name, _FLOAT, tensor.shape) for tensor in expected]:
+        wanted = [(tensor.name, tensor.shape) for tensor in expected]
+        raise _RefusedError(f"its {kind}s are {found}, not float32 {wanted}")
+
+
+def _value(data: memoryview) -> tuple[str, int, tuple[int, ...]]:
+    """Name, element type and shape; -1 for an axis with a name instead of a length."""
+    value = _parse(data, _VALUE, "value")
+    tensor = _parse(_parse(value.get("type", b""), _TYPE, "type").get("tensor", b""), _TENSOR_TYPE, "tensor type")
+    axes = [_parse(axis, _DIM, "axis") for axis in _parse(tensor.get("shape", b""), _SHAPE, "shape")["dim"]]
+    return _text(value.get("name", b"")), tensor.get("elem_type", 0), tuple(axis.get("value", -1) for axis in axes)
+
+
+def _check_nodes(nodes: list[memoryview], ranks: dict[str, int], computed: set[str], operators: frozenset[str]) -> None:
+    """Nodes in order of use. Weights meet activations only, so no constant folding can build a tensor of its own."""
+    if len(nodes) > _NODES or computed & ranks.keys():
+        raise _RefusedError(f"it has {len(nodes)} nodes, or an input with a default value")
+    shapes: set[str] = set()
+    for item in nodes:
+        node = _parse(item, _NODE, "node")
+        operator, inputs, outputs = _text(node.get("op_type", b"")), _texts(node["input"]), _texts(node["output"])
+        if operator not in operators or node.get("domain"):
+            raise _RefusedError(
+                f"it has an operator {operator!r} of domain {_text(node.get('domain', b''))!r}, "
+                f"not one of {', '.join(sorted(operators))}"
+            )
+        taken = computed | ranks.keys() | shapes
+        if not inputs or not outputs or len({*outputs}) < len(outputs) or taken.intersection(outputs):
+            raise _RefusedError(f"a {operator} goes from {inputs} to {outputs}")
+        _check_attributes(node["attribute"], operator)
+        if operator == "Cast" and ranks.get(inputs[0]) == 2 and "MatMulInteger" not in operators:
+            # A float16 weight on its way to the product that uses it; once cast, the stored one is gone.
+            ranks = {name: rank for name, rank in ranks.items() if name != inputs[0]} | dict.fromkeys(outputs, 2)
+            continue
+        for place, name in enumerate(inputs):
+            if not _fits(operator, place, ranks.get(name), name in computed, name in shapes):
+                raise _RefusedError(f"input {place} of a {operator} is {name!r}, which is no tensor it may take")
+        if operator == "Shape":
+            shapes.update(outputs)
+        else:
+            computed = computed | {*outputs}
+
+
+def _fits(operator: str, place: int, rank: int | None, computed: bool, shape: bool) -> bool:
+    """May a weight of this rank, a computed tensor or a computed shape stand at this place?"""
+    if operator == "Expand":  # a constant for each row: one number, to a shape that the batch itself has
+        return rank == 0 if place == 0 else shape
+    if operator in _PRODUCTS and place == 1:
+        return rank == 2
+    return computed or (place > 0 and rank in (0, 1))
+
+
+def _check_attributes(attributes: list[memoryview], operator: str) -> None:
+    allowed = _ATTRIBUTES.get(operator, {})
+    for item in attributes:
+        attribute = _parse(item, _ATTRIBUTE, "attribute")
+        name = _text(attribute.get("name", b""))
+        value = attribute.get("i", 0) if "f" not in attribute else struct.unpack("<f", attribute["f"])[0]
+        if value not in allowed.get(name, ()):
+            raise _RefusedError(f"a {operator} has {name} = {value}")
+
+
+def _parse(data: bytes | memoryview, fields: dict[int, _Field], what: str) -> dict[str, Any]:
+    """Fields of one message by name, repeated ones as lists; a field nobody expects, or one too often, is refused."""
+    message: dict[str, Any] = {field.name: [] for field in fields.values() if field.many}
+    at = 0
+    while at < len(data):
+        tag, at = _varint(data, at)
+        field = fields.get(tag >> 3)
+        if field is None or field.wire != tag & 7 or (not field.many and field.name in message):
+            raise _RefusedError(f"its {what} has a field {tag >> 3} that is unknown, of another kind or there twice")
+        value: Any
+        if field.wire == _INT:
+            value, at = _varint(data, at)
+        else:
+            size, at = (4, at) if field.wire == _FIXED else _varint(data, at)
+            value, at = data[at : at + size], at + size
+            if at > len(data):
+                raise _RefusedError(f"its {what} ends in the middle")
+        if field.many:
+            message[field.name].append(value)
+        else:
+            message[field.name] = value
+    return message
+
+
+def _varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 64, 7):
+        if at >= len(data):
+            raise _RefusedError("it ends in the middle of a number")
+        byte = data[at]
+        value, at = value | (byte & 0x7F) << shift, at + 1
+        if byte < 0x80:
+            return value, at
+    raise _RefusedError("it has a number of more than 64 bits")
+
+
+def _text(data: bytes | memoryview) -> str:
+    return bytes(data).decode()
+
+
+def _texts(items: list[memoryview]) -> list[str]:
+    return [_text(item) for item in items]
+
+
+def cut(data: bytes, output: str) -> bytes:
+    """A checked graph without all that `output` does not need: the same nodes and weights, byte for byte."""
+    model = _parse(memoryview(data), _MODEL, "model")
+    graph = _parse(model["graph"], _GRAPH, "graph")
+    needed, nodes = {output}, []
+    for item in reversed(graph["node"]):
+        node = _parse(item, _NODE, "node")
+        if needed.intersection(_texts(node["output"])):
+            needed.update(_texts(node["input"]))
+            nodes.append(_blob(1, item))
+    named = [(_text(_parse(item, _TENSOR, "initialiser")["name"]), item) for item in graph["initializer"]]
+    weights = [_blob(5, item) for name, item in named if name in needed]
+    outputs = [_blob(12, item) for item in graph["output"] if _value(item)[0] == output]
+    inputs = [_blob(11, item) for item in graph["input"]]
+    body = b"".join([*reversed(nodes), _blob(2, output.encode()), *weights, *inputs, *outputs])
+    return bytes([1 << 3 | _INT, IR_VERSION]) + _blob(7, body) + _blob(8, model["opset"][0])
+
+
+def _blob(number: int, data: bytes | memoryview) -> bytes:
+    """A length-delimited field."""
+    size, length = len(data), b""
+    while size > 0x7F:
+        size, length = size >> 7, length + bytes([size & 0x7F | 0x80])
+    return bytes([number << 3 | _BLOB]) + length + bytes([size]) + data

@@ -1,0 +1,126 @@
+"""Verbs about a bundle: info, verify, bench."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import examples, json_option, printable
+
+if TYPE_CHECKING:
+    from ..bundle.manifest import Manifest, Precision
+
+precision_option = click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    type=click.Choice(["fp32", "int8", "fp16"]),
+    help="May be repeated. Default: all that the bundle holds.",
+)
+
+
+@click.command(epilog=examples("info digits/", "info digits/ --digest", "info digits/ --json"))
+@click.argument("bundle", type=click.Path())
+@click.option("--digest", is_flag=True, help="Only the digest, as --sha256 takes it.")
+@json_option
+def info(bundle: str, digest: bool, as_json: bool) -> None:
+    """What a bundle says about itself, after all its digests were checked."""
+    import msgspec  # noqa: PLC0415 - only when a verb runs
+
+    from ..bundle.reading import read_bundle  # noqa: PLC0415
+
+    found = read_bundle(bundle)
+    if as_json:
+        click.echo(msgspec.json.encode({"sha256": found.digest, "manifest": found.manifest}))
+    elif digest:
+        click.echo(found.digest)
+    else:
+        for name, text in (_facts(found.manifest) | {"sha256": found.digest}).items():
+            click.echo(f"{printable(name):<14} {printable(text)}")
+
+
+def _facts(manifest: "Manifest") -> dict[str, str]:
+    training, likelihood = manifest.training, manifest.likelihood
+    widths = (manifest.input_dim, *manifest.hidden_dims, manifest.latent_dim)
+    facts = {
+        "name": manifest.name,
+        "network": " -> ".join(map(str, widths)) + (" with linear skip" if manifest.linear_skip else ""),
+        "likelihood": f"{likelihood.kind}, {likelihood.noise} noise, sigma {likelihood.sigma:.4g}",
+        "prior": f"{manifest.prior.kind}, {manifest.prior.components} components",
+        "precisions": ", ".join(manifest.precisions),
+        "parity": f"within {max((case.difference for case in manifest.parity.worst), default=0):.2g} of torch in "
+        f"{manifest.parity.comparisons} comparisons, {manifest.parity.tolerance:.2g} allowed",
+        **_compacted(manifest),
+        "training": f"{training.rows:,} rows, {training.epochs} epochs, seed {training.seed}",
+    }
+    for name, value in training.metrics.items():
+        beside = training.baseline.get(name)
+        facts[name] = f"{value:.5g}" + ("" if beside is None else f" ({beside:.5g} by PCA)")
+    return facts | {"files": ", ".join(f"{entry.name} {entry.bytes:,}" for entry in manifest.files)}
+
+
+def _compacted(manifest: "Manifest") -> dict[str, str]:
+    cut = manifest.compaction
+    return (
+        {}
+        if cut is None
+        else {
+            "compaction": f"{manifest.latent_dim} of {cut.trained_latent_dim} latents kept; lost {cut.r2_loss:.3g} of R2 and "
+            f"{cut.elbo_loss:.3g} nats of ELBO (figures below: before compaction)"
+        }
+    )
+
+
+@click.command(epilog=examples("verify digits/", "verify digits/ --precision int8 --json"))
+@click.argument("bundle", type=click.Path())
+@precision_option
+@click.option("--provider", "providers", multiple=True, metavar="NAME", help="onnxruntime provider; repeatable.")
+@click.option("--sha256", metavar="DIGEST", help="Refuse any other bundle.")
+@json_option
+def verify(
+    bundle: str, precisions: tuple["Precision", ...], providers: tuple[str, ...], as_json: bool, sha256: str | None
+) -> int:
+    """Check every digest and graph of a bundle, and replay its golden vectors on this machine; 1 if they differ."""
+    import msgspec  # noqa: PLC0415
+
+    from ..verify import verify as check  # noqa: PLC0415
+
+    report = check(bundle, precisions=precisions or None, providers=providers or None, sha256=sha256)
+    if as_json:
+        click.echo(msgspec.json.encode({"passed": report.passed} | dataclasses.asdict(report)))
+        return 0 if report.passed else 1
+    click.echo(f"{report.name}: {report.files} files, {report.bytes:,} bytes, sha256 {report.digest}")
+    for part in report.precisions:
+        for r in part.replays:
+            click.echo(
+                f"{'ok' if r.passed else 'FAILED':<6} {part.precision} {r.tensor:<14} {r.rows} rows differ by "
+                f"{r.difference:.2g}, {r.tolerance:.2g} allowed ({', '.join(part.providers)})"
+            )
+    return 0 if report.passed else 1
+
+
+@click.command(epilog=examples("bench digits/", "bench digits/ --precision fp32 --json"))
+@click.argument("bundle", type=click.Path())
+@precision_option
+@click.option("--threads", type=click.IntRange(1), help="Default: what this process may use.")
+@json_option
+def bench(bundle: str, precisions: tuple["Precision", ...], threads: int | None, as_json: bool) -> None:
+    """Time `encode` on this machine by batch size, beside a bare onnxruntime session that takes turns with it."""
+    import msgspec  # noqa: PLC0415
+
+    from ..bench import bench as measure  # noqa: PLC0415
+
+    timings = measure(bundle, precisions=precisions or None, threads=threads)
+    if as_json:
+        rates: list[dict[str, Any]] = [
+            {"rows_per_second": t.rows_per_second, "bare_rows_per_second": t.bare_rows_per_second} for t in timings
+        ]
+        lines = [dataclasses.asdict(timing) | rate for timing, rate in zip(timings, rates, strict=True)]
+        click.echo(msgspec.json.encode(lines))
+        return
+    click.echo(f"{'':<5}{'rows':>7}{'p50 us':>12}{'p99 us':>12}{'bare p50 us':>13}{'rows/s':>12}{'bare rows/s':>13}")
+    for t in timings:
+        click.echo(
+            f"{t.precision:<5}{t.rows:>7}{t.p50:>12.1f}{t.p99:>12.1f}{t.bare_p50:>13.1f}"
+            f"{t.rows_per_second:>12,.0f}{t.bare_rows_per_second:>13,.0f}"
+        )

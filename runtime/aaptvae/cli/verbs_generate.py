@@ -1,0 +1,115 @@
+"""Verbs that make more rows than they are given: sample, interpolate."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import (
+    bundle_options,
+    examples,
+    force_option,
+    format_option,
+    input_argument,
+    load_for_workers,
+    load_vae,
+    output_option,
+    output_options,
+)
+
+if TYPE_CHECKING:
+    from ..files.table import Array
+    from ..interpolation import Path
+
+
+def _temperature(_: click.Context, __: click.Parameter, value: float) -> float:
+    if not 0 <= value <= 1e6:  # a NaN is no part of any click.FloatRange, which lets it pass
+        raise click.BadParameter(f"{value} is not in the range 0<=x<=1e6.")
+    return value
+
+
+@click.command(epilog=examples("sample digits/ -n 1000 --seed 0 -o new.npy", "sample digits/ -n 5 -o - --format jsonl"))
+@bundle_options
+@click.option("-n", "--rows", required=True, type=click.IntRange(0), help="How many rows to draw.")
+@click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), help="The same seed, the same rows. Default: a new one.")
+@click.option("--prior", default="fitted", show_default=True, type=click.Choice(["fitted", "standard"]))
+@click.option("--temperature", default=1.0, show_default=True, callback=_temperature, help="Scale of the prior's deviations.")
+@click.option("--observation-noise", is_flag=True, help="Add the noise that the likelihood holds.")
+@output_option()
+@output_options
+def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
+    """New rows from the prior."""
+    from ..density.noise import resolve_seed  # noqa: PLC0415
+    from ..files import Layout  # noqa: PLC0415 - numpy, only when a verb runs
+    from .job.job import Job  # noqa: PLC0415
+    from .job.stream import batch_rows, same_bundle  # noqa: PLC0415
+
+    if seed is None and options["resume"]:
+        raise click.UsageError("--resume needs --seed, or it would go on with other rows")
+    vae, workers = load_for_workers(options)
+    drawn = resolve_seed(seed)
+    if seed is None:
+        click.echo(f"seed {drawn}", err=True)
+    chosen = {key: options[key] for key in ("prior", "temperature", "observation_noise")}
+    size = batch_rows(vae)
+
+    def ranges(start: int) -> Iterator[range]:
+        return (range(first, min(first + size, rows)) for first in range(start, rows, size))
+
+    job = Job(
+        verb="sample",
+        outputs=[(output, Layout(width=vae.input_dim, rows=rows))],
+        total=rows,
+        format=options["format"],
+        force=options["force"],
+        resume=options["resume"],
+        workers=workers,
+        identity=same_bundle(vae) | {"sample": f"{rows} {drawn} {chosen}"},
+    )
+    job.run(ranges, lambda part, _: (vae.sample(part, seed=drawn, **chosen),))
+
+
+@click.command(epilog=examples("interpolate digits/ frames.npy --steps 8 -o between.npy"))
+@bundle_options
+@input_argument
+@click.option("--steps", default=8, show_default=True, type=click.IntRange(1), help="Steps from one row to the next.")
+@click.option("--path", default="linear", show_default=True, type=click.Choice(["linear", "slerp"]))
+@output_option()
+@format_option
+@force_option
+def interpolate(steps: int, path: "Path", output: str, **options: Any) -> None:
+    """Walk through latent space from each row of INPUT to the next: K rows give (K - 1) * STEPS + 1."""
+    import numpy as np  # noqa: PLC0415
+
+    from ..files import Layout, open_rows  # noqa: PLC0415
+    from .job.job import Job  # noqa: PLC0415
+    from .job.stream import batch_rows, placed  # noqa: PLC0415
+    from .job.threads import release  # noqa: PLC0415
+
+    vae = load_vae(options)
+    width = vae.input_dim
+    before: Array | None = None
+
+    def walk(batch: "Array", first: int) -> tuple["Array"]:
+        nonlocal before
+        start = batch[:1] if before is None else before
+        points = vae.interpolate(np.concatenate([start, batch[:-1]]), batch, steps, path=path)
+        before = batch[-1:]
+        # The first point of a leg is the last of the one before.
+        rows = points.reshape(-1, steps + 1, width)[:, 1:].reshape(-1, width)
+        return (rows if first else rows[steps - 1 :],)
+
+    reader = open_rows(options["input"], format=options["format"], width=width)
+    try:
+        rows = None if reader.rows is None else max(0, (reader.rows - 1) * steps + 1)
+        job = Job(
+            verb="interpolate",
+            outputs=[(output, Layout(width=width, rows=rows))],
+            total=reader.rows,
+            format=options["format"],
+            force=options["force"],
+        )
+        size = max(1, batch_rows(vae) // steps)
+        job.run(lambda _: reader.batches(size), placed(reader, walk))
+    finally:
+        release(reader.close)

@@ -1,0 +1,95 @@
+"""Verbs that give a row for each row of a file: encode, decode, reconstruct, score."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import bundle_options, examples, input_options, json_option, output_option, output_options
+
+if TYPE_CHECKING:
+    from ..files.table import Array
+    from ..vae import VAE
+    from .job.job import Results
+
+
+@click.command(
+    epilog=examples(
+        "encode digits/ x.npy -o z.npy",
+        "encode digits/ 'shards/*.npy' -o z.npy --resume",
+        "encode digits/ - -o - --format csv < x.csv > z.csv",
+    )
+)
+@bundle_options
+@input_options
+@output_option()
+@click.option("--logvar", type=click.Path(), metavar="FILE", help="Write the log variances of the posterior too.")
+@output_options
+def encode(output: str, logvar: str | None, **options: Any) -> int:
+    """Features of INPUT to latents: the posterior means.
+
+    INPUT is a file (.npy .npz .csv .jsonl .parquet .safetensors), a folder or a pattern of such files, or - for stdin.
+    """
+    from .job.stream import refuse_same_file, run_rows  # noqa: PLC0415 - numpy, only when a verb runs
+
+    if logvar is None:
+        return run_rows("encode", options, {output: {}}, lambda vae, x: (vae.embed(x),))
+    refuse_same_file(options["input"], output, logvar)
+    return run_rows("encode", options, {output: {}, logvar: {}}, lambda vae, x: vae.encode(x))
+
+
+@click.command(epilog=examples("decode digits/ z.npy -o x.npy", "decode digits/ z.csv -o - --format jsonl"))
+@bundle_options
+@input_options
+@output_option()
+@output_options
+def decode(output: str, **options: Any) -> int:
+    """Latents of INPUT to features."""
+    from .job.stream import run_rows  # noqa: PLC0415
+
+    return run_rows("decode", options, {output: {}}, lambda vae, z: (vae.decode(z),))
+
+
+@click.command(epilog=examples("reconstruct digits/ x.npy -o x_hat.npy"))
+@bundle_options
+@input_options
+@output_option()
+@output_options
+def reconstruct(output: str, **options: Any) -> int:
+    """Features of INPUT to latents and back."""
+    from .job.stream import run_rows  # noqa: PLC0415
+
+    return run_rows("reconstruct", options, {output: {}}, lambda vae, x: (vae.reconstruct(x),))
+
+
+@click.command(epilog=examples("score digits/ x.npy", "score digits/ x.npy --json -o scores.csv"))
+@bundle_options
+@input_options
+@output_option(required=False)
+@output_options
+@json_option
+def score(output: str | None, as_json: bool, **options: Any) -> int:
+    """Reconstruction error, KL divergence and ELBO of each row of INPUT.
+
+    The error is the mean square over standardised features, 1 for a model that knows nothing; the others are nats.
+
+    Without -o, or with --json, a summary of the rows goes to stdout.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    from ..vae import Scores  # noqa: PLC0415
+    from .job.stream import run_rows  # noqa: PLC0415
+    from .job.summary import Summary  # noqa: PLC0415
+
+    summarised = as_json or output is None
+    if summarised and (output == "-" or options["resume"]):
+        raise click.UsageError("the summary needs stdout and all rows: leave out --json, or -o - and --resume")
+    summary = Summary(Scores._fields)
+
+    def scored(vae: "VAE", x: "Array") -> "Results":
+        return (np.stack(vae.score(x), axis=1),)
+
+    layout = {"width": len(Scores._fields), "columns": Scores._fields, "dtype": np.float64}
+    status = run_rows("score", options, {output: layout} if output else {}, scored, summary.add)
+    if summarised:
+        click.echo(summary.text(as_json))
+    return status

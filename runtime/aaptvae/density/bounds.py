@@ -1,0 +1,79 @@
+"""Lower bounds of log p(x) in nats, from any encoder's posterior and any decoder: the runtime's, torch's, an export's."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..rows import Nats, Rows, sum_rows
+from .noise import Stream, normal_rows
+from .observation import ObservationModel
+from .prior import LatentPrior
+
+PAIRS = 2
+PATTERNS = 256
+SAMPLES = 64
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """p(x|z): `decode` takes latents [N, L] to features [N, D], which `observation` surrounds with noise."""
+
+    decode: Callable[[Rows], Rows]
+    observation: ObservationModel
+
+    def expected_log_density(self, x: Rows, mu: Rows, logvar: Rows, pairs: int = PAIRS) -> Nats:
+        """E[log p(x|z)] over z ~ N(mu, exp(logvar)) for each row of `x` [N, D]: the ELBO's first part, [N].
+
+        An estimate from `pairs` of opposite points `mu +- sigma * signs`, which have the mean and the variances of the
+        posterior: exact where the decoder is linear with orthogonal columns, as no random noise would be. The signs hang on
+        the row alone and differ from row to row, so that products of latents cancel in the mean over rows; what a decoder
+        bends beyond the third degree does not.
+        """
+        bank, chosen = _signs(mu.shape[1]), _fingerprint(x)
+        deviation = np.exp(logvar / 2)
+        patterns = (deviation * bank[(chosen + k) % len(bank)] for k in range(pairs))
+        points = (mu + offset for pattern in patterns for offset in (pattern, -pattern))
+        return np.asarray(sum(self.observation.log_density(x, self.decode(z)) for z in points) / (2 * pairs))
+
+    def importance_weighted(
+        self, priors: Sequence[LatentPrior], x: Rows, mu: Rows, logvar: Rows, noise: Rows
+    ) -> NDArray[np.float64]:
+        """The bound of Burda et al. 2016 for each row of `x` [N, D] under each of the priors: [P, N].
+
+        `noise` [N * K, L] is standard normal, K draws for each row.
+        """
+        samples, width = len(noise) // max(1, len(x)), mu.shape[1]
+        deviation: Rows = np.exp(logvar / 2)
+        weights = np.empty((len(priors), samples, len(x)))
+        for k in range(samples):
+            eps = noise[k::samples]
+            z = mu + deviation * eps
+            surprise = 0.5 * (sum_rows(np.square(eps, dtype=np.float64) + logvar) + width * math.log(2 * math.pi))
+            evidence = self.observation.log_density(x, self.decode(z)) + surprise
+            weights[:, k] = [prior.log_density(z) + evidence for prior in priors]
+        bound: NDArray[np.float64] = np.logaddexp.reduce(weights, axis=1) - math.log(samples)
+        return bound
+
+
+@lru_cache(maxsize=8)
+def _signs(width: int) -> Rows:
+    """Patterns of signs [256, L], the same everywhere."""
+    return np.sign(normal_rows(0, 0, PATTERNS, width, Stream.IMPORTANCE))
+
+
+def _fingerprint(x: Rows) -> NDArray[np.intp]:
+    """A number below `PATTERNS` for each row of `x` [N, D] that any change of the row changes by chance: [N]."""
+    bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
+    odd = 2 * np.arange(bits.shape[1], dtype=np.uint32) + 1
+    mixed = (bits ^ (bits >> 15)) * (odd * np.uint32(0x9E3779B1))  # multiplicative hashing (Knuth 6.4)
+    chosen: NDArray[np.intp] = (mixed.sum(axis=1, dtype=np.uint32) >> 24).astype(np.intp)
+    return chosen
+
+
+def importance_draws(seed: int, start: int, stop: int, samples: int, width: int) -> Rows:
+    """Noise for rows start..stop of a table, `samples` draws each: a row meets the same ones in any company."""
+    return normal_rows(seed, start * samples, stop * samples, width, Stream.IMPORTANCE)

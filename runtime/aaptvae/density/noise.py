@@ -1,0 +1,83 @@
+"""Seeded noise whose row i depends on (seed, stream, i, width) alone, never on how many rows are drawn at once.
+
+A counter-based generator makes it cheap: every block of rows starts at its own place in the Philox sequence.
+"""
+
+import operator
+import os
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..rows import BLOCK, Rows
+
+_Float = TypeVar("_Float", bound=np.floating[Any])
+
+
+class Stream(IntEnum):
+    """What the noise is for; two streams of one seed have nothing in common."""
+
+    LATENT = 0
+    OBSERVATION = 1
+    COMPONENT = 2
+    IMPORTANCE = 3
+    TAIL = 4
+
+
+def resolve_seed(seed: int | None) -> int:
+    """`seed`, or a fresh one for None; raises `InputError` for anything but an integer in [0, 2**64)."""
+    if seed is None:
+        return int.from_bytes(os.urandom(8), "little")
+    try:
+        value = -1 if isinstance(seed, bool) else operator.index(seed)
+    except TypeError:
+        value = -1
+    if not 0 <= value < 1 << 64:
+        raise InputError(f"seed is {seed!r}: expected an integer from 0 to 2**64 - 1, or None for fresh noise")
+    return value
+
+
+def normal_rows(seed: int, start: int, stop: int, width: int, stream: Stream) -> Rows:
+    """Standard normal rows start..stop of the sequence (seed, stream): float32 [stop - start, width]."""
+    rows = np.empty((max(0, stop - start), width), np.float32)
+    for block, skip, part in _blocks(start, rows):
+        prefix = np.empty((skip + len(part), width), np.float32)
+        _generator(seed, stream, block).standard_normal(dtype=np.float32, out=prefix)
+        part[:] = prefix[skip:]
+    return rows
+
+
+def uniform_rows(seed: int, start: int, stop: int, width: int, stream: Stream) -> NDArray[np.float64]:
+    """Uniform rows start..stop in [0, 1), the same way: float64 [stop - start, width]."""
+    rows = np.empty((max(0, stop - start), width))
+    for block, skip, part in _blocks(start, rows):
+        part[:] = _generator(seed, stream, block).random((skip + len(part), width))[skip:]
+    return rows
+
+
+def chi_square_rows(seed: int, start: int, stop: int, freedom: float, stream: Stream) -> NDArray[np.float64]:
+    """Chi-square rows start..stop with `freedom` degrees of freedom, the same way: float64 [stop - start, 1]."""
+    rows = np.empty((max(0, stop - start), 1))
+    for block, skip, part in _blocks(start, rows):
+        part[:] = _generator(seed, stream, block).chisquare(freedom, (skip + len(part), 1))[skip:]
+    return rows
+
+
+def _blocks(start: int, rows: NDArray[_Float]) -> Iterator[tuple[int, int, NDArray[_Float]]]:
+    """Each block of the sequence that meets `rows`: its number, rows of it to skip, and the part of `rows` it fills."""
+    row, stop = start, start + len(rows)
+    while row < stop:
+        block, skip = divmod(row, BLOCK)
+        end = min(stop, (block + 1) * BLOCK)
+        yield block, skip, rows[row - start : end - start]
+        row = end
+
+
+def _generator(seed: int, stream: Stream, block: int) -> "np.random.Generator":
+    # Quoted above because numpy.random is slow to import and loading a bundle does not need it.
+    # The low 128 bits of the counter count within a block: blocks and streams never meet.
+    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, block, int(stream)]))

@@ -1,0 +1,103 @@
+"""The density that latents are drawn from: N(0, I), or the mixture of Gaussians fitted to the aggregate posterior."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bundle.npz import Arrays
+from ..errors import BundleError, InputError
+from ..rows import BLOCK, Nats, Rows, steady_product, sum_rows
+from .noise import Stream, normal_rows, uniform_rows
+
+ARRAYS = {"weights": 1, "means": 2, "factors": 3}
+MOST_TEMPERATURE = 1e6  # beyond, float32 has no room for what a decoder makes of it
+
+
+@dataclass(frozen=True, eq=False)
+class LatentPrior:
+    """Mixture of K Gaussians over latents; K = 0 is the standard normal.
+
+    `weights` [K], `means` [K, L] and `factors` [K, L, L], lower Cholesky factors of the covariances, in float64.
+    """
+
+    weights: NDArray[np.float64]
+    means: NDArray[np.float64]
+    factors: NDArray[np.float64]
+
+    @classmethod
+    def standard(cls, latent_dim: int) -> "LatentPrior":
+        """N(0, I) in `latent_dim` dimensions."""
+        return cls(np.zeros(0), np.zeros((0, latent_dim)), np.zeros((0, latent_dim, latent_dim)))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "LatentPrior":
+        """The prior that `to_arrays` gave; raises `BundleError` if the arrays are no such mixture."""
+        weights, means, factors = (np.asarray(arrays[name], np.float64) for name in ARRAYS)
+        count, width = means.shape if means.ndim == 2 else (0, 0)
+        if means.ndim != 2 or weights.shape != (count,) or factors.shape != (count, width, width):
+            raise BundleError(
+                f"prior has weights {weights.shape}, means {means.shape}, factors {factors.shape}: "
+                "expected [K], [K, L], [K, L, L]: export the bundle again"
+            )
+        diagonals = np.diagonal(factors, axis1=1, axis2=2)
+        if count and (
+            abs(weights.sum() - 1) > 1e-6 or weights.min() < 0 or (diagonals <= 0).any() or np.triu(factors, 1).any()
+        ):
+            raise BundleError(
+                "prior is no mixture: expected weights that add up to 1 and lower triangular factors "
+                "with a positive diagonal: export the bundle again"
+            )
+        return cls(weights, means, factors)
+
+    def to_arrays(self) -> Arrays:
+        """The arrays of `prior.npz`."""
+        return {"weights": self.weights, "means": self.means, "factors": self.factors}
+
+    @property
+    def latent_dim(self) -> int:
+        """L."""
+        return int(self.means.shape[1])
+
+    def log_density(self, z: Rows) -> Nats:
+        """log p(z) of each row, in nats: [N]."""
+        constant = -0.5 * self.latent_dim * math.log(2 * math.pi)
+        if not len(self.weights):
+            return constant - 0.5 * sum_rows(np.square(z, dtype=np.float64))
+        terms = np.empty((len(self.weights), len(z)))
+        for term, weight, mean, inverse in zip(terms, self.weights, self.means, self._inverses, strict=True):
+            whitened = steady_product(z - mean, inverse.T)
+            log_scale = np.log(np.diagonal(inverse)).sum()
+            with np.errstate(divide="ignore"):  # a component of weight zero contributes nothing
+                term[:] = np.log(weight) + constant + log_scale - 0.5 * sum_rows(np.square(whitened))
+        density: Nats = np.logaddexp.reduce(terms, axis=0)
+        return density
+
+    def draw(self, seed: int, start: int, stop: int, temperature: float = 1.0) -> Rows:
+        """Latents start..stop of the sequence that `seed` names: [stop - start, L], spread scaled by `temperature`."""
+        if not isinstance(temperature, int | float | np.number) or not 0 <= temperature <= MOST_TEMPERATURE:
+            raise InputError(f"temperature is {temperature!r}: expected 0 to {MOST_TEMPERATURE:g}, 1 is the density itself")
+        first = start - start % BLOCK  # products are computed in whole blocks, whoever asks for which rows
+        noise = temperature * normal_rows(seed, first, stop, self.latent_dim, Stream.LATENT)
+        if not len(self.weights):
+            return noise[start - first :]
+        choice = uniform_rows(seed, first, stop, 1, Stream.COMPONENT)[:, 0]
+        component = np.minimum(np.searchsorted(np.cumsum(self.weights), choice, "right"), len(self.weights) - 1)
+        z = np.empty_like(noise)
+        for k in np.unique(component):
+            chosen = component == k
+            z[chosen] = (self.means[k] + steady_product(noise, self.factors[k].T))[chosen]
+        return z[start - first :]
+
+    @cached_property
+    def _inverses(self) -> NDArray[np.float64]:
+        try:
+            return np.asarray(np.linalg.inv(self.factors), np.float64)
+        except np.linalg.LinAlgError:
+            raise BundleError(
+                "prior has a factor without an inverse: expected covariances that numbers can hold: export the bundle again"
+            ) from None

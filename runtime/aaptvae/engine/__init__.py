@@ -1,0 +1,1 @@
+"""onnxruntime: sessions, chunks of rows, threads, and how many CPUs there are."""

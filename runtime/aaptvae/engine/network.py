@@ -1,0 +1,205 @@
+"""onnxruntime sessions from checked bytes, and rows through them in chunks that fit the cache."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+from weakref import WeakSet
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..bundle.graph_check import cut
+from ..bundle.manifest import GraphSpec, Precision
+from ..errors import BundleError, InputError, ProviderError
+from ..rows import BLOCK, Rows, as_count, as_output, as_rows, shaped
+from .cpus import multiplies_bytes, usable_cpus
+from .threads import Team
+
+Provider = str | tuple[str, dict[str, Any]]
+
+_CPU = "CPUExecutionProvider"
+_CACHE = 1 << 20  # bytes of float32 that two neighbouring layers may fill: a chunk then stays in one core's cache
+_CHUNKS = (BLOCK, 1024)
+_ALONE = 512  # rows that are worth a thread of their own
+_SMALL = 1 << 25  # rows times bytes of the graph below which a second thread costs more than it brings
+
+_opened: WeakSet[Any] = WeakSet()  # every session of this process
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the caller chooses about sessions; None means the default."""
+
+    providers: Sequence[Provider] | None = None
+    threads: int | None = None
+    batch_size: int | None = None
+    session_options: Any = None
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "batch_size"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, as_count(value, name))
+        if self.threads is not None and self.session_options is not None:
+            raise InputError(
+                "threads and session_options were both given: expected one: set intra_op_num_threads in the options"
+            )
+
+
+class Network:
+    """One graph, ready to run: rows in, named rows out. Safe to call from many threads and after a fork.
+
+    Small calls run on one thread, larger ones on all, chunks of the largest on a thread each, and a call for some of the
+    outputs on a graph cut down to them. onnxruntime computes a row by the same steps in all of these, so its bits are
+    the same (tests hold it to that).
+    """
+
+    def __init__(self, graph: bytes, spec: GraphSpec, hidden: Sequence[int], precision: Precision, settings: Settings) -> None:
+        self._graph, self._precision, self._settings = graph, precision, settings
+        self.input, self.width = spec.inputs[0].name, spec.inputs[0].shape[1]
+        self.widths = {tensor.name: tensor.shape[1] for tensor in spec.outputs}
+        layers = (self.width, *hidden, sum(self.widths.values()))
+        row = max(a + b for a, b in pairwise(layers)) * (2 if precision == "int8" else 4)
+        self.chunk = settings.batch_size or min(max(_CACHE // row // BLOCK * BLOCK, _CHUNKS[0]), _CHUNKS[1])
+        self._threads = settings.threads or usable_cpus()
+        self._team, self._alone = Team(self._threads), Team(1)
+        ours = settings.session_options is None and list(settings.providers or [_CPU]) == [_CPU]
+        self._small = _SMALL // len(graph) if ours else 0
+        # By process too: threads of a session do not survive a fork, so a child opens its own.
+        self._sessions: dict[tuple[int, int, int], Any] = {}
+        self.providers: list[str] = list(self._session(1, len(self.widths)).get_providers())
+
+    def __call__(self, x: ArrayLike, outputs: Sequence[str], out: Sequence[Rows | None] | None = None) -> list[Rows]:
+        """The first of the outputs or all, as named, [N, width] for rows `x`, written to `out` where given."""
+        source = x if type(x) is np.ndarray and x.ndim == 2 else shaped(x, self.width, self.input)
+        if len(source) <= self.chunk and out is None:
+            rows = as_rows(source, self.width, self.input)
+            return self._computed(self._session(len(rows), len(outputs)), outputs, rows)
+        source = shaped(source, self.width, self.input)
+        results: list[Rows] = []
+        for name, place in zip(outputs, [None] * len(outputs) if out is None else out, strict=True):
+            results.append(as_output(place, len(source), self.widths[name], source, *results))
+        # Where there is enough for everybody, a thread for each chunk beats all threads on one: nobody waits at operators.
+        even = min(self.chunk, -(-len(source) // (self._threads * BLOCK)) * BLOCK)
+        together = bool(self._small) and (even >= _ALONE or len(source) > (2 * self._threads - 1) * self.chunk)
+        size, team = (even, self._team) if together else (self.chunk, self._alone)
+        session = self._session(0 if together else min(size, len(source)), len(outputs))
+
+        def compute(start: int) -> None:
+            part = slice(start, min(start + size, len(source)))
+            rows = as_rows(source[part], self.width, self.input, start)
+            self._compute(session, rows, {name: whole[part] for name, whole in zip(outputs, results, strict=True)})
+
+        team.share(compute, range(0, len(source), size))
+        return results
+
+    def few(self, x: Rows, outputs: Sequence[str]) -> list[Rows]:
+        """The same in new arrays, by the calling thread alone: for rows that are not worth a session with threads."""
+        return self._computed(self._session(1, len(outputs)), outputs, as_rows(x, self.width, self.input))
+
+    def _compute(self, session: Any, rows: Rows, parts: dict[str, Rows]) -> None:
+        """One chunk, into `parts` themselves where their memory is in order."""
+        if all(part.flags.c_contiguous and part.flags.aligned for part in parts.values()):
+            _run_into(session, {self.input: rows}, parts)
+            return
+        for part, value in zip(parts.values(), self._computed(session, list(parts), rows), strict=True):
+            part[:] = value
+
+    def _computed(self, session: Any, outputs: Sequence[str], rows: Rows) -> list[Rows]:
+        """New arrays, of the shapes that the manifest promises: what a graph declares is not what it must compute."""
+        try:
+            values: list[Rows] = session.run(outputs, {self.input: rows})
+        except Exception as error:  # onnxruntime's own errors share no base but this
+            raise _failed(error) from None
+        for name, value in zip(outputs, values, strict=True):
+            if value.shape != (len(rows), self.widths[name]):
+                raise _failed(f"{name} came as {value.shape}, not {(len(rows), self.widths[name])}")
+        return values
+
+    def _session(self, rows: int, outputs: int) -> Any:
+        threads = 1 if rows <= self._small else self._threads
+        key = (os.getpid(), threads, outputs)
+        session = self._sessions.get(key)
+        if session is None:  # two callers may both open one; one of the two is kept
+            graph = self._graph if outputs == len(self.widths) else cut(self._graph, next(iter(self.widths)))
+            session = self._sessions.setdefault(key, open_session(graph, self._precision, threads, self._settings))
+        return session
+
+
+def _run_into(session: Any, inputs: dict[str, Rows], outputs: dict[str, Rows]) -> None:
+    """One call that writes into `outputs` themselves; onnxruntime refuses memory of another shape than it computed."""
+    binding = session.io_binding()  # one for each call, so that callers do not meet
+    for name, part in inputs.items():
+        binding.bind_input(name, "cpu", 0, part.dtype.type, part.shape, part.ctypes.data)
+    for name, part in outputs.items():
+        binding.bind_output(name, "cpu", 0, part.dtype.type, part.shape, part.ctypes.data)
+    try:
+        session.run_with_iobinding(binding)
+    except Exception as error:
+        raise _failed(error) from None
+
+
+def _failed(why: object) -> BundleError:
+    return BundleError(f"onnxruntime cannot compute a graph of this bundle ({why}): export the bundle again")
+
+
+def open_session(graph: bytes, precision: Precision, threads: int, settings: Settings) -> Any:
+    """A session on exactly the providers asked for, or `ProviderError`; `BundleError` if the graph is refused."""
+    runtime = onnxruntime()
+    providers = list(settings.providers or [_CPU])
+    names = [provider if isinstance(provider, str) else provider[0] for provider in providers]
+    _check_active(names, runtime.get_available_providers())
+    options = settings.session_options or _session_options(precision, threads)
+    try:
+        session = runtime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
+    except Exception as error:  # onnxruntime's own errors share no base but this
+        raise BundleError(f"onnxruntime refuses a graph of this bundle ({error}): export the bundle again") from None
+    _check_active(names, session.get_providers())
+    _opened.add(session)
+    return session
+
+
+def _check_active(asked: list[str], active: list[str]) -> None:
+    for name in asked:
+        if name not in active:
+            raise ProviderError(
+                f"{name} was asked for and is not active: this onnxruntime offers {', '.join(active)}: "
+                "install the onnxruntime build that has it, or ask for another provider"
+            )
+
+
+def _session_options(precision: Precision, threads: int) -> Any:
+    options = onnxruntime().SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # errors come as exceptions; stderr belongs to the caller
+    options.enable_mem_pattern = False  # chunks are of one size: nothing to plan
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # External data is refused before this point; should any name slip through, it leads nowhere.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    if precision == "int8" and not multiplies_bytes():  # exact kernels, at half the speed that VNNI would give
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    return options
+
+
+def onnxruntime() -> Any:
+    """The onnxruntime module, imported on first use with its telemetry off."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime as module  # noqa: PLC0415 (too early and `import aaptvae` pays for it)
+
+    return module
+
+
+def _forget_sessions() -> None:
+    """Closing a session waits for its threads, which no fork copies: a child keeps its copies open for ever."""
+    if _opened:
+        import ctypes  # noqa: PLC0415 (only children of a fork need it)
+
+        for session in _opened:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_sessions)

@@ -1,0 +1,234 @@
+"""Results appear under their final name whole or not at all: a temporary sibling, fsync, an atomic rename.
+
+A killed process leaves only a hidden temporary, which the next writer of the same name sweeps away.
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+import re
+import secrets
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..errors import InputError
+
+if sys.platform != "win32":
+    import fcntl
+
+SUFFIX = ".aaptvae-tmp"
+KEPT = "partial"
+RECORD = "record"  # beside a kept temporary: how far it came
+ASIDE = "aside"  # what a folder's name belonged to, where two cannot be swapped in one step
+# What others left under a temporary's name is no door: never through a link, never waiting for the other end of a pipe.
+_PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_NOREPLACE, _EXCHANGE = 1, 2  # flags of Linux renameat2
+_unfinished: set[Path] = set()  # the temporaries of this process that are to become something, or nothing
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+
+
+@contextlib.contextmanager
+def publish_file(path: str | os.PathLike[str], *, force: bool = False, keep: bool = False) -> Iterator[Path]:
+    """Give an empty temporary file to write; it becomes `path` if the block succeeds and vanishes if it fails.
+
+    With `keep` the temporary has a fixed name and survives a failure, so that the next call finds it and may go on.
+    `InputError` if `path` exists (without `force`), is no regular file, or cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise InputError(f"{target} is a folder: name a file to write")
+    if target.exists() and not target.is_file():
+        raise InputError(f"{target} is not a regular file: use - to write to stdout")
+    with _published(target, force, _touch, keep) as temporary:
+        yield temporary
+
+
+@contextlib.contextmanager
+def publish_folder(path: str | os.PathLike[str], *, force: bool = False, marker: str = "manifest.json") -> Iterator[Path]:
+    """Give an empty temporary folder to fill; it becomes `path` if the block succeeds and vanishes if it fails.
+
+    `force` replaces an existing folder as a whole, but only one that is empty or holds `marker`: never somebody's home.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target} is a file: name a folder to write")
+    if force and target.is_dir() and any(target.iterdir()) and not (target / marker).is_file():
+        raise InputError(f"{target} holds no {marker}, so it is not ours to replace: name another folder")
+    with _published(target, force, Path.mkdir, keep=False) as temporary:
+        yield temporary
+
+
+def abandon() -> None:
+    """Remove what this process has not finished, where it ends without unwinding."""
+    for temporary in list(_unfinished):
+        with contextlib.suppress(OSError):
+            _remove(temporary)
+
+
+@contextlib.contextmanager
+def _published(target: Path, force: bool, make: Callable[[Path], None], keep: bool) -> Iterator[Path]:
+    if not os.path.lexists(target):
+        with contextlib.suppress(OSError):
+            _aside(target).rename(target)  # a kill came before something else had its name
+    refuse_existing(target, force)
+    done = False
+    with _explained(target):
+        _sweep(target, keep)
+        temporary, lock = _claim(target, make, keep)
+    try:
+        with _explained(target, only=_FULL):
+            yield temporary
+        with _explained(target):
+            _sync(temporary)
+            _rename(temporary, target, force)
+            done = True
+            _sync_entry(target.parent)
+    finally:
+        if lock is not None:
+            os.close(lock)
+        if done or not keep:
+            _remove(temporary)  # after a swap this is what the target used to be
+        _unfinished.discard(temporary)
+
+
+def refuse_existing(target: Path, force: bool) -> None:
+    """`InputError` if `target` exists and may not be replaced, or if its folder does not exist."""
+    if os.path.lexists(target) and not force:
+        raise InputError(f"{target} exists: add --force to replace it, or name another output")
+    if not target.parent.is_dir():
+        raise InputError(f"{target} cannot be written: {target.parent} is not a folder, make it first")
+
+
+@contextlib.contextmanager
+def _explained(target: Path, only: set[int] | None = None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if only is not None and error.errno not in only:
+            raise
+        raise InputError(f"{target} cannot be written: {error.strerror or error}") from error
+
+
+def _touch(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _PLAIN, 0o666)
+    regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+    os.close(descriptor)
+    if not regular:
+        raise InputError(f"{path} is in the way and is no regular file: remove it")
+
+
+def _claim(target: Path, make: Callable[[Path], None], keep: bool) -> tuple[Path, int | None]:
+    """Make a temporary that no sweeper will touch while this process lives."""
+    while True:
+        temporary = target.with_name(f".{target.name}.{KEPT if keep else secrets.token_hex(4)}{SUFFIX}")
+        if not keep:
+            _unfinished.add(temporary)
+        make(temporary)
+        lock = _lock(temporary)
+        if lock is not None and not _same(lock, temporary):  # swept between the two calls
+            os.close(lock)
+        elif lock is None and keep and sys.platform != "win32":
+            raise InputError(f"{target} is being written by another process: wait for it, or name another output")
+        else:
+            return temporary, lock
+
+
+def _lock(path: Path) -> int | None:
+    """Hold `path` for this process; None if another one does (Windows needs no lock: open files stay)."""
+    if sys.platform == "win32":
+        return None
+    descriptor = os.open(path, os.O_RDONLY | _PLAIN)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _same(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _sweep(target: Path, keep: bool) -> None:
+    """Remove what killed writers of `target` left behind."""
+    middle = r"[0-9a-f]{8}" if keep else rf"(?:[0-9a-f]{{8}}|{KEPT}|{RECORD}|{ASIDE})"
+    stale = re.compile(re.escape(f".{target.name}.") + middle + re.escape(SUFFIX))
+    for left in target.parent.iterdir():
+        if not stale.fullmatch(left.name):
+            continue
+        with contextlib.suppress(OSError):  # gone already, or another user's
+            lock = _lock(left)
+            if lock is not None:
+                _remove(left)
+                os.close(lock)
+            elif sys.platform == "win32" and left.is_file():
+                left.unlink()  # refused while it is open
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    for folder, _, names in os.walk(path):
+        for name in names:
+            _sync_entry(Path(folder, name))
+        _sync_entry(Path(folder))
+    if path.is_file():
+        _sync_entry(path)
+
+
+def _sync_entry(path: Path) -> None:
+    if sys.platform == "win32" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY if sys.platform != "win32" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _rename(temporary: Path, target: Path, force: bool) -> None:
+    if not force:
+        if not _renameat2(temporary, target, _NOREPLACE):
+            refuse_existing(target, force)
+            temporary.rename(target)
+    elif target.is_dir():
+        if not _renameat2(temporary, target, _EXCHANGE):
+            aside = target.rename(_aside(target))
+            try:
+                temporary.rename(target)
+            except BaseException:
+                aside.rename(target)
+                raise
+            _remove(aside)
+    else:
+        if target.exists():
+            shutil.copymode(target, temporary)
+        temporary.replace(target)
+
+
+def _aside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{ASIDE}{SUFFIX}")
+
+
+def _renameat2(source: Path, target: Path, flag: int) -> bool:
+    """Rename in one step that never clobbers (or swaps) the target; False where the system cannot."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    here = ctypes.c_int(-100)  # AT_FDCWD
+    if call is None or call(here, os.fsencode(source), here, os.fsencode(target), ctypes.c_uint(flag)) == 0:
+        return call is not None
+    if ctypes.get_errno() == errno.EEXIST:
+        refuse_existing(target, force=False)
+    return False

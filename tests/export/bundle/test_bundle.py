@@ -1,0 +1,320 @@
+"""What is published: the same bytes every time, nothing of the machine it was made on, and whole."""
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+import aaptvae
+from aaptvae.bundle.manifest import decoder_spec, encoder_spec
+from aaptvae.bundle.reading import read_bundle
+from aaptvae.density.prior import LatentPrior
+from aaptvae.errors import BundleError, InputError
+from aaptvae.verify import verify
+from aaptvae_export import ExportError, ExportOptions, export_bundle
+from aaptvae_export.graph.folding import Subspace
+from aaptvae_export.proof.gate import BATCHES, Reference
+from aaptvae_export.variants import quantization
+from aaptvae_export.variants.compaction import compact_prior
+from aaptvae_training.evaluation.judge import observation_of
+
+from ..conftest import make_run
+
+BOTH = ExportOptions(precisions=("fp32", "fp16"))
+SCRIPT = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from export.conftest import make_run
+from aaptvae_export import ExportOptions, export_bundle
+export_bundle(make_run(128, 16, (96,)), sys.argv[1], ExportOptions(precisions=("fp32", "fp16")))
+export_bundle(make_run(), sys.argv[1] + ".zip", archive=True)
+"""
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """A bundle and a zip of the same run, made by another process in another folder."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    tests = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", SCRIPT, str(folder / "b"), str(tests)], check=True, cwd=folder)
+    return folder
+
+
+def test_the_same_run_gives_the_same_bytes_in_another_process_and_folder(elsewhere, tmp_path):
+    export_bundle(make_run(128, 16, (96,)), tmp_path / "a", BOTH)
+    assert contents(tmp_path / "a") == contents(elsewhere / "b")
+
+
+def test_the_zip_is_the_same_bytes_too_and_loads_as_it_is(run, elsewhere, tmp_path):
+    made = export_bundle(run, tmp_path / "a.zip", archive=True)
+    assert (tmp_path / "a.zip").read_bytes() == (elsewhere / "b.zip").read_bytes()
+    assert aaptvae.load(tmp_path / "a.zip", sha256=made.digest).latent_dim == 4
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert {item.date_time for item in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def dark(small):
+    """A run on pictures: one bright direction, others of this size, some rows black."""
+    width, latents = 256, 128
+    run, generator = make_run(width, latents, (16,)), np.random.default_rng(0)
+    model, size = run.model, torch.full((latents, 1), small)
+    size[0] = 40.0
+    axes = torch.from_numpy(np.linalg.qr(np.c_[np.ones(width), generator.standard_normal((width, latents - 1))])[0].T).float()
+    model.scaler.standardise_by(torch.full((width,), 106.0).double(), torch.full((width,), 80.0).double())
+    with torch.no_grad():
+        model.mu_skip.weight.copy_(axes / size)
+        model.decoder_skip.weight.copy_((axes * size).T)
+        for layer in (model.mu, model.logvar, model.decoder[-1]):
+            layer.weight.mul_(0.01)
+            layer.bias.zero_()
+    heldout = np.abs(106 + 80 * generator.standard_normal((64, width))).astype(np.float32)
+    heldout[:4] = 0
+    return dataclasses.replace(run, heldout=heldout, prior=LatentPrior.standard(latents), observation=observation_of(model))
+
+
+def test_a_row_near_zero_among_features_far_from_it_is_measured_as_they_are(tmp_path):
+    made = export_bundle(dark(0.3), tmp_path / "a")
+    assert made.manifest.parity.tolerance == 1e-5
+    assert verify(made.path).passed
+
+
+def test_where_torch_itself_rounds_more_a_few_times_that_is_allowed_and_said(tmp_path):
+    run = dark(0.01)
+    made = export_bundle(run, tmp_path / "a")
+    assert 1e-5 < max(case.difference for case in made.manifest.parity.worst) <= made.manifest.parity.tolerance <= 1e-4
+    report = verify(made.path)
+    assert report.passed and report.precisions[0].replays[0].tolerance == made.manifest.parity.tolerance
+    with pytest.raises(ExportError, match="the tolerance is 9e-06"):
+        export_bundle(run, tmp_path / "b", ExportOptions(tolerance=9e-6))
+    with pytest.raises(ExportError, match=r"the tolerance is 0\.0001"):
+        export_bundle(dark(1e-4), tmp_path / "b")
+
+
+def test_no_file_holds_a_path_or_a_source_line(elsewhere):
+    secrets = [str(elsewhere), sys.prefix, str(Path(torch.__file__).parent), "site-packages", ".py", "Traceback", "forward"]
+    for name, data in contents(elsewhere / "b").items():
+        text = data.decode("latin-1")
+        found = [secret for secret in secrets if secret in text.replace(".npy", "").replace("features.npy", "")]
+        assert not found, name
+
+
+def test_the_graphs_hold_nothing_but_the_computation(run, tmp_path):
+    export_bundle(run, tmp_path / "a")
+    for graph, operators in {"encoder": "Gemm Relu Gemm Gemm Gemm Add Clip", "decoder": "Gemm Relu Gemm Gemm Add"}.items():
+        model = onnx.load(tmp_path / "a" / f"{graph}.onnx")
+        assert sorted(node.op_type for node in model.graph.node) == sorted(operators.split())
+        assert (model.ir_version, [item.version for item in model.opset_import], model.model_version) == (10, [20], 1)
+        assert not model.graph.value_info and not model.functions and not model.producer_version
+        assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
+        assert {tensor.data_location for tensor in model.graph.initializer} == {onnx.TensorProto.DEFAULT}
+        assert len(model.metadata_props) == 6
+
+
+def test_the_runtime_gives_what_torch_gives(run, tmp_path):
+    export_bundle(run, tmp_path / "a")
+    vae, x = aaptvae.load(tmp_path / "a"), run.heldout
+    with torch.no_grad():
+        mu, logvar = run.model.encode(torch.from_numpy(x))
+        np.testing.assert_allclose(vae.reconstruct(x), run.model.decode(mu), rtol=1e-4, atol=1e-5)
+    got = vae.encode(x)
+    np.testing.assert_allclose(got[0], mu, atol=1e-5)
+    np.testing.assert_allclose(got[1], logvar, atol=1e-5)
+
+
+def test_golden_vectors_hold_real_rows_first_then_hostile_ones_with_torchs_outputs(run, tmp_path):
+    export_bundle(run, tmp_path / "a")
+    golden = np.load(tmp_path / "a" / "golden.npz")
+    real = int(golden["real_rows"][0])
+    np.testing.assert_array_equal(golden["x"][:real], run.heldout[:real])
+    hostile = golden["x"][real:]
+    assert (hostile == 0).all(axis=1).any()
+    assert (np.abs(hostile) > 100).any()
+    assert ((hostile != 0) & (np.abs(hostile) < 1e-38)).any()
+    reference = Reference(run.model, None, torch.float32)
+    np.testing.assert_array_equal(golden["mu"], reference.encode(golden["x"])["mu"])
+    np.testing.assert_array_equal(golden["reconstruction"], reference.decode(golden["z"])["reconstruction"])
+
+
+def test_the_manifest_reports_every_comparison(run, tmp_path):
+    manifest = export_bundle(run, tmp_path / "a").manifest
+    kinds, references = 5, 2
+    encoder = kinds * len(BATCHES) * references * 2
+    decoder = (kinds - 1) * len(BATCHES) * references
+    composed = 2 * (len(BATCHES) - 1) * references
+    assert manifest.parity.comparisons == encoder + decoder + composed + 1
+    assert (manifest.encoder, manifest.decoder) == (encoder_spec(12, 4), decoder_spec(12, 4))
+    assert manifest.producer["torch"].partition("+")[0] == torch.__version__.partition("+")[0]  # a build's name, or none
+    assert manifest.training == run.summary
+    assert (manifest.name, manifest.prior.kind, manifest.prior.components) == ("vae-12-4", "mixture", 2)
+
+
+def test_halves_of_two_bundles_do_not_mix(run, tmp_path):
+    export_bundle(run, tmp_path / "a")
+    export_bundle(make_run(seed=1), tmp_path / "b")
+    a, b = read_bundle(tmp_path / "a").manifest, read_bundle(tmp_path / "b").manifest
+    assert a.pair_id != b.pair_id
+    for graph in ("encoder", "decoder"):
+        stamped = {item.key: item.value for item in onnx.load(tmp_path / "a" / f"{graph}.onnx").metadata_props}
+        assert stamped["aaptvae.pair_id"] == a.pair_id
+        assert stamped["aaptvae.graph"] == graph
+    (tmp_path / "a" / "decoder.onnx").write_bytes((tmp_path / "b" / "decoder.onnx").read_bytes())
+    with pytest.raises(BundleError, match=r"decoder\.onnx"):
+        aaptvae.load(tmp_path / "a")
+
+
+def test_every_precision_verifies(tmp_path):
+    export_bundle(make_run(128, 16, (96,)), tmp_path / "a", BOTH)
+    assert verify(tmp_path / "a").passed
+
+
+def test_an_existing_output_is_refused_before_anything_is_computed(run, tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(InputError, match="exists: add --force"):
+        export_bundle(None, tmp_path / "a")
+    with pytest.raises(InputError, match="is not a folder"):
+        export_bundle(None, tmp_path / "missing" / "a")
+
+
+def test_a_run_without_held_out_rows_is_refused(run, tmp_path):
+    with pytest.raises(ExportError, match="no held-out rows"):
+        export_bundle(dataclasses.replace(run, heldout=run.heldout[:0]), tmp_path / "a")
+
+
+# Twins
+
+
+def test_fp16_is_half_the_bytes_and_nearly_the_same_numbers(tmp_path):
+    made = export_bundle(make_run(128, 16, (96,)), tmp_path / "a", BOTH)
+    (twin,) = made.manifest.twins
+    assert twin.bytes_ratio < 0.6 and abs(twin.r2_loss) < 1e-3 and twin.mu_cosine > 0.9999
+    assert set(made.rows_per_second) == {"fp32", "fp16"}
+    assert b"rows_per_second" not in (tmp_path / "a" / "manifest.json").read_bytes()
+    assert aaptvae.load(tmp_path / "a", precision="fp16").encode(np.zeros((3, 128)))[0].dtype == np.float32
+
+
+def test_a_twin_that_loses_too_much_is_refused_with_the_figure(tmp_path, monkeypatch):
+    convert = quantization.to_fp16
+
+    def coarse(model):
+        twin = convert(model)
+        for tensor in twin.graph.initializer:
+            values = onnx.numpy_helper.to_array(tensor)
+            if values.dtype == np.float16:
+                tensor.CopyFrom(onnx.numpy_helper.from_array(np.round(values * 2) / np.float16(2), tensor.name))
+        return twin
+
+    monkeypatch.setitem(quantization.CONVERTERS, "fp16", coarse)
+    with pytest.raises(ExportError, match=r"fp16 encoder and decoder: .* held-out rows is \S+; the bound is"):
+        export_bundle(make_run(128, 16, (96,)), tmp_path / "a", BOTH)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("mean_size", [1.0, 1e3])
+def test_a_nearly_constant_column_does_not_cost_the_twins_their_digits(mean_size, tmp_path):
+    run = make_run(128, 16, (96,), rows=256, mean_size=mean_size)
+    mean, scale = run.model.scaler.mean, run.model.scaler.scale
+    scale[0], mean[0] = 1e-8, 0.0
+    run.heldout[:, 0] = 1e-8 * np.linspace(-2, 2, len(run.heldout))
+    observation = dataclasses.replace(run.observation, mean=mean.numpy(), scale=scale.numpy())
+    made = export_bundle(dataclasses.replace(run, observation=observation), tmp_path / "a", BOTH)
+    assert abs(made.manifest.twins[0].r2_loss) < 1e-4 and made.manifest.twins[0].mu_cosine > 0.9999
+
+
+def test_int8_is_offered_only_where_it_is_faster(tmp_path):
+    run = make_run(384, 256, (400,), rows=512)
+    run.model.scaler.scale[:] = 0.05
+    run = dataclasses.replace(run, observation=dataclasses.replace(run.observation, scale=run.model.scaler.scale.numpy()))
+    try:
+        made = export_bundle(run, tmp_path / "a", ExportOptions(precisions=("int8",)))
+    except ExportError as refusal:
+        assert re.search(r"int8 .* rows per second here where fp32 does [\d,]+", str(refusal))
+        return
+    (twin,) = made.manifest.twins
+    assert twin.bytes_ratio <= 0.3 and twin.r2_loss < 0.01
+    assert made.rows_per_second["int8"] >= made.rows_per_second["fp32"]
+    vae = aaptvae.load(tmp_path / "a", precision="int8")
+    whole = vae.encode(run.heldout)
+    for rows in (1, 2, 3, 17, 64, 65, 257):
+        part = vae.encode(run.heldout[:rows])
+        assert all(np.array_equal(a, b[:rows]) for a, b in zip(part, whole, strict=True))
+    assert vae.encode(np.zeros((0, 384)))[0].shape == (0, 256)
+
+
+def test_int8_that_is_not_as_fast_as_was_asked_is_refused_with_both_rates(tmp_path):
+    run = make_run(384, 256, (400,), rows=512)
+    with pytest.raises(ExportError, match=r"int8 .*: [\d,]+ rows per second here where fp32 does [\d,]+, .* at least 50:"):
+        export_bundle(run, tmp_path / "a", ExportOptions(precisions=("int8",), speedup=50))
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="speedup is nan: expected a factor from 0 up"):
+        ExportOptions(speedup=float("nan"))
+
+
+# Compaction
+
+
+def test_latents_that_carry_nothing_are_dropped_without_loss(tmp_path):
+    run = make_run(12, 6, (9,), rows=200)
+    with torch.no_grad():
+        for layer in (run.model.mu, run.model.mu_skip):
+            layer.weight[3:] = 0
+            layer.weight[3:] = 0.5 * layer.weight[:3]  # six latents, three directions
+    made = export_bundle(run, tmp_path / "a", ExportOptions(compact=1 - 1e-9))
+    cut = made.manifest.compaction
+    assert made.manifest.latent_dim == 3 and cut.trained_latent_dim == 6
+    assert abs(cut.r2_loss) < 1e-5
+    vae, x = aaptvae.load(tmp_path / "a"), run.heldout
+    with torch.no_grad():
+        mu, _ = run.model.encode(torch.from_numpy(x))
+        np.testing.assert_allclose(vae.reconstruct(x), run.model.decode(mu), rtol=1e-3, atol=1e-4)
+
+
+def test_keeping_less_costs_what_the_manifest_says(tmp_path):
+    run = make_run(12, 6, (9,), rows=200)
+    whole = aaptvae.load(export_bundle(run, tmp_path / "a").path)
+    made = export_bundle(run, tmp_path / "b", ExportOptions(compact=0.7))
+    kept = aaptvae.load(made.path)
+    assert made.manifest.latent_dim < 6
+    error = [vae.score(run.heldout).reconstruction_error.mean() for vae in (whole, kept)]
+    spread = np.square((run.heldout - run.heldout.mean(0)) / run.observation.scale).mean()
+    assert made.manifest.compaction.r2_loss == pytest.approx((error[1] - error[0]) / spread, rel=1e-4)
+
+
+def test_the_compacted_prior_is_the_marginal_of_the_whole(run):
+    basis = torch.linalg.qr(torch.randn(4, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))[0].T
+    kept = compact_prior(run.prior, Subspace(basis, torch.zeros(4, dtype=torch.float64)))
+    drawn = run.prior.draw(0, 0, 200_000) @ basis.numpy().T
+    mean = kept.weights @ kept.means
+    np.testing.assert_allclose(drawn.mean(axis=0), mean, atol=0.02)
+    second = sum(w * (f @ f.T + np.outer(m, m)) for w, m, f in zip(kept.weights, kept.means, kept.factors, strict=True))
+    np.testing.assert_allclose(np.cov(drawn.T), second - np.outer(mean, mean), atol=0.03)
+    assert compact_prior(LatentPrior.standard(4), Subspace(basis, torch.zeros(4))).latent_dim == 2
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5, -1.0])
+def test_a_share_that_is_none_is_refused(share, run, tmp_path):
+    with pytest.raises(InputError, match="expected a share"):
+        export_bundle(run, tmp_path / "a", ExportOptions(compact=share))
+
+
+def test_too_few_rows_to_judge_latents_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"7 held-out rows: compact expects 8 or more"):
+        export_bundle(make_run(rows=7), tmp_path / "a", ExportOptions(compact=0.9))
+
+
+def test_the_report_is_plain_json(tmp_path):
+    made = export_bundle(make_run(128, 16, (96,)), tmp_path / "a", BOTH)
+    report = json.loads(json.dumps(made.report()))
+    assert report["digest"] == made.digest and report["parity"]["tolerance"] == 1e-5
+    assert any("fp16" in line for line in made.summary())

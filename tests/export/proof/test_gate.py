@@ -1,0 +1,136 @@
+"""Every wrong export is refused with the graph and the figure, and nothing is published."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from aaptvae.errors import InputError
+from aaptvae_export import ExportError, ExportOptions, export_bundle
+from aaptvae_export.bundle import draft
+from aaptvae_export.graph import onnx_model as graphs
+
+from ..conftest import make_run
+from .mutations import FOLD_MUTATIONS, GRAPH_MUTATIONS
+
+FIGURE = re.compile(r"\d|operator '(Random|Dropout)")
+
+
+def refused(run, folder, graph, **options):
+    with pytest.raises(ExportError) as caught:
+        export_bundle(run, folder / "bundle", **options)
+    assert graph in str(caught.value)
+    assert FIGURE.search(str(caught.value).removeprefix(graph))
+    assert not list(folder.iterdir())
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", GRAPH_MUTATIONS)
+def test_a_graph_that_is_not_the_model_is_refused(name, tmp_path, monkeypatch):
+    graph, mutate = GRAPH_MUTATIONS[name]
+    trace = graphs.trace
+
+    def wrong(module, spec, half):
+        model = trace(module, spec, half)
+        before = model.SerializeToString(deterministic=True)
+        if half == graph:
+            mutate(model)
+            assert model.SerializeToString(deterministic=True) != before
+        return model
+
+    monkeypatch.setattr(graphs, "trace", wrong)
+    refused(make_run(12, 4, (12,)), tmp_path, graph)
+
+
+@pytest.mark.parametrize("name", FOLD_MUTATIONS)
+def test_layers_that_are_not_the_model_are_refused(name, tmp_path, monkeypatch):
+    graph, mutate = FOLD_MUTATIONS[name]
+    fold = f"fold_{graph}"
+    monkeypatch.setattr(draft, fold, mutate(getattr(draft, fold)))
+    refused(make_run(), tmp_path, graph)
+
+
+def test_a_wrong_sigma_is_refused(run, tmp_path):
+    wrong = dataclasses.replace(run.observation, sigma=run.observation.sigma * 1.001)
+    assert "log density" in refused(dataclasses.replace(run, observation=wrong), tmp_path, "likelihood")
+
+
+def test_a_wrong_column_of_small_numbers_does_not_hide_behind_large_ones(tmp_path, monkeypatch):
+    run = make_run()
+    run.model.scaler.scale[0] = 1e-9
+    run.model.scaler.mean[0] = 0
+    run = dataclasses.replace(
+        run,
+        observation=dataclasses.replace(
+            run.observation, mean=run.model.scaler.mean.numpy(), scale=run.model.scaler.scale.numpy()
+        ),
+    )
+    run.heldout[:, 0] = 1e-9
+    export_bundle(run, tmp_path / "right")
+    fold = draft.fold_decoder
+
+    def wrong(model, subspace):
+        graph = fold(model, subspace)
+        graph.out.bias.data[0] += 1e-9
+        return graph
+
+    monkeypatch.setattr(draft, "fold_decoder", wrong)
+    with pytest.raises(ExportError, match=r"decoder: reconstruction differs from torch by \d"):
+        export_bundle(run, tmp_path / "wrong")
+
+
+def test_a_refusal_leaves_the_earlier_bundle_alone(run, tmp_path):
+    export_bundle(run, tmp_path / "bundle")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "bundle").iterdir()}
+    wrong = dataclasses.replace(run, observation=dataclasses.replace(run.observation, sigma=run.observation.sigma * 2))
+    with pytest.raises(ExportError):
+        export_bundle(wrong, tmp_path / "bundle", force=True)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "bundle").iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_a_tolerance_below_what_float32_can_do_refuses_the_right_export_too(run, tmp_path):
+    message = refused(run, tmp_path, "encoder", options=ExportOptions(tolerance=1e-9))
+    assert "the tolerance is 1e-09" in message
+
+
+@pytest.mark.parametrize("tolerance", [2e-5, 0.0, -1.0, float("nan")])
+def test_the_tolerance_only_tightens(tolerance):
+    with pytest.raises(InputError, match="it may only tighten"):
+        ExportOptions(tolerance=tolerance)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"linear_skip": False},
+        {"sigma": "per_feature"},
+        {"sigma": "spectral"},
+        {"likelihood": "bernoulli", "sigma": 1.0},
+        {"hidden": (9, 7), "dropout": 0.3},
+        {"mean_size": 1e4},
+        {"sigma": "spectral", "likelihood": "student"},
+        {"sigma": "learned", "likelihood": "student"},
+        {"input_dim": 64, "latent_dim": 16, "hidden": (400,)},
+        {"input_dim": 512, "latent_dim": 256, "hidden": (400,)},
+    ],
+    ids=str,
+)
+def test_every_kind_of_model_passes(options, tmp_path):
+    made = export_bundle(make_run(**options), tmp_path / "bundle")
+    assert max(case.difference for case in made.manifest.parity.worst) <= 1e-5
+    assert {case.graph for case in made.manifest.parity.worst} == {"encoder", "decoder", "reconstruct", "likelihood"}
+
+
+def test_constant_and_near_constant_columns_pass(tmp_path):
+    run = make_run()
+    mean, scale = run.model.scaler.mean, run.model.scaler.scale
+    mean[0], scale[0] = 2024.0, 1.0
+    mean[1], scale[1] = -7.5, 1e-3
+    observation = dataclasses.replace(run.observation, mean=mean.numpy().copy(), scale=scale.numpy().copy())
+    run.heldout[:, 0] = 2024.0
+    run.heldout[:, 1] = -7.5 + 1e-3 * np.linspace(-2, 2, len(run.heldout))
+    made = export_bundle(dataclasses.replace(run, observation=observation), tmp_path / "bundle")
+    assert made.manifest.scaler.constant_columns == 1

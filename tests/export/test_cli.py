@@ -1,0 +1,103 @@
+"""The verbs `export` and `demo` as a user runs them: exit status, one line, nothing left behind."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import aaptvae
+from aaptvae.verify import verify
+from aaptvae_export import ExportOptions, export_bundle
+from aaptvae_training import read_run
+from aaptvae_training.config import TrainConfig
+from aaptvae_training.digits import DIGITS_FILE, load_digits
+from aaptvae_training.talk import Talk
+from aaptvae_training.train_run import train
+
+
+def cli(*arguments, **options):
+    command = [sys.executable, "-m", "aaptvae", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of two epochs on the digits."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    train(DIGITS_FILE, folder, TrainConfig(latent_dim=4, hidden_dim=(16,), epochs=2), Talk())
+    return folder
+
+
+def test_export_publishes_a_bundle_and_a_triton_repository(trained, tmp_path):
+    done = cli("export", trained, "-o", tmp_path / "b", "--triton", tmp_path / "models", "--name", "tiny", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["name"] == "tiny" and report["parity"]["comparisons"] > 100
+    assert aaptvae.load(tmp_path / "b", sha256=report["digest"]).latent_dim == 4
+    assert (tmp_path / "models" / "tiny_encoder" / "config.pbtxt").is_file()
+    again = cli("export", trained, "-o", tmp_path / "b")
+    assert again.returncode == 1 and again.stderr.startswith("error: ") and "--force" in again.stderr
+    assert len(again.stderr.splitlines()) == 1 and not again.stdout
+
+
+def test_the_figures_of_a_run_are_those_that_the_runtime_gives_for_the_same_rows(trained, tmp_path):
+    assert cli("export", trained, "-o", tmp_path / "bundle").returncode == 0
+    rows, figures = read_run(trained).heldout, json.loads((trained / "evaluation.json").read_text())["metrics"]
+    vae = aaptvae.load(tmp_path / "bundle")
+    for prior in ("standard", "fitted"):
+        likelihood = vae.log_likelihood(rows[:1000], seed=0, prior=prior).mean()
+        assert likelihood == pytest.approx(figures[f"log_likelihood_{prior}"], rel=1e-4)
+    assert vae.score(rows).elbo.mean() == pytest.approx(figures["elbo"], rel=1e-4)
+
+
+def test_a_zip_is_one_file_that_the_verbs_take(trained, tmp_path):
+    done = cli("export", trained, "-o", tmp_path / "b.zip", "--zip")
+    assert done.returncode == 0, done.stderr
+    assert not done.stdout and "sha256" in done.stderr and "Warning" not in done.stderr
+    assert cli("verify", tmp_path / "b.zip").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--tolerance", "0.1"], "it may only tighten"),
+        (["--compact", "7"], "expected a share"),
+        (["--name", "no/slash"], "expected up to 64 letters"),
+    ],
+)
+def test_options_that_make_no_sense_leave_nothing(trained, tmp_path, arguments, words):
+    done = cli("export", trained, "-o", tmp_path / "b", *arguments)
+    assert done.returncode == 2 and words in done.stderr.splitlines()[-1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_run_is_one_line(tmp_path):
+    done = cli("export", tmp_path / "none", "-o", tmp_path / "b")
+    assert done.returncode == 1 and done.stderr.startswith("error: cannot read") and len(done.stderr.splitlines()) == 1
+
+
+def test_a_missing_package_is_named_with_the_extra_to_install(trained, tmp_path):
+    code = "import sys; sys.modules['onnx'] = None; from aaptvae.cli import main; main()"
+    command = [sys.executable, "-c", code, "export", str(trained), "-o", str(tmp_path / "b")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and 'pip install "aaptvae[train]"' in done.stderr and "onnx" in done.stderr
+
+
+def test_help_of_the_verbs_imports_no_torch():
+    for verb in ("export", "demo"):
+        code = f"import sys; sys.argv[1:] = ['{verb}', '--help']; from aaptvae.cli import main\n"
+        code += "try: main()\nexcept SystemExit: print('torch' in sys.modules, 'numpy' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.endswith("False False\n")
+
+
+def test_a_trained_bernoulli_run_exports_and_verifies(tmp_path):
+    np.save(tmp_path / "x.npy", load_digits() / 16)
+    config = TrainConfig(latent_dim=8, hidden_dim=(64,), likelihood="bernoulli", epochs=20, precision="fp32")
+    train(tmp_path / "x.npy", tmp_path / "run", config)
+    made = export_bundle(read_run(tmp_path / "run"), tmp_path / "bundle", ExportOptions(precisions=("fp16",)))
+    assert verify(made.path).passed
+    x_hat = aaptvae.load(made.path).reconstruct(np.load(tmp_path / "x.npy"))
+    assert 0 <= x_hat.min() < 0.05 and 0.7 < x_hat.max() <= 1

@@ -1,0 +1,254 @@
+"""A bundle is read whole and unchanged, from a folder or a zip, or refused with words."""
+
+import hashlib
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import aaptvae
+from aaptvae import BundleError
+from aaptvae.bundle.manifest import MANIFEST, UNSEALED, seal
+from aaptvae.bundle.reading import read_bundle, read_manifest
+
+
+@pytest.fixture
+def copy(tiny: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny, tmp_path / "copy"))
+
+
+def zipped(folder: Path, path: Path, compression: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, file.name)
+    return path
+
+
+def resealed(folder: Path, change: Callable[[dict[str, object]], object]) -> Path:
+    """The bundle with its manifest's fields changed and sealed again, as an attacker would."""
+    fields = json.loads((folder / MANIFEST).read_bytes())
+    change(fields)
+    fields["seal"] = UNSEALED.decode()
+    data = json.dumps(fields).encode()
+    (folder / MANIFEST).write_bytes(data.replace(UNSEALED, seal(data).encode()) if b'"seal"' in data else data)
+    return folder
+
+
+def relisted(folder: Path, name: str, data: bytes) -> Path:
+    """The bundle with one file replaced and its digest in the manifest put right."""
+    (folder / name).write_bytes(data)
+    entry = {"name": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    return resealed(folder, lambda fields: fields.update(files=[entry if e["name"] == name else e for e in fields["files"]]))
+
+
+def test_folder_and_zip_hold_the_same_bundle(tiny: Path, tmp_path: Path, x: np.ndarray, vae: aaptvae.VAE) -> None:
+    for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        archive = zipped(tiny, tmp_path / f"{compression}.zip", compression)
+        assert read_bundle(archive).files == read_bundle(tiny).files
+        assert np.array_equal(aaptvae.load(archive).embed(x), vae.embed(x))
+
+
+def test_the_digest_is_the_manifests_and_pins_the_bundle(tiny: Path, vae: aaptvae.VAE) -> None:
+    digest = hashlib.sha256((tiny / MANIFEST).read_bytes()).hexdigest()
+    assert vae.digest == digest == read_bundle(tiny, sha256=digest.upper()).digest
+    with pytest.raises(BundleError, match="not the bundle you pinned"):
+        aaptvae.load(tiny, sha256="0" * 64)
+
+
+def test_files_that_the_manifest_does_not_list_are_ignored(copy: Path) -> None:
+    (copy / "notes.txt").write_text("mine")
+    assert "notes.txt" not in read_bundle(copy).files
+
+
+def test_a_link_to_the_bundle_itself_is_followed(copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "current").symlink_to(copy)
+    assert read_bundle(tmp_path / "current").manifest.name == "tiny"
+
+
+def test_a_zip_bomb_is_refused_before_it_unpacks(copy: Path, tmp_path: Path) -> None:
+    relisted(copy, "README.md", bytes(50_000_000))
+    with pytest.raises(BundleError, match=r"bomb.zip unpacks to 500\d+ bytes: expected \d+ at most"):
+        aaptvae.load(zipped(copy, tmp_path / "bomb.zip"))
+
+
+def test_a_zip_may_be_a_link_as_download_caches_make_them(tiny: Path, tmp_path: Path) -> None:
+    zipped(tiny, tmp_path / "blob")
+    (tmp_path / "tiny.zip").symlink_to(tmp_path / "blob")
+    assert read_bundle(tmp_path / "tiny.zip").manifest.name == "tiny"
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "encoder.onnx", "prior.npz", "README.md"])
+def test_a_missing_file_is_refused(copy: Path, tmp_path: Path, name: str) -> None:
+    (copy / name).unlink()
+    with pytest.raises(BundleError, match=rf"cannot read .*No such file or directory: {name}.*expected a bundle"):
+        aaptvae.load(copy)
+    with pytest.raises(BundleError, match=f"the zip has no {name}"):
+        aaptvae.load(zipped(copy, tmp_path / "x.zip"))
+
+
+def test_a_path_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="No such file or directory"):
+        aaptvae.load(tmp_path / "nowhere")
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(BundleError, match="text is not a readable zip"):
+        aaptvae.load(tmp_path / "text")
+
+
+def test_a_flipped_bit_anywhere_is_refused(copy: Path, tiny: Path) -> None:
+    for path in sorted(tiny.iterdir()):
+        data = path.read_bytes()
+        for at in range(0, len(data), 1 if path.name == MANIFEST else 5):
+            flipped = bytearray(data)
+            flipped[at] ^= 1 << at % 8
+            (copy / path.name).write_bytes(flipped)
+            with pytest.raises(BundleError):
+                read_bundle(copy)
+        (copy / path.name).write_bytes(data)
+    assert read_bundle(copy)
+
+
+def test_every_truncation_is_refused(copy: Path, tiny: Path) -> None:
+    for path in sorted(tiny.iterdir()):
+        data = path.read_bytes()
+        for length in range(0, len(data), 29):
+            (copy / path.name).write_bytes(data[:length])
+            with pytest.raises(BundleError):
+                read_bundle(copy)
+        (copy / path.name).write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: path.mkdir(), "is a folder, a device, a pipe"),
+        (os.mkfifo, "is a folder, a device, a pipe"),
+        (lambda path: path.symlink_to("decoder.onnx"), "cannot read .*symbolic links"),
+        (lambda path: path.hardlink_to(path.parent / "decoder.onnx"), "one of 2 hard links"),
+        (lambda path: path.symlink_to("/dev/zero"), "cannot read .*symbolic links"),
+    ],
+    ids=["folder", "fifo", "symlink", "hardlink", "device"],
+)
+@pytest.mark.parametrize("name", ["encoder.onnx", "manifest.json"])
+def test_what_is_no_regular_file_of_its_own_is_refused_without_waiting(
+    copy: Path, name: str, make: Callable[[Path], None], words: str
+) -> None:
+    (copy / name).unlink()
+    make(copy / name)
+    with pytest.raises(BundleError, match=words):
+        aaptvae.load(copy)
+
+
+def test_a_huge_file_is_refused_before_it_is_read(copy: Path) -> None:
+    with (copy / "encoder.onnx").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(BundleError, match=r"encoder.onnx has 1099511627776 bytes"):
+        aaptvae.load(copy)
+    with (copy / "manifest.json").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(BundleError, match=r"manifest.json has 1099511627776 bytes: expected 1048576 at most"):
+        aaptvae.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda f: f.update(schema_version=99),
+            "has schema 99: this aaptvae reads up to 1: pip install --upgrade aaptvae",
+        ),
+        (lambda f: f.update(schema_version=0), "has schema_version 0"),
+        (lambda f: f.update(schema_version="1"), "has schema_version '1'"),
+        (lambda f: f.pop("schema_version"), "has schema_version None"),
+        (lambda f: f.update(surprise=1), "unknown field `surprise`"),
+        (lambda f: f.pop("latent_dim"), "missing required field `latent_dim`"),
+        (lambda f: f.update(latent_dim=0), "`int` >= 1 - at `\\$.latent_dim`"),
+        (lambda f: f.update(latent_dim=10**30), "schema"),
+        (lambda f: f.update(latent_dim=3), "describes other graphs than 5 features and 3 latents need"),
+        (lambda f: f.update(name="../../etc"), "matching regex"),
+        (lambda f: f["files"].append(dict(f["files"][0])), "each once"),
+        (lambda f: f["files"].pop(), "lists .*: expected "),
+        (lambda f: f["files"].append({"name": "evil.bin", "bytes": 1, "sha256": "0" * 64}), "lists .*evil.bin"),
+        (lambda f: f["files"][0].update(name="../encoder.onnx"), "matching regex"),
+        (lambda f: f["files"][0].update(name="/etc/passwd"), "matching regex"),
+        (lambda f: f["files"][0].update(name="C:evil"), "matching regex"),
+        (lambda f: f["files"][0].update(bytes=1 << 50), "expected 1073741824 at most"),
+        (lambda f: f["files"][0].update(bytes=-1), "schema"),
+        (lambda f: f["files"][0].update(bytes=1), "has 34 bytes: expected 1 at most"),
+        (lambda f: f["files"][0].update(bytes=35), "is not the file the manifest describes"),
+        (lambda f: f["files"][0].update(sha256="0" * 64), "is not the file the manifest describes"),
+        (lambda f: f["encoder"]["outputs"].reverse(), "describes other graphs"),
+        (
+            lambda f: f.update(twins=[{"precision": "int8", "bytes_ratio": 1, "r2_loss": 0, "elbo_loss": 0, "mu_cosine": 1}]),
+            "expected .*encoder.int8.onnx",
+        ),
+    ],
+)
+def test_a_manifest_that_lies_is_refused_though_its_seal_is_right(copy: Path, change: Callable[..., None], words: str) -> None:
+    with pytest.raises(BundleError, match=words):
+        aaptvae.load(resealed(copy, change))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "not strict JSON"),
+        (b"\xff\xfe", "not strict JSON"),
+        (b"[]", "has schema_version None"),
+        (b'{"schema_version": 1, "schema_version": 1}', "a key occurs twice"),
+        (b'{"schema_version": NaN}', "NaN is not a number"),
+        (b'{"schema_version": -Infinity}', "-Infinity is not a number"),
+        (b'{"schema_version": true}', "has schema_version True"),
+        (b'{"schema_version": 1' + b"0" * 5000 + b"}", "not strict JSON"),
+        (b'{"schema_version": 1, "a": ' + b"[" * 500_000 + b"]" * 500_000 + b"}", "not strict JSON"),
+        (b'{"schema_version": 1} {"schema_version": 1}', "not strict JSON"),
+        (b'{"schema_version": 1, "name": "\xc3\x28"}', "not strict JSON"),
+    ],
+)
+def test_json_that_is_not_strict_is_refused(data: bytes, words: str) -> None:
+    with pytest.raises(BundleError, match=words):
+        read_manifest(data)
+
+
+def test_halves_of_two_bundles_never_mix(copy: Path, tmp_path: Path) -> None:
+    make_tiny = pytest.importorskip("make_tiny", reason="makes a bundle with the onnx package")
+    other = make_tiny.make_files(make_tiny.weights(seed=9))
+    with pytest.raises(BundleError, match=r"decoder.onnx is refused: its aaptvae.pair_id is not the manifest's"):
+        aaptvae.load(relisted(copy, "decoder.onnx", other["decoder.onnx"]))
+
+
+def test_golden_vectors_that_do_not_match_are_refused_unless_the_caller_looks_away(copy: Path) -> None:
+    make_tiny = pytest.importorskip("make_tiny", reason="makes a bundle with the onnx package")
+    other = make_tiny.make_files(make_tiny.weights(seed=9))
+    relisted(copy, "golden.npz", other["golden.npz"])
+    with pytest.raises(BundleError, match=r"mu differs from the golden vectors by .*run `aaptvae verify`"):
+        aaptvae.load(copy)
+    assert aaptvae.load(copy, golden=False).latent_dim == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("prior.npz", "prior.npz"), ("likelihood.npz", "likelihood.npz"), ("golden.npz", "golden.npz")]
+)
+def test_arrays_of_another_bundle_are_refused(copy: Path, name: str, words: str) -> None:
+    make_tiny = pytest.importorskip("make_tiny", reason="makes a bundle with the onnx package")
+    wider = make_tiny.make_files(make_tiny.weights(seed=9, d=7, latents=3))
+    with pytest.raises(BundleError, match=words):
+        aaptvae.load(relisted(copy, name, wider[name]))
+    with pytest.raises(BundleError, match="of ours"):
+        aaptvae.load(relisted(copy, name, b"x"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there a folder in use cannot be removed")
+def test_where_the_working_directory_is_gone_absolute_paths_still_load(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert read_bundle(tiny.resolve()).manifest.input_dim == 5
+    with pytest.raises(BundleError, match="the working directory is gone: give an absolute path"):
+        read_bundle("tiny")

@@ -1,0 +1,185 @@
+"""One VAE among threads, processes and forks; nothing said, nothing left behind."""
+
+import gc
+import multiprocessing
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import aaptvae
+from aaptvae import BundleError, InputError
+from aaptvae.engine.network import onnxruntime
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the default size, so that small, large and cut sessions are all in use."""
+    make_tiny = pytest.importorskip("make_tiny", reason="makes a bundle with the onnx package")
+    return make_tiny.write(tmp_path_factory.mktemp("wide"), make_tiny.make_files(make_tiny.weights(0, 512, 400, 256)))
+
+
+@pytest.fixture(scope="module")
+def rows() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((700, 512)).astype(np.float32)
+
+
+def embed_elsewhere(vae: aaptvae.VAE, x: np.ndarray, queue: "multiprocessing.Queue[np.ndarray]") -> None:
+    queue.put(vae.embed(x))
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 2, 3, 17, 26, 27, 64, 65, 257, 700])
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_a_row_has_the_same_bits_in_any_company_and_on_any_threads(
+    wide: Path, rows: np.ndarray, rows_at_once: int, threads: int
+) -> None:
+    reference = aaptvae.load(wide, threads=1)
+    mu, logvar = reference.encode(rows)
+    x_hat = reference.decode(mu)
+    for vae in (
+        aaptvae.load(wide, threads=threads, golden=False),
+        aaptvae.load(wide, threads=threads, batch_size=rows_at_once, golden=False),
+    ):
+        for start in (0, 5):
+            part = slice(start, start + rows_at_once)
+            assert np.array_equal(vae.embed(rows[part]), mu[part])
+            assert all(np.array_equal(a, b[part]) for a, b in zip(vae.encode(rows[part]), (mu, logvar), strict=True))
+            assert np.array_equal(vae.decode(mu[part]), x_hat[part])
+            assert np.array_equal(vae.reconstruct(rows[part]), x_hat[part])
+
+
+def test_eight_threads_of_mixed_calls_meet_no_wrong_bit(wide: Path, rows: np.ndarray) -> None:
+    vae = aaptvae.load(wide, threads=2)
+    mu, logvar = vae.encode(rows)
+    x_hat, wrong = vae.decode(mu), []
+
+    def work(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        for _ in range(100):
+            start, stop = sorted(rng.integers(0, len(rows), 2) // 8)
+            part = slice(int(start), int(stop))
+            same = [
+                np.array_equal(vae.embed(rows[part]), mu[part]),
+                np.array_equal(vae.decode(mu[part]), x_hat[part]),
+                all(np.array_equal(a, b[part]) for a, b in zip(vae.encode(rows[part]), (mu, logvar), strict=True)),
+            ]
+            if not all(same):
+                wrong.append((seed, part, same))
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_vae_goes_to_another_process_and_computes_the_same_bits(wide: Path, rows: np.ndarray, method: str) -> None:
+    vae = aaptvae.load(wide, threads=2)
+    expected = vae.embed(rows)
+    context = multiprocessing.get_context(method)
+    queue = context.Queue()
+    process = context.Process(target=embed_elsewhere, args=(vae, rows, queue))
+    process.start()
+    assert np.array_equal(queue.get(timeout=60), expected)
+    process.join(60)
+    assert process.exitcode == 0
+    assert np.array_equal(vae.embed(rows), expected)
+
+
+FORK = """
+import gc, os, sys
+import numpy as np, aaptvae
+vae = aaptvae.load(sys.argv[1], threads=2)
+x = np.zeros((700, 512), np.float32)
+expected = vae.encode(x)[0]
+child = os.fork()
+same = np.array_equal(vae.embed(x), expected)
+if child:
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+sys.exit(0 if same else 1)
+"""
+
+
+def test_a_forked_child_computes_and_ends_like_any_program(wide: Path) -> None:
+    subprocess.run([sys.executable, "-c", FORK, str(wide)], check=True, timeout=60)
+
+
+def test_a_pickle_is_a_path_and_a_digest_and_notices_another_bundle(tiny: Path, tmp_path: Path, x: np.ndarray) -> None:
+    copy = shutil.copytree(tiny, tmp_path / "copy")
+    vae = aaptvae.load(copy, batch_size=7)
+    data = pickle.dumps(vae)
+    assert len(data) < 1000
+    again = pickle.loads(data)  # noqa: S301 (our own bytes)
+    assert again.batch_size == 7 and np.array_equal(again.embed(x), vae.embed(x))
+    make_tiny = pytest.importorskip("make_tiny", reason="makes a bundle with the onnx package")
+    make_tiny.write(copy, make_tiny.make_files(make_tiny.weights(9)))
+    with pytest.raises(BundleError, match="not the bundle you pinned"):
+        pickle.loads(data)  # noqa: S301
+    with pytest.raises(InputError, match="session_options do not pickle"):
+        pickle.dumps(aaptvae.load(tiny, session_options=onnxruntime().SessionOptions()))
+
+
+QUIET = """
+import sys, threading
+import numpy as np, aaptvae
+before = threading.active_count()
+vae = aaptvae.load(sys.argv[1])
+x = np.ones((3, 5), np.float32)
+vae.encode(x); vae.sample(3, seed=0, observation_noise=True); vae.score(x); vae.log_likelihood(x, 4)
+for hostile in (np.ones((1, 4)), "x"):
+    try:
+        vae.encode(hostile)
+    except aaptvae.InputError:
+        pass
+assert threading.active_count() == before
+"""
+
+
+def test_nothing_is_said_and_no_file_is_written_from_import_to_exit(tiny: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = os.environ | {
+        "HOME": str(home),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "TMPDIR": str(home),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", QUIET, str(tiny.resolve())],
+        cwd=home,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
+def test_loading_leaves_no_descriptor_open_refused_or_not(tiny: Path, tmp_path: Path) -> None:
+    aaptvae.load(tiny)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        aaptvae.load(tiny)
+        for bad in (tmp_path, tmp_path / "nowhere"):
+            with pytest.raises(BundleError):
+                aaptvae.load(bad)
+    gc.collect()
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+
+def test_loading_imports_nothing_slow_that_it_does_not_need(tiny: Path) -> None:
+    code = "import sys, aaptvae; aaptvae.load(sys.argv[1]).encode([[0.0] * 5]); print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code, str(tiny)], capture_output=True, text=True, check=True)
+    slow = {"numpy.random", "numpy.ma", "importlib.metadata", "click", "asyncio", "ctypes.util"}
+    assert not slow & set(result.stdout.split())

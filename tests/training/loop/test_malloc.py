@@ -1,0 +1,63 @@
+"""What freed memory costs: page faults of a training step, in a process that nothing else has touched."""
+
+import subprocess
+import sys
+
+import pytest
+
+FAULTS = """
+import resource, sys, tempfile
+from pathlib import Path
+from contextlib import nullcontext
+import torch
+from aaptvae_training.loop import trainer
+from aaptvae_training.loop.malloc import freed_memory_kept
+from aaptvae_training.loop.batches import ResidentBatches
+from aaptvae_training.config import TrainConfig
+from aaptvae_training.loop.processes import World
+from aaptvae_training.model.network import AAPTVAE
+world = World(0, 1, torch.device("cpu"))
+batches = ResidentBatches(torch.randn(2560, 512), 128, 0, world)
+config = TrainConfig(latent_dim=256, epochs=100)
+loop = trainer.Trainer(trainer.Objective(AAPTVAE(linear_skip=True)), batches, batches.table[:1], config, Path(), world)
+def epoch():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    loop.train_epoch(lambda *_: None)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+with freed_memory_kept() if sys.argv[1] == "kept" else nullcontext():
+    print(sorted(epoch() for _ in range(7))[3] / batches.steps)
+"""
+
+
+def faults_a_step(kind: str) -> float:
+    done = subprocess.run([sys.executable, "-c", FAULTS, kind], capture_output=True, text=True, check=True, timeout=120)
+    return float(done.stdout)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc can be told")
+def test_a_step_of_training_meets_no_memory_that_the_kernel_has_to_fill() -> None:
+    usual, kept = faults_a_step("usual"), faults_a_step("kept")
+    assert kept < 50 and kept < usual
+
+
+KEPT = """
+from pathlib import Path
+import torch
+from aaptvae_training.loop.malloc import freed_memory_kept
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+before = resident()
+with freed_memory_kept():
+    blocks = [torch.ones(5_000_000) for _ in range(20)]
+    last = torch.ones(1_000_000)
+    del blocks
+    within = resident() - before
+print(within, resident() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc can be told")
+def test_what_was_kept_goes_back_when_training_ends() -> None:
+    done = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, check=True, timeout=120)
+    within, after = map(int, done.stdout.split())
+    assert within > 300e6 and after < 50e6

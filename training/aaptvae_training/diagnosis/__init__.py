@@ -1,0 +1,1 @@
+"""Before training: what a feature table holds and what it can be expected to give."""

@@ -1,0 +1,130 @@
+"""What a diagnosis means, in words: warnings, advice and the page for a terminal. Numbers are `diagnosis.py`."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ..features.split import FEW_ROWS, LEAST_ROWS
+
+if TYPE_CHECKING:
+    from .survey import Diagnosis
+
+WORTH = "95"  # percent of the variance that advised latents hold, where the rows allow
+SHOWN = 10  # columns that are named
+
+
+def findings(found: "Diagnosis") -> dict[str, object]:
+    """Advised latents, warnings and advice."""
+    latents = advised_latents(found)
+    return {"latent_dim": latents, "warnings": list(_warnings(found)), "advice": list(_advice(found, latents))}
+
+
+def advised_latents(found: "Diagnosis") -> int | None:
+    """The least power of two that holds most of the variance, fewer where rows are few; None if there is no ground for any."""
+    usable = found.rows - found.bad_rows
+    needed = found.latents_for.get(WORTH)
+    if needed is None or usable < LEAST_ROWS:
+        return None
+    most = max(1, min(usable // FEW_ROWS, found.width - 1))
+    power = 1 << (needed - 1).bit_length()
+    while power > most:
+        power //= 2
+    return max(power, 1)
+
+
+def _warnings(found: "Diagnosis") -> Iterable[str]:
+    usable = found.rows - found.bad_rows
+    if found.bad_rows:
+        yield (
+            f"{_count(found.bad_rows, 'row')} hold NaN or infinity ({_count(found.bad_values, 'value')}): training refuses "
+            "them, drop or repair them first."
+        )
+    if usable < LEAST_ROWS:
+        yield f"{_count(usable, 'usable row')}: training needs at least {LEAST_ROWS}, and hundreds to be of use."
+    elif usable <= found.width:
+        yield (
+            f"{usable} usable rows span at most {usable - 1} of {found.width} columns: what lies beyond cannot be learned "
+            "from them."
+        )
+    if usable and found.latents_for == {}:
+        yield "No column varies: there is nothing to learn."
+        return
+    for fixed in found.fixed:
+        if not fixed.active:
+            yield (
+                f"{fixed.loss} would use NO latent at all: the largest eigenvalue, {fixed.largest_eigenvalue:.3g}, is below "
+                f"its decoder variance of {fixed.variance:g}, so the posterior collapses."
+            )
+
+
+def _advice(found: "Diagnosis", latents: int | None) -> Iterable[str]:
+    if any(not fixed.active and not fixed.loss.startswith("--sigma") for fixed in found.fixed):
+        yield "aaptvae train standardises features and learns sigma, so its defaults do not collapse here."
+    if any(not fixed.active and fixed.loss.startswith("--sigma") for fixed in found.fixed):
+        yield "Leave --sigma at its default, which learns it, or choose one below the square root of the largest eigenvalue."
+    if found.constant or found.near_constant:
+        yield "Constant columns are kept and reproduced; they cost nothing."
+    if found.duplicates:
+        yield "Copies of columns count twice in every error: drop them, unless they are meant to."
+    if latents is not None:
+        shares = {entry.latents: entry.explained for entry in found.learned}
+        beside = f", with which PCA keeps {shares[latents]:.1%} of the variance" if latents in shares else ""
+        yield f"Start with --latent-dim {latents}{beside}; fewer reconstruct less and need not be less likely."
+        needed = found.latents_for[WORTH]
+        if latents < needed and found.rows - found.bad_rows < FEW_ROWS * needed:
+            yield f"{WORTH} % of the variance would need {needed} latents, and about {FEW_ROWS * needed} rows to fit them."
+        elif latents < needed:
+            yield f"{WORTH} % of the variance would need {needed} latents: these features hardly compress linearly."
+
+
+def describe(found: "Diagnosis") -> list[str]:
+    """The page of `aaptvae diagnose`."""
+    lines = [f"{found.name}: {found.rows:,} rows of {found.width} columns, {found.dtype}"]
+    lines += [f"  row {bad.row}, column {bad.column} is {bad.value}" for bad in found.first_bad]
+    if found.bad_rows > len(found.first_bad):
+        lines.append(f"  and {found.bad_rows - len(found.first_bad)} more such rows")
+    lines += _columns(found)
+    if found.latents_for:
+        lines += ["", *_spectrum(found), "", *_predictions(found)]
+    lines += [""] * bool(found.warnings) + [f"warning: {text}" for text in found.warnings]
+    lines += [""] * bool(found.advice) + [f"advice: {text}" for text in found.advice]
+    return lines
+
+
+def _columns(found: "Diagnosis") -> list[str]:
+    lines = []
+    if found.norms is not None:
+        norms = found.norms
+        lines.append(f"values             {found.smallest:.4g} to {found.largest:.4g}")
+        lines.append(
+            f"norms              {norms.smallest:.4g} to {norms.largest:.4g}, median {norms.median:.4g}"
+            + (" (unit vectors)" if norms.unit else "")
+        )
+    lines.append(f"constant columns   {_named(found.constant)}")
+    lines.append(f"nearly constant    {_named(found.near_constant)}")
+    lines.append(f"copies of columns  {_named([f'{column} of {first}' for first, column in found.duplicates])}")
+    return lines
+
+
+def _spectrum(found: "Diagnosis") -> list[str]:
+    needed = ", ".join(f"{count} for {percent} %" for percent, count in found.latents_for.items())
+    return [f"effective rank     {found.effective_rank:.1f} of {found.width}", f"PCA latents        {needed} of the variance"]
+
+
+def _predictions(found: "Diagnosis") -> list[str]:
+    fixed = [f"  {entry.loss:<38} variance {entry.variance:<8.4g} {entry.active:>5} at most" for entry in found.fixed]
+    learned = [
+        f"  {f'learned noise, {entry.latents} latents':<38} variance {entry.variance:<8.4g} {entry.active:>5}"
+        f"   PCA R2 {entry.explained:.3f}"
+        for entry in found.learned
+    ]
+    return ["predicted active latents, from the spectrum alone", *fixed, *learned]
+
+
+def _named(values: Iterable[object]) -> str:
+    every = [str(value) for value in values]
+    more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
+    return f"{len(every)}: {', '.join(every[:SHOWN])}{more}" if every else "none"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -1,0 +1,1 @@
+"""After the last epoch: correct the decoder, fit the prior, evaluate, write the report."""

@@ -1,0 +1,164 @@
+"""Where training starts: the linear model of maximum likelihood, written into the skips before the first step.
+
+With scalar noise that is probabilistic PCA (Tipping and Bishop 1999). With spectral noise the discarded directions keep
+their own variances, so the start is one Gaussian with the full covariance, at any number of latents.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..features.moments import Statistics
+from ..model.network import AAPTVAE, last_layer
+from .ppca import LOG_2PI, NULL, PPCA, principal_axes
+
+Matrix = NDArray[np.float64]
+
+LEAST_CHANCE = 1e-4  # of a feature that was never 1
+HEAD = 0.01  # what is left of the MLPs' random outputs beside the linear start
+KEPT_NOISE = 0.25  # noise of a kept direction as a share of the discarded mean: less shrinks reconstructions less
+MOST_NOISE = 0.05  # and never more than this share of its own variance: that share of a reconstruction is lost to shrinkage
+SHRINKAGES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
+FREEDOMS = (4.5, 8.0, 16.0, 32.0, 64.0, 256.0)
+TAIL_STEPS = 8
+
+
+@dataclass(frozen=True)
+class Start:
+    """Noise scale [D] along the principal axes of `ppca`, and degrees of freedom (infinite for a Gaussian)."""
+
+    ppca: PPCA
+    noise: Matrix
+    freedom: float
+
+    @property
+    def variance(self) -> Matrix:
+        """Variance [D] along the axes: that of the data where a latent carries it, the noise's own elsewhere."""
+        kept = self.ppca.latents
+        data = np.maximum(self.ppca.eigenvalues[:kept], 1.001 * self.noise[:kept] ** 2)
+        return np.concatenate([data, self.noise[kept:] ** 2])
+
+
+def scalar_start(ppca: PPCA) -> Start:
+    """pPCA itself: the same noise along every axis."""
+    return Start(ppca, np.full(len(ppca.eigenvalues), np.sqrt(ppca.variance)), np.inf)
+
+
+def spectral_start(ppca: PPCA, validation: Matrix, tails: bool) -> Start:
+    """Noise that follows the spectrum, as the validation rows [N, D] like it best.
+
+    They decide how far the discarded variances shrink towards their mean (all the way is pPCA) and, with `tails`, the
+    degrees of freedom and the scale of a multivariate t in the discarded directions.
+    """
+    squares = (validation @ ppca.eigenvectors[:, ppca.latents :]) ** 2
+    live = ~is_null(ppca)[ppca.latents :]
+    best, chosen = -np.inf, scalar_start(ppca)
+    for shrinkage in SHRINKAGES if live.any() else SHRINKAGES[-1:]:
+        tail = shrink(ppca, shrinkage)[ppca.latents :]
+        for freedom in FREEDOMS if tails else (np.inf,):
+            scale = np.where(live, tail * (tail_scale((squares / tail)[:, live], freedom) if tails else 1.0), tail)
+            likelihood = mean_log_density(squares, scale, freedom)
+            if likelihood > best:
+                best, chosen = likelihood, Start(ppca, np.sqrt(np.concatenate([kept_noise(ppca, scale), scale])), freedom)
+    return chosen
+
+
+def kept_noise(ppca: PPCA, scale: Matrix) -> Matrix:
+    """Noise variance [L] of the directions that a latent carries, beside squared scales [D - L] of the others."""
+    discarded = min(ppca.variance, float(scale.mean())) if len(scale) else ppca.variance
+    return np.maximum(np.minimum(KEPT_NOISE * discarded, MOST_NOISE * ppca.eigenvalues[: ppca.latents]), 1e-9)
+
+
+def shrink(ppca: PPCA, amount: float) -> Matrix:
+    """The spectrum [D] with its discarded part moved towards their mean by a share of 0 to 1."""
+    spectrum = np.maximum(ppca.eigenvalues, ppca.variance)
+    tail = (1 - amount) * ppca.eigenvalues[ppca.latents :] + amount * ppca.variance
+    # Nothing happens along a null axis (a constant column, a copy of another): the density there is pPCA's, for everyone.
+    spectrum[ppca.latents :] = np.where(is_null(ppca)[ppca.latents :], ppca.variance, np.maximum(tail, 1e-3 * ppca.variance))
+    return spectrum
+
+
+def is_null(ppca: PPCA) -> NDArray[np.bool_]:
+    """Which axes [D] carry no variance at all."""
+    null: NDArray[np.bool_] = ppca.eigenvalues < NULL * ppca.eigenvalues[0]
+    return null
+
+
+def tail_scale(squares: Matrix, freedom: float) -> float:
+    """Factor on the scales of a multivariate t that fits standardised squares [N, D] best, by EM (Lange et al. 1989)."""
+    distance, width, factor = squares.sum(axis=1), squares.shape[1], 1.0
+    for _ in range(TAIL_STEPS if width else 0):
+        weight = (freedom + width) / (freedom + distance / factor)
+        factor = max(float((weight * distance).mean()) / width, 1e-6)
+    return factor
+
+
+def mean_log_density(squares: Matrix, scale: Matrix, freedom: float) -> float:
+    """Mean log density of a multivariate t (infinite freedom: Gaussian) from squares [N, D] and squared scales [D]."""
+    width = len(scale)
+    distance, volume = (squares / scale).sum(axis=1), 0.5 * np.log(scale).sum()
+    if np.isinf(freedom):
+        return float(-0.5 * distance.mean() - volume - 0.5 * width * LOG_2PI)
+    norm = math.lgamma(0.5 * (freedom + width)) - math.lgamma(0.5 * freedom) - 0.5 * width * math.log(math.pi * freedom)
+    return float(norm - volume - 0.5 * (freedom + width) * np.log1p(distance / freedom).mean())
+
+
+@torch.no_grad()
+def begin_at(model: AAPTVAE, start: Start) -> None:
+    """Write the start into a model whose scaler standardises: skips, posterior variances, noise; the MLPs almost silent."""
+    latents = start.ppca.latents
+    axes, noise, variance = start.ppca.eigenvectors, start.noise, start.variance
+    gain = np.sqrt(variance - noise**2)[:latents]
+    if model.scaler.rotated:
+        model.scaler.rotate_by(_tensor(axes), _tensor(noise), _tensor(np.sqrt(variance)))
+        # Axes that a latent carries keep their noise: if it grew, reconstructions would shrink. Null axes must not pay.
+        carried = np.arange(model.input_dim) < latents
+        model.hold_noise(torch.from_numpy(carried | is_null(start.ppca)))
+        axes, into, outof = np.eye(model.input_dim), np.sqrt(variance), noise
+    else:
+        into = outof = np.ones(model.input_dim)
+        if model.sigma in ("learned", "optimal", "per_feature"):
+            model.set_sigma(_tensor(noise[-len(model.log_sigma) :]).float())
+    for head in (model.mu, model.logvar, last_layer(model.decoder)):
+        head.weight.mul_(HEAD)
+        head.bias.zero_()
+    model.logvar.bias[:latents] = _tensor(np.log(noise**2 / variance)[:latents])
+    if model.mu_skip is not None and model.decoder_skip is not None:
+        model.mu_skip.weight.zero_()[:latents] = _tensor((axes[:, :latents] * (gain / variance[:latents])).T * into)
+        model.decoder_skip.weight.zero_()[:, :latents] = _tensor(axes[:, :latents] * gain / outof[:, None])
+    if model.likelihood == "student" and math.isfinite(start.freedom):  # else the model's own, which are many
+        model.set_degrees_of_freedom(start.freedom)
+
+
+@torch.no_grad()
+def begin_bernoulli(model: AAPTVAE, statistics: Statistics) -> None:
+    """Write the linear start of a Bernoulli model: the features' means, and pPCA in units of the noise that they imply.
+
+    Around the means m, x ~ Bernoulli(sigmoid(logit(m) + A z)) is to first order x = m + V A z + noise of variance V =
+    diag(m (1 - m)). Divided by V^(1/2) that is pPCA with unit noise, and W = V^(1/2) A its loadings.
+    """
+    chance = np.clip(statistics.mean, LEAST_CHANCE, 1 - LEAST_CHANCE)
+    noise = np.sqrt(chance * (1 - chance))
+    eigenvalues, axes = principal_axes(statistics.standardised_covariance(noise))
+    variance = np.maximum(eigenvalues[: model.latent_dim], 1)
+    latents, gain = len(variance), np.sqrt(variance - 1)
+    output = last_layer(model.decoder)
+    output.weight.mul_(HEAD)
+    output.bias.copy_(_tensor(np.log(chance / (1 - chance))))
+    if model.mu_skip is None or model.decoder_skip is None:
+        return
+    for head in (model.mu, model.logvar):
+        head.weight.mul_(HEAD)
+        head.bias.zero_()
+    model.logvar.bias[:latents] = _tensor(-np.log(variance))
+    into = model.scaler.scale.numpy() / noise
+    model.mu_skip.weight.zero_()[:latents] = _tensor((axes[:, :latents] * (gain / variance)).T * into)
+    model.decoder_skip.weight.zero_()[:, :latents] = _tensor(axes[:, :latents] * gain / noise[:, None])
+
+
+def _tensor(values: Matrix) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values))

@@ -1,0 +1,1 @@
+"""The training loop: batches, optimizer, epochs, checkpoints, processes and threads."""

@@ -1,0 +1,110 @@
+"""Batches of scaled rows in an order that seed, epoch and rank decide: nothing about the order needs saving.
+
+Tables that fit are held as one tensor and sliced; larger ones are read in shuffled blocks through a bounded buffer.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..features.split import Index
+from ..features.table import Features, Rows
+from .processes import World
+
+RESIDENT_BYTES = 512 << 20  # training rows up to this size stay in memory
+BUFFER_BYTES = 128 << 20  # rows that a streamed table shuffles at once
+BLOCK_BYTES = 512 << 10  # what one read of a streamed table brings
+
+
+Scaled = Callable[[Rows], Rows]  # raw rows [n, D] to rows in the model's space
+
+
+class Batches(ABC):
+    """Training rows of one process, batch by batch; `epoch(k)` gives the same batches whenever it is asked."""
+
+    @abstractmethod
+    def epoch(self, epoch: int) -> Iterator[Tensor]:
+        """Every row once: `steps` batches [n, D] on the training device."""
+
+    def __init__(self, rows: int, batch_size: int, seed: int, world: World) -> None:
+        self.seed, self.world = seed, world
+        self.rows = -(-rows // world.size)  # of this process; the order wraps where the division leaves a rest
+        self.batch_size = max(1, batch_size // world.size)
+        self.steps = -(-self.rows // self.batch_size)
+
+    def rng(self, epoch: int) -> np.random.Generator:
+        """Random numbers that every process draws alike in this epoch."""
+        return np.random.default_rng([self.seed, 0xBA7C, epoch])
+
+    def mine(self, order: Index) -> Index:
+        """This process's share of an order, as long as everybody else's."""
+        return np.resize(order, self.rows * self.world.size)[self.world.rank :: self.world.size]
+
+
+class ResidentBatches(Batches):
+    """Slices of one tensor [N, D] on the training device."""
+
+    def __init__(self, table: Tensor, batch_size: int, seed: int, world: World) -> None:
+        super().__init__(len(table), batch_size, seed, world)
+        self.table = table
+
+    def epoch(self, epoch: int) -> Iterator[Tensor]:
+        """Every row once, in the epoch's order: [n, D] each."""
+        order = torch.from_numpy(self.mine(self.rng(epoch).permutation(len(self.table)))).to(self.table.device)
+        for index in torch.split(order, self.batch_size):
+            yield self.table.index_select(0, index)
+
+
+class StreamedBatches(Batches):
+    """Blocks of neighbouring rows read in random order and shuffled together, a buffer at a time."""
+
+    def __init__(self, features: Features, train: Index, scaled: Scaled, batch_size: int, seed: int, world: World) -> None:
+        super().__init__(len(train), batch_size, seed, world)
+        self.features, self.scaled = features, scaled
+        self._is_train = np.zeros(features.rows, bool)
+        self._is_train[train] = True
+        row_bytes = 4 * features.width
+        self._block = max(1, BLOCK_BYTES // row_bytes)
+        self._blocks_at_once = max(1, BUFFER_BYTES // (self._block * row_bytes))
+        self._counts = np.add.reduceat(self._is_train, np.arange(0, features.rows, self._block), dtype=np.int64)
+
+    def epoch(self, epoch: int) -> Iterator[Tensor]:
+        """Every row of this process's stretch once: [n, D] each."""
+        rest = np.empty((0, self.features.width), np.float32)
+        for buffer in self._buffers(self.rng(epoch)):
+            rows = np.concatenate((rest, buffer))
+            whole = len(rows) - len(rows) % self.batch_size
+            for start in range(0, whole, self.batch_size):
+                yield torch.from_numpy(rows[start : start + self.batch_size]).to(self.world.device)
+            rest = rows[whole:].copy()
+            del buffer, rows  # before the next ones are read: what is held is two buffers, not five
+        if len(rest):
+            yield torch.from_numpy(rest).to(self.world.device)
+
+    def _buffers(self, rng: np.random.Generator) -> Iterator[Rows]:
+        """Shuffled buffers of this process's stretch of the rows, in the order of shuffled blocks.
+
+        Processes share the rows, not the blocks: dealt out whole, blocks would give one process rows that nobody trains on.
+        """
+        laps = -(-self.rows * self.world.size // int(self._counts.sum()))  # the last stretch may run into the first
+        order = np.tile(rng.permutation(len(self._counts)), laps)
+        ends = np.cumsum(self._counts[order])
+        first = self.world.rank * self.rows
+        mine = np.flatnonzero((ends > first) & (ends - self._counts[order] < first + self.rows))
+        for chosen in np.array_split(mine, -(-len(mine) // self._blocks_at_once)):
+            parts = [self._read(int(order[k]), first - int(ends[k] - self._counts[order[k]])) for k in chosen]
+            rows = np.concatenate(parts)
+            del parts
+            rows = rows[rng.permutation(len(rows))]
+            yield rows
+            del rows
+
+    def _read(self, block: int, first: int) -> Rows:
+        """Scaled training rows of a block that lie in a stretch of `rows` rows, which begins `first` rows into the block."""
+        start = block * self._block
+        stop = min(start + self._block, self.features.rows)
+        rows = self.features.read(start, stop)[self._is_train[start:stop]]
+        return self.scaled(rows[max(first, 0) : first + self.rows])

@@ -1,0 +1,297 @@
+"""The training loop: AdamW on the negative ELBO, best weights by the unweighted validation ELBO, exact resume.
+
+Nothing random outlives an epoch: order and noise are drawn from (seed, epoch, rank), so a checkpoint is weights,
+optimiser state and a few numbers. Which rows come in is `batches.py`; what is computed is `model.py`.
+"""
+
+import copy
+import math
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ..config import TrainConfig
+from ..errors import RunError
+from ..model.objective import Objective
+from ..run.state import Tensors, damaged, load_into, read_state, write_metrics, write_state
+from .batches import Batches
+from .malloc import freed_memory_kept
+from .optimizer import make_optimizer
+from .processes import World
+
+LAST = "last/state.safetensors"
+BEST = "best.safetensors"
+VALIDATION_DRAWS = 4096  # posterior draws that a validation ELBO averages at least
+SMALLER_RATE = 0.1  # what one NaN costs the learning rate
+MARGIN = 0.998  # of PCA's squared error: unseen rows fare a little worse than those that steer
+LEAST_FIDELITY = 0.25  # first answer to reconstructions worse than PCA's; it doubles while that is not enough
+SAVE_EVERY = 5.0  # seconds of training that a kill may cost
+
+Tick = Callable[[int, dict[str, float]], object]
+
+
+@dataclass
+class Progress:
+    """Where a training stands; saved beside the weights."""
+
+    epoch: int = 0  # epochs done
+    best_epoch: int = -1
+    best_elbo: float = -math.inf
+    best_faithful: bool = False
+    rate_scale: float = 1.0
+    fidelity: float = 0.0
+    done: bool = False
+    history: list[dict[str, int | float]] = field(default_factory=list)
+
+
+class Trainer:
+    """Fits a model to batches; `run` continues from the last checkpoint of `folder` if there is one."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        batches: Batches,
+        validation: Tensor,
+        config: TrainConfig,
+        folder: Path,
+        world: World,
+    ) -> None:
+        self.model = model = objective.model
+        self.batches, self.config, self.folder, self.world = batches, config, folder, world
+        self.validation = validation[world.rank :: world.size].to(world.device)
+        self.draws = max(1, VALIDATION_DRAWS // max(1, len(validation)))  # of every row, whichever process judges it
+        self.progress = Progress()
+        self.best: Tensors = {}
+        self.saved_at = 0.0
+        self.epochs = config.epochs or 1
+        self.steps = self.epochs * batches.steps
+        self.plain = objective
+        self.objective: nn.Module = objective if world.size == 1 else DistributedDataParallel(objective)
+        self.average = copy.deepcopy(model).eval()  # of the weights over about one epoch: what is judged and kept
+        self.bf16 = wants_bf16(config.precision, world.device)
+
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Made when it is needed: the first one of a process imports torch's compiler, a second after the start is known."""
+        return make_optimizer(self.model, self.config)
+
+    def run(self, tick: Tick) -> Progress:
+        """Train to the end, telling `tick(steps, figures)`; `RunError` if the objective cannot be kept finite."""
+        with freed_memory_kept():
+            return self._run(tick)
+
+    def begin(self) -> int:
+        """Go back to the last checkpoint, if there is one and that was not done yet; how many epochs are done."""
+        if not self.progress.history and (self.folder / LAST).exists():
+            self.restore()
+        return self.progress.epoch
+
+    def _run(self, tick: Tick) -> Progress:
+        self.begin()
+        if not self.progress.history:
+            self.validate({})
+            tick(0, self.progress.history[-1])
+            self.save()
+        while not self.progress.done:
+            figures = self.train_epoch(tick)
+            self.progress.epoch += 1
+            self.validate(figures)
+            self.progress.done = self.progress.epoch >= self.epochs or self.world.any(self.out_of_patience())
+            if self.progress.done or self.world.any(time.monotonic() - self.saved_at > SAVE_EVERY):
+                self.save()
+            tick(0, self.progress.history[-1])
+        return self.progress
+
+    def train_epoch(self, tick: Tick) -> dict[str, float]:
+        """One pass over the rows; starts over at a lower rate, once, when the objective stops being finite."""
+        # Not the checkpoint: when that was written depends on the clock, and a resumed training must come out the same.
+        good = {name: tensor.clone() for name, tensor in self.tensors().items()}
+        while True:
+            bad = self._pass(tick)
+            if isinstance(bad, dict):
+                return bad
+            if self.progress.rate_scale < 1:
+                raise RunError(bad)
+            self.load(good, self.folder / LAST)
+            self.progress.rate_scale = SMALLER_RATE
+
+    def _pass(self, tick: Tick) -> dict[str, float] | str:
+        """Figures of a finished pass, or the words for what broke it."""
+        epoch = self.progress.epoch
+        self.model.train()
+        self.plain.fidelity = self.progress.fidelity
+        seed_noise(self.config.seed, epoch, self.world.rank)
+        totals = torch.zeros(3, dtype=torch.float64)
+        rate = 0.0
+        for number, x in enumerate(self.batches.epoch(epoch)):
+            step = epoch * self.batches.steps + number
+            rate = self.set_rate(step)
+            objective, nll, kl = self.step_loss(x, self.beta(step))
+            finite = self.step(objective)
+            if self.world.any(not finite):
+                return self.explain_nan(step, x)
+            totals += torch.stack([nll.detach().sum(), kl.detach().sum(), nll.new_tensor(len(x))]).double().cpu()
+            tick(1, {})
+            del x  # a view of a buffer, which would outlive it
+        nll_sum, kl_sum, rows = (float(t) for t in self.world.total(*totals))
+        return {"learning_rate": rate, "train_elbo": -(nll_sum + kl_sum) / rows, "train_kl": kl_sum / rows}
+
+    def step_loss(self, x: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
+        """The objective of a batch, in bf16 where that is wanted."""
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bf16):
+            objective: tuple[Tensor, Tensor, Tensor] = self.objective(x, beta)
+        return objective
+
+    def step(self, objective: Tensor) -> bool:
+        """One update of the weights; False, and no update, when a gradient is not finite."""
+        self.optimizer.zero_grad(set_to_none=True)
+        objective.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        if not torch.isfinite(norm):
+            return False
+        self.optimizer.step()
+        self.update_average()
+        return True
+
+    @torch.no_grad()
+    def update_average(self) -> None:
+        """Move the averaged weights towards the current ones, over about an epoch."""
+        share = 1 / max(1, self.batches.steps)
+        for mean, parameter in zip(self.average.parameters(), self.model.parameters(), strict=True):
+            mean.lerp_(parameter, share)
+
+    def set_rate(self, step: int) -> float:
+        """Linear warm-up, then a cosine to zero, over shares of the run."""
+        share = (step + 1) / self.steps
+        warm = self.config.warmup
+        shape = share / warm if share < warm else 0.5 * (1 + math.cos(math.pi * (share - warm) / max(1 - warm, 1e-9)))
+        rate = self.config.learning_rate * self.progress.rate_scale * shape
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        return rate
+
+    def beta(self, step: int) -> float:
+        """KL weight of a step: it rises over the first `kl_warmup` of the run."""
+        warm = self.config.kl_warmup * self.steps
+        return self.config.beta * (min(1.0, step / warm) if warm else 1.0)
+
+    def explain_nan(self, step: int, x: Tensor) -> str:
+        """Words for an objective that is not finite."""
+        return (
+            f"the objective is not finite at step {step} (epoch {self.progress.epoch + 1}), also at a tenth of the learning "
+            f"rate; the largest feature of that batch is {self.farthest(x)}: try a lower --learning-rate, --precision fp32, "
+            "or drop that column"
+        )
+
+    def farthest(self, x: Tensor) -> str:
+        """Words for the feature that lies farthest out in scaled rows [n, D]; axes would mean nothing to a user."""
+        extreme, column = self.model.scaler.to_standardised(x.double()).abs().amax(dim=0).max(dim=0)
+        return f"{float(extreme):.3g} standard deviations out, in column {int(column)}"
+
+    @torch.no_grad()
+    def validate(self, figures: dict[str, float]) -> None:
+        """Record the unweighted ELBO of the validation rows, with the same noise every time; keep the best weights."""
+        for kept, buffer in zip(self.average.buffers(), self.model.buffers(), strict=True):
+            kept.copy_(buffer)
+        judged = Objective(self.average)
+        seed_noise(self.config.seed, -1, self.world.rank)
+        parts = [judged(x, 1.0) for x in torch.split(self.validation, 2048) for _ in range(self.draws)]
+        sums = [torch.stack([p[k].sum() for p in parts]).sum() if parts else torch.zeros(()) for k in (1, 2)]
+        rows = torch.tensor(float(sum(len(p[1]) for p in parts)))
+        errors = [judged.squared_error(x) for x in torch.split(self.validation, 2048)]
+        nll, kl, count, error = (float(t) for t in self.world.total(*sums, rows, torch.cat(errors).sum()))
+        faithful = self.keep_faith(error * self.draws / count)
+        elbo = -(nll + kl) / count
+        if not math.isfinite(elbo):
+            where = f"; their largest feature is {self.farthest(self.validation)}" if len(self.validation) else ""
+            raise RunError(f"the validation ELBO is {elbo}{where}: drop such rows, or clip that column")
+        progress = self.progress
+        progress.history.append({"epoch": progress.epoch, "validation_elbo": elbo, "validation_kl": kl / count} | figures)
+        warm = progress.epoch >= self.config.kl_warmup * self.epochs
+        # Reconstructions as good as PCA's come first, but never at the price of a likelihood below the start's.
+        faithful = faithful and elbo >= progress.history[0]["validation_elbo"]
+        if warm and (faithful, elbo) > (progress.best_faithful, progress.best_elbo):
+            progress.best_faithful, progress.best_elbo, progress.best_epoch = faithful, elbo, progress.epoch
+            self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
+
+    def keep_faith(self, error: float) -> bool:
+        """Whether validation rows are reconstructed better than by PCA; squared error weighs more from now on if not."""
+        faithful = error <= MARGIN * self.plain.tolerated
+        self.progress.fidelity *= 0.5 if faithful else 2
+        if not faithful:
+            self.progress.fidelity = max(LEAST_FIDELITY, self.progress.fidelity)
+        return faithful
+
+    def out_of_patience(self) -> bool:
+        """Whether the validation ELBO has not improved for the configured share of the run."""
+        waited = self.progress.epoch - max(self.progress.best_epoch, self.config.kl_warmup * self.epochs)
+        return waited > max(1.0, self.config.patience * self.epochs)
+
+    def save(self) -> None:
+        """Write best weights and figures, then everything that a resumed training needs, each in one step.
+
+        A kill between them is harmless: the resumed training comes by those weights and figures again.
+        """
+        self.saved_at = time.monotonic()
+        if self.world.leads:
+            write_state(self.folder / BEST, self.best, {"epoch": self.progress.best_epoch})
+            write_metrics(self.folder, self.progress.history)
+            write_state(self.folder / LAST, self.tensors(), vars(self.progress))
+        self.world.wait()
+
+    def tensors(self) -> Tensors:
+        """Weights, their average and the state of the optimiser."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
+        return tensors
+
+    def restore(self) -> None:
+        """Go back to the last checkpoint."""
+        path = self.folder / LAST
+        self.best, _ = read_state(self.folder / BEST)
+        tensors, facts = read_state(path)
+        self.load(tensors, path)
+        try:
+            self.progress = msgspec.convert(facts, Progress)
+        except msgspec.ValidationError as error:
+            raise damaged(path, error) from None
+
+    def load(self, tensors: Tensors, path: Path) -> None:
+        """Take these weights, averages and optimiser state, which `path` is blamed for."""
+        for prefix, model in (("model.", self.model), ("average.", self.average)):
+            weights = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+            load_into(model, weights, path)
+        state: dict[int, dict[str, Any]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer."):
+                found = re.fullmatch(r"optimizer\.(\d{1,9})\.(\w+)", name)
+                if found is None:
+                    raise damaged(path, f"{name} is no state of an optimiser")
+                state.setdefault(int(found[1]), {})[found[2]] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def seed_noise(seed: int, epoch: int, rank: int) -> None:
+    """Give torch's generators the state that belongs to this epoch of this process."""
+    torch.manual_seed((seed * 1_000_003 + (epoch + 2) * 1_009 + rank) % (1 << 63))
+
+
+def wants_bf16(precision: str, device: torch.device) -> bool:
+    """Whether to compute in bf16: as asked, or where the hardware multiplies it natively."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -1,0 +1,44 @@
+"""What training minimises: the negative ELBO, and a share of squared error where tails forgive too much of it."""
+
+import math
+
+from torch import Tensor, nn
+
+from . import losses
+from .network import AAPTVAE
+
+
+class Objective(nn.Module):
+    """Scaled rows [n, D] to the objective and, per row and without weights, its two parts in nats.
+
+    Tails forgive the rows that are hardest to reconstruct. A `fidelity` above 0 adds back a share of what pPCA would
+    charge for them: the squared error over twice `unexplained`, the variance that pPCA leaves in every direction. The
+    trainer raises it while reconstructions of validation rows have a squared error above `tolerated`.
+    """
+
+    def __init__(self, model: AAPTVAE, free_bits: float = 0.0, unexplained: float = 1.0, tolerated: float = math.inf) -> None:
+        super().__init__()
+        self.model, self.free_bits, self.unexplained, self.tolerated = model, free_bits, unexplained, tolerated
+        self.fidelity = 0.0
+
+    def forward(self, x: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
+        """The mean objective [], and -log p(x|z) [n] and KL [n] for the record."""
+        mu, logvar = self.model.posterior(x)
+        mu, logvar = mu.float(), logvar.float()  # exp and squares need more than bf16
+        mean = self.model.observation_mean(self.model.reparameterize(mu, logvar))
+        if self.model.likelihood == "bernoulli":
+            # The target is raw and in [0, 1]; unscaling it may step outside by a rounding.
+            nll = losses.bernoulli_nll(mean.float(), self.model.scaler.to_raw(x).clamp(0, 1))
+        else:
+            nll = self.model.negative_log_likelihood(mean.float() - x)
+        kl = losses.kl_divergence(mu, logvar)
+        objective = nll.mean() + beta * losses.free_bits(kl, self.free_bits).mean()
+        if self.fidelity:
+            error = self.model.scaler.squared_length(mean.float() - x).mean()
+            objective = objective + 0.5 * self.fidelity / self.unexplained * error
+        return objective, nll, kl.sum(dim=1)
+
+    def squared_error(self, x: Tensor) -> Tensor:
+        """Squared error of reconstructions from the posterior mean, in standardised units: [n, D] -> [n]."""
+        mean = self.model.observation_mean(self.model.posterior(x)[0])
+        return self.model.scaler.squared_length(mean - x)

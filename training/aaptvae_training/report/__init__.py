@@ -1,0 +1,1 @@
+"""report.html: figures and plots of one run."""

@@ -1,0 +1,1 @@
+"""The run folder: file names, configuration, figures, weights and resumable state."""
