@@ -2,6 +2,7 @@
 
 import math
 import operator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +11,9 @@ from .errors import InputError
 
 Rows = NDArray[np.float32]  # [N, width]
 Nats = NDArray[np.float64]  # [N]
+Matrix = NDArray[np.float64]  # of any shape
+Array = NDArray[Any]
+Arrays = dict[str, NDArray[np.generic]]  # by name, as in an .npz
 
 BLOCK = 64  # rows that are always computed together; numbers of a row depend on its place in the block only
 
@@ -98,13 +102,13 @@ def as_count(value: int, name: str) -> int:
     return count
 
 
-def sum_rows(values: NDArray[np.float64]) -> Nats:
+def sum_rows(values: Matrix) -> Nats:
     """Sum of each row of `values` [N, width]: [N]."""
     sums: Nats = values.sum(axis=1)
     return sums
 
 
-def steady_product(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
+def steady_product(a: NDArray[np.floating], b: NDArray[np.floating]) -> Matrix:
     """`a @ b` in float64, tile by tile: BLAS picks kernels and threads by shape, so the shapes are the same for any N.
 
     A tile of 64 x 64 x 64 is also the largest that OpenBLAS computes without waking threads, which takes milliseconds

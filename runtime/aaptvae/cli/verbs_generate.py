@@ -18,8 +18,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..files.table import Array
     from ..interpolation import Path
+    from ..rows import Array
 
 
 def _temperature(_: click.Context, __: click.Parameter, value: float) -> float:

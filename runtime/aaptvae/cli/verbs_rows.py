@@ -7,7 +7,7 @@ import click
 from .options import bundle_options, examples, input_options, json_option, output_option, output_options
 
 if TYPE_CHECKING:
-    from ..files.table import Array
+    from ..rows import Array
     from ..vae import VAE
     from .job.job import Results
 

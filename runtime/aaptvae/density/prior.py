@@ -4,14 +4,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..bundle.npz import Arrays
 from ..errors import BundleError, InputError
-from ..rows import BLOCK, Nats, Rows, steady_product, sum_rows
+from ..rows import BLOCK, Array, Arrays, Matrix, Nats, Rows, steady_product, sum_rows
 from .noise import Stream, normal_rows, uniform_rows
 
 ARRAYS = {"weights": 1, "means": 2, "factors": 3}
@@ -25,9 +22,9 @@ class LatentPrior:
     `weights` [K], `means` [K, L] and `factors` [K, L, L], lower Cholesky factors of the covariances, in float64.
     """
 
-    weights: NDArray[np.float64]
-    means: NDArray[np.float64]
-    factors: NDArray[np.float64]
+    weights: Matrix
+    means: Matrix
+    factors: Matrix
 
     @classmethod
     def standard(cls, latent_dim: int) -> "LatentPrior":
@@ -35,7 +32,7 @@ class LatentPrior:
         return cls(np.zeros(0), np.zeros((0, latent_dim)), np.zeros((0, latent_dim, latent_dim)))
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "LatentPrior":
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> "LatentPrior":
         """The prior that `to_arrays` gave; raises `BundleError` if the arrays are no such mixture."""
         weights, means, factors = (np.asarray(arrays[name], np.float64) for name in ARRAYS)
         count, width = means.shape if means.ndim == 2 else (0, 0)
@@ -94,7 +91,7 @@ class LatentPrior:
         return z[start - first :]
 
     @cached_property
-    def _inverses(self) -> NDArray[np.float64]:
+    def _inverses(self) -> Matrix:
         try:
             return np.asarray(np.linalg.inv(self.factors), np.float64)
         except np.linalg.LinAlgError:

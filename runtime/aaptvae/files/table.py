@@ -7,11 +7,10 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import InputError
+from ..rows import Array
 
-Array = npt.NDArray[Any]
 MAX_WIDTH = 1 << 20
 
 

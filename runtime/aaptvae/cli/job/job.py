@@ -19,7 +19,7 @@ import msgspec
 from ...errors import AaptvaeError, InputError
 from ...files import Layout, RowWriter, open_output
 from ...files.publish import RECORD, SUFFIX, publish_file
-from ...files.table import Array
+from ...rows import Array
 from ..progress import Progress
 from ..stop import STOP
 from .threads import DEPTH, Behind, ahead

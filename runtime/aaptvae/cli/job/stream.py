@@ -13,8 +13,7 @@ import numpy as np
 from ...engine.network import onnxruntime
 from ...errors import InputError
 from ...files import Layout, RowReader, open_rows
-from ...files.table import Array
-from ...rows import BLOCK
+from ...rows import BLOCK, Array
 from ...vae import VAE
 from ..options import load_for_workers, printable
 from .job import Job, Results
