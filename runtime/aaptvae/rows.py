@@ -26,6 +26,8 @@ def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0) -> Rows:
 
     Raises `InputError` for anything but a 2-D array of finite integers or floats of that width.
     """
+    array: Array
+    rows: Rows
     if (
         type(x) is np.ndarray
         and x.dtype is _FLOAT32
@@ -35,15 +37,15 @@ def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0) -> Rows:
         and x.flags.c_contiguous
         and x.flags.aligned
     ):
-        rows: Rows = x
+        array = rows = x
     else:
-        with np.errstate(over="ignore"):  # what overflows becomes inf and is refused below
-            rows = np.require(shaped(x, width, name), np.float32, ["C", "A"])
+        array = shaped(x, width, name)
+        with np.errstate(over="ignore"):  # overflow gives inf, which is refused below
+            rows = np.require(array, np.float32, ["C", "A"])
     if not _finite(rows):
         row, column = np.argwhere(~np.isfinite(rows))[0].tolist()
-        value = rows[row, column]
         raise InputError(
-            f"{name} has {value} at row {first + row}, column {column}: expected finite float32 numbers: "
+            f"{name} has {array[row, column]} at row {first + row}, column {column}: expected finite float32 numbers: "
             "drop the row or fill in the value"
         )
     return rows

@@ -12,7 +12,7 @@ from ..rows import BLOCK, Array, Arrays, Matrix, Nats, Rows, steady_product, sum
 from .noise import Stream, normal_rows, uniform_rows
 
 ARRAYS = {"weights": 1, "means": 2, "factors": 3}
-MOST_TEMPERATURE = 1e6  # beyond, float32 has no room for what a decoder makes of it
+MAX_TEMPERATURE = 1e6  # beyond, float32 has no room for what a decoder makes of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +76,8 @@ class LatentPrior:
 
     def draw(self, seed: int, start: int, stop: int, temperature: float = 1.0) -> Rows:
         """Latents start..stop of the sequence that `seed` names: [stop - start, L], spread scaled by `temperature`."""
-        if not isinstance(temperature, int | float | np.number) or not 0 <= temperature <= MOST_TEMPERATURE:
-            raise InputError(f"temperature is {temperature!r}: expected 0 to {MOST_TEMPERATURE:g}, 1 is the density itself")
+        if not isinstance(temperature, int | float | np.number) or not 0 <= temperature <= MAX_TEMPERATURE:
+            raise InputError(f"temperature is {temperature!r}: expected 0 to {MAX_TEMPERATURE:g}, 1 is the density itself")
         first = start - start % BLOCK  # products are computed in whole blocks, whoever asks for which rows
         noise = temperature * normal_rows(seed, first, stop, self.latent_dim, Stream.LATENT)
         if not len(self.weights):
