@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aaptvae.cli.overview import VERBS
+from aaptvae.cli.app import VERBS
 
 ROOT = Path(__file__).parent.parent
 FLOORS = {"aaptvae": "runtime", "aaptvae_training": "training", "aaptvae_export": "export"}
@@ -128,7 +128,7 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_telemetry_is_off_before_onnxruntime_is_imported_unless_the_user_said_otherwise() -> None:
-    show = "from aaptvae.engine.network import onnxruntime; onnxruntime(); print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    show = "from aaptvae.engine import onnxruntime; onnxruntime(); print(os.environ['ORT_DISABLE_TELEMETRY'])"
     code = "import os; {}; " + show
     assert run(code.format("os.environ.pop('ORT_DISABLE_TELEMETRY', None)")).stdout == "1\n"
     assert run(code.format("os.environ['ORT_DISABLE_TELEMETRY'] = '0'")).stdout == "0\n"
