@@ -131,7 +131,7 @@ def test_train_refuses_stdin_which_cannot_be_read_twice(cli: Cli) -> None:
 
 def test_train_refuses_a_suffix_it_does_not_know(cli: Cli) -> None:
     Path("x.mat").write_text("")
-    assert refused(cli("train", "x.mat", "-o", "run"), "x.mat is of no known format")
+    assert refused(cli("train", "x.mat", "-o", "run"), "x.mat has no known format")
 
 
 @pytest.mark.parametrize("make", ["file", "stranger", "run"])

@@ -261,7 +261,7 @@ ZIPS = {
     "zip absolute": zipped(PLAIN, more("/etc/cron.d/evil")),
     "zip folder": zipped(PLAIN, lambda members: [(f"tiny/{name}", body) for name, body in members.items()]),
     "zip null": zipped(f"{PLAIN}|not a readable zip", more("evilx.npz"), renamed(b"evilx", b"evi\0x")),
-    "zip duplicate": zipped("or one twice", more("encoder2onnx"), renamed(b"encoder2onnx", b"encoder.onnx")),
+    "zip duplicate": zipped("or two of one name", more("encoder2onnx"), renamed(b"encoder2onnx", b"encoder.onnx")),
     "zip link": zipped(PLAIN, link),
     "zip encrypted": zipped(PLAIN, same, lambda data: directory(data, b"encoder.onnx", 8, b"\1")),
     "zip by bzip2": zipped("packed by method 12", same, method=zipfile.ZIP_BZIP2),

@@ -13,6 +13,7 @@ import time
 from types import FrameType
 from typing import NoReturn
 
+PUBLISHING = "aaptvae.files.publish"  # its `abandon` removes temporary files
 GRACE = 1.5  # seconds to unwind
 WORDS = {signal.SIGINT.value: b"interrupted\n", signal.SIGTERM.value: b"terminated\n"}
 _SWALLOWING = ("importlib._bootstrap", "importlib._bootstrap_external", "weakref", "_weakrefset")
@@ -52,7 +53,7 @@ class Stop:
     def end(self) -> NoReturn:
         """Remove temporary files, write one line and exit without Python's finalisation, which joins blocked threads."""
         # Looked up, not imported: if it was never imported, there are no temporary files.
-        getattr(sys.modules.get("aaptvae.files.publish"), "abandon", lambda: None)()
+        getattr(sys.modules.get(PUBLISHING), "abandon", lambda: None)()
         said, self._said = self._said, True
         with contextlib.suppress(OSError):
             os.write(2, b"" if said else WORDS[self.number])  # sys.stderr may be locked by the main thread

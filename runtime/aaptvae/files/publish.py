@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import InputError
+from ..open_flags import UNTRUSTED
 
 if sys.platform != "win32":
     import fcntl
@@ -24,8 +25,6 @@ SUFFIX = ".aaptvae-tmp"
 KEPT = "partial"
 RECORD = "record"  # beside a kept temporary: how far it came
 ASIDE = "aside"  # what a folder's name belonged to, where two cannot be swapped in one step
-# What others left under a temporary's name is no door: never through a link, never waiting for the other end of a pipe.
-_PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _NOREPLACE, _EXCHANGE = 1, 2  # flags of Linux renameat2
 _unfinished: set[Path] = set()  # the temporaries of this process that are to become something, or nothing
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
@@ -118,7 +117,7 @@ def _explained(target: Path, only: set[int] | None = None) -> Iterator[None]:
 
 
 def _touch(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _PLAIN, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | UNTRUSTED, 0o666)
     regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
     os.close(descriptor)
     if not regular:
@@ -145,7 +144,7 @@ def _lock(path: Path) -> int | None:
     """Hold `path` for this process; None if another one does (Windows needs no lock: open files stay)."""
     if sys.platform == "win32":
         return None
-    descriptor = os.open(path, os.O_RDONLY | _PLAIN)
+    descriptor = os.open(path, os.O_RDONLY | UNTRUSTED)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

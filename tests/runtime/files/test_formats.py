@@ -217,7 +217,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path, x: np.n
     ("name", "message"),
     [
         ("absent.npy", "No such file or directory"),
-        ("x.txt", "of no known format: expected npy"),
+        ("x.txt", "no known format: expected npy"),
         ("", "holds no feature files"),
         ("*.npy", "holds no feature files"),
         ("nul\0.npy", "null byte"),
@@ -242,7 +242,7 @@ def test_a_folder_or_a_pattern_is_read_as_one_table(tmp_path: Path, x: np.ndarra
     assert np.array_equal(read(tmp_path, 77, 50).astype(np.float32), x[50:])
     assert np.array_equal(read(tmp_path / "*.np[yz]"), np.concatenate([x[:100], x[200:]]))
     np.save(tmp_path / "3.npy", x[:, :4])
-    with pytest.raises(InputError, match=r"3.npy has 4 columns: the others have 5"):
+    with pytest.raises(InputError, match=r"3.npy has 4 columns: expected 5"):
         open_rows(tmp_path)
 
 
