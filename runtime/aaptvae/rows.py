@@ -2,6 +2,7 @@
 
 import math
 import operator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,7 +11,9 @@ from .errors import InputError
 
 Rows = NDArray[np.float32]  # [N, width]
 Nats = NDArray[np.float64]  # [N]
-Matrix = NDArray[np.float64]  # any shape
+Matrix = NDArray[np.float64]  # of any shape
+Array = NDArray[Any]
+Arrays = dict[str, NDArray[np.generic]]  # by name, as in an .npz
 
 BLOCK = 64  # rows that are always computed together; numbers of a row depend on its place in the block only
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..rows import Nats, Rows, sum_rows
 from .noise import Stream, normal_rows
-from .observation import ObservationModel
+from .observation import LOG_2PI, ObservationModel
 from .prior import LatentPrior
 
 PAIRS = 2
@@ -52,7 +52,7 @@ class Bounds:
         for k in range(samples):
             eps = noise[k::samples]
             z = mu + deviation * eps
-            surprise = 0.5 * (sum_rows(np.square(eps, dtype=np.float64) + logvar) + width * math.log(2 * math.pi))
+            surprise = 0.5 * (sum_rows(np.square(eps, dtype=np.float64) + logvar) + width * LOG_2PI)
             evidence = self.observation.log_density(x, self.decode(z)) + surprise
             weights[:, k] = [prior.log_density(z) + evidence for prior in priors]
         bound: NDArray[np.float64] = np.logaddexp.reduce(weights, axis=1) - math.log(samples)

@@ -16,6 +16,7 @@ from .noise import Stream, chi_square_rows, normal_rows, uniform_rows
 ARRAYS = {"mean": 1, "scale": 1, "sigma": 1}
 OPTIONAL = {"basis": 2, "freedom": 1}
 Kind = Literal["gaussian", "student", "bernoulli"]
+LOG_2PI = math.log(2 * math.pi)
 
 _MOST_FREEDOM = 1e15  # a Gaussian by any measure; beyond, the gamma function overflows
 
@@ -95,7 +96,7 @@ class ObservationModel:
             norm = math.lgamma(0.5 * (self.freedom + width)) - math.lgamma(0.5 * self.freedom)
             norm -= 0.5 * width * math.log(math.pi * self.freedom)
             return norm - volume - 0.5 * (self.freedom + width) * np.log1p(distance / self.freedom)
-        return -0.5 * distance - volume - 0.5 * width * math.log(2 * math.pi)
+        return -0.5 * distance - volume - 0.5 * width * LOG_2PI
 
     def add_noise(self, x_hat: Rows, seed: int, start: int, stop: int) -> Rows:
         """Rows start..stop of a seeded sequence of observations around `x_hat`, in raw features: [N, D]."""
