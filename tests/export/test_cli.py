@@ -12,8 +12,7 @@ from aaptvae.verify import verify
 from aaptvae_export import ExportOptions, export_bundle
 from aaptvae_training import read_run
 from aaptvae_training.config import TrainConfig
-from aaptvae_training.digits import DIGITS_FILE, load_digits
-from aaptvae_training.talk import Talk
+from aaptvae_training.digits import DIGITS_FILE
 from aaptvae_training.train_run import train
 
 
@@ -26,7 +25,7 @@ def cli(*arguments, **options):
 def trained(tmp_path_factory):
     """A run of two epochs on the digits."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    train(DIGITS_FILE, folder, TrainConfig(latent_dim=4, hidden_dim=(16,), epochs=2), Talk())
+    train(DIGITS_FILE, folder, TrainConfig(latent_dim=4, hidden_dim=(16,), epochs=2))
     return folder
 
 
@@ -94,7 +93,7 @@ def test_help_of_the_verbs_imports_no_torch():
 
 
 def test_a_trained_bernoulli_run_exports_and_verifies(tmp_path):
-    np.save(tmp_path / "x.npy", load_digits() / 16)
+    np.save(tmp_path / "x.npy", np.load(DIGITS_FILE).astype(np.float32) / 16)
     config = TrainConfig(latent_dim=8, hidden_dim=(64,), likelihood="bernoulli", epochs=20, precision="fp32")
     train(tmp_path / "x.npy", tmp_path / "run", config)
     made = export_bundle(read_run(tmp_path / "run"), tmp_path / "bundle", ExportOptions(precisions=("fp16",)))

@@ -1,8 +1,7 @@
-"""From a feature file to a finished run: prepare, start at pPCA, train; `finish.py` does the rest."""
+"""From a feature file to a finished run: read, start at pPCA, train, finish."""
 
-import math
 import os
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,105 +13,109 @@ from aaptvae.files.publish import publish_folder, refuse_existing
 
 from .config import TrainConfig
 from .errors import RunError
-from .evaluation.judge import scale_rows
 from .features.prepare import Prepared, prepare
-from .features.table import Features, Rows, open_features, rows_within
+from .features.table import Features, open_features, rows_within
 from .finish.finish import finish
-from .linear.ppca import fit_ppca, gaussian_log_likelihood
-from .linear.start import SHRINKAGES, Start, begin_at, begin_bernoulli, scalar_start, shrink, spectral_start
+from .linear.baseline import fit_baseline, tolerated_error
+from .linear.ppca import fit_ppca
+from .linear.start import Start, begin_at, begin_bernoulli, scalar_start, spectral_start
 from .loop.batches import RESIDENT_BYTES, Batches, ResidentBatches, StreamedBatches
 from .loop.processes import World, join
-from .loop.threads import advisable_threads, on_threads
+from .loop.threads import default_threads, on_threads
 from .loop.trainer import Trainer
+from .model.as_numpy import scale_rows
 from .model.network import AAPTVAE
 from .model.objective import Objective
+from .progress import TrainingProgress
 from .report.page import check_shape
 from .run.folder import (
-    CONFIG,
-    EVALUATION,
-    Baseline,
     Evaluation,
     RunConfig,
     build_model,
+    is_unfinished,
     read_config,
     write_baseline,
     write_held_out,
     write_json,
 )
-from .talk import Talk
+from .run.layout import CONFIG, EVALUATION, LAST
 
-STEPS = 3_000  # a run's length where the user names none: it saturates there, whatever the rows
+STEPS = 3_000  # of a training whose epochs are not given; more steps change the result little, whatever the rows
 EPOCHS = (10, 200)
 BATCH_ROWS = (16, 128, 512)  # least, usual, and for tables of more than LARGE rows
 LARGE = 100_000
 
 
-def train(  # noqa: PLR0913 - what to learn from, where to leave it, and how
+def train(  # noqa: PLR0913 - the arguments of the public function
     path: str | os.PathLike[str],
     run: Path,
     config: TrainConfig,
-    talk: Talk | None = None,
+    progress: TrainingProgress | None = None,
     *,
     resume: bool = False,
     force: bool = False,
     image_shape: tuple[int, int] | None = None,
     threads: int | None = None,
 ) -> Evaluation:
-    """Train on a feature file and leave a run folder; the evaluation on held-out rows.
+    """Train on a feature file, write the folder `run`, and return the evaluation on held-out rows.
 
-    `resume` continues an interrupted run exactly; `force` replaces a finished one. `threads` of the processor default to
-    what suits the network (`processors.py`). Raises `InputError` for features or folders that cannot be used and
-    `RunError` when training cannot go on.
+    `resume` continues an interrupted run with the same result as one that was not interrupted; `force` replaces a run. The
+    default of `threads` depends on the size of the network (`loop/threads.py`). Raises `InputError` for features or folders
+    that cannot be used and `RunError` when training cannot go on.
     """
-    begun = resume and not is_empty(run)  # a kill may come before there is anything to resume
+    begun = resume and not is_empty(run)  # a training may be killed before it has written anything
     if not begun:
         check_folder(run, force)
     with join(config.device) as world, open_features(path) as features:
-        talk = talk if talk is not None and world.leads else Talk()
+        progress = progress if progress is not None and world.leads else TrainingProgress()
         shares = (config.validation_share, config.test_share)
         if image_shape is not None:
             check_shape(image_shape, features.width)
-        talk.stage("reading", features.rows)
-        prepared = prepare(features, shares, config.seed, talk.advance)
-        check_range(config, prepared)
+        progress.stage("reading", features.rows)
+        prepared = prepare(features, shares, config.seed, progress)
+        check_probabilities(config, prepared)
         resolved = resolve(config, features, prepared)
         if begun:
             check_resumable(run, resolved)
         else:
             world.leading(lambda: begin_folder(run, resolved, prepared))
-        with on_threads(threads or advisable_threads(resolved)):
-            fit(features, prepared, resolved, run, world, talk)
-        world.leading(lambda: finish(run, resolved, prepared, features, talk, image_shape))
+        with on_threads(threads or default_threads(resolved)):
+            fit(features, prepared, resolved, run, world, progress)
+        world.leading(lambda: finish(run, resolved, prepared, features, progress, image_shape))
     return msgspec.json.decode((run / EVALUATION).read_bytes(), type=Evaluation)
 
 
 def begun_with(run: Path) -> TrainConfig | None:
-    """The options of an interrupted run; None where there is nothing to resume."""
+    """The options of an interrupted run; None for an empty or missing folder."""
     return None if is_empty(run) else read_config(run).train
 
 
 def check_folder(run: Path, force: bool) -> None:
-    """`InputError` when a run may not be written here."""
+    """`InputError` unless a new run may be written here."""
+    if not force and is_unfinished(run):
+        raise InputError(
+            f"{run} is a run that is not finished: continue it with the same command and --resume, or name another folder"
+        )
     refuse_existing(run, force or is_empty(run))
     if not is_empty(run) and not (run / CONFIG).is_file():
         raise InputError(f"{run} holds something that is not a run: name another folder")
 
 
 def is_empty(run: Path) -> bool:
-    """Whether there is nothing at this place, or a folder with nothing in it."""
+    """Whether `run` does not exist or is an empty folder."""
     return not run.exists() or (run.is_dir() and not any(run.iterdir()))
 
 
 def begin_folder(run: Path, config: RunConfig, prepared: Prepared) -> None:
-    """Start a run folder, whole or not at all: its configuration and the rows it will be judged on."""
+    """Create the folder of a run with its configuration and its held-out rows, atomically."""
     with publish_folder(run, force=True, marker=CONFIG) as folder:
-        (folder / "last").mkdir()
+        (folder / LAST).parent.mkdir()
         write_held_out(folder, prepared.test, prepared.train_sample)
         write_json(folder / CONFIG, config)
 
 
-def check_range(config: TrainConfig, prepared: Prepared) -> None:
-    """`InputError` when a Bernoulli likelihood meets features that are no probabilities."""
+def check_probabilities(config: TrainConfig, prepared: Prepared) -> None:
+    """`InputError` if the likelihood is bernoulli and a feature lies outside [0, 1]."""
     low = min(prepared.statistics.minimum.min(), prepared.validation.min(), prepared.test.min())
     high = max(prepared.statistics.maximum.max(), prepared.validation.max(), prepared.test.max())
     if config.likelihood == "bernoulli" and not 0 <= low <= high <= 1:
@@ -123,10 +126,10 @@ def check_range(config: TrainConfig, prepared: Prepared) -> None:
 
 
 def check_resumable(run: Path, config: RunConfig) -> None:
-    """`RunError` unless `run` was begun on the same rows with the same options."""
+    """`RunError` unless `run` was begun with the same rows and the same options."""
     saved = read_config(run)
     if saved.data_sha256 != config.data_sha256:
-        raise RunError(f"{run} was trained on other rows than these: resume with the features it was begun with")
+        raise RunError(f"{run} was begun with other rows than these: resume it with the features it was begun with")
     before, now = (msgspec.structs.asdict(c.train) for c in (saved, config))
     if changed := [key for key in before if before[key] != now[key]]:
         key = changed[0]
@@ -134,14 +137,14 @@ def check_resumable(run: Path, config: RunConfig) -> None:
 
 
 def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunConfig:
-    """The configuration with everything decided that was left to the data."""
+    """The configuration, with the options that depend on the data decided."""
     rows = len(prepared.split.train)
     least, usual, large = BATCH_ROWS
     batch = config.batch_size or (large if rows > LARGE else max(least, min(usual, rows // 8)))
     epochs = config.epochs or int(np.clip(round(STEPS * batch / rows), *EPOCHS))
-    # Beside a linear start the MLPs may fade where they do not help; probabilities are linear in logits at most.
-    fading = 1.0 if config.linear_skip and config.likelihood != "bernoulli" else 0.01
-    decay = fading if config.weight_decay is None else config.weight_decay
+    # Strong decay removes the MLPs where they do not improve on the linear start, which is no good model of probabilities.
+    usual_decay = 1.0 if config.linear_skip and config.likelihood != "bernoulli" else 0.01
+    decay = usual_decay if config.weight_decay is None else config.weight_decay
     return RunConfig(
         input_dim=features.width,
         rows=features.rows,
@@ -150,41 +153,38 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
     )
 
 
-def fit(features: Features, prepared: Prepared, config: RunConfig, run: Path, world: World, talk: Talk) -> None:
-    """Build the model, start it, train it; the run's checkpoints hold the outcome."""
-    torch.manual_seed(config.train.seed)  # before the model is built: its weights are drawn from it
+def fit(features: Features, prepared: Prepared, config: RunConfig, run: Path, world: World, progress: TrainingProgress) -> None:
+    """Build the model, write the linear start into it and train it; the result is in the checkpoints of the run."""
+    torch.manual_seed(config.train.seed)  # before the model is built with random weights
     model, start = start_model(config, prepared)
     if world.leads:
-        write_baseline(run, baseline_of(prepared, start))
+        write_baseline(run, fit_baseline(prepared, start))
     model.to(world.device)
 
-    def scaled(rows: Rows) -> Rows:
-        return scale_rows(model, rows)
-
-    batch, seed = config.train.batch_size or 1, config.train.seed
-    batches: Batches
-    if len(prepared.split.train) * features.width * 4 <= RESIDENT_BYTES:
-        batches = ResidentBatches(resident(features, prepared, scaled).to(world.device), batch, seed, world)
-    else:
-        batches = StreamedBatches(features, prepared.split.train, scaled, batch, seed, world)
-    validation = torch.from_numpy(scaled(prepared.validation))
-    objective = Objective(model, config.train.free_bits, start.ppca.variance, tolerated_error(config, prepared, start))
+    batches = training_batches(features, prepared, model, config.train, world)
+    validation = torch.from_numpy(scale_rows(model, prepared.validation))
+    objective = Objective(model, config.train.free_bits, start.ppca.variance, tolerated_error(config.train, prepared, start))
     trainer = Trainer(objective, batches, validation, config.train, run, world)
-    talk.stage("training", trainer.steps, trainer.begin() * batches.steps)
+    progress.stage("training", trainer.steps, trainer.begin() * batches.steps)
 
-    def tick(steps: int, figures: dict[str, float]) -> None:
-        talk.advance(steps)
+    def advance(steps: int, figures: dict[str, float]) -> None:
+        progress.advance(steps)
         if figures:
-            talk.epoch(figures)
+            progress.epoch(figures)
 
-    trainer.run(tick)
+    reached = trainer.run(advance)
+    if reached.epoch < trainer.epochs:
+        progress.note(
+            f"stopped after epoch {reached.epoch} of {trainer.epochs}: the validation ELBO has not improved for "
+            f"{reached.epoch - max(reached.best_epoch, 0)} epochs"
+        )
 
 
 def start_model(config: RunConfig, prepared: Prepared) -> tuple[AAPTVAE, Start]:
-    """A model whose scaler is fitted and whose skips are the best linear model of the training rows."""
+    """A model with a fitted scaler, whose linear paths are the maximum-likelihood linear model of the training rows."""
     model, options = build_model(config), config.train
     statistics, scale = prepared.statistics, prepared.scale
-    model.scaler.standardise_by(torch.from_numpy(statistics.mean), torch.from_numpy(scale))
+    model.scaler.standardise_by(*map(torch.from_numpy, (statistics.mean, scale, prepared.constant)))
     ppca = fit_ppca(statistics.standardised_covariance(scale), options.latent_dim)
     if options.sigma == "spectral":
         validation = prepared.standardise(prepared.validation).astype(np.float64)
@@ -198,29 +198,14 @@ def start_model(config: RunConfig, prepared: Prepared) -> tuple[AAPTVAE, Start]:
     return model, start
 
 
-def baseline_of(prepared: Prepared, start: Start) -> Baseline:
-    """The Gaussian that the validation rows like best, beside the statistics it comes from."""
-    rotated = prepared.standardise(prepared.validation) @ start.ppca.eigenvectors
-    spectra = [shrink(start.ppca, amount) for amount in SHRINKAGES]
-    spectrum = max(spectra, key=lambda variances: float(gaussian_log_likelihood(rotated, variances).mean()))
-    ppca = start.ppca
-    return Baseline(prepared.statistics.mean, prepared.scale, ppca.eigenvalues, ppca.eigenvectors, spectrum)
-
-
-def tolerated_error(config: RunConfig, prepared: Prepared, start: Start) -> float:
-    """Squared error per validation row that PCA leaves, where reconstructions are held to it."""
-    if not (config.train.fidelity and config.train.sigma == "spectral") or config.train.likelihood == "bernoulli":
-        return math.inf
-    x = prepared.standardise(prepared.validation).astype(np.float64)
-    return float(((x - start.ppca.project(x)) ** 2).sum(axis=1).mean())
-
-
-def resident(features: Features, prepared: Prepared, scaled: Callable[[Rows], Rows]) -> torch.Tensor:
-    """All training rows as one scaled tensor [N, D]."""
-    table = torch.empty(len(prepared.split.train), features.width)
-    done = 0
+def training_batches(features: Features, prepared: Prepared, model: AAPTVAE, options: TrainConfig, world: World) -> Batches:
+    """Batches of scaled training rows: from memory if the rows fit into `RESIDENT_BYTES`, else from disk."""
+    rows, batch = prepared.split.train, options.batch_size or 1
+    if len(rows) * features.width * 4 > RESIDENT_BYTES:
+        return StreamedBatches(features, rows, partial(scale_rows, model), batch, options.seed, world)
+    table, done = torch.empty(len(rows), features.width), 0
     for start, block in features.blocks():
-        rows = scaled(rows_within(prepared.split.train, start, block))
-        table[done : done + len(rows)] = torch.from_numpy(rows)
-        done += len(rows)
-    return table
+        scaled = scale_rows(model, rows_within(rows, start, block))
+        table[done : done + len(scaled)] = torch.from_numpy(scaled)
+        done += len(scaled)
+    return ResidentBatches(table.to(world.device), batch, options.seed, world)

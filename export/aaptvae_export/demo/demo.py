@@ -15,7 +15,6 @@ from aaptvae_training.run.state import read_metrics
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.digits import DIGITS_FILE
 from aaptvae_training.train_run import train
-from aaptvae_training.talk import Talk
 
 from . import pictures
 from ..bundle.draft import ExportOptions
@@ -33,7 +32,7 @@ def run_demo(output: Path, *, force: bool, say: Say) -> None:
     with publish_folder(output, force=force, marker="digits/manifest.json") as folder:
         say("training 64 -> 400 -> 16 on 1,797 handwritten digits")
         started = time.perf_counter()
-        train(DIGITS_FILE, folder / "run", CONFIG, Talk())
+        train(DIGITS_FILE, folder / "run", CONFIG)
         trained = time.perf_counter()
         say("exporting, each graph beside torch")
         run = read_run(folder / "run")

@@ -30,6 +30,11 @@ class Progress:
         self._shown = now
         self._say(self._line(now - self._begun))
 
+    def show(self) -> None:
+        """Show the line at once, on a terminal."""
+        if self._watched:
+            self._say(self._line(time.monotonic() - self._begun))
+
     def _say(self, line: str) -> None:
         with contextlib.suppress(OSError):  # a full log or a terminal that is gone does not end a job
             if self._watched:

@@ -16,6 +16,7 @@ ARRAYS = {"mean": 1, "scale": 1, "sigma": 1}
 OPTIONAL = {"basis": 2, "freedom": 1}
 LOG_2PI = math.log(2 * math.pi)
 Kind = Literal["gaussian", "student", "bernoulli"]
+LOG_2PI = math.log(2 * math.pi)
 
 _MOST_FREEDOM = 1e15  # a Gaussian by any measure; beyond, the gamma function overflows
 

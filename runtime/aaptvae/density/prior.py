@@ -1,6 +1,5 @@
 """The density that latents are drawn from: N(0, I), or the mixture of Gaussians fitted to the aggregate posterior."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,7 @@ import numpy as np
 from ..errors import BundleError, InputError
 from ..rows import BLOCK, Array, Arrays, Matrix, Nats, Rows, steady_product, sum_rows
 from .noise import Stream, normal_rows, uniform_rows
+from .observation import LOG_2PI
 
 ARRAYS = {"weights": 1, "means": 2, "factors": 3}
 MAX_TEMPERATURE = 1e6  # beyond, float32 has no room for what a decoder makes of it
@@ -62,7 +62,7 @@ class LatentPrior:
 
     def log_density(self, z: Rows) -> Nats:
         """log p(z) of each row, in nats: [N]."""
-        constant = -0.5 * self.latent_dim * math.log(2 * math.pi)
+        constant = -0.5 * self.latent_dim * LOG_2PI
         if not len(self.weights):
             return constant - 0.5 * sum_rows(np.square(z, dtype=np.float64))
         terms = np.empty((len(self.weights), len(z)))

@@ -93,7 +93,7 @@ with join("cpu") as world:
     except AaptvaeError as error:
         said.append(str(error))
     world.wait()
-    assert said == ([0, "no"] if world.leads else ["the first process has stopped and says why"]), said
+    assert said == ([0, "no"] if world.leads else ["the first process has stopped: see its error"]), said
 """
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from aaptvae_training import RunError, load_run, read_run
-from aaptvae_training.loop.trainer import BEST, LAST
+from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.run import state as checkpoint
+from aaptvae_training.run.layout import BEST, LAST
 from aaptvae_training.run.state import read_state, write_state
-from aaptvae_training.talk import Talk
 from aaptvae_training.train_run import train
 
 from ..conftest import features_of, options, saved
@@ -26,7 +26,7 @@ class Interruption(Exception):  # noqa: N818 - as in KeyboardInterrupt
     """Stands for ctrl-C at a chosen moment."""
 
 
-class InterruptedAt(Talk):
+class InterruptedAt(TrainingProgress):
     """Stops a training when this many epochs are over."""
 
     def __init__(self, epoch: int) -> None:
@@ -62,13 +62,13 @@ def test_twenty_kills_change_no_byte(tmp_path, table):
     report = json.loads(done.stdout)
     stages = [stage for stage, dead in report["kills"] if dead]
     assert len(report["kills"]) == 20 and len(stages) >= 18, "nearly all of the kills must have hit a living process"
-    assert set(stages) == {"reading", "training", "finishing"}
+    assert {"reading", "training"} < set(stages), "some kills must have hit a stage after the training"
     for number in range(4):
         assert same(tmp_path / "peace", tmp_path / f"fire{number}") == []
 
 
 def test_a_resumed_run_trains_only_what_is_missing(interrupted, table, tmp_path):
-    class Counting(Talk):
+    class Counting(TrainingProgress):
         epochs = 0
 
         def __init__(self) -> None:
@@ -161,7 +161,7 @@ def test_resume_begins_what_was_killed_before_there_was_anything(tmp_path, table
 
 def test_other_rows_are_refused(interrupted, tmp_path):
     other = saved(tmp_path, features_of(600, seed=1), "other.npy")
-    with pytest.raises(RunError, match="was trained on other rows than these: resume with the features it was begun with"):
+    with pytest.raises(RunError, match="was begun with other rows than these: resume it with the features it was begun with"):
         train(other, interrupted, options(patience=1.0), resume=True)
 
 
@@ -176,7 +176,7 @@ def test_the_same_rows_in_another_format_resume(interrupted, tmp_path):
 
 
 def test_an_unfinished_run_is_not_mistaken_for_a_finished_one(interrupted):
-    with pytest.raises(RunError, match=r"is not finished: continue it with aaptvae train \.\.\. --resume"):
+    with pytest.raises(RunError, match=r"is not finished: continue it with the same aaptvae train command and --resume"):
         read_run(interrupted)
     assert load_run(interrupted).latent_dim == 3
 

@@ -7,7 +7,7 @@ import torch
 from aaptvae.engine.cpus import usable_cpus
 from aaptvae_training import train_run as fit
 from aaptvae_training.config import TrainConfig
-from aaptvae_training.loop.threads import advisable_threads, on_threads, step_operations
+from aaptvae_training.loop.threads import default_threads, on_threads, step_operations
 from aaptvae_training.run.folder import RunConfig
 from aaptvae_training.train_run import train
 
@@ -26,8 +26,8 @@ def test_work_of_a_step_is_counted_by_weights_and_rows() -> None:
 
 def test_small_networks_get_one_thread_and_large_ones_no_more_than_the_process_has() -> None:
     with on_threads(64):  # as torch counts the host's processors in a container
-        assert advisable_threads(config(64, 16)) == 1
-        assert advisable_threads(config(384, 64)) == usable_cpus()
+        assert default_threads(config(64, 16)) == 1
+        assert default_threads(config(384, 64)) == usable_cpus()
         assert torch.get_num_threads() == 64
 
 

@@ -6,10 +6,11 @@ import torch
 
 from aaptvae.errors import InputError
 from aaptvae_training import AAPTVAE, FeatureScaler
-from aaptvae_training.evaluation.judge import scale_rows
 from aaptvae_training.features.moments import Moments, first_bad_value
-from aaptvae_training.features.prepare import MOST_DEVIATIONS, Prepared, column_scale, prepare
+from aaptvae_training.features.prepare import MOST_DEVIATIONS, Prepared, column_scale, constant_columns, prepare
 from aaptvae_training.features.table import open_features
+from aaptvae_training.model.as_numpy import scale_rows
+from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.train_run import train
 
 from ..conftest import features_of, options, saved
@@ -17,12 +18,12 @@ from ..conftest import features_of, options, saved
 
 def prepared_from(folder, rows: np.ndarray) -> Prepared:
     with open_features(saved(folder, rows)) as features:
-        return prepare(features, (0.1, 0.1), 0, lambda rows: None)
+        return prepare(features, (0.1, 0.1), 0, TrainingProgress())
 
 
 def fitted(prepared: Prepared) -> FeatureScaler:
     scaler = FeatureScaler(len(prepared.scale))
-    scaler.standardise_by(torch.from_numpy(prepared.statistics.mean), torch.from_numpy(prepared.scale))
+    scaler.standardise_by(*map(torch.from_numpy, (prepared.statistics.mean, prepared.scale, prepared.constant)))
     return scaler
 
 
@@ -42,8 +43,23 @@ def test_a_constant_column_keeps_its_value_and_harms_nothing(tmp_path):
     rows[:, 3], rows[:, 5] = 7.25, 0.0
     prepared = prepared_from(tmp_path, rows)
     assert prepared.scale[3] == prepared.scale[5] == 1
-    scaled = fitted(prepared).to_scaled(torch.from_numpy(rows))
+    scaler = fitted(prepared)
+    assert scaler.constant.nonzero().flatten().tolist() == [3, 5]
+    scaled = scaler.to_scaled(torch.from_numpy(rows))
     assert torch.isfinite(scaled).all() and (scaled[:, 3] == 0).all() and (scaled[:, 5] == 0).all()
+
+
+def test_a_column_of_deviation_1_is_not_constant(tmp_path):
+    rows = features_of(200)
+    rows[:, 4] = np.where(np.arange(200) % 2, 1, -1)
+    scaler = FeatureScaler(12)
+    with open_features(saved(tmp_path, rows)) as features:
+        moments = Moments(12)
+        moments.add(features.read(0, 200))
+    statistics = moments.finish()
+    constant = constant_columns(statistics)
+    scaler.standardise_by(*map(torch.from_numpy, (statistics.mean, column_scale(statistics, constant), constant)))
+    assert scaler.scale[4] == 1 and not scaler.constant.any()
 
 
 def test_a_column_of_rounding_errors_is_not_blown_up(tmp_path):
@@ -110,7 +126,7 @@ def test_an_unfitted_scaler_changes_nothing():
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 0.0, -1.0])
 def test_statistics_that_cannot_scale_are_refused(bad):
     good, scale = torch.zeros(3), torch.tensor([1.0, bad, 1.0])
-    with pytest.raises(ValueError, match="scaler scale must be finite and positive: give columns that never move"):
+    with pytest.raises(ValueError, match="scaler scale must be finite and positive: use the scale 1 for constant columns"):
         FeatureScaler(3).standardise_by(good, scale)
     with pytest.raises(ValueError, match="scaler spread must be finite and positive"):
         FeatureScaler(3, rotated=True).rotate_by(torch.eye(3), scale, torch.ones(3))
@@ -168,5 +184,6 @@ def test_a_model_of_features_with_dead_columns_trains_to_finite_figures(tmp_path
 def test_column_scale_is_positive_whatever_comes():
     moments = Moments(4)
     moments.add(np.array([[0, 1e-30, 3e38, -3e38], [0, 2e-30, -3e38, -3e38]], np.float32))
-    scale = column_scale(moments.finish())
+    statistics = moments.finish()
+    scale = column_scale(statistics, constant_columns(statistics))
     assert (scale > 0).all() and np.isfinite(scale).all()

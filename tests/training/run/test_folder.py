@@ -11,7 +11,7 @@ import torch
 
 from aaptvae_training import load_run, read_run
 from aaptvae_training.errors import RunError
-from aaptvae_training.finish.finish import evaluate
+from aaptvae_training.evaluate_run import evaluate
 from aaptvae_training.run.state import read_state, write_state
 
 from ..conftest import script
@@ -69,7 +69,7 @@ def test_a_run_that_was_killed_says_how_to_go_on(finished, tmp_path):
     for name in ("prior.safetensors", "evaluation.json"):
         copy = shutil.copytree(finished, tmp_path / name)
         (copy / name).unlink()
-        with pytest.raises(RunError, match=r"is not finished: continue it with aaptvae train \.\.\. --resume"):
+        with pytest.raises(RunError, match=r"is not finished: continue it with the same aaptvae train command and --resume"):
             read_run(copy)
     with pytest.raises(RunError, match="is not finished"):
         evaluate(tmp_path / "prior.safetensors")

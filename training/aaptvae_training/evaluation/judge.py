@@ -1,37 +1,27 @@
-"""What a trained model is worth on rows it never saw, beside PCA, probabilistic PCA and one full Gaussian."""
+"""Figures of a trained model on held-out rows, and the same figures of PCA, probabilistic PCA and one full Gaussian."""
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from aaptvae.density.bounds import SAMPLES, LikelihoodBounds, importance_draws
 from aaptvae.density.observation import ObservationModel, kl_divergence
 from aaptvae.density.prior import LatentPrior
+from aaptvae.rows import Matrix, Rows
 
-from ..features.table import Rows
-from ..finish.prior_fit import Posterior
 from ..linear.ppca import ACTIVE, PPCA, gaussian_log_likelihood
 from ..linear.start import LEAST_CHANCE
+from ..model.as_numpy import decode, encode
 from ..model.network import AAPTVAE
 from .sample_quality import frechet_distance, mean_discrepancy
 
-Matrix = NDArray[np.float64]
-
 IMPORTANCE_ROWS = 1_000
-SAMPLE_ROWS = 5_000
-CHUNK = 1_024
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A model with everything that its evaluation needs."""
+    """A model with its densities and its baselines; the methods compute the figures of an evaluation."""
 
     model: AAPTVAE
     prior: LatentPrior
@@ -42,7 +32,7 @@ class Judge:
 
     @property
     def bounds(self) -> LikelihoodBounds:
-        """What the runtime takes likelihoods by, with torch's decoder."""
+        """The runtime's bounds of log p(x), with the decoder in torch."""
         return LikelihoodBounds(partial(decode, self.model), self.observation)
 
     def standardise(self, x: Rows) -> Matrix:
@@ -51,7 +41,7 @@ class Judge:
         return standardised
 
     def metrics(self, test: Rows, train: Rows) -> dict[str, float]:
-        """Every figure of the model by name; `test` [N, D] are unseen rows, `train` [M, D] seen ones."""
+        """Every figure of the model by name, from held-out rows `test` [N, D] and training rows `train` [M, D]."""
         mu, logvar = encode(self.model, test)
         figures = self.evidence(test, mu, logvar) | self.likelihoods(test[:IMPORTANCE_ROWS])
         figures |= {"r2": self.r2(test, decode(self.model, mu)), "active_units": float(active_units(mu))}
@@ -71,7 +61,7 @@ class Judge:
             alone = self.observation.log_density(test[:IMPORTANCE_ROWS], means[:IMPORTANCE_ROWS])
             figures["independent_log_likelihood"] = float(alone.mean())
         else:
-            x = x[:IMPORTANCE_ROWS]  # the rows that the model's own likelihood is taken over
+            x = x[:IMPORTANCE_ROWS]  # the model's own likelihood is the mean over these rows
             figures["ppca_log_likelihood"] = float(self.ppca.log_likelihood(x).mean())
             full = gaussian_log_likelihood(x @ self.ppca.eigenvectors, self.spectrum)
             figures["gaussian_log_likelihood"] = float(full.mean())
@@ -82,7 +72,7 @@ class Judge:
         return r_squared(self.standardise(x), self.standardise(reconstruction))
 
     def evidence(self, x: Rows, mu: Rows, logvar: Rows) -> dict[str, float]:
-        """ELBO under N(0, I) and its two parts, in nats per row, by the runtime's own rule; the median forgives outliers."""
+        """ELBO under N(0, I) and its two parts, in nats per row; outliers do not change the median."""
         expected, divergence = self.bounds.expected_log_density(x, mu, logvar), kl_divergence(mu, logvar)
         reconstruction, kl = float(expected.mean()), float(divergence.mean())
         return {
@@ -106,7 +96,7 @@ class Judge:
         return self.observation.add_noise(mean, self.seed, 0, rows)
 
     def sample_figures(self, test: Rows, train: Rows) -> dict[str, float]:
-        """Distances of samples from unseen rows, beside those of as many seen rows."""
+        """Distances of samples from held-out rows, and of training rows from held-out rows."""
         real, seen = self.standardise(test), self.standardise(train)
         drawn = self.standardise(self.sample(len(train)))
         return {
@@ -117,63 +107,19 @@ class Judge:
         }
 
 
-def observation_of(model: AAPTVAE) -> ObservationModel:
-    """The observation model of a trained network, as the runtime's plain arrays."""
-    scaler = model.scaler
-    mean, scale = scaler.mean.cpu().numpy(), scaler.scale.cpu().numpy()
-    if model.likelihood == "bernoulli":
-        return ObservationModel("bernoulli", mean, scale, np.zeros(1))
-    sigma = model.noise_log_sigma.detach().exp().double().cpu().numpy()
-    basis = scaler.axes.cpu().numpy() if scaler.rotated else None
-    if scaler.rotated:
-        sigma = sigma * scaler.spread.cpu().numpy()
-    freedom = float(model.degrees_of_freedom.detach()) if model.likelihood == "student" else math.inf
-    return ObservationModel(model.likelihood, mean, scale, sigma, basis, freedom)
-
-
-def scale_rows(model: AAPTVAE, rows: Rows) -> Rows:
-    """Raw rows [N, D] in the scaler's space, through float64 so that large means cost no digits."""
-    scaler = model.scaler
-    device = scaler.mean.device
-    scaled: Rows = scaler.to_scaled(torch.from_numpy(rows).to(device, torch.float64)).float().cpu().numpy()
-    return scaled
-
-
-@torch.no_grad()
-def encode(model: AAPTVAE, x: Rows) -> tuple[Rows, Rows]:
-    """Posterior parameters of raw rows as numpy: [N, D] -> mu [N, L], logvar [N, L]."""
-    parts = [model.encode(chunk) for chunk in _chunks(model, x)]
-    mu, logvar = (torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True))
-    return mu, logvar
-
-
-@torch.no_grad()
-def decode(model: AAPTVAE, z: NDArray[Any]) -> Rows:
-    """Reconstructions of latents as numpy: [N, L] -> [N, D]."""
-    return torch.cat([model.decode(chunk) for chunk in _chunks(model, z)]).float().cpu().numpy()
-
-
-def _chunks(model: AAPTVAE, rows: NDArray[Any]) -> Iterator[Tensor]:
-    device = model.mu.weight.device
-    for start in range(0, max(1, len(rows)), CHUNK):
-        yield torch.from_numpy(np.ascontiguousarray(rows[start : start + CHUNK], np.float32)).to(device)
-
-
-def posterior(model: AAPTVAE, x: Rows) -> Posterior:
-    """Posterior means and variances of raw rows in float64."""
-    mu, logvar = encode(model, x)
-    return Posterior(mu.astype(np.float64), np.exp(logvar.astype(np.float64)))
-
-
 def active_units(mu: Rows) -> int:
     """How many latents the posterior means [N, L] use."""
     return int((mu.var(axis=0) > ACTIVE).sum())
 
 
+def kl_of_latents(mu: Rows, logvar: Rows) -> Matrix:
+    """KL divergence of each latent in nats, mean over rows [N, L]: [L]."""
+    return np.array([kl_divergence(mu[:, [latent]], logvar[:, [latent]]).mean() for latent in range(mu.shape[1])])
+
+
 def kl_per_latent(mu: Rows, logvar: Rows) -> list[float]:
-    """Mean KL divergence of every latent in nats, largest first."""
-    kl = 0.5 * (mu**2 + np.exp(logvar) - logvar - 1).mean(axis=0)
-    return sorted((float(value) for value in kl), reverse=True)
+    """KL divergence of each latent in nats, largest first."""
+    return sorted(kl_of_latents(mu, logvar).tolist(), reverse=True)
 
 
 def r_squared(x: Matrix, prediction: Matrix) -> float:

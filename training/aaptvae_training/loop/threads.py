@@ -1,7 +1,8 @@
-"""How many processor threads a training gets: small networks are as quick on one, and far quicker where others work too.
+"""The number of processor threads of a training: one for small networks, all for large ones.
 
-torch's threads wait for each other by spinning, many times a step. On an idle machine of two cores a second thread saves
-a fifth of a large network's time and nothing of a small one's; beside one busy neighbour it doubles either.
+torch's threads wait for each other in spin loops, many times per step. On an idle machine with two cores a second thread
+saves a fifth of the time of a large network and nothing of a small one; if another process is busy, it doubles the time of
+both.
 """
 
 import contextlib
@@ -14,12 +15,12 @@ from aaptvae.engine.cpus import usable_cpus
 
 from ..run.folder import RunConfig
 
-SMALL = 150e6  # floating-point operations of a step
+SMALL = 150e6  # floating-point operations per step
 
 
 @contextlib.contextmanager
 def on_threads(threads: int) -> Iterator[None]:
-    """Let torch compute on so many threads in the block."""
+    """Within the block torch uses this many threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -28,8 +29,8 @@ def on_threads(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def advisable_threads(config: RunConfig) -> int:
-    """Threads for this training: one if its steps are small, else what the process may use (torch knows no quotas)."""
+def default_threads(config: RunConfig) -> int:
+    """One thread if the steps are small, else those that the process may use (torch ignores container quotas)."""
     return 1 if step_operations(config) < SMALL else min(torch.get_num_threads(), usable_cpus())
 
 

@@ -21,18 +21,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..config import TrainConfig
 from ..errors import RunError
-from ..model.objective import Objective
+from ..model.objective import MARGIN, Objective
+from ..run.layout import BEST, LAST
 from ..run.state import Tensors, damaged, load_into, read_state, write_metrics, write_state
 from .batches import Batches
 from .malloc import freed_memory_kept
 from .optimizer import make_optimizer
 from .processes import World
 
-LAST = "last/state.safetensors"
-BEST = "best.safetensors"
 VALIDATION_DRAWS = 4096  # posterior draws that a validation ELBO averages at least
 SMALLER_RATE = 0.1  # what one NaN costs the learning rate
-MARGIN = 0.998  # of PCA's squared error: unseen rows fare a little worse than those that steer
 LEAST_FIDELITY = 0.25  # first answer to reconstructions worse than PCA's; it doubles while that is not enough
 SAVE_EVERY = 5.0  # seconds of training that a kill may cost
 
@@ -40,7 +38,7 @@ Tick = Callable[[int, dict[str, float]], object]
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """Where a training stands; saved beside the weights."""
 
     epoch: int = 0  # epochs done
@@ -69,7 +67,7 @@ class Trainer:
         self.batches, self.config, self.folder, self.world = batches, config, folder, world
         self.validation = validation[world.rank :: world.size].to(world.device)
         self.draws = max(1, VALIDATION_DRAWS // max(1, len(validation)))  # of every row, whichever process judges it
-        self.progress = Progress()
+        self.progress = TrainingState()
         self.best: Tensors = {}
         self.saved_at = 0.0
         self.epochs = config.epochs or 1
@@ -84,7 +82,7 @@ class Trainer:
         """Made when it is needed: the first one of a process imports torch's compiler, a second after the start is known."""
         return make_optimizer(self.model, self.config)
 
-    def run(self, tick: Tick) -> Progress:
+    def run(self, tick: Tick) -> TrainingState:
         """Train to the end, telling `tick(steps, figures)`; `RunError` if the objective cannot be kept finite."""
         with freed_memory_kept():
             return self._run(tick)
@@ -95,7 +93,7 @@ class Trainer:
             self.restore()
         return self.progress.epoch
 
-    def _run(self, tick: Tick) -> Progress:
+    def _run(self, tick: Tick) -> TrainingState:
         self.begin()
         if not self.progress.history:
             self.validate({})
@@ -263,7 +261,7 @@ class Trainer:
         tensors, facts = read_state(path)
         self.load(tensors, path)
         try:
-            self.progress = msgspec.convert(facts, Progress)
+            self.progress = msgspec.convert(facts, TrainingState)
         except msgspec.ValidationError as error:
             raise damaged(path, error) from None
 

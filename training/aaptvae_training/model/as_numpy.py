@@ -1,0 +1,71 @@
+"""Encode, decode and the densities of a torch model, with numpy arrays in and out."""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aaptvae.density.observation import ObservationModel
+from aaptvae.rows import Array, Matrix, Rows
+
+from .network import AAPTVAE
+
+_CHUNK = 1_024  # rows that are computed at once
+
+
+class Posterior(NamedTuple):
+    """Posterior parameters of rows: means and variances, both [N, L]."""
+
+    mu: Matrix
+    variance: Matrix
+
+
+@torch.no_grad()
+def encode(model: AAPTVAE, x: Rows) -> tuple[Rows, Rows]:
+    """Posterior parameters of raw rows: [N, D] -> mu [N, L], logvar [N, L]."""
+    parts = [model.encode(chunk) for chunk in _chunks(model, x)]
+    mu, logvar = (torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True))
+    return mu, logvar
+
+
+@torch.no_grad()
+def decode(model: AAPTVAE, z: Array) -> Rows:
+    """Raw reconstructions of latents: [N, L] -> [N, D]."""
+    return torch.cat([model.decode(chunk) for chunk in _chunks(model, z)]).float().cpu().numpy()
+
+
+def posterior(model: AAPTVAE, x: Rows) -> Posterior:
+    """Posterior means and variances of raw rows in float64."""
+    mu, logvar = encode(model, x)
+    return Posterior(mu.astype(np.float64), np.exp(logvar.astype(np.float64)))
+
+
+def scale_rows(model: AAPTVAE, rows: Rows) -> Rows:
+    """Scaled rows of raw ones [N, D], computed in float64 so that large means lose no digits."""
+    scaler = model.scaler
+    device = scaler.mean.device
+    scaled: Rows = scaler.to_scaled(torch.from_numpy(rows).to(device, torch.float64)).float().cpu().numpy()
+    return scaled
+
+
+def observation_of(model: AAPTVAE) -> ObservationModel:
+    """The observation model of a network, as the runtime class that holds numpy arrays."""
+    scaler = model.scaler
+    mean, scale = scaler.mean.cpu().numpy(), scaler.scale.cpu().numpy()
+    if model.likelihood == "bernoulli":
+        return ObservationModel("bernoulli", mean, scale, np.zeros(1))
+    sigma = model.noise_log_sigma.detach().exp().double().cpu().numpy()
+    basis = scaler.axes.cpu().numpy() if scaler.rotated else None
+    if scaler.rotated:
+        sigma = sigma * scaler.spread.cpu().numpy()
+    freedom = float(model.degrees_of_freedom.detach()) if model.likelihood == "student" else math.inf
+    return ObservationModel(model.likelihood, mean, scale, sigma, basis, freedom)
+
+
+def _chunks(model: AAPTVAE, rows: Array) -> Iterator[Tensor]:
+    device = model.mu.weight.device
+    for start in range(0, max(1, len(rows)), _CHUNK):
+        yield torch.from_numpy(np.ascontiguousarray(rows[start : start + _CHUNK], np.float32)).to(device)
