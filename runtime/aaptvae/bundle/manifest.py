@@ -4,15 +4,15 @@ Defined once: the exporter writes these structs and the runtime reads them. Read
 """
 
 import hashlib
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 SCHEMA_VERSION = 1
 UNSEALED = b"0" * 64
-OPSET = 20
-IR_VERSION = 10
+OPSET: Final = 20
+IR_VERSION: Final = 10
 
 MANIFEST = "manifest.json"
 MODEL_CARD = "README.md"
