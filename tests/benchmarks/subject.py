@@ -14,8 +14,7 @@ import torch
 from aaptvae.bundle.manifest import Training
 from aaptvae.density.observation import ObservationModel
 from aaptvae.density.prior import LatentPrior
-from aaptvae_export.bundle.draft import ExportOptions
-from aaptvae_export.bundle.publish import export_bundle
+from aaptvae_export import ExportOptions, export_bundle
 from aaptvae_training import AAPTVAE, Run
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.digits import DIGITS_FILE

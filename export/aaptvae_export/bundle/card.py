@@ -1,4 +1,4 @@
-"""The model card of a bundle: `card.md` filled with what the manifest knows, for people and the Hugging Face hub."""
+"""The model card of a bundle: `card.md` filled in from the manifest, for readers and for the Hugging Face Hub."""
 
 from pathlib import Path
 
@@ -28,11 +28,17 @@ _FIGURES: tuple[tuple[str, str, *tuple[tuple[str, str], ...]], ...] = (
 _TWINS = """
 ## Lower precision
 
-Same tensors in float32; losses on held-out rows against fp32.
+The same inputs and outputs, in float32. The losses are measured on held-out rows against the fp32 graphs.
+The int8 graphs are for onnxruntime only; other runtimes may compute them differently or slowly.
 
 | precision | bytes | R2 loss | ELBO loss (nats) | cosine of mu |
 |---|---|---|---|---|
 {rows}
+"""
+
+_INEXACT = """
+The rows "against torch" are no failures: torch's own float32 results are less exact there than the graph's, which is within the
+tolerance of float64.
 """
 
 _COMPACTION = """
@@ -44,7 +50,7 @@ On held-out rows this costs {r2:.3g} of R2 and {elbo:.3g} nats of ELBO.
 
 
 def write_card(manifest: Manifest) -> str:
-    """`README.md` of a bundle, with front matter for the hub."""
+    """Text of the bundle's `README.md`, with front matter for the Hugging Face Hub."""
     training, columns = manifest.training, manifest.scaler.constant_columns
     return _CARD.read_text(encoding="utf-8").format(
         name=manifest.name,
@@ -58,7 +64,7 @@ def write_card(manifest: Manifest) -> str:
         data=training.data_sha256,
         epochs=training.epochs,
         seed=training.seed,
-        columns=f"\n{columns} of the columns never moved.\n" if columns else "",
+        columns=f"\n{columns} of the columns had the same value in every training row.\n" if columns else "",
         whole="this model" if manifest.compaction is None else "before compaction",
         figures="\n".join(_figures(manifest)),
         comparisons=manifest.parity.comparisons,
@@ -67,6 +73,7 @@ def write_card(manifest: Manifest) -> str:
             f"| {case.graph} | {case.difference:.2g} | {case.reference} | {case.batch} {case.inputs} |"
             for case in manifest.parity.worst
         ),
+        inexact=_INEXACT if any(case.difference > manifest.parity.tolerance for case in manifest.parity.worst) else "",
         twins=_twins(manifest),
         compaction=_compaction(manifest),
         manifest=MANIFEST,
@@ -83,7 +90,7 @@ def _likelihood(manifest: Manifest) -> str:
 
 
 def _figures(manifest: Manifest) -> list[str]:
-    """Rows of the table: what was measured, this model's figure, and what the simpler models reach."""
+    """Rows of the table: label, this model's figure, and the baselines' figures."""
     own, simple = manifest.training.metrics, manifest.training.baseline
     return [f"| {words} | {own[name]:.4g} | {_beside(simple, *rivals)} |" for name, words, *rivals in _FIGURES if name in own]
 

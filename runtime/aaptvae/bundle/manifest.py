@@ -5,15 +5,15 @@ The exporter writes these structs and the runtime reads them. Files are read in 
 
 import hashlib
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 SCHEMA_VERSION = 1
 UNSEALED = b"0" * 64
-OPSET = 20
-IR_VERSION = 10
+OPSET: Final = 20
+IR_VERSION: Final = 10
 
 MANIFEST = "manifest.json"
 MODEL_CARD = "README.md"

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aaptvae.bundle.reading import read_bundle
 from aaptvae_export import ExportOptions, export_bundle
-from aaptvae_export.bundle.triton import write_triton
+from aaptvae_export.bundle import write_triton
 
 from ..conftest import make_run
 
@@ -33,8 +32,8 @@ def model_config():
 
 
 def test_triton_reads_the_configuration_and_finds_the_graphs(run, tmp_path, model_config):
-    export_bundle(run, tmp_path / "a", ExportOptions(name="digits"))
-    write_triton(read_bundle(tmp_path / "a"), tmp_path / "models")
+    made = export_bundle(run, tmp_path / "a", ExportOptions(name="digits"))
+    write_triton(made.manifest, made.files, tmp_path / "models")
     found = sorted(str(path.relative_to(tmp_path / "models")) for path in (tmp_path / "models").rglob("*") if path.is_file())
     files = ("1/model.onnx", "config.pbtxt")
     assert found == sorted([*(f"digits_{graph}/{name}" for graph in ("encoder", "decoder") for name in files), "manifest.json"])

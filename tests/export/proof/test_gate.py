@@ -8,8 +8,7 @@ import pytest
 
 from aaptvae.errors import InputError
 from aaptvae_export import ExportError, ExportOptions, export_bundle
-from aaptvae_export.bundle import draft
-from aaptvae_export.graph import onnx_model as graphs
+from aaptvae_export.graph import onnx_model
 
 from ..conftest import make_run
 from .mutations import FOLD_MUTATIONS, GRAPH_MUTATIONS
@@ -29,7 +28,7 @@ def refused(run, folder, graph, **options):
 @pytest.mark.parametrize("name", GRAPH_MUTATIONS)
 def test_a_graph_that_is_not_the_model_is_refused(name, tmp_path, monkeypatch):
     graph, mutate = GRAPH_MUTATIONS[name]
-    trace = graphs.trace
+    trace = onnx_model.trace
 
     def wrong(module, spec, half):
         model = trace(module, spec, half)
@@ -39,7 +38,7 @@ def test_a_graph_that_is_not_the_model_is_refused(name, tmp_path, monkeypatch):
             assert model.SerializeToString(deterministic=True) != before
         return model
 
-    monkeypatch.setattr(graphs, "trace", wrong)
+    monkeypatch.setattr(onnx_model, "trace", wrong)
     refused(make_run(12, 4, (12,)), tmp_path, graph)
 
 
@@ -47,7 +46,7 @@ def test_a_graph_that_is_not_the_model_is_refused(name, tmp_path, monkeypatch):
 def test_layers_that_are_not_the_model_are_refused(name, tmp_path, monkeypatch):
     graph, mutate = FOLD_MUTATIONS[name]
     fold = f"fold_{graph}"
-    monkeypatch.setattr(draft, fold, mutate(getattr(draft, fold)))
+    monkeypatch.setattr(onnx_model, fold, mutate(getattr(onnx_model, fold)))
     refused(make_run(), tmp_path, graph)
 
 
@@ -68,15 +67,15 @@ def test_a_wrong_column_of_small_numbers_does_not_hide_behind_large_ones(tmp_pat
     )
     run.heldout[:, 0] = 1e-9
     export_bundle(run, tmp_path / "right")
-    fold = draft.fold_decoder
+    fold = onnx_model.fold_decoder
 
     def wrong(model, subspace):
         graph = fold(model, subspace)
         graph.out.bias.data[0] += 1e-9
         return graph
 
-    monkeypatch.setattr(draft, "fold_decoder", wrong)
-    with pytest.raises(ExportError, match=r"decoder: reconstruction differs from torch by \d"):
+    monkeypatch.setattr(onnx_model, "fold_decoder", wrong)
+    with pytest.raises(ExportError, match=r"decoder: reconstruction differs from float64 by \d"):
         export_bundle(run, tmp_path / "wrong")
 
 
