@@ -86,6 +86,9 @@ def _click_type(inner: Any) -> tuple[Any, bool]:
     return inner, False
 
 
+SPINS = "1000"  # of an OpenMP thread before it sleeps: nothing lost on an idle machine, half the time on a busy one
+
+
 @click.command(
     epilog=examples(
         "train features.npy -o frames-run --latent-dim 64",
@@ -95,7 +98,9 @@ def _click_type(inner: Any) -> tuple[Any, bool]:
 )
 @click.argument("features", type=click.Path())
 @click.option("-o", "--output", required=True, type=PATH, metavar="RUN", help="Folder of the run.")
-@click.option("--threads", type=click.IntRange(1), help="Processor threads; else what suits the network and the machine.")
+@click.option(
+    "--threads", type=click.IntRange(1), help="Processor threads. [default: one or all, whichever is faster at the moment]"
+)
 @click.option("--config", type=PATH, metavar="FILE.toml", help="The options below as TOML keys; flags win.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted run exactly where it was, with its own options.")
 @click.option("--force", is_flag=True, help="Replace an existing run.")
@@ -123,6 +128,7 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
     given = {name: value for name, value in flags.items() if value not in (None, [])}
     options = read_config(config, given)
     shape = read_shape(image_shape)
+    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read once, when torch is imported
     from .run.folder import REPORT  # noqa: PLC0415
     from .train_run import begun_with  # noqa: PLC0415 - torch, only when the verb runs
     from .train_run import train as run_training  # noqa: PLC0415

@@ -22,8 +22,8 @@ from .linear.ppca import fit_ppca, gaussian_log_likelihood
 from .linear.start import SHRINKAGES, Start, begin_at, begin_bernoulli, scalar_start, shrink, spectral_start
 from .loop.batches import RESIDENT_BYTES, Batches, ResidentBatches, StreamedBatches
 from .loop.processes import World, join
-from .loop.threads import advisable_threads, on_threads
-from .loop.trainer import Trainer
+from .loop.threads import most_threads, on_threads, paced
+from .loop.trainer import Trainer, wants_bf16
 from .model.network import AAPTVAE
 from .model.objective import Objective
 from .report.page import check_shape
@@ -61,7 +61,7 @@ def train(  # noqa: PLR0913 - what to learn from, where to leave it, and how
     """Train on a feature file and leave a run folder; the evaluation on held-out rows.
 
     `resume` continues an interrupted run exactly; `force` replaces a finished one. `threads` of the processor default to
-    what suits the network (`processors.py`). Raises `InputError` for features or folders that cannot be used and
+    one or all, whichever is faster (`loop/threads.py`). Raises `InputError` for features or folders that cannot be used and
     `RunError` when training cannot go on.
     """
     begun = resume and not is_empty(run)  # a kill may come before there is anything to resume
@@ -80,9 +80,9 @@ def train(  # noqa: PLR0913 - what to learn from, where to leave it, and how
             check_resumable(run, resolved)
         else:
             world.leading(lambda: begin_folder(run, resolved, prepared))
-        with on_threads(threads or advisable_threads(resolved)):
-            fit(features, prepared, resolved, run, world, talk)
-        world.leading(lambda: finish(run, resolved, prepared, features, talk, image_shape))
+        with on_threads(threads or most_threads()):
+            fit(features, prepared, resolved, run, world, talk, adapt=threads is None)
+            world.leading(lambda: finish(run, resolved, prepared, features, talk, image_shape))
     return msgspec.json.decode((run / EVALUATION).read_bytes(), type=Evaluation)
 
 
@@ -150,8 +150,10 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
     )
 
 
-def fit(features: Features, prepared: Prepared, config: RunConfig, run: Path, world: World, talk: Talk) -> None:
-    """Build the model, start it, train it; the run's checkpoints hold the outcome."""
+def fit(  # noqa: PLR0913 - one call
+    features: Features, prepared: Prepared, config: RunConfig, run: Path, world: World, talk: Talk, *, adapt: bool = False
+) -> None:
+    """Build the model, start it, train it; the run's checkpoints hold the outcome. `adapt` lets the threads change."""
     torch.manual_seed(config.train.seed)  # before the model is built: its weights are drawn from it
     model, start = start_model(config, prepared)
     if world.leads:
@@ -169,6 +171,8 @@ def fit(features: Features, prepared: Prepared, config: RunConfig, run: Path, wo
         batches = StreamedBatches(features, prepared.split.train, scaled, batch, seed, world)
     validation = torch.from_numpy(scaled(prepared.validation))
     objective = Objective(model, config.train.free_bits, start.ppca.variance, tolerated_error(config, prepared, start))
+    if adapt:
+        batches = paced(batches, objective, validation, wants_bf16(config.train.precision, world.device))
     trainer = Trainer(objective, batches, validation, config.train, run, world)
     talk.stage("training", trainer.steps, trainer.begin() * batches.steps)
 
