@@ -125,5 +125,5 @@ def test_a_training_is_the_same_on_any_count(tmp_path) -> None:
     for count, asked in ((2, None), (1, 1)):
         with on_threads(count):
             train(tmp_path / "x.npy", tmp_path / f"run{count}", options, threads=asked)
-        weights.append((tmp_path / f"run{count}" / "metrics.jsonl").read_bytes())
+        weights.append([(tmp_path / f"run{count}" / name).read_bytes() for name in ("metrics.jsonl", "best.safetensors")])
     assert weights[0] == weights[1]

@@ -14,6 +14,7 @@ from ..evaluation.warnings import warnings_of, warnings_of_training
 from ..features.moments import first_bad_value
 from ..features.prepare import Prepared, digest_of
 from ..features.table import Features, Rows, open_features
+from ..loop.threads import on_threads
 from ..loop.trainer import BEST, MARGIN
 from ..report.page import write_report
 from ..run.folder import (
@@ -51,7 +52,8 @@ def finish(
         target = 1 - MARGIN * (1 - r_squared(validation, baseline.ppca(model.latent_dim).project(validation)))
         wanted = config.train.fidelity and config.train.sigma == "spectral"
         rows = scale_rows(model, train_rows), scale_rows(model, prepared.validation)
-        facts["polish"] = polish(model, *rows, target) if wanted else 0.0
+        with on_threads(1):  # sums over rows: their last bits must not depend on how many threads share them
+            facts["polish"] = polish(model, *rows, target) if wanted else 0.0
         write_state(run / BEST, model.state_dict(), facts)
     talk.advance(1)
     prior = fit_prior(posterior(model, train_rows), posterior(model, prepared.validation), config.train.seed)

@@ -73,6 +73,7 @@ def paced(batches: Batches, objective: Objective, rows: Tensor, bf16: bool) -> B
     most = torch.get_num_threads()
     alone = batches.world.size == 1 and batches.world.device.type == "cpu"
     if most > 1 and alone and len(rows) and same_bits(objective, rows, batches.batch_size, bf16):
+        torch.set_num_threads(1)  # until a trial has shown that more are faster
         return PacedBatches(batches, AdaptiveThreads(most))
     return batches
 
@@ -82,7 +83,7 @@ class AdaptiveThreads:
 
     def __init__(self, most: int, clock: Callable[[], float] = time.perf_counter) -> None:
         self._most, self._clock = most, clock
-        self._threads, self._wait, self._next = most, FIRST, clock()
+        self._threads, self._wait, self._next = 1, FIRST, clock()
         self._trial: Iterator[int] | None = None
 
     def between(self, steps: Iterator[Tensor]) -> Iterator[Tensor]:
