@@ -86,6 +86,9 @@ def _click_type(inner: Any) -> tuple[Any, bool]:
     return inner, False
 
 
+SPINS = "1000"  # of an OpenMP thread before it sleeps: nothing lost on an idle machine, half the time on a busy one
+
+
 @click.command(
     epilog=examples(
         "train features.npy -o frames-run --latent-dim 64",
@@ -95,7 +98,7 @@ def _click_type(inner: Any) -> tuple[Any, bool]:
 )
 @click.argument("features", type=click.Path())
 @click.option("-o", "--output", required=True, type=PATH, metavar="RUN", help="Folder of the run.")
-@click.option("--threads", type=click.IntRange(1), help="Processor threads [default: 1 for small networks, else all].")
+@click.option("--threads", type=click.IntRange(1), help="Processor threads [default: one or all, as measured].")
 @click.option("--config", type=PATH, metavar="FILE.toml", help="The options below as TOML keys; flags win.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted run with its own options; the result is the same.")
 @click.option("--force", is_flag=True, help="Replace an existing run.")
@@ -123,6 +126,7 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
     given = {name: value for name, value in flags.items() if value not in (None, [])}
     options = read_options(config, given)
     shape = _read_shape(image_shape)
+    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read once, when torch is imported
     from .run.layout import REPORT  # noqa: PLC0415
     from .train_run import begun_with  # noqa: PLC0415 - torch, only when the verb runs
     from .train_run import train as run_training  # noqa: PLC0415

@@ -21,8 +21,8 @@ from .linear.ppca import fit_ppca
 from .linear.start import Start, begin_at, begin_bernoulli, scalar_start, spectral_start
 from .loop.batches import RESIDENT_BYTES, Batches, ResidentBatches, StreamedBatches
 from .loop.processes import World, join
-from .loop.threads import default_threads, on_threads
-from .loop.trainer import Trainer
+from .loop.threads import most_threads, on_threads, paced
+from .loop.trainer import Trainer, wants_bf16
 from .model.as_numpy import scale_rows
 from .model.network import AAPTVAE
 from .model.objective import Objective
@@ -59,9 +59,9 @@ def train(  # noqa: PLR0913 - the arguments of the public function
 ) -> Evaluation:
     """Train on a feature file, write the folder `run`, and return the evaluation on held-out rows.
 
-    `resume` continues an interrupted run with the same result as one that was not interrupted; `force` replaces a run. The
-    default of `threads` depends on the size of the network (`loop/threads.py`). Raises `InputError` for features or folders
-    that cannot be used and `RunError` when training cannot go on.
+    `resume` continues an interrupted run with the same result as one that was not interrupted; `force` replaces a run.
+    Without `threads` torch computes on one thread or on all, whichever is faster at the moment (`loop/threads.py`). Raises
+    `InputError` for features or folders that cannot be used and `RunError` when training cannot go on.
     """
     begun = resume and not is_empty(run)  # a training may be killed before it has written anything
     if not begun:
@@ -79,9 +79,9 @@ def train(  # noqa: PLR0913 - the arguments of the public function
             check_resumable(run, resolved)
         else:
             world.leading(lambda: begin_folder(run, resolved, prepared))
-        with on_threads(threads or default_threads(resolved)):
-            fit(features, prepared, resolved, run, world, progress)
-        world.leading(lambda: finish(run, resolved, prepared, features, progress, image_shape))
+        with on_threads(threads or most_threads()):
+            fit(features, prepared, resolved, run, world, progress, adapt=threads is None)
+            world.leading(lambda: finish(run, resolved, prepared, features, progress, image_shape))
     return msgspec.json.decode((run / EVALUATION).read_bytes(), type=Evaluation)
 
 
@@ -153,8 +153,20 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
     )
 
 
-def fit(features: Features, prepared: Prepared, config: RunConfig, run: Path, world: World, progress: TrainingProgress) -> None:
-    """Build the model, write the linear start into it and train it; the result is in the checkpoints of the run."""
+def fit(  # noqa: PLR0913 - all that a training needs
+    features: Features,
+    prepared: Prepared,
+    config: RunConfig,
+    run: Path,
+    world: World,
+    progress: TrainingProgress,
+    *,
+    adapt: bool = False,
+) -> None:
+    """Build the model, write the linear start into it and train it; the result is in the checkpoints of the run.
+
+    With `adapt` the count of torch's threads follows measured steps.
+    """
     torch.manual_seed(config.train.seed)  # before the model is built with random weights
     model, start = start_model(config, prepared)
     if world.leads:
@@ -164,6 +176,8 @@ def fit(features: Features, prepared: Prepared, config: RunConfig, run: Path, wo
     batches = training_batches(features, prepared, model, config.train, world)
     validation = torch.from_numpy(scale_rows(model, prepared.validation))
     objective = Objective(model, config.train.free_bits, start.ppca.variance, tolerated_error(config.train, prepared, start))
+    if adapt:
+        batches = paced(batches, objective, validation, wants_bf16(config.train.precision, world.device))
     trainer = Trainer(objective, batches, validation, config.train, run, world)
     progress.stage("training", trainer.steps, trainer.begin() * batches.steps)
 

@@ -8,6 +8,7 @@ from ..evaluate_run import evaluate
 from ..evaluation.judge import r_squared
 from ..features.prepare import Prepared
 from ..features.table import Features
+from ..loop.threads import on_threads
 from ..model.as_numpy import posterior, scale_rows
 from ..model.objective import MARGIN
 from ..progress import TrainingProgress
@@ -40,7 +41,8 @@ def finish(
         target = 1 - MARGIN * (1 - r_squared(validation, baseline.ppca(model.latent_dim).project(validation)))
         wanted = config.train.fidelity and config.train.sigma == "spectral"
         rows = scale_rows(model, train_rows), scale_rows(model, prepared.validation)
-        facts["polish"] = polish(model, *rows, target) if wanted else 0.0
+        with on_threads(1):  # sums over rows: their last bits must not depend on how many threads share them
+            facts["polish"] = polish(model, *rows, target) if wanted else 0.0
         write_state(run / BEST, model.state_dict(), facts)
     progress.advance(1)
     train, held_out = posterior(model, train_rows), posterior(model, prepared.validation)
