@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-GENERATED := docs/bundle-format.md docs/command-line.md docs/python.md docs/rooms.md
+PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: demo test check wheel-test floor-test bench fuzz faults artifacts docs clean
@@ -19,7 +19,7 @@ check: $(VENV)/ready ## lint, types, sizes, generated documentation
 	$(BIN)/ruff format --check -q .
 	$(BIN)/mypy
 	$(BIN)/python tests/sizes.py
-	$(BIN)/python -m cogapp --check -I docs $(GENERATED)
+	$(BIN)/python -m cogapp --check -I docs $(PAGES)
 
 wheel-test: $(VENV)/ready ## the built wheel in an environment without torch, onnx and matplotlib
 	rm -rf .wheel .venv-wheel && $(BIN)/python -m build -q --wheel -o .wheel
@@ -49,7 +49,7 @@ artifacts: $(VENV)/ready ## remake artifacts/digits
 	$(BIN)/aaptvae export demo/run -o artifacts/digits --name digits --force
 
 docs: $(VENV)/ready ## write the generated parts of the documentation
-	$(BIN)/python -m cogapp -r -I docs $(GENERATED)
+	$(BIN)/python -m cogapp -r -I docs $(PAGES)
 
 clean:
 	rm -rf .venv .venv-wheel .venv-floor .wheel demo build dist
