@@ -19,12 +19,12 @@ def config(width: int, latents: int, **options: object) -> RunConfig:
     return RunConfig(input_dim=width, rows=1000, data_sha256="0" * 64, train=chosen)
 
 
-def test_work_of_a_step_is_counted_by_weights_and_rows() -> None:
+def test_operations_of_a_step_follow_the_layers() -> None:
     assert step_operations(config(10, 3, hidden_dim=(7,), linear_skip=False)) == 6 * 128 * (2 * (70 + 21) + 21)
     assert step_operations(config(10, 3, hidden_dim=(7, 5))) == 6 * 128 * (2 * (70 + 35 + 15) + 15 + 60)
 
 
-def test_small_networks_get_one_thread_and_large_ones_no_more_than_the_process_has() -> None:
+def test_small_networks_get_one_thread() -> None:
     with on_threads(64):  # as torch counts the host's processors in a container
         assert default_threads(config(64, 16)) == 1
         assert default_threads(config(384, 64)) == usable_cpus()
@@ -32,7 +32,7 @@ def test_small_networks_get_one_thread_and_large_ones_no_more_than_the_process_h
 
 
 @pytest.mark.parametrize("asked", [None, 3])
-def test_a_training_runs_on_them_and_gives_them_back(tmp_path, monkeypatch, asked) -> None:
+def test_threads_are_restored_after_a_training(tmp_path, monkeypatch, asked) -> None:
     seen = []
     fitted = fit.fit
 

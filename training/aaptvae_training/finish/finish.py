@@ -6,14 +6,10 @@ import numpy as np
 
 from ..evaluate_run import evaluate
 from ..evaluation.judge import r_squared
-from ..features.prepare import Prepared
-from ..features.table import Features
-from ..model.as_numpy import posterior, scale_rows
-from ..model.objective import MARGIN
+from ..features import Features, Prepared
+from ..model import MARGIN, posterior, scale_rows
 from ..progress import TrainingProgress
-from ..run.folder import RunConfig, load_run, read_baseline, write_prior
-from ..run.layout import BEST
-from ..run.state import read_state, write_state
+from ..run import BEST, RunConfig, load_run, read_baseline, read_state, write_prior, write_state
 from .polish import polish
 from .prior_fit import fit_prior
 

@@ -13,7 +13,7 @@ import torch
 
 from aaptvae.engine.cpus import usable_cpus
 
-from ..run.folder import RunConfig
+from ..run import RunConfig
 
 SMALL = 150e6  # floating-point operations per step
 
