@@ -12,15 +12,25 @@ from aaptvae.rows import Matrix, Rows
 from .errors import RunError
 from .evaluation.judge import Judge, kl_per_latent
 from .evaluation.warnings import warnings_of, warnings_of_training
-from .features.moments import first_bad_value
-from .features.prepare import digest_of
-from .features.table import open_features
-from .model.as_numpy import encode, observation_of
+from .features import digest_of, first_bad_value, open_features
+from .model import encode, observation_of
 from .progress import TrainingProgress
 from .report.page import write_report
-from .run.folder import Evaluation, RunConfig, load_run, read_baseline, read_config, read_held_out, read_prior, write_json
-from .run.layout import BEST, EVALUATION
-from .run.state import damaged, read_metrics, read_state
+from .run import (
+    BEST,
+    EVALUATION,
+    Evaluation,
+    RunConfig,
+    damaged,
+    load_run,
+    read_baseline,
+    read_config,
+    read_held_out,
+    read_metrics,
+    read_prior,
+    read_state,
+    write_json,
+)
 
 MOST_OTHER_ROWS = 20_000  # of a feature file that is not the run's own
 

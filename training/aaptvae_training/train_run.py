@@ -13,22 +13,31 @@ from aaptvae.files.publish import publish_folder, refuse_existing
 
 from .config import TrainConfig
 from .errors import RunError
-from .features.prepare import Prepared, prepare
-from .features.table import Features, open_features, rows_within
+from .features import Features, Prepared, open_features, prepare_features, rows_within
 from .finish.finish import finish
 from .linear.baseline import fit_baseline, tolerated_error
 from .linear.ppca import fit_ppca
 from .linear.start import Start, begin_at, begin_bernoulli, scalar_start, spectral_start
-from .loop.batches import RESIDENT_BYTES, Batches, ResidentBatches, StreamedBatches
-from .loop.processes import World, join
-from .loop.threads import most_threads, on_threads, paced
-from .loop.trainer import Trainer, wants_bf16
-from .model.as_numpy import scale_rows
-from .model.network import AAPTVAE
-from .model.objective import Objective
+from .loop import (
+    RESIDENT_BYTES,
+    Batches,
+    ResidentBatches,
+    StreamedBatches,
+    Trainer,
+    World,
+    join,
+    most_threads,
+    on_threads,
+    paced,
+    wants_bf16,
+)
+from .model import AAPTVAE, Objective, scale_rows
 from .progress import TrainingProgress
 from .report.page import check_shape
-from .run.folder import (
+from .run import (
+    CONFIG,
+    EVALUATION,
+    LAST,
     Evaluation,
     RunConfig,
     build_model,
@@ -38,7 +47,6 @@ from .run.folder import (
     write_held_out,
     write_json,
 )
-from .run.layout import CONFIG, EVALUATION, LAST
 
 STEPS = 3_000  # of a training whose epochs are not given; more steps change the result little, whatever the rows
 EPOCHS = (10, 200)
@@ -72,16 +80,16 @@ def train(  # noqa: PLR0913 - the arguments of the public function
         if image_shape is not None:
             check_shape(image_shape, features.width)
         progress.stage("reading", features.rows)
-        prepared = prepare(features, shares, config.seed, progress)
+        prepared = prepare_features(features, shares, config.seed, progress)
         check_probabilities(config, prepared)
         resolved = resolve(config, features, prepared)
         if begun:
             check_resumable(run, resolved)
         else:
-            world.leading(lambda: begin_folder(run, resolved, prepared))
+            world.leading(begin_folder, run, resolved, prepared)
         with on_threads(threads or most_threads()):
             fit(features, prepared, resolved, run, world, progress, adapt=threads is None)
-            world.leading(lambda: finish(run, resolved, prepared, features, progress, image_shape))
+            world.leading(finish, run, resolved, prepared, features, progress, image_shape)
     return msgspec.json.decode((run / EVALUATION).read_bytes(), type=Evaluation)
 
 

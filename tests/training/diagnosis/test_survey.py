@@ -44,7 +44,7 @@ def test_bad_rows_are_counted_named_and_left_out(tmp_path: Path) -> None:
     assert found.eigenvalues == diagnose(saved(tmp_path, kept)).eigenvalues != clean.eigenvalues
 
 
-def test_a_table_of_nothing_but_nan_is_described_and_not_a_crash(tmp_path: Path) -> None:
+def test_a_table_of_nan_is_described(tmp_path: Path) -> None:
     found = diagnose(saved(tmp_path, np.full((30, 3), np.nan)))
     assert (found.bad_rows, found.norms, found.latent_dim) == (30, None, None)
     assert any("0 usable rows" in text for text in found.warnings)
@@ -52,14 +52,14 @@ def test_a_table_of_nothing_but_nan_is_described_and_not_a_crash(tmp_path: Path)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2])
-def test_hardly_any_rows_are_described_and_not_a_crash(rows: int, tmp_path: Path) -> None:
+def test_very_few_rows_are_described(rows: int, tmp_path: Path) -> None:
     found = diagnose(saved(tmp_path, np.arange(3 * rows, dtype=np.float32).reshape(rows, 3)))
     assert any("training needs at least 10" in text for text in found.warnings)
     assert found.latent_dim is None
     assert describe(found)
 
 
-def test_equal_rows_leave_nothing_to_learn(tmp_path: Path) -> None:
+def test_equal_rows_give_a_warning(tmp_path: Path) -> None:
     found = diagnose(saved(tmp_path, np.full((50, 3), 2.5)))
     assert found.constant == [0, 1, 2]
     assert "No column varies: there is nothing to learn." in found.warnings
@@ -90,7 +90,7 @@ def test_unit_norms_are_noticed_and_others_measured(tmp_path: Path) -> None:
     assert unit.dtype == "float16"
 
 
-def test_active_latents_are_the_eigenvalues_above_the_decoder_variance(tmp_path: Path) -> None:
+def test_active_latents_have_eigenvalues_above_the_variance(tmp_path: Path) -> None:
     found = diagnose(saved(tmp_path, gaussian(400, [4, 0.6, 0.51, 0.4, 0.1])), sigma=2.0)
     raw, standardised, asked = found.fixed
     assert (raw.variance, raw.active) == (0.5, 3)
@@ -99,7 +99,7 @@ def test_active_latents_are_the_eigenvalues_above_the_decoder_variance(tmp_path:
     assert any(text.startswith("--sigma 2 on standardised features would leave NO latent active") for text in found.warnings)
 
 
-def test_small_features_are_warned_that_the_plain_loss_collapses(tmp_path: Path) -> None:
+def test_collapse_of_the_plain_loss_is_predicted(tmp_path: Path) -> None:
     x = gaussian(400, [1.0] * 8)
     found = diagnose(saved(tmp_path, x / np.linalg.norm(x, axis=1, keepdims=True)))
     assert found.fixed[0].active == 0
@@ -151,7 +151,7 @@ def test_digits_are_described_line_by_line() -> None:
     )
 
 
-def test_the_table_is_read_once_and_its_rows_are_counted_aloud() -> None:
+def test_progress_counts_every_row_once() -> None:
     class Counter(TrainingProgress):
         total = seen = 0
 
@@ -166,13 +166,13 @@ def test_the_table_is_read_once_and_its_rows_are_counted_aloud() -> None:
     assert counter.total == counter.seen == 1797
 
 
-def test_figures_survive_json() -> None:
+def test_figures_round_trip_through_json() -> None:
     found = diagnose(DIGITS, sigma=0.3)
     assert msgspec.json.decode(msgspec.json.encode(found), type=Diagnosis) == found
 
 
 @pytest.mark.parametrize("sigma", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_sigma_that_is_no_deviation_is_refused(sigma: float) -> None:
+def test_a_sigma_that_is_not_positive_is_refused(sigma: float) -> None:
     with pytest.raises(InputError, match="must be positive and finite"):
         diagnose(DIGITS, sigma)
 

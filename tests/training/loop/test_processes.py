@@ -97,7 +97,7 @@ with join("cpu") as world:
 """
 
 
-def test_where_the_first_process_refuses_the_others_stop_too(tmp_path):
+def test_an_error_of_the_first_process_stops_all(tmp_path):
     torchrun(tmp_path, LEADING)
 
 

@@ -7,8 +7,7 @@ from msgspec import Struct, field
 
 from aaptvae.rows import Matrix
 
-from ..features.moments import Statistics
-from ..features.prepare import Mask, column_scale, constant_columns
+from ..features import Mask, Statistics, column_scale, constant_columns
 from ..linear.ppca import ACTIVE, ppca_of, principal_axes
 
 SUM_OF_SQUARES_VARIANCE = 0.5  # of the decoder, where the loss is squared error + KL

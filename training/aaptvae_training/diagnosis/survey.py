@@ -7,8 +7,7 @@ import numpy as np
 from aaptvae.errors import InputError
 from aaptvae.rows import Matrix, Rows
 
-from ..features.moments import Moments
-from ..features.table import Features, open_features
+from ..features import Features, Moments, open_features
 from ..progress import TrainingProgress
 from .figures import BadValue, Diagnosis, Norms, spectrum_of
 from .words import findings

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ..features.split import FEW_ROWS, LEAST_ROWS
+from ..features import FEW_ROWS, LEAST_ROWS
 from .figures import Diagnosis
 
 ADVISED_SHARE = "95"  # percent of the variance that PCA explains with the advised latents, if there are enough rows

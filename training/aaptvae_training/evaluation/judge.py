@@ -12,8 +12,7 @@ from aaptvae.rows import Matrix, Rows
 
 from ..linear.ppca import ACTIVE, PPCA, gaussian_log_likelihood
 from ..linear.start import LEAST_CHANCE
-from ..model.as_numpy import decode, encode
-from ..model.network import AAPTVAE
+from ..model import AAPTVAE, decode, encode
 from .sample_quality import frechet_distance, mean_discrepancy
 
 IMPORTANCE_ROWS = 1_000

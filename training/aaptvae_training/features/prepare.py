@@ -41,7 +41,7 @@ class Prepared:
         return ((rows - self.statistics.mean) / self.scale).astype(np.float32)
 
 
-def prepare(features: Features, shares: tuple[float, float], seed: int, progress: TrainingProgress) -> Prepared:
+def prepare_features(features: Features, shares: tuple[float, float], seed: int, progress: TrainingProgress) -> Prepared:
     """Read the table once; `InputError` at the first NaN or infinity."""
     split = split_rows(features.rows, *shares, seed)
     sample = np.sort(np.random.default_rng([seed, 0x5A3]).permutation(split.train)[:SAMPLE_ROWS])

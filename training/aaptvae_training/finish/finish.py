@@ -6,15 +6,11 @@ import numpy as np
 
 from ..evaluate_run import evaluate
 from ..evaluation.judge import r_squared
-from ..features.prepare import Prepared
-from ..features.table import Features
-from ..loop.threads import on_threads
-from ..model.as_numpy import posterior, scale_rows
-from ..model.objective import MARGIN
+from ..features import Features, Prepared
+from ..loop import on_threads
+from ..model import MARGIN, posterior, scale_rows
 from ..progress import TrainingProgress
-from ..run.folder import RunConfig, load_run, read_baseline, write_prior
-from ..run.layout import BEST
-from ..run.state import read_state, write_state
+from ..run import BEST, RunConfig, load_run, read_baseline, read_state, write_prior, write_state
 from .polish import polish
 from .prior_fit import fit_prior
 

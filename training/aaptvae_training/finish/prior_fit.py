@@ -11,7 +11,7 @@ from aaptvae.density.noise import Stream, normal_rows
 from aaptvae.density.prior import LatentPrior
 from aaptvae.rows import Matrix
 
-from ..model.as_numpy import Posterior
+from ..model import Posterior
 from ..progress import TrainingProgress
 
 COMPONENTS = (1, 2, 4, 8, 16)

@@ -8,7 +8,7 @@ import numpy as np
 from aaptvae.rows import Matrix
 
 from ..config import TrainConfig
-from ..features.prepare import Mask, Prepared
+from ..features import Mask, Prepared
 from .ppca import PPCA, gaussian_log_likelihood, ppca_of
 from .start import SHRINKAGES, Start, shrink
 

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from aaptvae.rows import Rows
 
-from ..features.split import Index
-from ..features.table import Features
+from ..features import Features, Index
 from .processes import World
 
 RESIDENT_BYTES = 512 << 20  # training rows up to this size stay in memory

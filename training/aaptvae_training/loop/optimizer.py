@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from ..config import TrainConfig
-from ..model.network import AAPTVAE
+from ..model import AAPTVAE
 
 # Learning rates as factors of the configured one. The linear paths start near their optimum; the noise is a scale, which
 # must be able to change by orders of magnitude.

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ParamSpec
 
 import torch
 import torch.distributed as dist
@@ -16,6 +17,8 @@ from torch import Tensor
 from aaptvae.errors import InputError
 
 from ..errors import RunError
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,12 @@ class World:
         """Whether `flag` is true in any process."""
         return flag if self.size == 1 else bool(self.total(torch.tensor(float(flag)))[0] > 0)
 
-    def leading(self, action: Callable[[], object]) -> None:
-        """Run `action` in the first process while the others wait; if it fails, the others raise `RunError`."""
+    def leading(self, action: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> None:
+        """Call `action` in the first process while the others wait; if it fails, the others raise `RunError`."""
         failed = True
         try:
             if self.leads:
-                action()
+                action(*arguments, **options)
             failed = False
         finally:
             if self.any(failed) and not failed:

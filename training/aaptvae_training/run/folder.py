@@ -21,8 +21,7 @@ from aaptvae.rows import Array, Rows
 from ..config import TrainConfig
 from ..errors import RunError
 from ..linear.baseline import Baseline
-from ..model.as_numpy import observation_of
-from ..model.network import AAPTVAE
+from ..model import AAPTVAE, observation_of
 from .layout import BEST, CONFIG, EVALUATION, HELD_OUT, PRIOR, STATISTICS
 from .state import check_shapes, damaged, load_into, read_state, write_state
 
