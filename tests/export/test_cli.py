@@ -62,7 +62,7 @@ def test_zip_is_read_by_verify(trained, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--tolerance", "0.1"], "it may only tighten"),
+        (["--tolerance", "0.1"], "it can only be tightened"),
         (["--compact", "7"], "expected a share"),
         (["--name", "no/slash"], "expected up to 64 letters"),
     ],

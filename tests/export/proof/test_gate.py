@@ -97,7 +97,7 @@ def test_impossible_tolerance_refuses_a_correct_export(run, tmp_path):
 
 @pytest.mark.parametrize("tolerance", [2e-5, 0.0, -1.0, float("nan")])
 def test_the_tolerance_only_tightens(tolerance):
-    with pytest.raises(InputError, match="it may only tighten"):
+    with pytest.raises(InputError, match="it can only be tightened"):
         ExportOptions(tolerance=tolerance)
 
 
