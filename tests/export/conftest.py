@@ -49,7 +49,7 @@ def run():
 
 @pytest.fixture(scope="session", autouse=True)
 def traced_once():
-    """Tracing takes torch a second; layers that were traced before give the same graph again."""
+    """Tracing takes about a second; layers with equal weights are traced once per session."""
     seen, trace = {}, onnx_model.trace
 
     def remembered(module, spec, graph):

@@ -1,4 +1,4 @@
-"""What other software sees of a bundle: the model card's front matter, and Triton's own schema of the repository."""
+"""The model card's front matter and text, and the Triton repository in Triton's own schema."""
 
 import importlib.util
 import sys
@@ -49,7 +49,7 @@ def test_triton_reads_the_configuration_and_finds_the_graphs(run, tmp_path, mode
         assert (folder / "1" / "model.onnx").read_bytes() == (tmp_path / "a" / f"{graph}.onnx").read_bytes()
 
 
-def test_the_card_has_front_matter_that_the_hub_reads(run, tmp_path):
+def test_card_has_valid_front_matter(run, tmp_path):
     yaml = pytest.importorskip("yaml")
     export_bundle(run, tmp_path / "a")
     card = (tmp_path / "a" / "README.md").read_text()
@@ -60,7 +60,7 @@ def test_the_card_has_front_matter_that_the_hub_reads(run, tmp_path):
     assert body.startswith("\n# vae-12-4\n")
 
 
-def test_the_card_says_what_the_manifest_knows(tmp_path):
+def test_card_states_the_facts_of_the_manifest(tmp_path):
     run = make_run(128, 16, (96,), rows=200)
     manifest = export_bundle(run, tmp_path / "a", ExportOptions(("fp32", "fp16"), compact=0.9)).manifest
     card = (tmp_path / "a" / "README.md").read_text()
@@ -69,6 +69,8 @@ def test_the_card_says_what_the_manifest_knows(tmp_path):
     assert f"`mu [batch, {manifest.latent_dim}]`" in card
     assert f"{manifest.parity.comparisons} comparisons" in card
     assert "| fp16 |" in card and "of 16 latent directions were left out" in card
+    assert "INFERENCE_PRECISION_HINT=f32" in card and "tract runs the fp32 graphs only" in card
+    assert "`int8` graphs are for ONNX Runtime only" in card
     assert "{" not in card and "None" not in card
 
 

@@ -1,4 +1,4 @@
-"""Heads in narrow factors: where real rows and noise show that nothing is lost, and nowhere else."""
+"""Low-rank heads: only where held-out rows and noise show a small change."""
 
 import dataclasses
 
@@ -24,7 +24,7 @@ WIDTH, LATENTS, HIDDEN = 128, 64, 96
 
 @pytest.fixture
 def run():
-    """Its logvar varies along two directions of the hidden units; its mu along all of them."""
+    """A run whose logvar depends on two directions of the hidden units and mu on all of them."""
     run = make_run(WIDTH, LATENTS, (HIDDEN,), rows=512)
     with torch.no_grad():
         run.model.logvar.weight.copy_(torch.randn(LATENTS, 2) @ torch.randn(2, HIDDEN) / HIDDEN)
@@ -41,7 +41,7 @@ def factored(run, heldout=None):
     return whole, factor_heads(whole, module, rows), rows
 
 
-def test_a_head_of_few_directions_is_two_narrow_products_and_says_the_same(run):
+def test_head_of_few_directions_is_factored(run):
     whole, narrow, rows = factored(run)
     assert weights_of(whole).keys() - weights_of(narrow).keys() == {"logvar.weight"}
     assert weights_of(narrow)["logvar.narrow"].shape == (8, HIDDEN)
@@ -61,14 +61,14 @@ def test_the_narrow_products_stay_floats_in_integers(run):
     assert weights_of(to_int8(narrow))["logvar.narrow.int8"].shape == (HIDDEN, 8)
 
 
-def test_a_head_of_many_directions_stays_whole(run):
+def test_head_of_many_directions_is_kept(run):
     with torch.no_grad():
         run.model.logvar.weight.copy_(torch.randn(LATENTS, HIDDEN) / HIDDEN**0.5)
     whole, same, _ = factored(run)
     assert same is whole
 
 
-def test_real_rows_alone_do_not_decide(run, monkeypatch):
+def test_held_out_rows_alone_are_not_enough(run, monkeypatch):
     few = np.random.default_rng(1).standard_normal((512, 2)) @ np.random.default_rng(2).standard_normal((2, WIDTH))
     scaler = run.model.scaler
     heldout = (scaler.mean.numpy() + scaler.scale.numpy() * few).astype(np.float32)
@@ -77,12 +77,12 @@ def test_real_rows_alone_do_not_decide(run, monkeypatch):
     assert "mu.narrow" in weights_of(factored(run, heldout)[1])
 
 
-def test_too_few_rows_decide_nothing(run):
+def test_too_few_rows_factor_no_head(run):
     whole, same, _ = factored(run, run.heldout[:63])
     assert same is whole
 
 
-def test_a_factored_twin_is_published_verified_and_the_same_every_time(run, tmp_path):
+def test_factored_int8_is_reproducible_and_verifies(run, tmp_path):
     options = ExportOptions(precisions=("int8",), speedup=0)
     made = [export_bundle(run, tmp_path / name, options) for name in "ab"]
     assert made[0].digest == made[1].digest
@@ -105,7 +105,7 @@ def test_hidden_layers_of_any_width_become_int8_twins(hidden, tmp_path):
         assert np.linalg.norm(exact - close) < 0.05 * np.linalg.norm(exact)
 
 
-def test_what_kl_hardly_feels_is_still_held_to_the_size_of_the_output(run):
+def test_change_with_small_divergence_is_limited_too(run):
     with torch.no_grad():
         run.model.logvar.weight.copy_(torch.randn(LATENTS, HIDDEN) * 1e-3)
         run.model.logvar.bias.zero_()
