@@ -26,7 +26,7 @@ from .loop.threads import advisable_threads, on_threads
 from .loop.trainer import Trainer
 from .model.network import AAPTVAE
 from .model.objective import Objective
-from .report.page import check_shape
+from .report.judged import check_shape
 from .run.folder import (
     CONFIG,
     EVALUATION,
@@ -75,7 +75,7 @@ def train(  # noqa: PLR0913 - what to learn from, where to leave it, and how
         talk.stage("reading", features.rows)
         prepared = prepare(features, shares, config.seed, talk.advance)
         check_range(config, prepared)
-        resolved = resolve(config, features, prepared)
+        resolved = resolve(config, features, prepared, Path(path).name)
         if begun:
             check_resumable(run, resolved)
         else:
@@ -133,7 +133,7 @@ def check_resumable(run: Path, config: RunConfig) -> None:
         raise RunError(f"{run} was begun with {key} = {before[key]}, not {now[key]}: to resume, leave that option out")
 
 
-def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunConfig:
+def resolve(config: TrainConfig, features: Features, prepared: Prepared, name: str) -> RunConfig:
     """The configuration with everything decided that was left to the data."""
     rows = len(prepared.split.train)
     least, usual, large = BATCH_ROWS
@@ -146,6 +146,7 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
         input_dim=features.width,
         rows=features.rows,
         data_sha256=prepared.sha256,
+        data_name=name,
         train=msgspec.structs.replace(config, batch_size=batch, epochs=epochs, weight_decay=decay),
     )
 

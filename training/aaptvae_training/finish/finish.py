@@ -9,12 +9,13 @@ import numpy as np
 from aaptvae.errors import InputError
 
 from ..errors import RunError
-from ..evaluation.judge import Judge, Matrix, encode, kl_per_latent, observation_of, posterior, r_squared, scale_rows
+from ..evaluation.judge import Matrix, encode, kl_per_latent, posterior, r_squared, scale_rows
 from ..evaluation.warnings import warnings_of, warnings_of_training
 from ..features.moments import first_bad_value
 from ..features.prepare import Prepared, digest_of
 from ..features.table import Features, Rows, open_features
 from ..loop.trainer import BEST, MARGIN
+from ..report.judged import open_judge
 from ..report.page import write_report
 from ..run.folder import (
     EVALUATION,
@@ -24,7 +25,6 @@ from ..run.folder import (
     read_baseline,
     read_config,
     read_held_out,
-    read_prior,
     write_json,
     write_prior,
 )
@@ -63,12 +63,11 @@ def finish(
 
 def evaluate(run: Path, path: str | os.PathLike[str] | None = None, image_shape: tuple[int, int] | None = None) -> Evaluation:
     """Judge a finished run on its own held-out rows and write the figures and the report; or on another file's rows."""
-    config, model, baseline = read_config(run), load_run(run), read_baseline(run)
+    config, judge = read_config(run), open_judge(run)
+    model = judge.model
     test, train_sample = read_held_out(run)
     if path is not None:
         test, known = other_rows(path, config)
-    ppca = baseline.ppca(model.latent_dim)
-    judge = Judge(model, read_prior(run), observation_of(model), ppca, baseline.spectrum, config.train.seed)
     metrics, reference = judge.metrics(test, train_sample), judge.baseline(test)
     refuse_endless(metrics, judge.standardise(test))
     log_sigma = float(model.noise_log_sigma.detach().min())
@@ -78,7 +77,8 @@ def evaluate(run: Path, path: str | os.PathLike[str] | None = None, image_shape:
         best_epoch = read_state(run / BEST)[1].get("epoch", 0)
         if not isinstance(best_epoch, int):
             raise damaged(run / BEST, f"its epoch is {best_epoch!r}")
-        warnings += warnings_of_training(metrics, model.latent_dim, (config.rows, config.input_dim), best_epoch)
+        shape, gap = (config.rows, config.input_dim), judge.linear_gap(test, train_sample)
+        warnings += warnings_of_training(metrics, model.latent_dim, shape, best_epoch, gap)
     elif known:
         warnings.append(f"Most of these rows trained this run: without {path} it is judged on those that no gradient saw.")
     evaluation = Evaluation(
@@ -90,7 +90,7 @@ def evaluate(run: Path, path: str | os.PathLike[str] | None = None, image_shape:
         warnings=warnings,
     )
     if path is None:
-        write_report(run, evaluation, judge, (test, train_sample), image_shape)
+        write_report(run, evaluation, judge, image_shape)
         write_json(run / EVALUATION, evaluation)
     return evaluation
 
