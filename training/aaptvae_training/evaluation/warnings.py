@@ -1,6 +1,5 @@
 """The evaluation in sentences: one headline, and warnings."""
 
-import math
 from collections.abc import Mapping
 
 from ..config import TrainConfig
@@ -20,23 +19,24 @@ def headline(metrics: Figures, baseline: Figures) -> str:
         return "The posterior collapsed: no latent carries information."
     losses = [text for text in (_likelihood_loss(metrics, baseline), _r2_loss(metrics, baseline)) if text]
     if losses:
-        return f"{' and '.join(losses)}."
+        return " and ".join([losses[0], *(text[0].lower() + text[1:] for text in losses[1:])]) + "."
     r2 = f"R2 {metrics['r2']:.4f}, PCA {baseline['r2']:.4f}"
-    if "ppca_log_likelihood" not in baseline:
-        return f"Reconstructs at least as well as PCA: {r2}."
-    gain = metrics["log_likelihood"] - baseline["ppca_log_likelihood"]
-    if gain < LEAST_NATS:
-        return f"Equals probabilistic PCA in log-likelihood; {r2}."
-    return f"{gain:.1f} nats per row above probabilistic PCA; {r2}."
+    name, reference = _reference(baseline)
+    gain = metrics["log_likelihood"] - reference
+    return f"Equals {name} in log-likelihood; {r2}." if gain < LEAST_NATS else f"{gain:.1f} nats per row above {name}; {r2}."
+
+
+def _reference(baseline: Figures) -> tuple[str, float]:
+    """The density that a log-likelihood is compared with, and its own."""
+    if "ppca_log_likelihood" in baseline:
+        return "probabilistic PCA", baseline["ppca_log_likelihood"]
+    return "independent columns", baseline["independent_log_likelihood"]
 
 
 def _likelihood_loss(metrics: Figures, baseline: Figures) -> str:
-    own = metrics["log_likelihood"]
-    if own < (ppca := baseline.get("ppca_log_likelihood", -math.inf)) - LEAST_NATS:
-        return f"Loses to probabilistic PCA by {ppca - own:.1f} nats per row"
-    if own < (alone := baseline.get("independent_log_likelihood", -math.inf)):
-        return f"Loses to independent columns by {alone - own:.1f} nats per row"
-    return ""
+    name, reference = _reference(baseline)
+    loss = reference - metrics["log_likelihood"]
+    return f"Loses to {name} by {loss:.1f} nats per row" if loss > LEAST_NATS else ""
 
 
 def _r2_loss(metrics: Figures, baseline: Figures) -> str:

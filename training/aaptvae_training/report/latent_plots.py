@@ -44,7 +44,7 @@ def plot_aggregate_posterior(run: JudgedRun, ax: Axes | None = None) -> Axes:
     for height, label in ((1.0, "N(0, I)"), (-1.0, None)):
         ax.axhline(height, color=ROWS, linestyle="--", linewidth=1.3, label=label)
     most = 1.15 * max(1.0, float((np.abs(mean) + deviation).max()))
-    ax.set(xlabel="latent, by KL divergence", ylabel="latent", ylim=(-most, most), xlim=(0, len(mean) + 1))
+    ax.set(xlabel="latent, by KL divergence", ylabel="z", ylim=(-most, most), xlim=(0, len(mean) + 1))
     ax.legend(fontsize="small")
     return plain(ax, ax.xaxis)
 

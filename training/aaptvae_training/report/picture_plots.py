@@ -13,7 +13,7 @@ from .judged import JudgedRun
 from .style import axes_or_new
 
 PICTURES, COLUMNS = 24, 12
-STEPS, WALKS = 11, 3
+WALKS = 2
 SEAM = np.nan  # left transparent
 
 
@@ -79,5 +79,6 @@ def plot_interpolation(run: JudgedRun, ax: Axes | None = None) -> Axes:
     """Straight paths between the latents of held-out rows, decoded: one line of pictures for each pair of rows."""
     mu = run.posterior[0]
     pairs = min(WALKS, len(mu) // 2)
-    path = walk(mu[:pairs], mu[pairs : 2 * pairs], STEPS - 1)
-    return show_tiles(decode(run.judge.model, path.reshape(-1, mu.shape[1])), run, STEPS, ax)
+    steps = 2 * columns_for(run)
+    path = walk(mu[:pairs], mu[pairs : 2 * pairs], steps - 1)
+    return show_tiles(decode(run.judge.model, path.reshape(-1, mu.shape[1])), run, steps, ax)

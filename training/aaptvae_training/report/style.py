@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 MODEL, BASELINE, ROWS, GAUSSIAN = "#2563eb", "#d9730d", "#8a94a6", "#0f9d76"
+HAIR = "#e4e7ec"  # of the grid
 LOW, MIDDLE, HIGH = "#93a4bf", "#c98a2b", "#d03b3b"  # of a colour scale
 GROUPS = (MODEL, BASELINE, GAUSSIAN, "#c2417c", "#8b5cf6", "#a16207", "#0891b2", "#65a30d", "#e11d48", ROWS)
 
@@ -60,8 +61,8 @@ def plain(ax: Axes, *whole: Axis) -> Axes:
     """Axes with few ticks and no box: a grid across, and a line below; ticks of the `whole` axes are integers."""
     for axis in (ax.xaxis, ax.yaxis):
         if isinstance(axis.get_major_locator(), AutoLocator):
-            axis.set_major_locator(MaxNLocator(TICKS, integer=axis in whole))
-    ax.grid(axis="y")
+            axis.set_major_locator(MaxNLocator(TICKS, steps=(1, 2, 5, 10), integer=axis in whole))
+    ax.grid(axis="y", color=HAIR, linewidth=1.0)
     ax.set_axisbelow(True)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(left=False)

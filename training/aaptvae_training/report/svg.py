@@ -15,12 +15,12 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .style import BASELINE, GAUSSIAN, MODEL, ROWS
+from .style import BASELINE, GAUSSIAN, HAIR, MODEL, ROWS
 
 POINTS = 72  # SVG units in an inch of matplotlib's
 LARGE, SMALL = (350, 245), (285, 200)
 MARGINS = (50, 8, 8, 42)  # left, right, top, bottom
-SOFT, HAIR = "#667085", "#e4e7ec"
+SOFT = "#667085"  # of text
 
 # Colours of the drawing, and the variables of report.css that replace them.
 VARIABLES = {MODEL: "model", BASELINE: "baseline", ROWS: "rows", GAUSSIAN: "gaussian", SOFT: "soft", HAIR: "hair"}
@@ -33,8 +33,6 @@ STYLE: dict[str, Any] = {
     "axes.labelsize": 11.5,
     "figure.facecolor": "none",
     "font.size": 11,
-    "grid.color": HAIR,
-    "grid.linewidth": 1.0,
     "lines.linewidth": 1.7,
     "svg.fonttype": "none",
     "svg.hashsalt": "aaptvae",
@@ -80,7 +78,7 @@ def draw(plot: Callable[[Axes], object], name: str, words: str, size: tuple[int,
 
 def _fill_figure(figure: Figure, ax: Axes) -> None:
     """Pictures need no margins: the figure takes the shape of the picture."""
-    rows, columns = np.shape(ax.images[0].get_array())
+    rows, columns = np.asarray(ax.images[0].get_array()).shape
     figure.set_size_inches(7, 7 * rows / columns)
     ax.set_position((0, 0, 1, 1))
     ax.set(xlabel="", ylabel="")
