@@ -52,7 +52,7 @@ ARROWS = {
         "evaluate_run": "config errors evaluation features linear model report run progress",
         "finish": "config errors evaluate_run evaluation features linear loop model report run progress",
         "train_run": "config errors evaluation features finish linear loop model report run progress",
-        "cli": "config diagnosis digits errors evaluate_run events features finish run progress train_run",
+        "cli": "config diagnosis digits errors evaluate_run evaluation events features finish run progress train_run",
     },
     "aaptvae_export": {
         "__init__": "bundle errors options",

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 import click
 import msgspec
 
+from aaptvae.bundle.figures import measured
 from aaptvae.cli.options import examples
 from aaptvae.cli.progress import Progress
 from aaptvae.errors import InputError
@@ -18,6 +19,7 @@ from .config import Noise, TrainConfig, make_config, read_options
 from .progress import TrainingProgress
 
 PATH = click.Path(path_type=Path)
+CLOSING = ("log_likelihood", "r2", "active_units")  # figures that a training ends with
 
 
 class _SigmaType(click.ParamType):  # type: ignore[type-arg] # older clicks know no arguments here
@@ -98,7 +100,7 @@ SPINS = "1000"  # of an OpenMP thread before it sleeps: nothing lost on an idle 
 )
 @click.argument("features", type=click.Path())
 @click.option("-o", "--output", required=True, type=PATH, metavar="RUN", help="Folder of the run.")
-@click.option("--threads", type=click.IntRange(1), help="Processor threads [default: one or all, as measured].")
+@click.option("--threads", type=click.IntRange(1), help="Processor threads; else one or all, whichever is faster.")
 @click.option("--config", type=PATH, metavar="FILE.toml", help="The options below as TOML keys; flags win.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted run with its own options; the result is the same.")
 @click.option("--force", is_flag=True, help="Replace an existing run.")
@@ -200,16 +202,17 @@ def _read_shape(text: str | None) -> tuple[int, int] | None:
 
 
 def summary(evaluation: Any, run: Path, rows: str = "held-out rows") -> str:
-    """The figures that decide, beside their baselines, and the warnings."""
-    own, base = evaluation.metrics, evaluation.baseline
-    lines = [f"{run}: {evaluation.rows:,} {rows}"]
-    labels = {"ppca": "pPCA", "gaussian": "full Gaussian", "independent": "independent features"}
-    known = ((label, f"{name}_log_likelihood") for name, label in labels.items())
-    beside = "".join(f"   {label} {base[key]:.2f}" for label, key in known if key in base)
-    lines.append(f"log-likelihood  {own['log_likelihood']:9.2f} nats per row{beside}")
-    lines.append(f"R2              {own['r2']:9.4f}                PCA {base['r2']:.4f}")
-    lines.append(f"active latents  {own['active_units']:9.0f} of {len(evaluation.kl_per_latent)}")
-    return "\n".join(lines + [f"note: {warning}" for warning in evaluation.warnings])
+    """The headline, the main figures with their baselines, and the warnings."""
+    from .evaluation.warnings import headline  # noqa: PLC0415 - numpy, only when the verb runs
+
+    lines = [f"{run}: {evaluation.rows:,} {rows}", headline(evaluation.metrics, evaluation.baseline)]
+    table = measured(evaluation.metrics, evaluation.baseline, CLOSING)
+    width = max(len(figure.label) for figure, _, _ in table)
+    for figure, value, others in table:
+        unit = f"of {len(evaluation.kl_per_latent)}" if figure.key == "active_units" else figure.unit
+        beside = "".join(f"   {label} {other}" for label, other in others)
+        lines.append(f"{figure.label:<{width}}  {value:>9} {unit:<12}{beside}".rstrip())
+    return "\n".join(lines + [f"warning: {text}" for text in evaluation.warnings])
 
 
 class TerminalProgress(TrainingProgress):

@@ -10,11 +10,12 @@ from aaptvae.errors import InputError
 from aaptvae.rows import Matrix, Rows
 
 from .errors import RunError
-from .evaluation.judge import Judge, kl_per_latent
+from .evaluation.judge import kl_per_latent
 from .evaluation.warnings import warnings_of, warnings_of_training
 from .features import digest_of, first_bad_value, open_features
-from .model import encode, observation_of
+from .model import encode
 from .progress import TrainingProgress
+from .report.judged import open_judge
 from .report.page import write_report
 from .run import (
     BEST,
@@ -22,12 +23,9 @@ from .run import (
     Evaluation,
     RunConfig,
     damaged,
-    load_run,
-    read_baseline,
     read_config,
     read_held_out,
     read_metrics,
-    read_prior,
     read_state,
     write_json,
 )
@@ -46,19 +44,19 @@ def evaluate(
     `RunError` for a run that is damaged or not finished, `InputError` for other rows that do not fit it.
     """
     progress = progress or TrainingProgress()
-    config, model, baseline = read_config(run), load_run(run), read_baseline(run)
+    config, judge = read_config(run), open_judge(run)
+    model = judge.model
     test, train_sample = read_held_out(run)
     if path is not None:
         test, known = _other_rows(path, config)
-    ppca = baseline.ppca(model.latent_dim)
-    judge = Judge(model, read_prior(run), observation_of(model), ppca, baseline.spectrum, config.train.seed)
     progress.stage("evaluating", 1)
     metrics, reference = judge.metrics(test, train_sample), judge.baseline(test)
     progress.advance(1)
     _refuse_not_finite(metrics, judge.standardise(test))
     warnings = warnings_of(metrics, reference, config.train, float(model.noise_log_sigma.detach().min()))
     if path is None:
-        warnings += warnings_of_training(metrics, model.latent_dim, (config.rows, config.input_dim), _best_epoch(run))
+        shape, gap = (config.rows, config.input_dim), judge.linear_gap(test, train_sample)
+        warnings += warnings_of_training(metrics, model.latent_dim, shape, _best_epoch(run), gap)
     elif known:
         warnings.append(f"Most of these rows trained this run: without {path} it is evaluated on rows that did not.")
     evaluation = Evaluation(
@@ -71,7 +69,7 @@ def evaluate(
     )
     if path is None:
         progress.stage("writing the report", 1)
-        write_report(run, evaluation, judge, (test, train_sample), image_shape)
+        write_report(run, evaluation, judge, image_shape)
         write_json(run / EVALUATION, evaluation)
         progress.advance(1)
     return evaluation

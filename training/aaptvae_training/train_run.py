@@ -33,7 +33,7 @@ from .loop import (
 )
 from .model import AAPTVAE, Objective, scale_rows
 from .progress import TrainingProgress
-from .report.page import check_shape
+from .report.judged import check_shape
 from .run import (
     CONFIG,
     EVALUATION,
@@ -82,7 +82,7 @@ def train(  # noqa: PLR0913 - the arguments of the public function
         progress.stage("reading", features.rows)
         prepared = prepare_features(features, shares, config.seed, progress)
         check_probabilities(config, prepared)
-        resolved = resolve(config, features, prepared)
+        resolved = resolve(config, features, prepared, Path(path).name)
         if begun:
             check_resumable(run, resolved)
         else:
@@ -144,7 +144,7 @@ def check_resumable(run: Path, config: RunConfig) -> None:
         raise RunError(f"{run} was begun with {key} = {before[key]}, not {now[key]}: to resume, leave that option out")
 
 
-def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunConfig:
+def resolve(config: TrainConfig, features: Features, prepared: Prepared, name: str) -> RunConfig:
     """The configuration, with the options that depend on the data decided."""
     rows = len(prepared.split.train)
     least, usual, large = BATCH_ROWS
@@ -157,6 +157,7 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
         input_dim=features.width,
         rows=features.rows,
         data_sha256=prepared.sha256,
+        data_name=name,
         train=msgspec.structs.replace(config, batch_size=batch, epochs=epochs, weight_decay=decay),
     )
 

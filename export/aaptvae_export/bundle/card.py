@@ -2,28 +2,11 @@
 
 from pathlib import Path
 
+from aaptvae.bundle.figures import Figure, measured
 from aaptvae.bundle.manifest import MANIFEST, Manifest
 
 _CARD = Path(__file__).with_name("card.md")
 
-
-_FIGURES: tuple[tuple[str, str, *tuple[tuple[str, str], ...]], ...] = (
-    (
-        "log_likelihood",
-        "log-likelihood, importance-weighted, under the better prior",
-        ("pPCA", "ppca_log_likelihood"),
-        ("one full Gaussian", "gaussian_log_likelihood"),
-        ("independent features", "independent_log_likelihood"),
-    ),
-    ("log_likelihood_standard", "under N(0, I)"),
-    ("log_likelihood_fitted", "under the fitted prior"),
-    ("elbo", "ELBO under N(0, I)"),
-    ("kl_divergence", "KL divergence"),
-    ("r2", "R2 of reconstructions", ("PCA", "r2")),
-    ("active_units", "active latents"),
-    ("frechet_samples", "Frechet distance of samples"),
-    ("frechet_real", "Frechet distance of training rows"),
-)
 
 _TWINS = """
 ## Lower precision
@@ -90,13 +73,17 @@ def _likelihood(manifest: Manifest) -> str:
 
 
 def _figures(manifest: Manifest) -> list[str]:
-    """Rows of the table: label, this model's figure, and the baselines' figures."""
-    own, simple = manifest.training.metrics, manifest.training.baseline
-    return [f"| {words} | {own[name]:.4g} | {_beside(simple, *rivals)} |" for name, words, *rivals in _FIGURES if name in own]
+    """Rows of the table: what was measured, this model's figure, and what it is compared with."""
+    rows = measured(manifest.training.metrics, manifest.training.baseline)
+    return [f"| {_named(figure)} | {value} | {_beside(others)} |" for figure, value, others in rows]
 
 
-def _beside(figures: dict[str, float], *rivals: tuple[str, str]) -> str:
-    return ", ".join(f"{rival} {figures[name]:.4g}" for rival, name in rivals if name in figures)
+def _named(figure: Figure) -> str:
+    return f"{figure.label} ({figure.unit})" if figure.unit else figure.label
+
+
+def _beside(others: tuple[tuple[str, str], ...]) -> str:
+    return ", ".join(f"{label} {value}" for label, value in others)
 
 
 def _twins(manifest: Manifest) -> str:

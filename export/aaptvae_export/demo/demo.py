@@ -11,7 +11,6 @@ import numpy as np
 
 from aaptvae.files.publish import publish_folder
 from aaptvae_training import read_run
-from aaptvae_training.run.state import read_metrics
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.digits import DIGITS_FILE
 from aaptvae_training.train_run import train
@@ -39,7 +38,7 @@ def run_demo(output: Path, *, force: bool, say: Callable[[str], object]) -> None
         say("encoding, decoding and sampling in a process that cannot import torch")
         np.save(folder / "heldout.npy", run.heldout)
         seconds = {"training": trained - started, "export": exported - trained, **_without_torch(folder)}
-        pictures.draw(np.load(folder / "results.npz"), read_metrics(folder / "run"), folder)
+        pictures.draw(np.load(folder / "results.npz"), folder / "run", folder)
     say(_table(made, seconds))
     say(f"pictures, run and bundle are in {output}: try `aaptvae info {output / 'digits'}`")
 

@@ -35,11 +35,15 @@ def info(bundle: str, digest: bool, as_json: bool) -> None:
     elif digest:
         click.echo(found.digest)
     else:
-        for name, text in (_facts(found.manifest) | {"sha256": found.digest}).items():
-            click.echo(f"{printable(name):<14} {printable(text)}")
+        facts = _facts(found.manifest) | {"sha256": found.digest}
+        width = max(map(len, facts))
+        for name, text in facts.items():
+            click.echo(f"{printable(name):<{width}}  {printable(text)}")
 
 
 def _facts(manifest: "Manifest") -> dict[str, str]:
+    from ..bundle.figures import measured  # noqa: PLC0415 - only this verb shows figures
+
     training, likelihood = manifest.training, manifest.likelihood
     widths = (manifest.input_dim, *manifest.hidden_dims, manifest.latent_dim)
     facts = {
@@ -52,9 +56,9 @@ def _facts(manifest: "Manifest") -> dict[str, str]:
         **_compacted(manifest),
         "training": f"{training.rows:,} rows, {training.epochs} epochs, seed {training.seed}",
     }
-    for name, value in training.metrics.items():
-        beside = training.baseline.get(name)
-        facts[name] = f"{value:.5g}" + ("" if beside is None else f" ({beside:.5g} by PCA)")
+    for figure, value, others in measured(training.metrics, training.baseline):
+        beside = ", ".join(f"{label} {other}" for label, other in others)
+        facts[figure.label] = " ".join(filter(None, (value, figure.unit, f"({beside})" if beside else "")))
     return facts | {"files": ", ".join(f"{entry.name} {entry.bytes:,}" for entry in manifest.files)}
 
 

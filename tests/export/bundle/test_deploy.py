@@ -65,7 +65,7 @@ def test_card_states_the_facts_of_the_manifest(tmp_path):
     manifest = export_bundle(run, tmp_path / "a", ExportOptions(("fp32", "fp16"), compact=0.9)).manifest
     card = (tmp_path / "a" / "README.md").read_text()
     assert "1,000 rows of 128 features" in card and "5" * 64 in card
-    assert "| R2 of reconstructions | 0.9 | PCA 0.8 |" in card
+    assert "| R2 of reconstructions | 0.9000 | PCA 0.8000 |" in card
     assert f"`mu [batch, {manifest.latent_dim}]`" in card
     assert f"{manifest.parity.comparisons} comparisons" in card
     assert "| fp16 |" in card and "of 16 latent directions were left out" in card

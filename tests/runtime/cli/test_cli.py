@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ import aaptvae
 from aaptvae.bundle import Precision
 from aaptvae.cli import app, options
 from aaptvae.files import opening
+
+SCHEMA1 = Path(__file__).parents[2] / "fixtures" / "schema1" / "bundle"
 
 
 class Done(NamedTuple):
@@ -244,6 +247,13 @@ def test_a_summary_of_scores(cli: Cli, tiny: Path, vae: aaptvae.VAE, x: np.ndarr
     assert Path("s.csv").read_text().startswith("reconstruction_error,kl_divergence,elbo\n")
     assert b"elbo" in cli("score", tiny, "x.npy").out
     assert cli("score", tiny, "x.npy", "--json", "-o", "-").status == 2
+
+
+def test_info_labels_figures_and_their_baselines(cli: Cli) -> None:
+    shown = cli("info", SCHEMA1).out.decode()
+    assert re.search(r"\nR2 of reconstructions +0.9682 \(PCA 0.9682\)\n", shown)
+    assert re.search(r"\nLog-likelihood +0.4721 nats per row \(pPCA -2.79, full Gaussian 0.4600\)\n", shown)
+    assert "log_likelihood" not in shown
 
 
 def test_info_verify_and_bench(cli: Cli, tiny: Path, vae: aaptvae.VAE) -> None:

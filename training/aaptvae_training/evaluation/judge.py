@@ -49,22 +49,38 @@ class Judge:
         return figures | self.sample_figures(test, train)
 
     def baseline(self, test: Rows) -> dict[str, float]:
-        """The same figures of PCA, of probabilistic PCA and of one Gaussian with a full covariance; of features in [0, 1]
+        """The same figures of PCA, of probabilistic PCA and of one Gaussian with a full covariance; of independent
 
-        that know nothing of each other where the likelihood is bernoulli.
+        columns in [0, 1] where the likelihood is bernoulli.
         """
         x = self.standardise(test)
         figures = {"r2": r_squared(x, self.ppca.project(x))}
         if self.model.likelihood == "bernoulli":
-            means = np.broadcast_to(self.observation.mean.clip(LEAST_CHANCE, 1 - LEAST_CHANCE), x.shape).astype(np.float32)
-            alone = self.observation.log_density(test[:IMPORTANCE_ROWS], means[:IMPORTANCE_ROWS])
-            figures["independent_log_likelihood"] = float(alone.mean())
+            figures["independent_log_likelihood"] = float(self._start_log_likelihood(test[:IMPORTANCE_ROWS]).mean())
         else:
-            x = x[:IMPORTANCE_ROWS]  # the model's own likelihood is the mean over these rows
-            figures["ppca_log_likelihood"] = float(self.ppca.log_likelihood(x).mean())
-            full = gaussian_log_likelihood(x @ self.ppca.eigenvectors, self.spectrum)
+            rows = test[:IMPORTANCE_ROWS]  # those that the model's own likelihood is taken over
+            figures["ppca_log_likelihood"] = float(self._start_log_likelihood(rows).mean())
+            full = gaussian_log_likelihood(self.standardise(rows) @ self.ppca.eigenvectors, self.spectrum)
             figures["gaussian_log_likelihood"] = float(full.mean())
         return figures
+
+    def errors(self, x: Rows) -> Matrix:
+        """Mean squared error of each row's reconstruction in standardised columns: [N]."""
+        return self.observation.squared_error(x, decode(self.model, encode(self.model, x)[0]))
+
+    def linear_gap(self, test: Rows, train: Rows) -> float:
+        """Nats by which the median training row is more likely than the median held-out row under the linear start.
+
+        The start is probabilistic PCA, or the column means where the likelihood is bernoulli.
+        """
+        seen, unseen = (float(np.median(self._start_log_likelihood(rows))) for rows in (train, test))
+        return seen - unseen
+
+    def _start_log_likelihood(self, x: Rows) -> Matrix:
+        if self.model.likelihood == "bernoulli":
+            means = self.observation.mean.clip(LEAST_CHANCE, 1 - LEAST_CHANCE).astype(np.float32)
+            return self.observation.log_density(x, np.broadcast_to(means, x.shape))
+        return self.ppca.log_likelihood(self.standardise(x))
 
     def r2(self, x: Rows, reconstruction: Rows) -> float:
         """Share of the standardised variance that reconstructions [N, D] explain."""

@@ -38,6 +38,7 @@ class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     input_dim: Width
     rows: Count
     data_sha256: Digest
+    data_name: str = ""  # of the file or folder, without its path
     train: TrainConfig
 
 
