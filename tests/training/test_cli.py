@@ -126,7 +126,10 @@ def test_train_never_loads_a_pickle(cli: Cli) -> None:
 
 
 def test_train_refuses_stdin_which_cannot_be_read_twice(cli: Cli) -> None:
-    assert cli("train", "-", "-o", "run").err == "error: features are read more than once, which stdin does not allow: name a file\n"
+    assert (
+        cli("train", "-", "-o", "run").err
+        == "error: features are read more than once, which stdin does not allow: name a file\n"
+    )
 
 
 def test_train_refuses_a_suffix_it_does_not_know(cli: Cli) -> None:

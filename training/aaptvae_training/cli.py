@@ -95,7 +95,7 @@ def _click_type(inner: Any) -> tuple[Any, bool]:
 )
 @click.argument("features", type=click.Path())
 @click.option("-o", "--output", required=True, type=PATH, metavar="RUN", help="Folder of the run.")
-@click.option("--threads", type=click.IntRange(1), help="Processor threads [default: 1 for small networks, else all].")
+@click.option("--threads", type=click.IntRange(1), help="Processor threads; one for small networks, else all.")
 @click.option("--config", type=PATH, metavar="FILE.toml", help="The options below as TOML keys; flags win.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted run with its own options; the result is the same.")
 @click.option("--force", is_flag=True, help="Replace an existing run.")
