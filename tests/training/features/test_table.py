@@ -5,11 +5,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
-
-from aaptvae.errors import InputError
-from aaptvae_training.features import open_features
-from aaptvae_training.features import table as table_module
 
 OPENED = """
 import collections, sys
@@ -39,13 +34,3 @@ def test_a_file_is_opened_once_and_shards_twice(tmp_path: Path) -> None:
     assert opened(tmp_path / "x.npy", tmp_path) == [20, 1]
     assert opened(tmp_path / "x.csv", tmp_path) == [20, 1]
     assert opened(tmp_path / "shards", tmp_path) == [20, 2]
-
-
-def test_a_shard_that_changes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_module, "MOST_OPEN", 1)
-    for number in range(2):
-        np.save(tmp_path / f"{number}.npy", np.ones((4, 3), np.float32))
-    with open_features(tmp_path) as features:
-        np.save(tmp_path / "0.npy", np.ones((5, 3), np.float32))
-        with pytest.raises(InputError, match=r"0\.npy has changed since it was opened: do not change it"):
-            features.read(0, 8)

@@ -110,7 +110,7 @@ def test_more_shards_than_open_files_are_read(tmp_path):
             np.testing.assert_array_equal(features.read(0, 300), rows)
             np.testing.assert_array_equal(features.read(7, 9), rows[7:9])
             np.save(tmp_path / "005.npy", rows[:2])
-            with pytest.raises(InputError, match=r"005\.npy has changed since it was opened: leave it alone"):
+            with pytest.raises(InputError, match=r"005\.npy has changed since it was opened: do not change it"):
                 features.read(0, 10)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
