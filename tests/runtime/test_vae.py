@@ -165,7 +165,7 @@ SHARED = np.ones((3, 2), np.float32)
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"precision": "int8"}, "precision is 'int8': this bundle holds fp32"),
+        ({"precision": "int8"}, "precision is 'int8': expected fp32"),
         ({"threads": 0}, "threads is 0: expected an integer from 1 up"),
         ({"threads": True}, "threads is True"),
         ({"batch_size": -1}, "batch_size is -1"),
@@ -180,7 +180,7 @@ def test_options_without_sense_are_refused(tiny: Path, options: dict[str, object
 
 @pytest.mark.parametrize("provider", ["CUDAExecutionProvider", "NoSuchProvider", ("OpenVINOExecutionProvider", {})])
 def test_a_provider_that_is_not_active_is_an_error(tiny: Path, provider: str) -> None:
-    with pytest.raises(ProviderError, match="was asked for and is not active: this onnxruntime offers"):
+    with pytest.raises(ProviderError, match="is not active: expected one of"):
         aaptvae.load(tiny, providers=[provider, "CPUExecutionProvider"])
 
 

@@ -71,17 +71,17 @@ FLOATS = "{'descr': '<f4', 'fortran_order': False, 'shape': %s, }\n"
         (header(FLOATS % "(1099511627776,)", b"1234"), r"\(1099511627776,\) over 4 bytes"),
         (header(FLOATS % "(18446744073709551617,)", b"1234"), "over 4 bytes"),
         (header(FLOATS % "(-1,)", b"1234"), "over 4 bytes"),
-        (header(FLOATS % "(True,)", b"1234"), "no .npy of ours"),
-        (header(FLOATS % "(0, 1180591620717411303424)"), "no .npy of ours"),
-        (header(FLOATS % "(-1, -1)", b"1234"), "no .npy of ours"),
+        (header(FLOATS % "(True,)", b"1234"), "a wrong .npy header"),
+        (header(FLOATS % "(0, 1180591620717411303424)"), "a wrong .npy header"),
+        (header(FLOATS % "(-1, -1)", b"1234"), "a wrong .npy header"),
         (header(FLOATS % "(1,)", b"12345"), "over 5 bytes"),
-        (header(FLOATS % "('a',)", b"1234"), "no .npy of ours"),
-        (header("__import__('os').getpid()"), "no .npy of ours"),
-        (header("(" * 3000), "no .npy of ours"),
-        (header("{'descr': '<f4', 'shape': (1,), }", b"1234"), "no .npy of ours"),
-        (header(" " * 60000), "no .npy of ours"),
-        (b"\x93NUMPY\x02\x00" + b"\0" * 50, "no .npy of ours"),
-        (b"", "no .npy of ours"),
+        (header(FLOATS % "('a',)", b"1234"), "a wrong .npy header"),
+        (header("__import__('os').getpid()"), "a wrong .npy header"),
+        (header("(" * 3000), "a wrong .npy header"),
+        (header("{'descr': '<f4', 'shape': (1,), }", b"1234"), "a wrong .npy header"),
+        (header(" " * 60000), "a wrong .npy header"),
+        (b"\x93NUMPY\x02\x00" + b"\0" * 50, "a wrong .npy header"),
+        (b"", "a wrong .npy header"),
         (member(np.ones(3))[:-1], "over 23 bytes"),
     ],
 )
@@ -123,7 +123,7 @@ def test_an_npz_is_the_zip_that_python_would_write() -> None:
     ],
 )
 def test_a_zip_spelt_in_another_way_is_refused(data: bytes) -> None:
-    with pytest.raises(BundleError, match="of ours"):
+    with pytest.raises(BundleError, match=r"has a wrong (header|central directory|.npy header)"):
         read_npz(data, "x.npz", {"a": 1})
 
 
@@ -140,5 +140,5 @@ def test_a_name_twice_is_refused() -> None:
     with zipfile.ZipFile(data, "w") as file:
         for body in (*ONE.values(), member(np.zeros(3))):
             file.writestr(zipfile.ZipInfo("a.npy"), body)
-    with pytest.raises(BundleError, match="of ours"):
+    with pytest.raises(BundleError, match=r"has a wrong (header|central directory|.npy header)"):
         read_npz(data.getvalue(), "x.npz", {"a": 1})

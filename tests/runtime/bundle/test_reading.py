@@ -238,7 +238,7 @@ def test_arrays_of_another_bundle_are_refused(copy: Path, name: str, words: str)
     wider = make_tiny.make_files(make_tiny.weights(seed=9, d=7, latents=3))
     with pytest.raises(BundleError, match=words):
         aaptvae.load(relisted(copy, name, wider[name]))
-    with pytest.raises(BundleError, match="of ours"):
+    with pytest.raises(BundleError, match=r"has a wrong (header|central directory|.npy header)"):
         aaptvae.load(relisted(copy, name, b"x"))
 
 

@@ -123,7 +123,7 @@ def test_a_pickle_is_a_path_and_a_digest_and_notices_another_bundle(tiny: Path, 
     make_tiny.write(copy, make_tiny.make_files(make_tiny.weights(9)))
     with pytest.raises(BundleError, match="another bundle than the pinned one"):
         pickle.loads(data)  # noqa: S301
-    with pytest.raises(InputError, match="session_options do not pickle"):
+    with pytest.raises(InputError, match="session_options cannot be pickled"):
         pickle.dumps(aaptvae.load(tiny, session_options=onnxruntime().SessionOptions()))
 
 

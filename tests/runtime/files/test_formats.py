@@ -98,7 +98,7 @@ HOSTILE_NPY = {
         npy(np.zeros(3, "f4,i4")),
     ],
     "header of 4294967295 bytes": [b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + bytes(99)],
-    "its header promises": [
+    "its header declares": [
         forged("(4, 5)"),
         forged("(3, 4)"),
         forged("(999999999999999999, 1)"),
@@ -221,7 +221,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path: Path, x: np.n
         ("", "holds no feature files"),
         ("*.npy", "holds no feature files"),
         ("nul\0.npy", "null byte"),
-        ("-", "- has no suffix: say what it is with --format"),
+        ("-", "- has no suffix: name its format with --format"),
     ],
 )
 def test_what_is_no_feature_file_is_refused(tmp_path: Path, name: str, message: str) -> None:
@@ -231,7 +231,7 @@ def test_what_is_no_feature_file_is_refused(tmp_path: Path, name: str, message: 
 
 def test_a_wrong_width_is_refused_before_reading(tmp_path: Path, x: np.ndarray) -> None:
     np.save(tmp_path / "x.npy", x)
-    with pytest.raises(InputError, match=r"x.npy has 5 columns: expected 64: pass rows of the kind"):
+    with pytest.raises(InputError, match=r"x.npy has 5 columns: expected 64: pass the features"):
         open_rows(tmp_path / "x.npy", width=64)
 
 

@@ -62,7 +62,7 @@ def test_a_folder_is_replaced_where_the_system_cannot_swap(tmp_path: Path, monke
 def test_force_never_replaces_a_folder_that_is_not_ours(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home/thesis.txt").touch()
-    with pytest.raises(InputError, match="not ours to replace"), publish_folder(tmp_path / "home", force=True):
+    with pytest.raises(InputError, match="--force does not replace it"), publish_folder(tmp_path / "home", force=True):
         pass
     assert (tmp_path / "home/thesis.txt").exists()
 
@@ -207,7 +207,7 @@ def test_a_folder_that_cannot_take_its_name_leaves_it_to_the_old_one(tmp_path: P
     ("make", "words"),
     [
         (lambda place, other: place.symlink_to(other), "symbolic links"),
-        (lambda place, _: os.mkfifo(place), "is in the way and is no regular file: remove it"),
+        (lambda place, _: os.mkfifo(place), "is not a regular file and is needed for a temporary: remove it"),
         (lambda place, _: place.mkdir(), "directory"),
     ],
     ids=["link", "pipe", "folder"],
