@@ -114,14 +114,9 @@ def interpolate(steps: int, path: "Curve", output: str, **options: Any) -> None:
 
     try:
         rows = None if reader.rows is None else max(0, (reader.rows - 1) * steps + 1)
-        job = Job(
-            verb="interpolate",
-            outputs=[(output, Layout(width=width, rows=rows))],
-            total=reader.rows,
-            format=options["format"],
-            force=options["force"],
-        )
-        size = max(1, batch_rows(vae) // steps)
-        job.run(partial(reader.batches, size), walk)
+        outputs = [(output, Layout(width=width, rows=rows))]
+        chosen = {key: options[key] for key in ("format", "force")}
+        job = Job(verb="interpolate", outputs=outputs, total=reader.rows, **chosen)
+        job.run(partial(reader.batches, max(1, batch_rows(vae) // steps)), walk)
     finally:
         close_without_waiting(reader.close)

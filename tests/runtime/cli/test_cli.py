@@ -112,7 +112,7 @@ def test_generating_verbs_write_what_the_library_computes(cli: Cli, tiny: Path, 
         assert np.load("i.npy").shape == (expected_rows, 5)
 
 
-def test_a_sample_without_a_seed_says_which_one_it_took(cli: Cli, tiny: Path) -> None:
+def test_a_random_seed_is_printed(cli: Cli, tiny: Path) -> None:
     done = cli("sample", tiny, "-n", 2, "-o", "-", "--format", "csv")
     seed = done.err.removeprefix("seed ").strip()
     assert cli("sample", tiny, "-n", 2, "-o", "-", "--format", "csv", "--seed", seed).out == done.out
@@ -160,7 +160,7 @@ BAD_INPUT: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("content", "message"), BAD_INPUT)
 @pytest.mark.parametrize("verb", ["encode", "interpolate"])
-def test_bad_input_is_one_line_status_1_and_no_output(cli: Cli, tiny: Path, verb: str, content: Any, message: str) -> None:
+def test_bad_input_gives_one_line_and_status_1(cli: Cli, tiny: Path, verb: str, content: Any, message: str) -> None:
     if isinstance(content, bytes):
         Path("x.npy").write_bytes(content)
     elif content is not None:
@@ -267,7 +267,7 @@ def test_info_verify_and_bench(cli: Cli, tiny: Path, vae: aaptvae.VAE) -> None:
     assert b"bare" in cli("bench", tiny).out
 
 
-def test_every_verb_has_help_with_examples_that_name_it(cli: Cli) -> None:
+def test_every_verb_has_help_with_examples(cli: Cli) -> None:
     for verb in app.VERBS:
         done = cli(verb, "--help")
         assert done.status == 0
@@ -318,7 +318,7 @@ main()
 """
 
 
-def test_a_build_of_onnxruntime_by_another_name_serves_as_well(tmp_path: Path, tiny: Path) -> None:
+def test_another_distribution_of_onnxruntime_works(tmp_path: Path, tiny: Path) -> None:
     """onnxruntime-gpu brings the same module and no distribution that is called onnxruntime."""
     for arguments in (
         ["--version"],
@@ -331,7 +331,7 @@ def test_a_build_of_onnxruntime_by_another_name_serves_as_well(tmp_path: Path, t
         assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_a_verb_whose_packages_are_missing_says_what_to_install(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_of_a_verb_are_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "installed_verbs", lambda: {"demo": "no_such_package.cli:demo"})
     done = cli("demo", "--epochs", 3, "x")
     assert done == (
@@ -364,7 +364,7 @@ def test_help_imports_neither_numpy_nor_onnxruntime() -> None:
         assert not {"numpy", "onnxruntime", "torch"} & set(done.stdout.splitlines()[-1].split())
 
 
-def test_verbs_do_not_import_what_they_do_not_need(tiny: Path) -> None:
+def test_info_imports_no_onnxruntime(tiny: Path) -> None:
     code = (
         f"import sys; sys.argv[1:] = ['info', {str(tiny)!r}]\ntry:\n import aaptvae.cli as c; c.main()\nfinally:\n"
         " assert not {'torch', 'onnx', 'onnxruntime', 'matplotlib', 'pyarrow'} & set(sys.modules)"
@@ -392,9 +392,7 @@ def test_stdout_that_takes_nothing_is_no_traceback(
 
 
 @pytest.mark.parametrize("places", [("-o", "x.npy"), ("-o", "z.npy", "--logvar", "./z.npy"), ("-o", "-", "--logvar", "-")])
-def test_a_result_never_takes_the_place_of_its_source_or_of_another(
-    cli: Cli, tiny: Path, x: np.ndarray, places: tuple[str, ...]
-) -> None:
+def test_an_output_never_overwrites_input_or_output(cli: Cli, tiny: Path, x: np.ndarray, places: tuple[str, ...]) -> None:
     np.save("x.npy", x)
     before = Path("x.npy").read_bytes()
     done = cli("encode", tiny, "x.npy", *places, "--force", "--format", "csv")
