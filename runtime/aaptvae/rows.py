@@ -1,7 +1,9 @@
 """Input rows as finite float32 [N, width], and matrix products whose bits do not depend on the batch."""
 
+import contextlib
 import math
 import operator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,40 @@ def _finite(rows: Rows) -> bool:
     if rows.size <= _FEW:
         return math.isfinite(np.vdot(rows, rows)) or bool(np.isfinite(rows).all())
     return math.isfinite(np.einsum("i->", rows.reshape(-1))) or bool(np.isfinite(rows).all())
+
+
+class RowError(InputError):
+    """A row of finite numbers for which the model's results are not finite."""
+
+    def __init__(self, name: str, row: int, problem: str) -> None:
+        super().__init__(name, row, problem)
+        self.name, self.row, self.problem = name, row, problem
+
+    def __str__(self) -> str:
+        return f"{self.name} row {self.row} {self.problem}"
+
+
+@contextlib.contextmanager
+def numbered(first: int, name: str = "x") -> Iterator[None]:
+    """Count the row of a `RowError` from `first`, and call its table `name`."""
+    try:
+        yield
+    except RowError as error:
+        raise RowError(name, first + error.row, error.problem) from None
+
+
+def refuse_overflow(name: str, rows: Rows, first: int, results: Sequence[Rows]) -> None:
+    """Raise `RowError` if a result [N, width] of finite `rows` [N, D] is not finite; `first` is the number of row 0."""
+    for result in results:
+        if not _finite(result):
+            row = int(np.flatnonzero(~np.isfinite(result).all(axis=1))[0])
+            column = int(np.abs(rows[row]).argmax())
+            raise RowError(
+                name,
+                first + row,
+                f"is too large for the model, whose results are not finite: the value in column {column} is "
+                f"{rows[row, column]:g}: drop the row or clip the value",
+            )
 
 
 def shaped(x: ArrayLike, width: int, name: str = "x") -> NDArray[np.generic]:

@@ -30,7 +30,7 @@ from .density import (
 from .engine import Network, Provider, Settings
 from .errors import BundleError, InputError
 from .interpolation import Curve, walk
-from .rows import BLOCK, Nats, Rows, as_count, as_output, as_rows, shaped
+from .rows import BLOCK, Nats, Rows, as_count, as_output, as_rows, numbered, shaped
 from .tables import TableLike, as_table
 
 PriorName = Literal["fitted", "standard"]
@@ -158,10 +158,7 @@ class VAE:
         return self._encoder.chunk
 
     def features(self, x: TableLike, passthrough: Sequence[str] = ()) -> ArrayLike:
-        """`x` as numbers [N, D]: its named columns in the order of `columns`, without those in `passthrough`.
-
-        Every method that takes features calls it. `InputError` names columns that are missing, unknown or no numbers.
-        """
+        """`x` as numbers [N, D]: its named columns in the order of `columns`, without those in `passthrough` (`as_table`)."""
         if type(x) is np.ndarray and x.dtype.names is None:
             return x
         return as_table(x, columns=self.columns, passthrough=passthrough).values
@@ -170,8 +167,7 @@ class VAE:
         """Posterior `mu` and `logvar` [N, L] of features `x` [N, D], written to the pair `out` if given."""
         if out is not None and not (isinstance(out, tuple | list) and len(out) == 2):
             raise InputError(f"out is a {type(out).__name__}: expected two arrays, (mu, logvar)")
-        mu, logvar = self._encoder(self.features(x), ("mu", "logvar"), out)
-        return mu, logvar
+        return tuple(self._encoder(self.features(x), ("mu", "logvar"), out))  # type: ignore[return-value]
 
     def encode_batches(self, batches: Iterable[TableLike]) -> Iterator[tuple[Rows, Rows]]:
         """`encode` of each batch [N, D] of an iterable, lazily."""
@@ -189,11 +185,13 @@ class VAE:
         """`decode(embed(x))` [N, D], deterministic."""
         source = shaped(self.features(x), self.input_dim)
         if len(source) <= self.batch_size and out is None:
-            return self.decode(self.embed(source))
+            with numbered(0):  # the decoder's rows are those of x
+                return self.decode(self.embed(source))
         result = as_output(out, len(source), self.input_dim, source)
         for start, stop in self._chunks(len(source)):
             rows = as_rows(source[start:stop], self.input_dim, "x", start)
-            self.decode(self.embed(rows), out=result[start:stop])
+            with numbered(start):
+                self.decode(self.embed(rows), out=result[start:stop])
         return result
 
     def reparameterize(self, mu: ArrayLike, logvar: ArrayLike, *, seed: int | None = None, out: Rows | None = None) -> Rows:
@@ -256,9 +254,10 @@ class VAE:
         scores = Scores(*np.empty((3, len(source))))
         for start, stop in self._chunks(len(source)):
             rows = as_rows(source[start:stop], self.input_dim, "x", start)
-            mu, logvar = self.encode(rows)
+            with numbered(start):
+                mu, logvar = self.encode(rows)
+                scores.reconstruction_error[start:stop] = self.observation.squared_error(rows, self.decode(mu))
             expected = LikelihoodBounds(self.decode, self.observation).expected_log_density(rows, mu, logvar, pairs)
-            scores.reconstruction_error[start:stop] = self.observation.squared_error(rows, self.decode(mu))
             scores.kl_divergence[start:stop] = kl_divergence(mu, logvar)
             scores.elbo[start:stop] = expected - scores.kl_divergence[start:stop]
         return scores
@@ -271,12 +270,14 @@ class VAE:
         Under N(0, I), the prior that was trained with, or the "fitted" one that samples are drawn from.
         """
         density, seed, samples = self._density(prior), resolve_seed(seed), as_count(samples, "samples")
-        source = shaped(self.features(x), self.input_dim)
-        bounds, result = LikelihoodBounds(self.decode, self.observation), np.empty(len(source))
+        source, bounds = shaped(self.features(x), self.input_dim), LikelihoodBounds(self.decode, self.observation)
+        result = np.empty(len(source))
         for start, stop in self._chunks(len(source), samples):
             rows = as_rows(source[start:stop], self.input_dim, "x", start)
             noise = importance_draws(seed, start, stop, samples, self.latent_dim)
-            result[start:stop] = bounds.importance_weighted([density], rows, *self.encode(rows), noise)[0]
+            with numbered(start):
+                posterior = self.encode(rows)
+            result[start:stop] = bounds.importance_weighted([density], rows, *posterior, noise)[0]
         return result
 
     def _density(self, name: PriorName) -> LatentPrior:

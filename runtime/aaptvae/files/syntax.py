@@ -1,0 +1,313 @@
+"""The syntax of a line of csv or jsonl: its delimiter, names, and the conversion to numbers.
+
+What the first lines leave open is asked about, not guessed.
+"""
+
+import csv
+import re
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from ..errors import InputError
+from .reading import Chosen, Reading, choose
+from .table import Batch
+
+Line = tuple[int, str]  # number and text
+MISSING = ("", "NA", "N/A", "null", "NULL")
+QUOTED = re.compile(r'"[^"]*"')
+DELIMITERS = {";": "semicolons", "\t": "tabs", ",": "commas"}
+
+
+class Syntax(ABC):
+    """How lines become numbers. `names` are those of all columns, None without."""
+
+    names: tuple[str, ...] | None = None
+    header_lines = 0
+    notes: tuple[str, ...] = ()
+    reading: Reading  # of the columns that a line is split into
+    _chosen: Chosen | None = None
+
+    def take(self, chosen: Chosen, width: int) -> None:
+        """Read only these of `width` columns from now on."""
+        self._chosen = chosen
+
+    @abstractmethod
+    def types(self, text: str) -> list[str]:
+        """For each value of a row: "" for a number, else the name of its type."""
+
+    @abstractmethod
+    def parse(self, texts: list[str]) -> Batch:
+        """Lines as rows; `ValueError` if one is none."""
+
+    @abstractmethod
+    def unreadable(self, text: str) -> str:
+        """Why a line is no row."""
+
+
+class CsvSyntax(Syntax):
+    """Fields between delimiters, with an optional header of names."""
+
+    def __init__(self, name: str, first: list[Line], reading: Reading) -> None:
+        self._name, self.reading = name, reading
+        self._delimiter = reading.delimiter or _delimiter(name, first[0][1])
+        header = reading.header if reading.header is not None else self._is_header(first)
+        self._comma = False
+        if self._delimiter != "," and len(first) > header:
+            data = first[int(header)][1]
+            self._comma = "," in data and "." not in data
+        self._all: list[int] | None = None
+        if header:
+            self.header_lines = 1
+            fields = self._fields(first[0][1])
+            self.names = tuple(field.strip() or f"unnamed_{index}" for index, field in enumerate(fields))
+            self._refuse_index(first, reading)
+        if not reading.delimiter and self._delimiter != ",":
+            comma = " and a decimal comma" if self._comma else ""
+            self.notes = (f"{name} is read with {DELIMITERS[self._delimiter]} between values{comma}",)
+
+    def _fields(self, text: str) -> list[str]:
+        try:
+            return next(csv.reader([text], delimiter=self._delimiter, skipinitialspace=True), [])
+        except csv.Error as error:
+            raise ValueError(str(error)) from None
+
+    def _is_header(self, first: list[Line]) -> bool:
+        """Whether the first line holds names: fields that are no numbers, or numbers of another kind than the second line's."""
+        above = self._fields(first[0][1])
+        numbers = [_is_number(field) for field in above]
+        if not any(numbers):
+            return True
+        if len(first) < 2:
+            return False
+        below = self._fields(first[1][1])
+        if not all(numbers):
+            return any(_is_number(value) and not one for value, one in zip(below, numbers, strict=False))
+        if len(above) > 1 and _all_quoted(first[0][1]) and not _all_quoted(first[1][1]):
+            return True
+        if len(above) < 3 or not _in_steps(above) or _in_steps(below):
+            return False
+        counts = all(field.isdecimal() for field in above) and int(above[0]) in (0, 1) and int(above[1]) == int(above[0]) + 1
+        if counts and not all(field.lstrip("-").isdecimal() for field in below):
+            return True
+        raise InputError(
+            f"{self._name} line {first[0][0]} may be a header of numbers or a row: {first[0][1][:60]!r} rises in equal steps: "
+            "say which with --header or --no-header"
+        )
+
+    def _refuse_index(self, first: list[Line], reading: Reading) -> None:
+        """`InputError` for a first column without a name whose values count up, unless it is named by an option."""
+        assert self.names is not None  # noqa: S101 - set by the caller
+        key = self.names[0]
+        if key != "unnamed_0" or key in (*reading.columns, *reading.drop, *reading.ids) or len(first) < 2:
+            return
+        value = self._fields(first[1][1])[:1]
+        if value in (["0"], ["1"]) and not (reading.expected and key in reading.expected):
+            raise InputError(
+                f"{self._name} has a first column without a name that counts up from {value[0]}, as an index of pandas or R: "
+                f"leave it out with --drop {key}, pass it through with --id {key}, or name all features with --columns"
+            )
+
+    def take(self, chosen: Chosen, width: int) -> None:
+        """Read only these of `width` columns from now on; all in their order are read without selection."""
+        super().take(chosen, width)
+        self._all = None if chosen.features == list(range(width)) else chosen.features
+
+    def types(self, text: str) -> list[str]:
+        """Text is the only other type of csv; an empty field is a missing number."""
+        fields = self._fields(text)
+        if any("\n" in field for field in fields):
+            raise ValueError(text)
+        return ["" if self._number(field) or field.strip() in MISSING else "text" for field in fields]
+
+    def _number(self, field: str) -> bool:
+        return _is_number(field.replace(",", ".") if self._comma else field)
+
+    def parse(self, texts: list[str]) -> Batch:
+        """Numbers by numpy; text that passes through by the csv module."""
+        assert self._chosen is not None  # noqa: S101 - `take` comes first
+        ids = self._ids(texts) if self._chosen.ids else ()
+        plain = [text.replace(",", ".") for text in texts] if self._comma else texts
+        try:
+            return Batch(
+                np.loadtxt(plain, delimiter=self._delimiter, comments=None, quotechar='"', ndmin=2, usecols=self._all), ids
+            )
+        except ValueError:
+            return Batch(self._with_missing(plain), ids)
+
+    def _ids(self, texts: list[str]) -> tuple[Any, ...]:
+        assert self._chosen is not None  # noqa: S101
+        fields = list(map(self._fields, texts))
+        if any(len(row) != len(fields[0]) for row in fields):
+            raise ValueError("rows of several lengths")
+        return tuple(np.fromiter((row[index] for row in fields), object) for index in self._chosen.ids)
+
+    def _with_missing(self, texts: list[str]) -> Any:
+        """Numbers with NaN for missing values."""
+        rows = [[np.nan if field.strip() in MISSING else float(field) for field in self._taken(text)] for text in texts]
+        return np.array(rows, np.float64, ndmin=2)
+
+    def _taken(self, text: str) -> list[str]:
+        fields = self._fields(text)
+        try:
+            return fields if self._all is None else [fields[index] for index in self._all]
+        except IndexError as error:
+            raise ValueError(str(error)) from None
+
+    def unreadable(self, text: str) -> str:
+        """Why a line is no row, with the first field that is no number."""
+        if self._delimiter not in text and (self.names is None or len(self.names) > 1):
+            return (
+                f"is not a row of numbers: {text[:60]!r}: expected {DELIMITERS.get(self._delimiter, 'delimiters')} between them"
+            )
+        try:
+            fields = self._fields(text)
+        except ValueError:
+            fields = []
+        for column in self._chosen.features if self._chosen else range(len(fields)):
+            if column < len(fields) and not self._number(fields[column]) and fields[column].strip() not in MISSING:
+                called = self.names[column] if self.names and column < len(self.names) else column
+                return f"has {fields[column][:60]!r} in column {called}: expected a number: drop columns of text"
+        return f"is not a row of numbers: {text[:60]!r}"
+
+
+class JsonSyntax(Syntax):
+    """An array of numbers, an object with one array of numbers, or an object of named numbers."""
+
+    def __init__(self, name: str, first: list[Line], reading: Reading) -> None:
+        self._ids, self.reading = reading.ids, reading
+        self._vector: str | None = None
+        self._record = first[0][1].startswith("{")
+        if not self._record:
+            return
+        try:
+            held = _record(first[0][1])
+        except ValueError:
+            if reading.skip_bad:
+                return
+            raise InputError(f"{name} line {first[0][0]} {self.unreadable(first[0][1])}") from None
+        left_out = (*reading.drop, *reading.ids)
+        arrays = {key: value for key, value in held.items() if isinstance(value, list) and key not in left_out}
+        vectors = [key for key, value in arrays.items() if len(arrays) == 1 or _is_vector(value)]
+        if len(vectors) == 1 and reading.columns in ((), (vectors[0],)):
+            choose(name, tuple(held), len(held), replace(reading, columns=(), expected=None))  # ids and drop are keys
+            self._vector, self.reading = vectors[0], replace(reading, columns=(), drop=(), ids=())
+        else:
+            self.names = tuple(held)
+
+    def types(self, text: str) -> list[str]:
+        """JSON's types other than number; null is a missing number."""
+        if not self._record:
+            return [""] * len(_vector(text))
+        held = _record(text)
+        if self._vector is not None:
+            return [""] * len(held[self._vector])
+        return ["" if value is None or _is_json_number(value) else type(value).__name__ for value in held.values()]
+
+    def take(self, chosen: Chosen, width: int) -> None:
+        """Read only these of `width` columns from now on."""
+        super().take(chosen, width)
+        self._all = None if self._record or chosen.features == list(range(width)) else chosen.features
+
+    def parse(self, texts: list[str]) -> Batch:
+        """Rows by msgspec; keys are looked up in each record."""
+        if not self._record:
+            rows = np.array(list(map(_vector, texts)), np.float64, ndmin=2)
+            return Batch(rows if self._all is None else rows[:, self._all])
+        records = list(map(_record, texts))
+        try:
+            ids = tuple(np.fromiter((record[key] for record in records), object) for key in self._ids)
+            rows = np.array([_numbers(self._values(record)) for record in records], np.float64, ndmin=2)
+        except KeyError as error:
+            raise ValueError(str(error)) from None
+        return Batch(rows, ids)
+
+    def _values(self, record: dict[str, Any]) -> Any:
+        if self._vector is not None:
+            return record[self._vector]
+        keys = (self._chosen.columns if self._chosen else None) or ()
+        return [record[key] for key in keys]
+
+    def unreadable(self, text: str) -> str:
+        """Why a line is no row: it is no JSON, or a key is missing or no number."""
+        if re.search(r"\b(NaN|Infinity)\b", text):
+            return f"holds NaN or Infinity, which are no JSON: write null for a missing value: {text[:60]!r}"
+        keys = (self._vector,) if self._vector is not None else (self._chosen and self._chosen.columns) or ()
+        try:
+            held = _record(text) if self._record else {}
+        except ValueError:
+            held, keys = {}, ()
+        for key in (*keys, *self._ids) if self._record and keys else ():
+            if key not in held:
+                return f"has no key {key!r}: expected the keys of the first line"
+            if self._vector is None and key in keys and not _is_json_number(held[key]):
+                return f"has {str(held[key])[:60]!r} under {key!r}: expected a number: drop columns of text"
+        return f"is not a row of numbers: {text[:60]!r}"
+
+
+def _delimiter(name: str, text: str) -> str:
+    """The delimiter of a line by its content: semicolons, else tabs, else commas."""
+    bare = QUOTED.sub("", text)
+    return next((mark for mark in DELIMITERS if mark in bare), ",")
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field.strip().strip('"'))
+    except ValueError:
+        return False
+    return True
+
+
+def _all_quoted(text: str) -> bool:
+    return bool(re.fullmatch(r'(\s*"[^"]*"\s*[,;\t]?)+', text))
+
+
+def _in_steps(fields: list[str]) -> bool:
+    """Whether numbers rise in equal steps."""
+    if not all(map(_is_number, fields)):
+        return False
+    steps = np.diff([float(field.strip().strip('"')) for field in fields])
+    return bool(len(steps) and np.isfinite(steps).all() and steps[0] > 0 and np.allclose(steps, steps[0], rtol=1e-3, atol=0))
+
+
+def _is_json_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_vector(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_json_number, value))
+
+
+def _vector(text: str) -> list[float]:
+    try:
+        return msgspec.json.decode(text, type=list[float])
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        return _numbers(_decoded(text, list[float | None]))
+
+
+def _numbers(values: Any) -> list[float]:
+    """Values of a JSON array as numbers; null becomes NaN."""
+    try:
+        return msgspec.convert(values, list[float])
+    except msgspec.ValidationError:
+        pass
+    try:
+        return [np.nan if value is None else value for value in msgspec.convert(values, list[float | None])]
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
+
+
+def _record(text: str) -> dict[str, Any]:
+    record: dict[str, Any] = _decoded(text, dict[str, Any])
+    return record
+
+
+def _decoded(text: str, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        raise ValueError(str(error)) from error
