@@ -23,6 +23,7 @@ from .density.prior import LatentPrior
 from .engine.network import Network, Provider, Settings
 from .errors import BundleError, InputError
 from .rows import BLOCK, Nats, Rows, as_count, as_output, as_rows, shaped
+from .views import ViewName, Views
 
 PriorName = Literal["fitted", "standard"]
 
@@ -77,9 +78,11 @@ class VAE:
                 f"{bundle.PRIOR} or {bundle.LIKELIHOOD} is of another width than the manifest: export the bundle again"
             )
         replayed = Golden.read(source.files[bundle.GOLDEN], manifest, self.observation.unit) if golden else None
+        self.views = Views(source, precision, settings, replayed)
         for graph in ("encoder", "decoder"):  # both, before onnxruntime sees either
             name, spec = graph_file(graph, precision), getattr(manifest, graph)
             check_graph(source.files[name], name, spec, precision, bundle.metadata(manifest, graph, precision))
+        self.views.check()
         self._encoder, self._decoder = self._network("encoder"), self._network("decoder")
         if replayed is not None:
             self._replay(replayed)
@@ -156,13 +159,25 @@ class VAE:
         """`encode` of each batch [N, D] of a stream, as it comes."""
         return map(self.encode, batches)
 
-    def embed(self, x: ArrayLike, *, out: Rows | None = None) -> Rows:
-        """Posterior mean [N, L] of features `x` [N, D]: `encode(x)[0]` without the work for `logvar`."""
-        return self._encoder(x, ("mu",), None if out is None else (out,))[0]
+    def embed(self, x: ArrayLike, *, view: ViewName = "mu", out: Rows | None = None) -> Rows:
+        """Posterior mean [N, L] of features `x` [N, D]: `encode(x)[0]` without the work for `logvar`; or another view.
 
-    def decode(self, z: ArrayLike, *, out: Rows | None = None) -> Rows:
-        """Features [N, D] of latents `z` [N, L]."""
-        return self._decoder(z, ("reconstruction",), None if out is None else (out,))[0]
+        "metric" [N, L] is an affine map of it whose distances are those of the reconstructions, "similarity" [N, S] a vector
+        for search. `InputError` names the views of a bundle that lacks one.
+        """
+        network = self._encoder if view == "mu" else self.views.network(view)
+        return network(x, (view,), None if out is None else (out,))[0]
+
+    def decode(self, z: ArrayLike, *, view: ViewName = "mu", out: Rows | None = None) -> Rows:
+        """Features [N, D] of latents `z` [N, L], or of their "metric" view; `InputError` for a view without an inverse."""
+        if view == "mu":
+            return self._decoder(z, ("reconstruction",), None if out is None else (out,))[0]
+        inverse, source = self.views.inverse(view), shaped(z, self.latent_dim, view)
+        result = as_output(out, len(source), self.input_dim, source)
+        for start, stop in self._chunks(len(source)):
+            latents = inverse(as_rows(source[start:stop], self.latent_dim, view, start))
+            self.decode(latents, out=result[start:stop])
+        return result
 
     def reconstruct(self, x: ArrayLike, *, out: Rows | None = None) -> Rows:
         """`decode(embed(x))` [N, D], deterministic."""

@@ -17,7 +17,7 @@ import msgspec
 
 from ..errors import BundleError
 from . import manifest as bundle
-from .manifest import MANIFEST, SCHEMA_VERSION, Manifest, graph_file
+from .manifest import MANIFEST, SCHEMA_VERSION, Manifest
 
 _MANIFEST_LIMIT = 1 << 20
 _BUNDLE_LIMIT = 1 << 30
@@ -75,7 +75,7 @@ def read_manifest(data: bytes) -> Manifest:
             f"{MANIFEST} has schema {version}: this aaptvae reads up to {SCHEMA_VERSION}: pip install --upgrade aaptvae"
         )
     try:
-        manifest = msgspec.json.decode(data, type=Manifest)
+        manifest = bundle.decode_manifest(data, version)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise BundleError(f"{MANIFEST} does not follow the schema ({error}): export the bundle again") from None
     if manifest.seal != bundle.seal(data.replace(manifest.seal.encode(), bundle.UNSEALED)):
@@ -85,10 +85,17 @@ def read_manifest(data: bytes) -> Manifest:
 
 def _check_names(manifest: Manifest) -> None:
     names = [entry.name for entry in manifest.files]
-    graphs = {graph_file(graph, precision) for precision in manifest.precisions for graph in ("encoder", "decoder")}
-    expected = graphs | {bundle.PRIOR, bundle.LIKELIHOOD, bundle.GOLDEN, bundle.MODEL_CARD}
+    expected = {name for precision in manifest.precisions for name in manifest.graphs(precision)}
+    expected |= {bundle.PRIOR, bundle.LIKELIHOOD, bundle.GOLDEN, bundle.MODEL_CARD}
+    expected |= {bundle.VIEWS} if manifest.view("metric") else set()
     if sorted(names) != sorted(expected):
         raise BundleError(f"{MANIFEST} lists {', '.join(names)}: expected {', '.join(sorted(expected))}, each once")
+    names = [view.name for view in manifest.views]
+    metric = manifest.view("metric")
+    if len(set(names)) < len(names) or (metric is not None and metric.dim != manifest.latent_dim):
+        raise BundleError(
+            f"{MANIFEST} has views {', '.join(names)}: expected each once, and metric of latent_dim numbers: export it again"
+        )
     size = sum(entry.bytes for entry in manifest.files)
     if size > _BUNDLE_LIMIT:
         raise BundleError(f"{MANIFEST} lists {size} bytes of files: expected {_BUNDLE_LIMIT} at most")
