@@ -25,7 +25,7 @@ from aaptvae_training import Run
 from ..errors import ExportError
 from ..graph import onnx_model as graphs
 from ..graph.folding import Subspace, fold_decoder, fold_encoder
-from ..proof.gate import TOLERANCE, Gate, Inputs, Reference, Rows, check_parity
+from ..proof.gate import TOLERANCE, Gate, Inputs, Reference, Rows, check_parity, rounded
 from ..variants.admission import Judge, Reduced
 from ..variants.compaction import compact_prior, find_subspace
 from ..variants.low_rank import thin
@@ -159,7 +159,7 @@ def _stamp(manifest: Manifest, precision: Precision, halves: Iterable[Half]) -> 
 
 
 def _arrays(run: Run, subspace: Subspace | None, gate: Gate, heldout: Rows) -> dict[str, bytes]:
-    """Prior, likelihood and golden vectors: real rows first, then hostile ones, with torch's own outputs."""
+    """Prior, likelihood and golden vectors: real rows first, then extreme ones, with the trained model's float64 outputs."""
     prior = run.prior if subspace is None else compact_prior(run.prior, subspace)
     torch32, torch64 = gate.references.values()
     inputs = Inputs.of(torch32, heldout)
@@ -167,13 +167,13 @@ def _arrays(run: Run, subspace: Subspace | None, gate: Gate, heldout: Rows) -> d
     # Verification knows outputs only: where logvar is cut to its range, it cannot know how rounded the sum was.
     errors = np.abs(torch32.encode(hostile)["logvar"] - torch64.encode(hostile)["logvar"]).max(axis=1)
     x = np.concatenate([heldout[:GOLDEN_ROWS], hostile[errors < gate.tolerance / 10]])
-    posterior = torch32.encode(x)
+    posterior = rounded(torch64.encode(x))  # torch's float32 may be less exact than the graph
     z = np.concatenate([posterior["mu"], *(rows[:GOLDEN_HOSTILE] for rows in inputs.latents.values())])
     real = np.array([min(len(heldout), GOLDEN_ROWS)])
     return {
         bundle.PRIOR: write_npz(prior.to_arrays()),
         bundle.LIKELIHOOD: write_npz(run.observation.to_arrays()),
-        bundle.GOLDEN: write_npz({"x": x, **posterior, "z": z, **torch32.decode(z), "real_rows": real}),
+        bundle.GOLDEN: write_npz({"x": x, **posterior, "z": z, **rounded(torch64.decode(z)), "real_rows": real}),
     }
 
 

@@ -90,16 +90,33 @@ def test_a_row_near_zero_among_features_far_from_it_is_measured_as_they_are(tmp_
     assert verify(made.path).passed
 
 
-def test_where_torch_itself_rounds_more_a_few_times_that_is_allowed_and_said(tmp_path):
-    run = dark(0.01)
-    made = export_bundle(run, tmp_path / "a")
-    assert 1e-5 < max(case.difference for case in made.manifest.parity.worst) <= made.manifest.parity.tolerance <= 1e-4
+@pytest.mark.parametrize("small", [0.01, 1e-4])
+def test_graph_closer_to_float64_than_torch_passes(small, tmp_path):
+    """A zero row makes torch subtract products of up to 1e5, which folding in float64 has already cancelled."""
+    run = dark(small)
+    parity = export_bundle(run, tmp_path / "a", ExportOptions(tolerance=9e-6)).manifest.parity
+    beside = {case.reference: case.difference for case in parity.worst if case.graph == "encoder"}
+    assert beside["float64"] < parity.tolerance == 9e-6 < beside["torch"]
+    assert verify(tmp_path / "a").passed
+    card = (tmp_path / "a" / "README.md").read_text()
+    assert "torch's own float32" in card
+
+
+def test_float32_error_of_both_loosens_the_tolerance(tmp_path):
+    """Large weights whose products cancel on held-out rows: torch and the graph are both beyond 1e-5 from float64."""
+    width, latents = 64, 16
+    run, generator = make_run(width, latents, mean_size=0.0), np.random.default_rng(0)
+    basis = np.linalg.qr(generator.standard_normal((width, width)))[0]
+    with torch.no_grad():
+        run.model.mu_skip.weight.copy_(torch.from_numpy(80 * basis[:, -latents:].T))
+    rows = generator.standard_normal((64, width - latents)) @ basis[:, :-latents].T
+    heldout = (run.model.scaler.scale.numpy() * rows).astype(np.float32)
+    made = export_bundle(dataclasses.replace(run, heldout=heldout), tmp_path / "a")
+    parity = made.manifest.parity
+    exact = max(case.difference for case in parity.worst if case.reference == "float64")
+    assert 1e-5 < exact <= parity.tolerance <= 1e-4
     report = verify(made.path)
-    assert report.passed and report.precisions[0].replays[0].tolerance == made.manifest.parity.tolerance
-    with pytest.raises(ExportError, match="the tolerance is 9e-06"):
-        export_bundle(run, tmp_path / "b", ExportOptions(tolerance=9e-6))
-    with pytest.raises(ExportError, match=r"the tolerance is 0\.0001"):
-        export_bundle(dark(1e-4), tmp_path / "b")
+    assert report.passed and report.precisions[0].replays[0].tolerance == parity.tolerance
 
 
 def test_no_file_holds_a_path_or_a_source_line(elsewhere):
@@ -142,9 +159,9 @@ def test_golden_vectors_hold_real_rows_first_then_hostile_ones_with_torchs_outpu
     assert (hostile == 0).all(axis=1).any()
     assert (np.abs(hostile) > 100).any()
     assert ((hostile != 0) & (np.abs(hostile) < 1e-38)).any()
-    reference = Reference(run.model, None, torch.float32)
-    np.testing.assert_array_equal(golden["mu"], reference.encode(golden["x"])["mu"])
-    np.testing.assert_array_equal(golden["reconstruction"], reference.decode(golden["z"])["reconstruction"])
+    reference = Reference(run.model, None, torch.float64)
+    np.testing.assert_array_equal(golden["mu"], reference.encode(golden["x"])["mu"].astype(np.float32))
+    np.testing.assert_array_equal(golden["reconstruction"], reference.decode(golden["z"])["reconstruction"].astype(np.float32))
 
 
 def test_the_manifest_reports_every_comparison(run, tmp_path):

@@ -76,7 +76,7 @@ def test_a_wrong_column_of_small_numbers_does_not_hide_behind_large_ones(tmp_pat
         return graph
 
     monkeypatch.setattr(draft, "fold_decoder", wrong)
-    with pytest.raises(ExportError, match=r"decoder: reconstruction differs from torch by \d"):
+    with pytest.raises(ExportError, match=r"decoder: reconstruction differs from float64 by \d"):
         export_bundle(run, tmp_path / "wrong")
 
 
