@@ -10,6 +10,7 @@ from .errors import InputError
 
 Rows = NDArray[np.float32]  # [N, width]
 Nats = NDArray[np.float64]  # [N]
+Matrix = NDArray[np.float64]  # any shape
 
 BLOCK = 64  # rows that are always computed together; numbers of a row depend on its place in the block only
 

@@ -13,7 +13,7 @@ from aaptvae_export.graph import onnx_model as graphs
 from aaptvae_export.graph.folding import DecoderGraph, EncoderGraph
 from aaptvae_training import AAPTVAE, Run
 from aaptvae_training.config import TrainConfig
-from aaptvae_training.evaluation.judge import observation_of
+from aaptvae_training.model.as_numpy import observation_of
 from aaptvae_training.run.folder import RunConfig
 
 FIGURES = {"metrics": {"r2": 0.9, "elbo": -12.5, "active_units": 4.0}, "baseline": {"r2": 0.8}}

@@ -7,10 +7,11 @@ import torch
 from aaptvae_training import load_run, read_run
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.digits import DIGITS_FILE, load_digits
-from aaptvae_training.evaluation.judge import active_units, encode, r_squared
+from aaptvae_training.evaluate_run import evaluate
+from aaptvae_training.evaluation.judge import active_units, r_squared
 from aaptvae_training.features.split import split_rows
-from aaptvae_training.finish.finish import evaluate
 from aaptvae_training.finish.polish import polish
+from aaptvae_training.model.as_numpy import encode
 from aaptvae_training.train_run import train
 
 

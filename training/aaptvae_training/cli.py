@@ -123,7 +123,7 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
     given = {name: value for name, value in flags.items() if value not in (None, [])}
     options = read_config(config, given)
     shape = read_shape(image_shape)
-    from .run.folder import REPORT  # noqa: PLC0415
+    from .run.layout import REPORT  # noqa: PLC0415
     from .train_run import begun_with  # noqa: PLC0415 - torch, only when the verb runs
     from .train_run import train as run_training  # noqa: PLC0415
 
@@ -150,11 +150,11 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
 def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: bool) -> None:
     """Judge a finished RUN again on the rows it never saw, and remake its report; or judge it on FEATURES."""
     shape = read_shape(image_shape)
-    from .finish.finish import MOST_PRIOR_ROWS  # noqa: PLC0415 - torch, only when the verb runs
-    from .finish.finish import evaluate as judge  # noqa: PLC0415
+    from .evaluate_run import MOST_OTHER_ROWS  # noqa: PLC0415 - torch, only when the verb runs
+    from .evaluate_run import evaluate as judge  # noqa: PLC0415
 
     evaluation = judge(run, features, shape)
-    rows = "held-out rows" if features is None else f"rows of {features}, its first {MOST_PRIOR_ROWS:,} at most"
+    rows = "held-out rows" if features is None else f"rows of {features}, its first {MOST_OTHER_ROWS:,} at most"
     click.echo(msgspec.json.encode(evaluation).decode() if as_json else summary(evaluation, run, rows))
 
 

@@ -1,6 +1,5 @@
 """From a feature file to a finished run: prepare, start at pPCA, train; `finish.py` does the rest."""
 
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,34 +10,26 @@ import torch
 
 from aaptvae.errors import InputError
 from aaptvae.files.publish import publish_folder, refuse_existing
+from aaptvae.rows import Rows
 
 from .config import TrainConfig
 from .errors import RunError
-from .evaluation.judge import scale_rows
 from .features.prepare import Prepared, prepare
-from .features.table import Features, Rows, open_features, rows_within
+from .features.table import Features, open_features, rows_within
 from .finish.finish import finish
-from .linear.ppca import fit_ppca, gaussian_log_likelihood
-from .linear.start import SHRINKAGES, Start, begin_at, begin_bernoulli, scalar_start, shrink, spectral_start
+from .linear.baseline import baseline_of, tolerated_error
+from .linear.ppca import fit_ppca
+from .linear.start import Start, begin_at, begin_bernoulli, scalar_start, spectral_start
 from .loop.batches import RESIDENT_BYTES, Batches, ResidentBatches, StreamedBatches
 from .loop.processes import World, join
 from .loop.threads import advisable_threads, on_threads
 from .loop.trainer import Trainer
+from .model.as_numpy import scale_rows
 from .model.network import AAPTVAE
 from .model.objective import Objective
 from .report.page import check_shape
-from .run.folder import (
-    CONFIG,
-    EVALUATION,
-    Baseline,
-    Evaluation,
-    RunConfig,
-    build_model,
-    read_config,
-    write_baseline,
-    write_held_out,
-    write_json,
-)
+from .run.folder import Evaluation, RunConfig, build_model, read_config, write_baseline, write_held_out, write_json
+from .run.layout import CONFIG, EVALUATION
 from .talk import Talk
 
 STEPS = 3_000  # a run's length where the user names none: it saturates there, whatever the rows
@@ -168,7 +159,7 @@ def fit(features: Features, prepared: Prepared, config: RunConfig, run: Path, wo
     else:
         batches = StreamedBatches(features, prepared.split.train, scaled, batch, seed, world)
     validation = torch.from_numpy(scaled(prepared.validation))
-    objective = Objective(model, config.train.free_bits, start.ppca.variance, tolerated_error(config, prepared, start))
+    objective = Objective(model, config.train.free_bits, start.ppca.variance, tolerated_error(config.train, prepared, start))
     trainer = Trainer(objective, batches, validation, config.train, run, world)
     talk.stage("training", trainer.steps, trainer.begin() * batches.steps)
 
@@ -196,23 +187,6 @@ def start_model(config: RunConfig, prepared: Prepared) -> tuple[AAPTVAE, Start]:
     elif options.linear_skip:
         begin_at(model, start)
     return model, start
-
-
-def baseline_of(prepared: Prepared, start: Start) -> Baseline:
-    """The Gaussian that the validation rows like best, beside the statistics it comes from."""
-    rotated = prepared.standardise(prepared.validation) @ start.ppca.eigenvectors
-    spectra = [shrink(start.ppca, amount) for amount in SHRINKAGES]
-    spectrum = max(spectra, key=lambda variances: float(gaussian_log_likelihood(rotated, variances).mean()))
-    ppca = start.ppca
-    return Baseline(prepared.statistics.mean, prepared.scale, ppca.eigenvalues, ppca.eigenvectors, spectrum)
-
-
-def tolerated_error(config: RunConfig, prepared: Prepared, start: Start) -> float:
-    """Squared error per validation row that PCA leaves, where reconstructions are held to it."""
-    if not (config.train.fidelity and config.train.sigma == "spectral") or config.train.likelihood == "bernoulli":
-        return math.inf
-    x = prepared.standardise(prepared.validation).astype(np.float64)
-    return float(((x - start.ppca.project(x)) ** 2).sum(axis=1).mean())
 
 
 def resident(features: Features, prepared: Prepared, scaled: Callable[[Rows], Rows]) -> torch.Tensor:

@@ -20,8 +20,8 @@ from aaptvae.engine.cpus import usable_cpus
 from aaptvae.engine.network import Settings, open_session
 from aaptvae.errors import BundleError
 from aaptvae_training import AAPTVAE
-from aaptvae_training.evaluation.judge import observation_of
 from aaptvae_training.model import losses
+from aaptvae_training.model.as_numpy import observation_of
 
 from ..errors import ExportError
 from ..graph.folding import Subspace

@@ -24,7 +24,7 @@ from aaptvae_export.graph.folding import Subspace
 from aaptvae_export.proof.gate import BATCHES, Reference
 from aaptvae_export.variants import quantization
 from aaptvae_export.variants.compaction import compact_prior
-from aaptvae_training.evaluation.judge import observation_of
+from aaptvae_training.model.as_numpy import observation_of
 
 from ..conftest import make_run
 

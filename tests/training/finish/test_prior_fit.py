@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from aaptvae_training.finish.prior_fit import Posterior, fit_mixture, fit_prior
+from aaptvae_training.finish.prior_fit import fit_mixture, fit_prior
+from aaptvae_training.model.as_numpy import Posterior
 
 NONE = 1e-12
 

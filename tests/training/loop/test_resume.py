@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from aaptvae_training import RunError, load_run, read_run
-from aaptvae_training.loop.trainer import BEST, LAST
 from aaptvae_training.run import state as checkpoint
+from aaptvae_training.run.layout import BEST, LAST
 from aaptvae_training.run.state import read_state, write_state
 from aaptvae_training.talk import Talk
 from aaptvae_training.train_run import train

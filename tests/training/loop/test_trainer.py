@@ -10,9 +10,10 @@ from aaptvae.errors import InputError
 from aaptvae_training import RunError, load_run
 from aaptvae_training.loop.batches import ResidentBatches
 from aaptvae_training.loop.processes import World
-from aaptvae_training.loop.trainer import BEST, LAST, SMALLER_RATE, Trainer, wants_bf16
+from aaptvae_training.loop.trainer import SMALLER_RATE, Trainer, wants_bf16
 from aaptvae_training.model.network import AAPTVAE
 from aaptvae_training.model.objective import Objective
+from aaptvae_training.run.layout import BEST, LAST
 from aaptvae_training.run.state import read_state
 from aaptvae_training.train_run import train
 

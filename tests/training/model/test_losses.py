@@ -10,9 +10,9 @@ from torch.distributions import Bernoulli, Independent, MultivariateNormal, Norm
 from aaptvae.density.observation import ObservationModel
 from aaptvae.density.observation import kl_divergence as runtime_kl
 from aaptvae_training import AAPTVAE
-from aaptvae_training.evaluation.judge import observation_of
 from aaptvae_training.linear.start import mean_log_density
 from aaptvae_training.model import losses
+from aaptvae_training.model.as_numpy import observation_of
 
 torch.manual_seed(5)
 ERROR, X = 2 * torch.randn(11, 7), torch.rand(11, 7)

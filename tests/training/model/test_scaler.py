@@ -6,10 +6,10 @@ import torch
 
 from aaptvae.errors import InputError
 from aaptvae_training import AAPTVAE, FeatureScaler
-from aaptvae_training.evaluation.judge import scale_rows
 from aaptvae_training.features.moments import Moments, first_bad_value
 from aaptvae_training.features.prepare import MOST_DEVIATIONS, Prepared, column_scale, prepare
 from aaptvae_training.features.table import open_features
+from aaptvae_training.model.as_numpy import scale_rows
 from aaptvae_training.train_run import train
 
 from ..conftest import features_of, options, saved

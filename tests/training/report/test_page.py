@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from aaptvae.errors import InputError
+from aaptvae_training.evaluate_run import evaluate
 from aaptvae_training.evaluation.warnings import warnings_of_training
-from aaptvae_training.finish.finish import evaluate
 from aaptvae_training.report.charts import Band, Bars, Frame, Level, Line, chart, number, png, ticks, tiles
 from aaptvae_training.report.page import FIGURES, figures_table, options_table, page, training_curves, verdict
-from aaptvae_training.run.folder import REPORT, Evaluation, read_config, read_evaluation, read_held_out
+from aaptvae_training.run.folder import Evaluation, read_config, read_evaluation, read_held_out
+from aaptvae_training.run.layout import REPORT
 
 VOID = {"meta", "img"}
 

@@ -11,7 +11,7 @@ import torch
 
 from aaptvae_training import load_run, read_run
 from aaptvae_training.errors import RunError
-from aaptvae_training.finish.finish import evaluate
+from aaptvae_training.evaluate_run import evaluate
 from aaptvae_training.run.state import read_state, write_state
 
 from ..conftest import script

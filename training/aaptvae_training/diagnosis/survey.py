@@ -11,11 +11,12 @@ from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from aaptvae.errors import InputError
+from aaptvae.rows import Matrix, Rows
 
 from ..features.moments import Moments, Statistics
 from ..features.prepare import column_scale, is_constant
 from ..features.table import Features, open_features
-from ..linear.ppca import ACTIVE, Matrix, ppca_of, principal_axes
+from ..linear.ppca import ACTIVE, ppca_of, principal_axes
 from ..talk import Talk
 from .words import describe, findings
 
@@ -104,7 +105,7 @@ class Survey:
         self._stride = 1
         self._least, self._most = np.inf, -np.inf
 
-    def add(self, start: int, block: NDArray[np.float32]) -> None:
+    def add(self, start: int, block: Rows) -> None:
         """Take in rows [n, D] that begin at row `start`, whatever they hold."""
         finite = np.isfinite(block)
         usable = finite.all(axis=1)

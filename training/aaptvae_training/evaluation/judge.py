@@ -1,32 +1,23 @@
 """What a trained model is worth on rows it never saw, beside PCA, probabilistic PCA and one full Gaussian."""
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from aaptvae.density.bounds import SAMPLES, Bounds, importance_draws
 from aaptvae.density.observation import ObservationModel, kl_divergence
 from aaptvae.density.prior import LatentPrior
+from aaptvae.rows import Matrix, Rows
 
-from ..features.table import Rows
-from ..finish.prior_fit import Posterior
 from ..linear.ppca import ACTIVE, PPCA, gaussian_log_likelihood
 from ..linear.start import LEAST_CHANCE
+from ..model.as_numpy import decode, encode
 from ..model.network import AAPTVAE
 from .sample_quality import frechet_distance, mean_discrepancy
 
-Matrix = NDArray[np.float64]
-
 IMPORTANCE_ROWS = 1_000
 SAMPLE_ROWS = 5_000
-CHUNK = 1_024
 
 
 @dataclass(frozen=True)
@@ -115,54 +106,6 @@ class Judge:
             "mmd_samples": mean_discrepancy(drawn, real),
             "mmd_real": mean_discrepancy(seen, real),
         }
-
-
-def observation_of(model: AAPTVAE) -> ObservationModel:
-    """The observation model of a trained network, as the runtime's plain arrays."""
-    scaler = model.scaler
-    mean, scale = scaler.mean.cpu().numpy(), scaler.scale.cpu().numpy()
-    if model.likelihood == "bernoulli":
-        return ObservationModel("bernoulli", mean, scale, np.zeros(1))
-    sigma = model.noise_log_sigma.detach().exp().double().cpu().numpy()
-    basis = scaler.axes.cpu().numpy() if scaler.rotated else None
-    if scaler.rotated:
-        sigma = sigma * scaler.spread.cpu().numpy()
-    freedom = float(model.degrees_of_freedom.detach()) if model.likelihood == "student" else math.inf
-    return ObservationModel(model.likelihood, mean, scale, sigma, basis, freedom)
-
-
-def scale_rows(model: AAPTVAE, rows: Rows) -> Rows:
-    """Raw rows [N, D] in the scaler's space, through float64 so that large means cost no digits."""
-    scaler = model.scaler
-    device = scaler.mean.device
-    scaled: Rows = scaler.to_scaled(torch.from_numpy(rows).to(device, torch.float64)).float().cpu().numpy()
-    return scaled
-
-
-@torch.no_grad()
-def encode(model: AAPTVAE, x: Rows) -> tuple[Rows, Rows]:
-    """Posterior parameters of raw rows as numpy: [N, D] -> mu [N, L], logvar [N, L]."""
-    parts = [model.encode(chunk) for chunk in _chunks(model, x)]
-    mu, logvar = (torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True))
-    return mu, logvar
-
-
-@torch.no_grad()
-def decode(model: AAPTVAE, z: NDArray[Any]) -> Rows:
-    """Reconstructions of latents as numpy: [N, L] -> [N, D]."""
-    return torch.cat([model.decode(chunk) for chunk in _chunks(model, z)]).float().cpu().numpy()
-
-
-def _chunks(model: AAPTVAE, rows: NDArray[Any]) -> Iterator[Tensor]:
-    device = model.mu.weight.device
-    for start in range(0, max(1, len(rows)), CHUNK):
-        yield torch.from_numpy(np.ascontiguousarray(rows[start : start + CHUNK], np.float32)).to(device)
-
-
-def posterior(model: AAPTVAE, x: Rows) -> Posterior:
-    """Posterior means and variances of raw rows in float64."""
-    mu, logvar = encode(model, x)
-    return Posterior(mu.astype(np.float64), np.exp(logvar.astype(np.float64)))
 
 
 def active_units(mu: Rows) -> int:

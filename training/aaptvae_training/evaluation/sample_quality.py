@@ -1,9 +1,8 @@
 """How far samples are from real rows: Frechet distance and maximum mean discrepancy, both of standardised features."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Matrix = NDArray[np.float64]
+from aaptvae.rows import Matrix
 
 MMD_ROWS = 1_000
 

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aaptvae.errors import InputError
-
-Matrix = NDArray[np.float64]
+from aaptvae.rows import Matrix, Rows
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Moments:
         self._products = np.zeros((width, width))
         self._minimum, self._maximum = np.full(width, np.inf), np.full(width, -np.inf)
 
-    def add(self, block: NDArray[np.float32]) -> None:
+    def add(self, block: Rows) -> None:
         """Take in finite rows [n, D]."""
         if not len(block):
             return
@@ -64,7 +62,7 @@ class Moments:
         return Statistics(self.rows, self._shift + offset, covariance, self._minimum, self._maximum)
 
 
-def first_bad_value(block: NDArray[np.float32], first_row: int) -> str | None:
+def first_bad_value(block: Rows, first_row: int) -> str | None:
     """Words for the first NaN or infinity of rows [n, D] that begin at `first_row`, or None."""
     # One sum is far cheaper than a mask; it misses nothing, and an overflow only costs the mask after all.
     with np.errstate(invalid="ignore"):  # infinities of both signs

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aaptvae.errors import InputError
+from aaptvae.rows import Matrix, Rows
 
 from .moments import Moments, Statistics, first_bad_value
 from .split import Split, split_rows
-from .table import Features, Rows, rows_within
-
-Matrix = NDArray[np.float64]
+from .table import Features, rows_within
 
 SAMPLE_ROWS = 2_000  # training rows kept beside the held-out ones, to compare the two
 MOST_DEVIATIONS = 6.0
@@ -34,7 +33,7 @@ class Prepared:
     test: Rows
     train_sample: Rows
 
-    def standardise(self, rows: NDArray[np.float32]) -> Rows:
+    def standardise(self, rows: Rows) -> Rows:
         """Raw rows to standardised float32 rows; in float64 between, so that large means cost no digits."""
         return ((rows - self.statistics.mean) / self.scale).astype(np.float32)
 

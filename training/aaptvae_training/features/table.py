@@ -17,8 +17,7 @@ from aaptvae.errors import InputError
 from aaptvae.files import Layout, RowReader, open_output, open_rows
 from aaptvae.files.binary import BinaryRows
 from aaptvae.files.opening import ShardedRows
-
-Rows = NDArray[np.float32]
+from aaptvae.rows import Rows
 
 BLOCK_ROWS = 4096
 MOST_OPEN = 64  # files at a time

@@ -8,7 +8,8 @@ import copy
 
 import torch
 
-from ..features.table import Rows
+from aaptvae.rows import Rows
+
 from ..model.network import AAPTVAE, last_layer
 from ..model.objective import Objective
 

@@ -4,28 +4,20 @@ The aggregate posterior is the mixture of all posteriors, so every row counts wi
 alone would draw latents that are too narrow (ex-post density estimation: Ghosh et al. 2020).
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from aaptvae.density.noise import Stream, normal_rows
 from aaptvae.density.prior import LatentPrior
+from aaptvae.rows import Matrix
 
-Matrix = NDArray[np.float64]
+from ..model.as_numpy import Posterior
 
 COMPONENTS = (1, 2, 4, 8, 16)
 STEPS = 12
 SETTLED = 0.02  # nats per row that an EM step must bring
 PSEUDO_ROWS = 2.0  # per latent: rows that speak for the pooled covariance in every component's
 LLOYD_STEPS = 10
-
-
-class Posterior(NamedTuple):
-    """Posterior parameters of rows: means and variances, both [N, L]."""
-
-    mu: Matrix
-    variance: Matrix
 
 
 def fit_prior(train: Posterior, held_out: Posterior, seed: int) -> LatentPrior:

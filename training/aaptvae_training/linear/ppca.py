@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Matrix = NDArray[np.float64]
+from aaptvae.rows import Matrix
+
 LOG_2PI = float(np.log(2 * np.pi))
 NULL = 1e-7  # share of the largest eigenvalue below which an axis is rounding
 ACTIVE = 0.01  # variance of a posterior mean above which a latent is in use (Burda et al. 2016)

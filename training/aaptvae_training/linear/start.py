@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aaptvae.rows import Matrix
+
 from ..features.moments import Statistics
 from ..model.network import AAPTVAE, last_layer
 from .ppca import LOG_2PI, NULL, PPCA, principal_axes
-
-Matrix = NDArray[np.float64]
 
 LEAST_CHANCE = 1e-4  # of a feature that was never 1
 HEAD = 0.01  # what is left of the MLPs' random outputs beside the linear start

@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aaptvae.rows import Rows
+
 from ..features.split import Index
-from ..features.table import Features, Rows
+from ..features.table import Features
 from .processes import World
 
 RESIDENT_BYTES = 512 << 20  # training rows up to this size stay in memory

@@ -21,18 +21,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..config import TrainConfig
 from ..errors import RunError
-from ..model.objective import Objective
+from ..model.objective import MARGIN, Objective
+from ..run.layout import BEST, LAST
 from ..run.state import Tensors, damaged, load_into, read_state, write_metrics, write_state
 from .batches import Batches
 from .malloc import freed_memory_kept
 from .optimizer import make_optimizer
 from .processes import World
 
-LAST = "last/state.safetensors"
-BEST = "best.safetensors"
 VALIDATION_DRAWS = 4096  # posterior draws that a validation ELBO averages at least
 SMALLER_RATE = 0.1  # what one NaN costs the learning rate
-MARGIN = 0.998  # of PCA's squared error: unseen rows fare a little worse than those that steer
 LEAST_FIDELITY = 0.25  # first answer to reconstructions worse than PCA's; it doubles while that is not enough
 SAVE_EVERY = 5.0  # seconds of training that a kill may cost
 

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from . import losses
 from .network import AAPTVAE
 
+MARGIN = 0.998  # of PCA's squared error: unseen rows fare a little worse than those that steer
+
 
 class Objective(nn.Module):
     """Scaled rows [n, D] to the objective and, per row and without weights, its two parts in nats.

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from aaptvae.density.noise import Stream, normal_rows
 from aaptvae.errors import InputError
 from aaptvae.files.publish import publish_file
+from aaptvae.rows import Rows
 
-from ..evaluation.judge import Judge, decode, encode
-from ..features.table import Rows
-from ..run.folder import REPORT, Evaluation, RunConfig, read_config
+from ..evaluation.judge import Judge
+from ..model.as_numpy import decode, encode
+from ..run.folder import Evaluation, RunConfig, read_config
+from ..run.layout import REPORT
 from ..run.state import read_metrics
 from .charts import Band, Bars, Level, Line, Mark, chart, picture, tiles
 

@@ -17,26 +17,19 @@ from aaptvae.density.observation import ObservationModel
 from aaptvae.density.prior import LatentPrior
 from aaptvae.errors import BundleError
 from aaptvae.files.publish import publish_file
+from aaptvae.rows import Rows
 
 from ..config import TrainConfig
 from ..errors import RunError
-from ..evaluation.judge import observation_of
-from ..features.table import Rows
-from ..linear.ppca import PPCA, ppca_of
-from ..loop.trainer import BEST
+from ..linear.baseline import Baseline
+from ..model.as_numpy import observation_of
 from ..model.network import AAPTVAE
+from .layout import BEST, CONFIG, EVALUATION, HELD_OUT, PRIOR, STATISTICS
 from .state import check_shapes, damaged, load_into, read_state, write_state
 
-CONFIG = "config.json"
-STATISTICS = "statistics.safetensors"
-HELD_OUT = "heldout.safetensors"
-PRIOR = "prior.safetensors"
-EVALUATION = "evaluation.json"
-REPORT = "report.html"
 MAX_JSON = 16 << 20
 MOST_HELD_OUT = 2_048  # rows that an export judges its precisions on
 
-Matrix = NDArray[np.float64]
 T = TypeVar("T")
 
 
@@ -58,21 +51,6 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     baseline: dict[str, float]
     kl_per_latent: list[float]
     warnings: list[str]
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """What the training rows say without a network: column statistics, principal axes and the Gaussian along them."""
-
-    mean: Matrix
-    scale: Matrix
-    eigenvalues: Matrix
-    eigenvectors: Matrix
-    spectrum: Matrix
-
-    def ppca(self, latents: int) -> PPCA:
-        """Probabilistic PCA of this many latents."""
-        return ppca_of(self.eigenvalues, self.eigenvectors, latents)
 
 
 @dataclass(frozen=True)

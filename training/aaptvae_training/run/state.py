@@ -15,8 +15,8 @@ from torch import Tensor
 from aaptvae.files.publish import publish_file
 
 from ..errors import RunError
+from .layout import METRICS
 
-METRICS = "metrics.jsonl"
 MAX_HEADER = 16 << 20
 ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 

@@ -1,0 +1,72 @@
+"""A torch model for numpy arrays: rows in, rows out, on whatever device the model lives."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aaptvae.density.observation import ObservationModel
+from aaptvae.rows import Matrix, Rows
+
+from .network import AAPTVAE
+
+CHUNK = 1_024  # rows that are computed at once
+
+
+class Posterior(NamedTuple):
+    """Posterior parameters of rows: means and variances, both [N, L]."""
+
+    mu: Matrix
+    variance: Matrix
+
+
+@torch.no_grad()
+def encode(model: AAPTVAE, x: Rows) -> tuple[Rows, Rows]:
+    """Posterior parameters of raw rows as numpy: [N, D] -> mu [N, L], logvar [N, L]."""
+    parts = [model.encode(chunk) for chunk in _chunks(model, x)]
+    mu, logvar = (torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True))
+    return mu, logvar
+
+
+@torch.no_grad()
+def decode(model: AAPTVAE, z: NDArray[Any]) -> Rows:
+    """Reconstructions of latents as numpy: [N, L] -> [N, D]."""
+    return torch.cat([model.decode(chunk) for chunk in _chunks(model, z)]).float().cpu().numpy()
+
+
+def posterior(model: AAPTVAE, x: Rows) -> Posterior:
+    """Posterior means and variances of raw rows in float64."""
+    mu, logvar = encode(model, x)
+    return Posterior(mu.astype(np.float64), np.exp(logvar.astype(np.float64)))
+
+
+def scale_rows(model: AAPTVAE, rows: Rows) -> Rows:
+    """Raw rows [N, D] in the scaler's space, through float64 so that large means cost no digits."""
+    scaler = model.scaler
+    device = scaler.mean.device
+    scaled: Rows = scaler.to_scaled(torch.from_numpy(rows).to(device, torch.float64)).float().cpu().numpy()
+    return scaled
+
+
+def observation_of(model: AAPTVAE) -> ObservationModel:
+    """The observation model of a trained network, as the runtime's plain arrays."""
+    scaler = model.scaler
+    mean, scale = scaler.mean.cpu().numpy(), scaler.scale.cpu().numpy()
+    if model.likelihood == "bernoulli":
+        return ObservationModel("bernoulli", mean, scale, np.zeros(1))
+    sigma = model.noise_log_sigma.detach().exp().double().cpu().numpy()
+    basis = scaler.axes.cpu().numpy() if scaler.rotated else None
+    if scaler.rotated:
+        sigma = sigma * scaler.spread.cpu().numpy()
+    freedom = float(model.degrees_of_freedom.detach()) if model.likelihood == "student" else math.inf
+    return ObservationModel(model.likelihood, mean, scale, sigma, basis, freedom)
+
+
+def _chunks(model: AAPTVAE, rows: NDArray[Any]) -> Iterator[Tensor]:
+    device = model.mu.weight.device
+    for start in range(0, max(1, len(rows)), CHUNK):
+        yield torch.from_numpy(np.ascontiguousarray(rows[start : start + CHUNK], np.float32)).to(device)

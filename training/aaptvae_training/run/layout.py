@@ -1,0 +1,11 @@
+"""The name of every file in the folder of a run."""
+
+CONFIG = "config.json"
+STATISTICS = "statistics.safetensors"
+HELD_OUT = "heldout.safetensors"
+LAST = "last/state.safetensors"  # what an interrupted training continues from
+BEST = "best.safetensors"
+METRICS = "metrics.jsonl"
+PRIOR = "prior.safetensors"
+EVALUATION = "evaluation.json"
+REPORT = "report.html"
