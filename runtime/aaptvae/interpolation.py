@@ -7,10 +7,10 @@ import numpy as np
 from .errors import InputError
 from .rows import Rows, as_count
 
-Path = Literal["linear", "slerp"]
+Curve = Literal["linear", "slerp"]
 
 
-def walk(a: Rows, b: Rows, steps: int, path: Path = "linear") -> Rows:
+def walk(a: Rows, b: Rows, steps: int, path: Curve = "linear") -> Rows:
     """From each row of `a` to the same row of `b` [N, L] in `steps` equal steps: [N, steps + 1, L], both ends exact."""
     steps = as_count(steps, "steps")
     if path not in ("linear", "slerp"):

@@ -2,6 +2,7 @@
 
 import math
 import operator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,7 +11,9 @@ from .errors import InputError
 
 Rows = NDArray[np.float32]  # [N, width]
 Nats = NDArray[np.float64]  # [N]
-Matrix = NDArray[np.float64]  # any shape
+Matrix = NDArray[np.float64]  # of any shape
+Array = NDArray[Any]
+Arrays = dict[str, NDArray[np.generic]]  # by name, as in an .npz
 
 BLOCK = 64  # rows that are always computed together; numbers of a row depend on its place in the block only
 
@@ -23,6 +26,8 @@ def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0) -> Rows:
 
     Raises `InputError` for anything but a 2-D array of finite integers or floats of that width.
     """
+    array: Array
+    rows: Rows
     if (
         type(x) is np.ndarray
         and x.dtype is _FLOAT32
@@ -32,15 +37,15 @@ def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0) -> Rows:
         and x.flags.c_contiguous
         and x.flags.aligned
     ):
-        rows: Rows = x
+        array = rows = x
     else:
-        with np.errstate(over="ignore"):  # what overflows becomes inf and is refused below
-            rows = np.require(shaped(x, width, name), np.float32, ["C", "A"])
+        array = shaped(x, width, name)
+        with np.errstate(over="ignore"):  # overflow gives inf, which is refused below
+            rows = np.require(array, np.float32, ["C", "A"])
     if not _finite(rows):
         row, column = np.argwhere(~np.isfinite(rows))[0].tolist()
-        value = rows[row, column]
         raise InputError(
-            f"{name} has {value} at row {first + row}, column {column}: expected finite float32 numbers: "
+            f"{name} has {array[row, column]} at row {first + row}, column {column}: expected finite float32 numbers: "
             "drop the row or fill in the value"
         )
     return rows
@@ -99,13 +104,13 @@ def as_count(value: int, name: str) -> int:
     return count
 
 
-def sum_rows(values: NDArray[np.float64]) -> Nats:
+def sum_rows(values: Matrix) -> Nats:
     """Sum of each row of `values` [N, width]: [N]."""
     sums: Nats = values.sum(axis=1)
     return sums
 
 
-def steady_product(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
+def steady_product(a: NDArray[np.floating], b: NDArray[np.floating]) -> Matrix:
     """`a @ b` in float64, tile by tile: BLAS picks kernels and threads by shape, so the shapes are the same for any N.
 
     A tile of 64 x 64 x 64 is also the largest that OpenBLAS computes without waking threads, which takes milliseconds

@@ -7,21 +7,29 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import interpolation
-from .bundle import manifest as bundle
+from .bundle import Bundle, Manifest, Precision, graph_file, read_bundle
 from .bundle.golden import LOAD_TOLERANCE, Golden
 from .bundle.graph_check import check_graph
-from .bundle.manifest import Manifest, Precision, graph_file
+from .bundle.manifest import GOLDEN, LIKELIHOOD, PRIOR, metadata
 from .bundle.npz import read_npz
-from .bundle.reading import Bundle, read_bundle
-from .density import observation as likelihood
-from .density import prior
-from .density.bounds import PAIRS, SAMPLES, Bounds, importance_draws
-from .density.noise import Stream, normal_rows, resolve_seed
-from .density.observation import ObservationModel, kl_divergence
-from .density.prior import LatentPrior
-from .engine.network import Network, Provider, Settings
+from .density import (
+    OBSERVATION_ARRAYS,
+    OPTIONAL_OBSERVATION_ARRAYS,
+    PAIRS,
+    PRIOR_ARRAYS,
+    SAMPLES,
+    LatentPrior,
+    LikelihoodBounds,
+    ObservationModel,
+    Stream,
+    importance_draws,
+    kl_divergence,
+    normal_rows,
+    resolve_seed,
+)
+from .engine import Network, Provider, Settings
 from .errors import BundleError, InputError
+from .interpolation import Curve, walk
 from .rows import BLOCK, Nats, Rows, as_count, as_output, as_rows, shaped
 from .views import ViewName, Views
 
@@ -68,21 +76,18 @@ class VAE:
                 f"make it with aaptvae export --precision {precision}"
             )
         self._source, self.precision, self._settings, self._golden = source, precision, settings, golden
-        self._prior = LatentPrior.from_arrays(read_npz(source.files[bundle.PRIOR], bundle.PRIOR, prior.ARRAYS))
+        self._prior = LatentPrior.from_arrays(read_npz(source.files[PRIOR], PRIOR, PRIOR_ARRAYS))
         self.observation = ObservationModel.from_arrays(
             manifest.likelihood.kind,
-            read_npz(source.files[bundle.LIKELIHOOD], bundle.LIKELIHOOD, likelihood.ARRAYS, likelihood.OPTIONAL),
+            read_npz(source.files[LIKELIHOOD], LIKELIHOOD, OBSERVATION_ARRAYS, OPTIONAL_OBSERVATION_ARRAYS),
         )
         if (self._prior.latent_dim, len(self.observation.mean)) != (manifest.latent_dim, manifest.input_dim):
-            raise BundleError(
-                f"{bundle.PRIOR} or {bundle.LIKELIHOOD} is of another width than the manifest: export the bundle again"
-            )
-        replayed = Golden.read(source.files[bundle.GOLDEN], manifest, self.observation.unit) if golden else None
-        self.views = Views(source, precision, settings, replayed)
+            raise BundleError(f"{PRIOR} or {LIKELIHOOD} has another width than the manifest: export the bundle again")
+        replayed = Golden.read(source.files[GOLDEN], manifest, self.observation.unit) if golden else None
         for graph in ("encoder", "decoder"):  # both, before onnxruntime sees either
             name, spec = graph_file(graph, precision), getattr(manifest, graph)
-            check_graph(source.files[name], name, spec, precision, bundle.metadata(manifest, graph, precision))
-        self.views.check()
+            check_graph(source.files[name], name, spec, precision, metadata(manifest, graph, precision))
+        self.views = Views(source, precision, settings, replayed)
         self._encoder, self._decoder = self._network("encoder"), self._network("decoder")
         if replayed is not None:
             self._replay(replayed)
@@ -95,11 +100,11 @@ class VAE:
 
     def _replay(self, golden: Golden) -> None:
         def encode(x: Rows) -> tuple[Rows, Rows]:
-            mu, logvar = self._encoder.few(x, ("mu", "logvar"))
+            mu, logvar = self._encoder.run_single_threaded(x, ("mu", "logvar"))
             return mu, logvar
 
         def decode(z: Rows) -> Rows:
-            return self._decoder.few(z, ("reconstruction",))[0]
+            return self._decoder.run_single_threaded(z, ("reconstruction",))[0]
 
         for replay in golden.replay(encode, decode, self.precision, self.on_cpu, LOAD_TOLERANCE):
             if not replay.passed:
@@ -231,7 +236,7 @@ class VAE:
             result[start:stop] = self.observation.add_noise(rows, seed, first, last) if observation_noise else rows
         return result
 
-    def interpolate(self, a: ArrayLike, b: ArrayLike, steps: int = 8, *, path: interpolation.Path = "linear") -> Rows:
+    def interpolate(self, a: ArrayLike, b: ArrayLike, steps: int = 8, *, path: Curve = "linear") -> Rows:
         """From features `a` to `b` [N, D] through latent space: `steps` + 1 rows a pair, [N * (steps + 1), D].
 
         The ends equal `reconstruct(a)` and `reconstruct(b)`.
@@ -239,19 +244,19 @@ class VAE:
         start, end = self.embed(a), self.embed(b)
         if len(start) != len(end):
             raise InputError(f"a has {len(start)} rows and b {len(end)}: expected as many: one end for each start")
-        return self.decode(interpolation.walk(start, end, steps, path).reshape(-1, self.latent_dim))
+        return self.decode(walk(start, end, steps, path).reshape(-1, self.latent_dim))
 
     def score(self, x: ArrayLike, *, pairs: int = PAIRS) -> Scores:
         """Reconstruction error, KL divergence and ELBO of each row: a function of the row alone, whatever came along.
 
-        The ELBO's expectation is taken over `pairs` of opposite points (`Bounds.expected_log_density`).
+        The ELBO's expectation is taken over `pairs` of opposite points (`LikelihoodBounds.expected_log_density`).
         """
         pairs, source = as_count(pairs, "pairs"), shaped(x, self.input_dim)
         scores = Scores(*np.empty((3, len(source))))
         for start, stop in self._chunks(len(source)):
             rows = as_rows(source[start:stop], self.input_dim, "x", start)
             mu, logvar = self.encode(rows)
-            expected = Bounds(self.decode, self.observation).expected_log_density(rows, mu, logvar, pairs)
+            expected = LikelihoodBounds(self.decode, self.observation).expected_log_density(rows, mu, logvar, pairs)
             scores.reconstruction_error[start:stop] = self.observation.squared_error(rows, self.decode(mu))
             scores.kl_divergence[start:stop] = kl_divergence(mu, logvar)
             scores.elbo[start:stop] = expected - scores.kl_divergence[start:stop]
@@ -265,7 +270,7 @@ class VAE:
         Under N(0, I), the prior that was trained with, or the "fitted" one that samples are drawn from.
         """
         density, seed, samples = self._density(prior), resolve_seed(seed), as_count(samples, "samples")
-        source, bounds = shaped(x, self.input_dim), Bounds(self.decode, self.observation)
+        source, bounds = shaped(x, self.input_dim), LikelihoodBounds(self.decode, self.observation)
         result = np.empty(len(source))
         for start, stop in self._chunks(len(source), samples):
             rows = as_rows(source[start:stop], self.input_dim, "x", start)

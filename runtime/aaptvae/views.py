@@ -11,7 +11,7 @@ from .bundle.graph_check import check_graph
 from .bundle.manifest import Precision, View, graph_file
 from .bundle.npz import read_npz
 from .bundle.reading import Bundle
-from .engine.network import Network, Settings
+from .engine import Network, Settings
 from .errors import BundleError, InputError
 from .rows import Rows, steady_product
 
@@ -27,8 +27,12 @@ class Views:
         self._networks: dict[str, Network] = {}
         self._inverse = read_npz(source.files[bundle.VIEWS], bundle.VIEWS, ARRAYS) if "metric" in self.names else None
         latents = source.manifest.latent_dim
-        if self._inverse and (self._inverse["inverse"].shape, self._inverse["offset"].shape) != ((latents, latents), (latents,)):
-            raise BundleError(f"{bundle.VIEWS} is of another width than the manifest: export the bundle again")
+        if self._inverse and (self._inverse["inverse"].shape, self._inverse["offset"].shape) != (
+            (latents, latents),
+            (latents,),
+        ):
+            raise BundleError(f"{bundle.VIEWS} has another width than the manifest: export the bundle again")
+        self._check_graphs()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -38,14 +42,6 @@ class Views:
     def width(self, name: str) -> int:
         """How many numbers a row has in this view; `InputError` for one that the bundle lacks."""
         return self._source.manifest.latent_dim if name == "mu" else self._view(name).dim
-
-    def check(self) -> None:
-        """Raises `BundleError` unless every graph is what the exporter writes."""
-        manifest = self._source.manifest
-        for view in manifest.views:
-            precision = view.precision(self._precision)
-            name, spec = graph_file(view.name, precision), bundle.view_spec(manifest.input_dim, view)
-            check_graph(self._source.files[name], name, spec, precision, bundle.metadata(manifest, view.name, precision))
 
     def network(self, name: str) -> Network:
         """The graph of this view; `InputError` where the bundle lacks it, `BundleError` where its golden vectors differ."""
@@ -74,6 +70,13 @@ class Views:
         matrix, offset = (np.asarray(self._inverse[part], np.float64) for part in ("inverse", "offset"))
         return lambda rows: steady_product(rows - offset, matrix).astype(np.float32)
 
+    def _check_graphs(self) -> None:
+        manifest = self._source.manifest
+        for view in manifest.views:
+            precision = view.precision(self._precision)
+            name, spec = graph_file(view.name, precision), bundle.view_spec(manifest.input_dim, view)
+            check_graph(self._source.files[name], name, spec, precision, bundle.metadata(manifest, view.name, precision))
+
     def _view(self, name: str) -> View:
         found = self._source.manifest.view(name)
         if found is None:
@@ -89,4 +92,4 @@ class Views:
     def _replay(self, name: str, network: Network, golden: Golden, tolerance: float) -> Replay:
         on_cpu = network.providers == ["CPUExecutionProvider"]
         precision = self._view(name).precision(self._precision)
-        return golden.replay_view(name, lambda x: network.few(x, (name,))[0], precision, on_cpu, tolerance)
+        return golden.replay_view(name, lambda x: network.run_single_threaded(x, (name,))[0], precision, on_cpu, tolerance)

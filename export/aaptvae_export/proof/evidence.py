@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aaptvae.density.bounds import Bounds
+from aaptvae.density.bounds import LikelihoodBounds
 from aaptvae.density.observation import ObservationModel, kl_divergence
 
 from .gate import Graph, Rows
@@ -30,7 +30,7 @@ def gather(encode: Graph, decode: Graph, observation: ObservationModel, heldout:
     posterior = encode(heldout)
     mu, logvar = posterior["mu"], posterior["logvar"]
     reconstruction = decode(mu)["reconstruction"]
-    bounds = Bounds(lambda z: decode(z)["reconstruction"], observation)
+    bounds = LikelihoodBounds(lambda z: decode(z)["reconstruction"], observation)
     elbo = bounds.expected_log_density(heldout, mu, logvar) - kl_divergence(mu, logvar)
     error = observation.squared_error(heldout, reconstruction).sum()
     mean = heldout.mean(axis=0, dtype=np.float64).astype(np.float32)

@@ -4,20 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import BundleError
-from ..rows import Rows
+from ..rows import Arrays, Matrix, Rows
 from .manifest import GOLDEN, Manifest, Precision
-from .npz import Arrays, read_npz
+from .npz import read_npz
 
 ARRAYS = {"x": 2, "mu": 2, "logvar": 2, "z": 2, "reconstruction": 2, "real_rows": 1}
 TOLERANCE = 1e-5  # of the row's size, max(1, max|reference|): fp32 on the CPU
 LOAD_TOLERANCE = 1e-4  # other CPUs add in another order; a bundle that is not what was trained is off by far more
 _TWIN_TOLERANCE = {"fp32": 1e-2, "fp16": 2e-2, "int8": 0.25}  # of the root mean square; fp32 here is an accelerator's
 _ROWS = 1024
-
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -44,10 +41,10 @@ class Golden:
 
     arrays: Arrays
     real: int
-    unit: Values
+    unit: Matrix
 
     @classmethod
-    def read(cls, data: bytes, manifest: Manifest, unit: Values) -> "Golden":
+    def read(cls, data: bytes, manifest: Manifest, unit: Matrix) -> "Golden":
         """The vectors of `golden.npz`; raises `BundleError` if they do not fit the manifest."""
         views = {view.name: view.dim for view in manifest.views}
         arrays = read_npz(data, GOLDEN, ARRAYS | dict.fromkeys(views, 2))
@@ -114,7 +111,7 @@ class Golden:
         gap = np.abs(computed - expected).max(axis=1) / _sizes(expected)
         return Replay(name, len(computed), float(gap.max()), tolerance)
 
-    def _pair(self, name: str, value: Rows, unit: float | Values) -> tuple[Values, Values]:
+    def _pair(self, name: str, value: Rows, unit: float | Matrix) -> tuple[Matrix, Matrix]:
         """What was computed and what torch said, in this unit."""
         return np.asarray(value, np.float64) / unit, np.asarray(self._rows(name, len(value)), np.float64) / unit
 
@@ -122,11 +119,11 @@ class Golden:
         return np.asarray(self.arrays[name][:count], np.float32)
 
 
-def _sizes(reference: Values) -> Values:
+def _sizes(reference: Matrix) -> Matrix:
     """Of each row, its own, so that a huge row does not excuse an ordinary one: [n]."""
-    sizes: Values = np.maximum(1, np.abs(reference).max(axis=1))
+    sizes: Matrix = np.maximum(1, np.abs(reference).max(axis=1))
     return sizes
 
 
-def _typical(a: Values, b: Values) -> float:
+def _typical(a: Matrix, b: Matrix) -> float:
     return float(np.sqrt(np.square(a - b).mean() / max(np.square(b).mean(), 1e-12)))

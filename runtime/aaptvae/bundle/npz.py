@@ -16,8 +16,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ..errors import BundleError
-
-Arrays = dict[str, NDArray[np.generic]]
+from ..rows import Arrays
 
 _TYPES = {np.dtype(name) for name in ("<f4", "<f8", "<i8")}
 _HEADER = 4096  # a longer .npy header is not one of ours

@@ -41,7 +41,7 @@ class Progress:
     def _line(self, seconds: float) -> str:
         rate = (self._done - self._before) / max(seconds, 1e-9)
         line = f"{self._verb} {self._done:,} {self._unit}, {rate:,.0f} {self._unit}/s"
-        if self._total:
+        if self._total and rate:  # the first state is shown before there is a rate
             left = int((self._total - self._done) / max(rate, 1e-9))
             line += f", {100 * self._done / self._total:.0f}%, {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left"
         return line + self.note

@@ -1,6 +1,7 @@
 """Verbs that make more rows than they are given: sample, interpolate."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,8 +19,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..files.table import Array
-    from ..interpolation import Path
+    from ..interpolation import Curve
+    from ..rows import Array
 
 
 def _temperature(_: click.Context, __: click.Parameter, value: float) -> float:
@@ -47,14 +48,17 @@ def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
     if seed is None and options["resume"]:
         raise click.UsageError("--resume needs --seed, or it would go on with other rows")
     vae, workers = load_for_workers(options)
-    drawn = resolve_seed(seed)
     if seed is None:
-        click.echo(f"seed {drawn}", err=True)
+        seed = resolve_seed(seed)
+        click.echo(f"seed {seed}", err=True)
     chosen = {key: options[key] for key in ("prior", "temperature", "observation_noise")}
     size = batch_rows(vae)
 
     def ranges(start: int) -> Iterator[range]:
         return (range(first, min(first + size, rows)) for first in range(start, rows, size))
+
+    def drawn(part: range, _: int) -> tuple["Array"]:
+        return (vae.sample(part, seed=seed, **chosen),)
 
     job = Job(
         verb="sample",
@@ -64,9 +68,9 @@ def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
         force=options["force"],
         resume=options["resume"],
         workers=workers,
-        identity=same_bundle(vae) | {"sample": f"{rows} {drawn} {chosen}"},
+        identity=same_bundle(vae) | {"sample": f"{rows} {seed} {chosen}"},
     )
-    job.run(ranges, lambda part, _: (vae.sample(part, seed=drawn, **chosen),))
+    job.run(ranges, drawn)
 
 
 @click.command(epilog=examples("interpolate digits/ frames.npy --steps 8 -o between.npy"))
@@ -77,21 +81,25 @@ def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
 @output_option()
 @format_option
 @force_option
-def interpolate(steps: int, path: "Path", output: str, **options: Any) -> None:
+def interpolate(steps: int, path: "Curve", output: str, **options: Any) -> None:
     """Walk through latent space from each row of INPUT to the next: K rows give (K - 1) * STEPS + 1."""
     import numpy as np  # noqa: PLC0415
 
     from ..files import Layout, open_rows  # noqa: PLC0415
+    from ..rows import as_rows  # noqa: PLC0415
     from .job.job import Job  # noqa: PLC0415
-    from .job.stream import batch_rows, placed  # noqa: PLC0415
-    from .job.threads import release  # noqa: PLC0415
+    from .job.stream import batch_rows  # noqa: PLC0415
+    from .job.threads import close_without_waiting  # noqa: PLC0415
 
     vae = load_vae(options)
     width = vae.input_dim
     before: Array | None = None
 
+    reader = open_rows(options["input"], format=options["format"], width=width)
+
     def walk(batch: "Array", first: int) -> tuple["Array"]:
         nonlocal before
+        batch = as_rows(batch, width, reader.name, first)
         start = batch[:1] if before is None else before
         points = vae.interpolate(np.concatenate([start, batch[:-1]]), batch, steps, path=path)
         before = batch[-1:]
@@ -99,7 +107,6 @@ def interpolate(steps: int, path: "Path", output: str, **options: Any) -> None:
         rows = points.reshape(-1, steps + 1, width)[:, 1:].reshape(-1, width)
         return (rows if first else rows[steps - 1 :],)
 
-    reader = open_rows(options["input"], format=options["format"], width=width)
     try:
         rows = None if reader.rows is None else max(0, (reader.rows - 1) * steps + 1)
         job = Job(
@@ -110,6 +117,6 @@ def interpolate(steps: int, path: "Path", output: str, **options: Any) -> None:
             force=options["force"],
         )
         size = max(1, batch_rows(vae) // steps)
-        job.run(lambda _: reader.batches(size), placed(reader, walk))
+        job.run(partial(reader.batches, size), walk)
     finally:
-        release(reader.close)
+        close_without_waiting(reader.close)

@@ -1,5 +1,6 @@
 """Verbs that give a row for each row of a file: encode, decode, reconstruct, score."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -7,9 +8,8 @@ import click
 from .options import bundle_options, examples, input_options, json_option, output_option, output_options
 
 if TYPE_CHECKING:
-    from ..files.table import Array
+    from ..rows import Array, Rows
     from ..vae import VAE
-    from .job.job import Results
 
 
 @click.command(
@@ -23,30 +23,43 @@ if TYPE_CHECKING:
 @input_options
 @output_option()
 @click.option("--logvar", type=click.Path(), metavar="FILE", help="Write the log variances of the posterior too.")
+@click.option(
+    "--view",
+    default="mu",
+    show_default=True,
+    type=click.Choice(["mu", "metric", "similarity"]),
+    help="mu: posterior means; metric: an affine map of them whose distances are the reconstructions'; similarity: for search.",
+)
 @output_options
 def encode(output: str, logvar: str | None, **options: Any) -> int:
-    """Features of INPUT to latents: the posterior means.
+    """Features of INPUT to latents: the posterior means, or another view of the rows.
 
     INPUT is a file (.npy .npz .csv .jsonl .parquet .safetensors), a folder or a pattern of such files, or - for stdin.
     """
-    from .job.stream import refuse_same_file, run_rows  # noqa: PLC0415 - numpy, only when a verb runs
+    from ..vae import VAE  # noqa: PLC0415 - numpy, only when a verb runs
+    from .job.stream import run_rows  # noqa: PLC0415
 
+    if logvar is not None and options["view"] != "mu":
+        raise click.UsageError("--logvar belongs to the posterior means: leave it out, or --view")
     if logvar is None:
-        return run_rows("encode", options, {output: {}}, lambda vae, x: (vae.embed(x),))
-    refuse_same_file(options["input"], output, logvar)
-    return run_rows("encode", options, {output: {}, logvar: {}}, lambda vae, x: vae.encode(x))
+        return run_rows("encode", partial(VAE.embed, view=options["view"]), [output], options)
+    return run_rows("encode", VAE.encode, [output, logvar], options)
 
 
 @click.command(epilog=examples("decode digits/ z.npy -o x.npy", "decode digits/ z.csv -o - --format jsonl"))
 @bundle_options
 @input_options
 @output_option()
+@click.option(
+    "--view", default="mu", show_default=True, type=click.Choice(["mu", "metric"]), help="Which view the latents of INPUT are."
+)
 @output_options
 def decode(output: str, **options: Any) -> int:
     """Latents of INPUT to features."""
+    from ..vae import VAE  # noqa: PLC0415
     from .job.stream import run_rows  # noqa: PLC0415
 
-    return run_rows("decode", options, {output: {}}, lambda vae, z: (vae.decode(z),))
+    return run_rows("decode", partial(VAE.decode, view=options["view"]), [output], options)
 
 
 @click.command(epilog=examples("reconstruct digits/ x.npy -o x_hat.npy"))
@@ -56,9 +69,10 @@ def decode(output: str, **options: Any) -> int:
 @output_options
 def reconstruct(output: str, **options: Any) -> int:
     """Features of INPUT to latents and back."""
+    from ..vae import VAE  # noqa: PLC0415
     from .job.stream import run_rows  # noqa: PLC0415
 
-    return run_rows("reconstruct", options, {output: {}}, lambda vae, x: (vae.reconstruct(x),))
+    return run_rows("reconstruct", VAE.reconstruct, [output], options)
 
 
 @click.command(epilog=examples("score digits/ x.npy", "score digits/ x.npy --json -o scores.csv"))
@@ -85,11 +99,10 @@ def score(output: str | None, as_json: bool, **options: Any) -> int:
         raise click.UsageError("the summary needs stdout and all rows: leave out --json, or -o - and --resume")
     summary = Summary(Scores._fields)
 
-    def scored(vae: "VAE", x: "Array") -> "Results":
-        return (np.stack(vae.score(x), axis=1),)
+    def scored(vae: "VAE", x: "Rows") -> "Array":
+        return np.stack(vae.score(x), axis=1)
 
-    layout = {"width": len(Scores._fields), "columns": Scores._fields, "dtype": np.float64}
-    status = run_rows("score", options, {output: layout} if output else {}, scored, summary.add)
+    status = run_rows("score", scored, [output] if output else [], options, Scores._fields, summary.add)
     if summarised:
         click.echo(summary.text(as_json))
     return status

@@ -1,1 +1,27 @@
-"""Densities in nats: the observation model, the prior of latents, bounds of log p(x), and seeded noise."""
+"""Densities in numpy: the observation model, the latent prior, bounds of log p(x), and seeded noise."""
+
+from .bounds import PAIRS, SAMPLES, LikelihoodBounds, importance_draws
+from .noise import Stream, normal_rows, resolve_seed
+from .observation import ARRAYS as OBSERVATION_ARRAYS
+from .observation import LOG_2PI, ObservationModel, kl_divergence
+from .observation import OPTIONAL as OPTIONAL_OBSERVATION_ARRAYS
+from .prior import ARRAYS as PRIOR_ARRAYS
+from .prior import MAX_TEMPERATURE, LatentPrior
+
+__all__ = [
+    "LOG_2PI",
+    "MAX_TEMPERATURE",
+    "OBSERVATION_ARRAYS",
+    "OPTIONAL_OBSERVATION_ARRAYS",
+    "PAIRS",
+    "PRIOR_ARRAYS",
+    "SAMPLES",
+    "LatentPrior",
+    "LikelihoodBounds",
+    "ObservationModel",
+    "Stream",
+    "importance_draws",
+    "kl_divergence",
+    "normal_rows",
+    "resolve_seed",
+]

@@ -8,9 +8,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..rows import Nats, Rows, sum_rows
+from ..rows import Matrix, Nats, Rows, sum_rows
 from .noise import Stream, normal_rows
-from .observation import ObservationModel
+from .observation import LOG_2PI, ObservationModel
 from .prior import LatentPrior
 
 PAIRS = 2
@@ -19,7 +19,7 @@ SAMPLES = 64
 
 
 @dataclass(frozen=True)
-class Bounds:
+class LikelihoodBounds:
     """p(x|z): `decode` takes latents [N, L] to features [N, D], which `observation` surrounds with noise."""
 
     decode: Callable[[Rows], Rows]
@@ -39,9 +39,7 @@ class Bounds:
         points = (mu + offset for pattern in patterns for offset in (pattern, -pattern))
         return np.asarray(sum(self.observation.log_density(x, self.decode(z)) for z in points) / (2 * pairs))
 
-    def importance_weighted(
-        self, priors: Sequence[LatentPrior], x: Rows, mu: Rows, logvar: Rows, noise: Rows
-    ) -> NDArray[np.float64]:
+    def importance_weighted(self, priors: Sequence[LatentPrior], x: Rows, mu: Rows, logvar: Rows, noise: Rows) -> Matrix:
         """The bound of Burda et al. 2016 for each row of `x` [N, D] under each of the priors: [P, N].
 
         `noise` [N * K, L] is standard normal, K draws for each row.
@@ -52,10 +50,10 @@ class Bounds:
         for k in range(samples):
             eps = noise[k::samples]
             z = mu + deviation * eps
-            surprise = 0.5 * (sum_rows(np.square(eps, dtype=np.float64) + logvar) + width * math.log(2 * math.pi))
+            surprise = 0.5 * (sum_rows(np.square(eps, dtype=np.float64) + logvar) + width * LOG_2PI)
             evidence = self.observation.log_density(x, self.decode(z)) + surprise
             weights[:, k] = [prior.log_density(z) + evidence for prior in priors]
-        bound: NDArray[np.float64] = np.logaddexp.reduce(weights, axis=1) - math.log(samples)
+        bound: Matrix = np.logaddexp.reduce(weights, axis=1) - math.log(samples)
         return bound
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..rows import BLOCK, Rows
+from ..rows import BLOCK, Matrix, Rows
 
 _Float = TypeVar("_Float", bound=np.floating[Any])
 
@@ -51,7 +51,7 @@ def normal_rows(seed: int, start: int, stop: int, width: int, stream: Stream) ->
     return rows
 
 
-def uniform_rows(seed: int, start: int, stop: int, width: int, stream: Stream) -> NDArray[np.float64]:
+def uniform_rows(seed: int, start: int, stop: int, width: int, stream: Stream) -> Matrix:
     """Uniform rows start..stop in [0, 1), the same way: float64 [stop - start, width]."""
     rows = np.empty((max(0, stop - start), width))
     for block, skip, part in _blocks(start, rows):
@@ -59,7 +59,7 @@ def uniform_rows(seed: int, start: int, stop: int, width: int, stream: Stream) -
     return rows
 
 
-def chi_square_rows(seed: int, start: int, stop: int, freedom: float, stream: Stream) -> NDArray[np.float64]:
+def chi_square_rows(seed: int, start: int, stop: int, freedom: float, stream: Stream) -> Matrix:
     """Chi-square rows start..stop with `freedom` degrees of freedom, the same way: float64 [stop - start, 1]."""
     rows = np.empty((max(0, stop - start), 1))
     for block, skip, part in _blocks(start, rows):

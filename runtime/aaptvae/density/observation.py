@@ -8,13 +8,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bundle.npz import Arrays
 from ..errors import BundleError, InputError
-from ..rows import BLOCK, Nats, Rows, steady_product, sum_rows
+from ..rows import BLOCK, Array, Arrays, Matrix, Nats, Rows, steady_product, sum_rows
 from .noise import Stream, chi_square_rows, normal_rows, uniform_rows
 
 ARRAYS = {"mean": 1, "scale": 1, "sigma": 1}
 OPTIONAL = {"basis": 2, "freedom": 1}
+LOG_2PI = math.log(2 * math.pi)
 Kind = Literal["gaussian", "student", "bernoulli"]
 
 _MOST_FREEDOM = 1e15  # a Gaussian by any measure; beyond, the gamma function overflows
@@ -31,14 +31,14 @@ class ObservationModel:
     """
 
     kind: Kind
-    mean: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    sigma: NDArray[np.float64]
-    basis: NDArray[np.float64] | None = None
+    mean: Matrix
+    scale: Matrix
+    sigma: Matrix
+    basis: Matrix | None = None
     freedom: float = math.inf
 
     @classmethod
-    def from_arrays(cls, kind: Kind, arrays: Mapping[str, NDArray[Any]]) -> "ObservationModel":
+    def from_arrays(cls, kind: Kind, arrays: Mapping[str, Array]) -> "ObservationModel":
         """The model that `to_arrays` gave; raises `BundleError` if shapes or signs are wrong."""
         mean, scale, sigma = (np.asarray(arrays[name], np.float64) for name in ARRAYS)
         basis = np.asarray(arrays["basis"], np.float64) if "basis" in arrays else None
@@ -72,7 +72,7 @@ class ObservationModel:
         return arrays
 
     @property
-    def unit(self) -> NDArray[np.float64]:
+    def unit(self) -> Matrix:
         """Size of each feature as float32 sees it [D]: its deviation, or its distance from zero if larger; 1 for bernoulli."""
         return np.ones_like(self.scale) if self.kind == "bernoulli" else np.maximum(self.scale, np.abs(self.mean))
 
@@ -95,7 +95,7 @@ class ObservationModel:
             norm = math.lgamma(0.5 * (self.freedom + width)) - math.lgamma(0.5 * self.freedom)
             norm -= 0.5 * width * math.log(math.pi * self.freedom)
             return norm - volume - 0.5 * (self.freedom + width) * np.log1p(distance / self.freedom)
-        return -0.5 * distance - volume - 0.5 * width * math.log(2 * math.pi)
+        return -0.5 * distance - volume - 0.5 * width * LOG_2PI
 
     def add_noise(self, x_hat: Rows, seed: int, start: int, stop: int) -> Rows:
         """Rows start..stop of a seeded sequence of observations around `x_hat`, in raw features: [N, D]."""

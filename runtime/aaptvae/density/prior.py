@@ -4,18 +4,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..bundle.npz import Arrays
 from ..errors import BundleError, InputError
-from ..rows import BLOCK, Nats, Rows, steady_product, sum_rows
+from ..rows import BLOCK, Array, Arrays, Matrix, Nats, Rows, steady_product, sum_rows
 from .noise import Stream, normal_rows, uniform_rows
 
 ARRAYS = {"weights": 1, "means": 2, "factors": 3}
-MOST_TEMPERATURE = 1e6  # beyond, float32 has no room for what a decoder makes of it
+MAX_TEMPERATURE = 1e6  # beyond, float32 has no room for what a decoder makes of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +22,9 @@ class LatentPrior:
     `weights` [K], `means` [K, L] and `factors` [K, L, L], lower Cholesky factors of the covariances, in float64.
     """
 
-    weights: NDArray[np.float64]
-    means: NDArray[np.float64]
-    factors: NDArray[np.float64]
+    weights: Matrix
+    means: Matrix
+    factors: Matrix
 
     @classmethod
     def standard(cls, latent_dim: int) -> "LatentPrior":
@@ -35,7 +32,7 @@ class LatentPrior:
         return cls(np.zeros(0), np.zeros((0, latent_dim)), np.zeros((0, latent_dim, latent_dim)))
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "LatentPrior":
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> "LatentPrior":
         """The prior that `to_arrays` gave; raises `BundleError` if the arrays are no such mixture."""
         weights, means, factors = (np.asarray(arrays[name], np.float64) for name in ARRAYS)
         count, width = means.shape if means.ndim == 2 else (0, 0)
@@ -79,8 +76,8 @@ class LatentPrior:
 
     def draw(self, seed: int, start: int, stop: int, temperature: float = 1.0) -> Rows:
         """Latents start..stop of the sequence that `seed` names: [stop - start, L], spread scaled by `temperature`."""
-        if not isinstance(temperature, int | float | np.number) or not 0 <= temperature <= MOST_TEMPERATURE:
-            raise InputError(f"temperature is {temperature!r}: expected 0 to {MOST_TEMPERATURE:g}, 1 is the density itself")
+        if not isinstance(temperature, int | float | np.number) or not 0 <= temperature <= MAX_TEMPERATURE:
+            raise InputError(f"temperature is {temperature!r}: expected 0 to {MAX_TEMPERATURE:g}, 1 is the density itself")
         first = start - start % BLOCK  # products are computed in whole blocks, whoever asks for which rows
         noise = temperature * normal_rows(seed, first, stop, self.latent_dim, Stream.LATENT)
         if not len(self.weights):
@@ -94,7 +91,7 @@ class LatentPrior:
         return z[start - first :]
 
     @cached_property
-    def _inverses(self) -> NDArray[np.float64]:
+    def _inverses(self) -> Matrix:
         try:
             return np.asarray(np.linalg.inv(self.factors), np.float64)
         except np.linalg.LinAlgError:

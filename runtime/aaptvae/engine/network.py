@@ -72,51 +72,58 @@ class Network:
         self.providers: list[str] = list(self._session(1, len(self.widths)).get_providers())
 
     def __call__(self, x: ArrayLike, outputs: Sequence[str], out: Sequence[Rows | None] | None = None) -> list[Rows]:
-        """The first of the outputs or all, as named, [N, width] for rows `x`, written to `out` where given."""
-        source = x if type(x) is np.ndarray and x.ndim == 2 else shaped(x, self.width, self.input)
-        if len(source) <= self.chunk and out is None:
-            rows = as_rows(source, self.width, self.input)
-            return self._computed(self._session(len(rows), len(outputs)), outputs, rows)
-        source = shaped(source, self.width, self.input)
+        """The named outputs (the first, or all) [N, width] of rows `x` [N, width], written to `out` where given."""
+        x = x if type(x) is np.ndarray and x.ndim == 2 else shaped(x, self.width, self.input)
+        if len(x) <= self.chunk and out is None:
+            x = as_rows(x, self.width, self.input)
+            return self._run(self._session(len(x), len(outputs)), x, outputs)
+        x = shaped(x, self.width, self.input)
         results: list[Rows] = []
-        for name, place in zip(outputs, [None] * len(outputs) if out is None else out, strict=True):
-            results.append(as_output(place, len(source), self.widths[name], source, *results))
-        # Where there is enough for everybody, a thread for each chunk beats all threads on one: nobody waits at operators.
-        even = min(self.chunk, -(-len(source) // (self._threads * BLOCK)) * BLOCK)
-        together = bool(self._small) and (even >= _ALONE or len(source) > (2 * self._threads - 1) * self.chunk)
-        size, team = (even, self._team) if together else (self.chunk, self._alone)
-        session = self._session(0 if together else min(size, len(source)), len(outputs))
+        for name, given in zip(outputs, [None] * len(outputs) if out is None else out, strict=True):
+            results.append(as_output(given, len(x), self.widths[name], x, *results))
+        # With enough rows for every thread, one chunk per thread is faster than all threads on one chunk, because
+        # threads then do not wait for each other after every operator.
+        even = min(self.chunk, -(-len(x) // (self._threads * BLOCK)) * BLOCK)
+        parallel = bool(self._small) and (even >= _ALONE or len(x) > (2 * self._threads - 1) * self.chunk)
+        size, team = (even, self._team) if parallel else (self.chunk, self._alone)
+        session = self._session(0 if parallel else min(size, len(x)), len(outputs))
 
-        def compute(start: int) -> None:
-            part = slice(start, min(start + size, len(source)))
-            rows = as_rows(source[part], self.width, self.input, start)
-            self._compute(session, rows, {name: whole[part] for name, whole in zip(outputs, results, strict=True)})
+        def run_chunk(start: int) -> None:
+            chunk = as_rows(x[start : start + size], self.width, self.input, start)
+            self._run_into(session, chunk, {n: r[start : start + size] for n, r in zip(outputs, results, strict=True)})
 
-        team.share(compute, range(0, len(source), size))
+        team.share(run_chunk, range(0, len(x), size))
         return results
 
-    def few(self, x: Rows, outputs: Sequence[str]) -> list[Rows]:
-        """The same in new arrays, by the calling thread alone: for rows that are not worth a session with threads."""
-        return self._computed(self._session(1, len(outputs)), outputs, as_rows(x, self.width, self.input))
+    def run_single_threaded(self, x: Rows, outputs: Sequence[str]) -> list[Rows]:
+        """The named outputs in new arrays, from a session with one thread: for a few rows."""
+        return self._run(self._session(1, len(outputs)), as_rows(x, self.width, self.input), outputs)
 
-    def _compute(self, session: Any, rows: Rows, parts: dict[str, Rows]) -> None:
-        """One chunk, into `parts` themselves where their memory is in order."""
-        if all(part.flags.c_contiguous and part.flags.aligned for part in parts.values()):
-            _run_into(session, {self.input: rows}, parts)
-            return
-        for part, value in zip(parts.values(), self._computed(session, list(parts), rows), strict=True):
-            part[:] = value
-
-    def _computed(self, session: Any, outputs: Sequence[str], rows: Rows) -> list[Rows]:
-        """New arrays, of the shapes that the manifest promises: what a graph declares is not what it must compute."""
+    def _run(self, session: Any, x: Rows, outputs: Sequence[str]) -> list[Rows]:
+        """Results in new arrays, whose shapes are checked: a graph may compute other shapes than it declares."""
         try:
-            values: list[Rows] = session.run(outputs, {self.input: rows})
-        except Exception as error:  # onnxruntime's own errors share no base but this
+            results: list[Rows] = session.run(outputs, {self.input: x})
+        except Exception as error:  # onnxruntime's errors have no common base class but this
             raise _failed(error) from None
-        for name, value in zip(outputs, values, strict=True):
-            if value.shape != (len(rows), self.widths[name]):
-                raise _failed(f"{name} came as {value.shape}, not {(len(rows), self.widths[name])}")
-        return values
+        for name, result in zip(outputs, results, strict=True):
+            if result.shape != (len(x), self.widths[name]):
+                raise _failed(f"{name} has shape {result.shape}, not {(len(x), self.widths[name])}")
+        return results
+
+    def _run_into(self, session: Any, x: Rows, results: dict[str, Rows]) -> None:
+        """Write into the arrays `results`; onnxruntime refuses an array of another shape than it computed."""
+        if not all(result.flags.c_contiguous and result.flags.aligned for result in results.values()):
+            for result, values in zip(results.values(), self._run(session, x, list(results)), strict=True):
+                result[:] = values
+            return
+        binding = session.io_binding()  # one per call: callers in several threads must not share it
+        binding.bind_input(self.input, "cpu", 0, x.dtype.type, x.shape, x.ctypes.data)
+        for name, result in results.items():
+            binding.bind_output(name, "cpu", 0, result.dtype.type, result.shape, result.ctypes.data)
+        try:
+            session.run_with_iobinding(binding)
+        except Exception as error:
+            raise _failed(error) from None
 
     def _session(self, rows: int, outputs: int) -> Any:
         threads = 1 if rows <= self._small else self._threads
@@ -126,19 +133,6 @@ class Network:
             graph = self._graph if outputs == len(self.widths) else cut(self._graph, next(iter(self.widths)))
             session = self._sessions.setdefault(key, open_session(graph, self._precision, threads, self._settings))
         return session
-
-
-def _run_into(session: Any, inputs: dict[str, Rows], outputs: dict[str, Rows]) -> None:
-    """One call that writes into `outputs` themselves; onnxruntime refuses memory of another shape than it computed."""
-    binding = session.io_binding()  # one for each call, so that callers do not meet
-    for name, part in inputs.items():
-        binding.bind_input(name, "cpu", 0, part.dtype.type, part.shape, part.ctypes.data)
-    for name, part in outputs.items():
-        binding.bind_output(name, "cpu", 0, part.dtype.type, part.shape, part.ctypes.data)
-    try:
-        session.run_with_iobinding(binding)
-    except Exception as error:
-        raise _failed(error) from None
 
 
 def _failed(why: object) -> BundleError:

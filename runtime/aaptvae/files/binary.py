@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .table import Array, RowReader, RowWriter, check_table
+from ..rows import Array
+from .table import RowReader, RowWriter, check_table
 
 MAX_HEADER = 10_000
 MAX_TENSORS_HEADER = 16 << 20

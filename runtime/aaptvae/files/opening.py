@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..rows import Array
 from .binary import NpyWriter, NpzWriter, open_npy, open_npz, open_safetensors
 from .parquet import ParquetRows, ParquetWriter
 from .publish import publish_file
 from .settling import SettlingFile
-from .table import Array, RowReader, RowWriter, rebatch
+from .table import RowReader, RowWriter, rebatch
 from .text import TextRows, TextWriter
 
 FORMATS = ("npy", "npz", "csv", "jsonl", "parquet", "safetensors")

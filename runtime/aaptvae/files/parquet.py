@@ -6,7 +6,8 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import InputError, MissingDependencyError
-from .table import Array, RowReader, RowWriter, check_table, rebatch
+from ..rows import Array
+from .table import RowReader, RowWriter, check_table, rebatch
 
 GROUP_BYTES = 16 << 20
 MAX_GROUP_BYTES = 4 << 30

@@ -73,8 +73,12 @@ def abandon() -> None:
 def _published(target: Path, force: bool, make: Callable[[Path], None], keep: bool) -> Iterator[Path]:
     if not os.path.lexists(target):
         with contextlib.suppress(OSError):
-            _aside(target).rename(target)  # a kill came before something else had its name
+            _beside(target, ASIDE).rename(target)  # a kill came before something else had its name
     refuse_existing(target, force)
+    if not keep and not force and _beside(target, KEPT).exists() and _beside(target, RECORD).exists():
+        raise InputError(
+            f"{target} has finished rows of an interrupted job: add --resume to continue after them, or --force to start again"
+        )
     done = False
     with _explained(target):
         _sweep(target, keep)
@@ -124,7 +128,7 @@ def _touch(path: Path) -> None:
 def _claim(target: Path, make: Callable[[Path], None], keep: bool) -> tuple[Path, int | None]:
     """Make a temporary that no sweeper will touch while this process lives."""
     while True:
-        temporary = target.with_name(f".{target.name}.{KEPT if keep else secrets.token_hex(4)}{SUFFIX}")
+        temporary = _beside(target, KEPT if keep else secrets.token_hex(4))
         if not keep:
             _unfinished.add(temporary)
         make(temporary)
@@ -206,7 +210,7 @@ def _rename(temporary: Path, target: Path, force: bool) -> None:
             temporary.rename(target)
     elif target.is_dir():
         if not _renameat2(temporary, target, _EXCHANGE):
-            aside = target.rename(_aside(target))
+            aside = target.rename(_beside(target, ASIDE))
             try:
                 temporary.rename(target)
             except BaseException:
@@ -219,8 +223,8 @@ def _rename(temporary: Path, target: Path, force: bool) -> None:
         temporary.replace(target)
 
 
-def _aside(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{ASIDE}{SUFFIX}")
+def _beside(target: Path, kind: str) -> Path:
+    return target.with_name(f".{target.name}.{kind}{SUFFIX}")
 
 
 def _renameat2(source: Path, target: Path, flag: int) -> bool:

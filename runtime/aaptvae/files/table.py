@@ -2,16 +2,15 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import IO, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import InputError
+from ..rows import Array
 
-Array = npt.NDArray[Any]
 MAX_WIDTH = 1 << 20
 
 
@@ -22,7 +21,8 @@ class RowReader(ABC):
     width: int
     rows: int | None
     dtype: np.dtype[Any]
-    stream: IO[bytes] | None = None  # what `close` closes
+    stream: IO[bytes] | None = None  # closed by `close`
+    bad: Sequence[str] = ()  # lines of text that were skipped so far
 
     @abstractmethod
     def batches(self, size: int, start: int = 0) -> Iterator[Array]:

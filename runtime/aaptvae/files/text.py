@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 
 from ..errors import InputError
-from .table import MAX_WIDTH, Array, RowReader, RowWriter, rebatch
+from ..rows import Array
+from .table import MAX_WIDTH, RowReader, RowWriter, rebatch
 
 MAX_LINE = 16 << 20
 BLOCK_LINES, BLOCK_CHARACTERS = 1024, 1 << 20

@@ -21,15 +21,15 @@ import pytest
 import aaptvae
 
 ROWS = 1_000_000
-# Slow enough to be interrupted wherever it runs: the job waits a little after each batch that it has computed.
+# Slow enough to be interrupted on any machine: the job waits after each batch that it has written.
 SLOWED = """
 import sys, time
 from aaptvae.cli.job import job
-def slowly(items, ahead=job.ahead):
-    for item in ahead(items):
-        yield item
+def slowly(*arguments, written=job.Job._written):
+    for rows in written(*arguments):
+        yield rows
         time.sleep(0.02)
-job.ahead, job.SAVE_SECONDS = slowly, 0.05
+job.Job._written, job.SAVE_SECONDS = slowly, 0.05
 from aaptvae.cli import main
 main()
 """
@@ -118,7 +118,7 @@ def test_a_resumed_job_writes_the_same_bytes_as_an_undisturbed_one(
             wait_for(lambda before=before: record.exists() and record.read_bytes() != before, job)  # type: ignore[misc]
             job.send_signal(number)
             _, talk = job.communicate()
-        assert (b"rows are kept: the same command goes on after them" in talk) == (number != signal.SIGKILL)
+        assert (b"rows are kept: repeat the command to continue after them" in talk) == (number != signal.SIGKILL)
         assert not (tmp_path / "z.npy").exists()
     done = run(*command)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -160,7 +160,7 @@ def test_resume_refuses_other_outputs_in_one_line(tmp_path: Path, tiny: Path, ro
         job.kill()
     done = run(*command)
     assert done.returncode == 1
-    assert done.stderr.endswith(b"was begun with another list of outputs: leave out --resume to begin again\n")
+    assert done.stderr.endswith(b"was begun with another list of outputs: to start again, give --force, not --resume\n")
 
 
 def test_resume_refuses_a_job_with_one_more_output_and_keeps_the_rows(tmp_path: Path, tiny: Path, rows: Path) -> None:
@@ -238,9 +238,11 @@ def test_resume_refuses_another_job_and_a_stream(tmp_path: Path, tiny: Path, row
         job.kill()
     np.save(tmp_path / "x.npy", x)
     done = run("encode", tiny, tmp_path / "x.npy", "-o", tmp_path / "z.npy", "--resume")
-    assert (done.returncode, b"was begun with another input: leave out --resume" in done.stderr) == (1, True)
-    assert run("encode", tiny, tmp_path / "x.npy", "-o", tmp_path / "z.npy").returncode == 0
-    assert names(tmp_path) == ["x.npy", "z.npy"]  # a job that begins again sweeps what the other kept
+    assert (done.returncode, b"was begun with another input: to start again" in done.stderr) == (1, True)
+    done = run("encode", tiny, tmp_path / "x.npy", "-o", tmp_path / "z.npy")
+    assert (done.returncode, b"add --resume to continue after them, or --force" in done.stderr) == (1, True)
+    assert run("encode", tiny, tmp_path / "x.npy", "-o", tmp_path / "z.npy", "--force").returncode == 0
+    assert names(tmp_path) == ["x.npy", "z.npy"]  # a job that starts again removes the rows that the other kept
     for arguments, status in [
         (["encode", tiny, tmp_path / "x.npy", "-o", "z.npz"], 1),
         (["encode", tiny, tmp_path / "x.npy", "-o", "-", "--format", "csv"], 1),

@@ -374,6 +374,6 @@ def test_a_result_never_takes_the_place_of_its_source_or_of_another(
     before = Path("x.npy").read_bytes()
     done = cli("encode", tiny, "x.npy", *places, "--force", "--format", "csv")
     assert done.status == 1
-    assert done.err.endswith("is named twice: give every input and output a place of its own\n")
+    assert done.err.endswith("is named twice: give every input and output a file of its own\n")
     assert Path("x.npy").read_bytes() == before
     assert files() == ["x.npy"]

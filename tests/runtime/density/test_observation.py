@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aaptvae import BundleError, InputError
-from aaptvae.density.bounds import Bounds
+from aaptvae.density.bounds import LikelihoodBounds
 from aaptvae.density.observation import ObservationModel, kl_divergence
 
 RNG = np.random.default_rng(0)
@@ -100,7 +100,7 @@ def test_the_elbo_of_a_skewed_decoder_is_right_in_the_mean_over_rows() -> None:
     rng, width, latents = np.random.default_rng(0), 6, 8
     weight = rng.standard_normal((latents, width))
     observation = ObservationModel("gaussian", np.zeros(width), np.ones(width), np.full(1, 0.3))
-    bounds = Bounds(lambda z: np.asarray(z @ weight, np.float32), observation)
+    bounds = LikelihoodBounds(lambda z: np.asarray(z @ weight, np.float32), observation)
     x = rng.standard_normal((4000, width)).astype(np.float32)
     mu, logvar = (0.3 * rng.standard_normal((2, 4000, latents))).astype(np.float32)
     spread = np.exp(logvar) @ np.square(weight).sum(axis=1)  # E|W (z - mu)|^2

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from aaptvae.density.bounds import SAMPLES, Bounds, importance_draws
+from aaptvae.density.bounds import SAMPLES, LikelihoodBounds, importance_draws
 from aaptvae.density.observation import ObservationModel, kl_divergence
 from aaptvae.density.prior import LatentPrior
 from aaptvae.rows import Matrix, Rows
@@ -32,9 +32,9 @@ class Judge:
     seed: int
 
     @property
-    def bounds(self) -> Bounds:
+    def bounds(self) -> LikelihoodBounds:
         """What the runtime takes likelihoods by, with torch's decoder."""
-        return Bounds(partial(decode, self.model), self.observation)
+        return LikelihoodBounds(partial(decode, self.model), self.observation)
 
     def standardise(self, x: Rows) -> Matrix:
         """Raw rows [N, D] to standardised ones."""

@@ -1,17 +1,17 @@
-"""A bulk job: batches in, results out, read and written while computing; kept and gone on with if it may be resumed.
+"""A bulk job over batches of rows: one thread reads, a pool computes, one thread writes, the main thread shows progress.
 
-Each batch is one worker's own. Threads that share a batch wait for each other at its end, and for the one that reading
-or writing took the processor from.
+Each batch is computed by one thread of the pool. Several threads on one batch would wait for each other at its end, and
+for the thread that lost its CPU to the reader or the writer.
 """
 
 import contextlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sized
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sized
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 import msgspec
@@ -19,31 +19,34 @@ import msgspec
 from ...errors import AaptvaeError, InputError
 from ...files import Layout, RowWriter, open_output
 from ...files.publish import RECORD, SUFFIX, publish_file
-from ...files.table import Array
+from ...rows import Array
 from ..progress import Progress
 from ..stop import STOP
-from .threads import DEPTH, Behind, ahead
+from .threads import DEPTH, Ahead
 
 SAVE_SECONDS = 2.0
 
-Results = tuple[Array, ...]
-Pending = tuple[int, Callable[[], Results]]  # rows of a batch, and what waits for its results
+Results = tuple[Array, ...]  # of one batch, for each output
+Pending = tuple[int, Future[Results]]  # rows of a batch, and its results
 
 Batch = TypeVar("Batch", bound=Sized)
 
 
 class Record(msgspec.Struct):
-    """How far a job came: `rows` are done and each output stands whole up to its position. One lies beside each output."""
+    """Progress of a job that may be resumed: `rows` are finished and end at `positions` of the outputs.
+
+    One copy lies beside each output.
+    """
 
     identity: dict[str, str]
-    run: str = ""  # names the process that began it: partial outputs of two jobs never mix
+    run: str = ""  # random, per job: partial outputs of two jobs are never combined
     rows: int = 0
     positions: list[int] = []
     saved: float = 0.0
 
 
 class Job(msgspec.Struct, kw_only=True):
-    """What to write where. `identity` says, for `resume`, what makes two jobs the same."""
+    """Outputs and options of a job. A job resumes another one only if their `identity` is equal."""
 
     verb: str
     outputs: list[tuple[str, Layout]]
@@ -53,10 +56,10 @@ class Job(msgspec.Struct, kw_only=True):
     resume: bool = False
     identity: dict[str, str] = {}
     workers: int = 1
-    seen: Callable[..., None] | None = None  # is given the results of each batch, in order
+    seen: Callable[..., None] | None = None  # called with the results of each batch, in order
 
     def run(self, batches: Callable[[int], Iterable[Batch]], compute: Callable[[Batch, int], Results]) -> None:
-        """Write `compute(batch, first row)` for all `batches(first row)`, one array for each output."""
+        """Write `compute(batch, first row)` for each of `batches(first row)`: one array for each output."""
         with contextlib.ExitStack() as stack:
             writers = [
                 stack.enter_context(open_output(path, layout, format=self.format, force=self.force, keep=self.resume))
@@ -64,43 +67,47 @@ class Job(msgspec.Struct, kw_only=True):
             ]
             record = self._continued(writers) if self.resume else Record({})
             progress = stack.enter_context(Progress(self.verb, self.total, record.rows))
-            pool, first = ThreadPoolExecutor(self.workers), record.rows
-            # Waited for: onnxruntime's C++ does not survive a thread that the interpreter ends inside of it.
+            pool = ThreadPoolExecutor(self.workers)
+            # Joined before the interpreter ends: it would end a thread inside onnxruntime, which then crashes.
             stack.callback(pool.shutdown, cancel_futures=True)
-            behind = Behind[Pending](lambda item: self._write(writers, record, *item), self.workers + DEPTH)
+            pending = Ahead(_submitted(pool, compute, batches(record.rows), record.rows), self.workers + DEPTH)
+            written = Ahead(self._written(pending, record, writers))
             try:
-                for batch in ahead(batches(first)):
-                    behind.put((len(batch), pool.submit(compute, batch, first).result))
-                    first += len(batch)
-                    progress.advance(len(batch))
-                behind.wait()
+                for rows in written:
+                    progress.advance(rows)
             except BaseException:
-                self._keep(behind, record, writers)
+                if self.resume:
+                    pending.stop()
+                    self._keep(written, record, writers)
                 raise
         if self.resume:
             for path in self._records:
                 path.unlink(missing_ok=True)
 
-    def _write(self, writers: list[RowWriter], record: Record, rows: int, computed: Callable[[], Results]) -> None:
-        results = computed()
-        if self.seen is not None:
-            self.seen(*results)
-        for writer, result in zip(writers, results[: len(writers)], strict=True):  # a summary may be all that is wanted
-            writer.write(result)
-        record.rows += rows
-        if self.resume:
-            record.positions = [writer.stream.tell() for writer in writers]
-            if time.monotonic() - record.saved >= SAVE_SECONDS:
-                self._save(record, writers)
+    def _written(self, pending: Iterable[Pending], record: Record, writers: list[RowWriter]) -> Iterator[int]:
+        """Write results in order; the number of rows of each batch written."""
+        for rows, future in pending:
+            results = future.result()
+            if self.seen is not None:
+                self.seen(*results)
+            for writer, result in zip(writers, results[: len(writers)], strict=True):  # no output: only `seen` uses them
+                writer.write(result)
+            record.rows += rows
+            if self.resume:
+                record.positions = [writer.stream.tell() for writer in writers]
+                if time.monotonic() - record.saved >= SAVE_SECONDS:
+                    self._save(record, writers)
+            yield rows
 
-    def _keep(self, behind: Behind[Any], record: Record, writers: list[RowWriter]) -> None:
-        """Let what is computed reach the disk before the job stops, if it may be resumed."""
-        if self.resume:
-            STOP.allow(30.0)  # the disk may be slow
-            with contextlib.suppress(AaptvaeError, OSError):
-                behind.wait()
-                self._save(record, writers)
-                click.echo(f"{record.rows} rows are kept: the same command goes on after them", err=True)
+    def _keep(self, written: Iterable[int], record: Record, writers: list[RowWriter]) -> None:
+        """Write the results of batches that were submitted before the job stopped, and record them."""
+        STOP.allow(30.0)  # a slow disk
+        with contextlib.suppress(AaptvaeError, OSError):
+            for _ in written:
+                pass
+        with contextlib.suppress(AaptvaeError, OSError):
+            self._save(record, writers)
+            click.echo(f"{record.rows} rows are kept: repeat the command to continue after them", err=True)
 
     @property
     def _records(self) -> list[Path]:
@@ -116,9 +123,9 @@ class Job(msgspec.Struct, kw_only=True):
         record.saved = time.monotonic()
 
     def _continued(self, writers: list[RowWriter]) -> Record:
-        """The record of this job's earlier run, with the outputs set to where it says, or a new one."""
+        """The record of the interrupted job, with the outputs cut to its positions, or a new record."""
         record = Record(self.identity, secrets.token_hex(8), 0, [writer.stream.tell() for writer in writers])
-        if not any(writer.kept for writer in writers):  # a kill may leave a record of what is published already
+        if not any(writer.kept for writer in writers):  # a kill between publishing and removing the record
             return record
         found = []
         for path in self._records:
@@ -127,11 +134,23 @@ class Job(msgspec.Struct, kw_only=True):
         changed = {key: 0 for each in found for key, value in self.identity.items() if each.identity.get(key) != value}
         if changed:
             raise InputError(
-                f"{self.outputs[0][0]} was begun with another {' and '.join(changed)}: leave out --resume to begin again"
+                f"{self.outputs[0][0]} was begun with another {' and '.join(changed)}: "
+                "to start again, give --force, not --resume"
             )
         if len(found) == len(writers) == len(found[0].positions) and len({each.run for each in found}) == 1:
-            record = min(found, key=lambda each: each.rows)  # a kill may come between two records
+            record = min(found, key=lambda each: each.rows)  # a kill between saving two copies
         for writer, position in zip(writers, record.positions, strict=True):
             if not writer.resume(position, record.rows):
-                raise InputError(f"{self.outputs[0][0]} cannot be resumed, its rows are gone: leave out --resume")
+                raise InputError(
+                    f"the rows kept for {self.outputs[0][0]} are fewer than recorded: to start again, give --force, not --resume"
+                )
         return record
+
+
+def _submitted(
+    pool: ThreadPoolExecutor, compute: Callable[[Batch, int], Results], batches: Iterable[Batch], first: int
+) -> Iterator[Pending]:
+    """Submit each batch to the pool as it is read."""
+    for batch in batches:
+        yield len(batch), pool.submit(compute, batch, first)
+        first += len(batch)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from ...files.table import Array
+from ...rows import Array
 
 
 class Summary:

@@ -1,6 +1,6 @@
-"""Reading and writing beside computing: an iterator that runs ahead, and a writer that runs behind.
+"""A daemon thread that runs an iterator ahead of its consumer.
 
-Only simple queues: a signal may interrupt them anywhere and they still work, while unwinding, as no lock stays behind.
+Only `SimpleQueue` is used: a signal handler may raise inside its methods at any point and no lock stays held.
 """
 
 import threading
@@ -12,82 +12,47 @@ Item = TypeVar("Item")
 DEPTH = 3
 
 
-def release(close: Callable[[], None]) -> None:
-    """Close a reader, but do not wait for a thread that waits in it for input."""
+class Ahead(Iterator[Item], Generic[Item]):
+    """The items of an iterable, computed by a daemon thread, at most `depth` of them before they are asked for.
+
+    The iterable's error is raised in its place, and again by every later `next`.
+    """
+
+    def __init__(self, items: Iterable[Item], depth: int = DEPTH) -> None:
+        self._items, self._stopped = items, False
+        self._made: SimpleQueue[tuple[Item | None, BaseException | None]] = SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(depth):
+            self._room.put(None)
+        threading.Thread(target=self._make, daemon=True).start()
+
+    def _make(self) -> None:
+        end: BaseException = StopIteration()
+        try:
+            for item in self._items:
+                self._room.get()
+                self._made.put((item, None))
+                if self._stopped:
+                    break
+        except BaseException as error:  # raised in the consumer's thread
+            end = error
+        self._made.put((None, end))
+
+    def __next__(self) -> Item:
+        item, end = self._made.get()
+        if end is not None:
+            self._made.put((None, end))
+            raise end
+        self._room.put(None)
+        return item  # type: ignore[return-value] # None only beside an error
+
+    def stop(self) -> None:
+        """End the iteration after the item that the thread is making."""
+        self._stopped = True
+
+
+def close_without_waiting(close: Callable[[], None]) -> None:
+    """Close a reader; give up after 0.2 s, because another thread may be blocked in a read of it."""
     closing = threading.Thread(target=close, daemon=True)
     closing.start()
     closing.join(0.2)
-
-
-def _room(depth: int) -> SimpleQueue[None]:
-    room = SimpleQueue[None]()
-    for _ in range(depth):
-        room.put(None)
-    return room
-
-
-def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items, a few of them made in advance by a thread; its error comes out in its place."""
-    made, room = SimpleQueue[tuple[Item | None, BaseException | None]](), _room(DEPTH)
-
-    def work() -> None:
-        try:
-            for item in items:
-                room.get()
-                made.put((item, None))
-            made.put((None, StopIteration()))
-        except BaseException as error:  # handed over, not handled
-            made.put((None, error))
-
-    threading.Thread(target=work, daemon=True).start()
-    while True:
-        item, error = made.get()
-        room.put(None)
-        if isinstance(error, StopIteration):
-            return
-        if error is not None:
-            raise error
-        yield item  # type: ignore[misc]
-
-
-class Behind(Generic[Item]):
-    """Calls `act` on each item in order, in a thread; an error comes out of the next `put` or of `wait`.
-
-    Up to `depth` items wait before `put` does.
-    """
-
-    def __init__(self, act: Callable[[Item], None], depth: int = DEPTH) -> None:
-        self._act, self._error = act, None  # type: Callable[[Item], None], BaseException | None
-        self._room = _room(depth)
-        self._tasks = SimpleQueue[Callable[[], None]]()
-        threading.Thread(target=self._work, daemon=True).start()
-
-    def _work(self) -> None:
-        while True:
-            self._tasks.get()()
-
-    def _do(self, item: Item) -> None:
-        try:
-            if self._error is None:
-                self._act(item)
-        except BaseException as error:  # kept for the caller's thread
-            self._error = error
-        finally:
-            self._room.put(None)
-
-    def put(self, item: Item) -> None:
-        """Hand over an item."""
-        self._raise()
-        self._room.get()
-        self._tasks.put(lambda: self._do(item))
-
-    def wait(self) -> None:
-        """Until everything handed over is done."""
-        done = SimpleQueue[None]()
-        self._tasks.put(lambda: done.put(None))
-        done.get()
-        self._raise()
-
-    def _raise(self) -> None:
-        if self._error is not None:
-            raise self._error
