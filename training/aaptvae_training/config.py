@@ -48,6 +48,10 @@ class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     patience: Annotated[Fraction, Meta(description="Share of the run without a better validation ELBO that ends it.")] = 0.25
     validation_share: Annotated[Share, Meta(description="Rows that select the best weights.")] = 0.1
     test_share: Annotated[Share, Meta(description="Rows that only the evaluation sees.")] = 0.1
+    similarity: Annotated[
+        Literal["auto", "on", "off"], Meta(description="Train a head for search; auto: where rows look like embeddings.")
+    ] = "auto"
+    similarity_dim: Annotated[Width | None, Meta(description="Width of that head [default: as latent-dim].")] = None
     seed: Annotated[int, Meta(ge=0, le=1 << 53, description="Seed of split, weights, order and noise.")] = 0
     precision: Annotated[
         Literal["auto", "fp32", "bf16"], Meta(description="bf16 autocast; auto where the hardware has it.")

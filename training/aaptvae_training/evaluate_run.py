@@ -11,6 +11,7 @@ from aaptvae.rows import Matrix, Rows
 
 from .errors import RunError
 from .evaluation.judge import Judge, kl_per_latent
+from .evaluation.search_quality import recall_figures
 from .evaluation.warnings import warnings_of, warnings_of_training
 from .features.moments import first_bad_value
 from .features.prepare import digest_of
@@ -20,6 +21,7 @@ from .report.page import write_report
 from .run.folder import Evaluation, RunConfig, load_run, read_baseline, read_config, read_held_out, read_prior, write_json
 from .run.layout import BEST, EVALUATION
 from .run.state import damaged, read_metrics, read_state
+from .run.views import read_views
 
 MOST_OTHER_ROWS = 20_000  # of another file than the run's own
 
@@ -33,6 +35,9 @@ def evaluate(run: Path, path: str | os.PathLike[str] | None = None, image_shape:
     ppca = baseline.ppca(model.latent_dim)
     judge = Judge(model, read_prior(run), observation_of(model), ppca, baseline.spectrum, config.train.seed)
     metrics, reference = judge.metrics(test, train_sample), judge.baseline(test)
+    views = read_views(run, model.input_dim, model.latent_dim)
+    found, beside = recall_figures(model, views, baseline, test, train_sample, config.train.seed)
+    metrics, reference = metrics | found, reference | beside
     refuse_not_finite(metrics, judge.standardise(test))
     log_sigma = float(model.noise_log_sigma.detach().min())
     epochs = len(read_metrics(run)) - 1

@@ -31,6 +31,7 @@ from ..variants.compaction import compact_prior, find_subspace
 from ..variants.low_rank import thin
 from ..variants.quantization import CONVERTERS, standardise
 from .card import write_card
+from .view_draft import ViewDraft, draft_views, prove_view, stamp_view, view_twin
 
 REDUCED: tuple[Reduced, ...] = ("int8", "fp16")
 NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -99,9 +100,14 @@ def draft_bundle(run: Run, options: ExportOptions) -> Draft:
     folded = fold_encoder(run.model, subspace)
     encoder = Half.of("encoder", folded, bundle.encoder_spec(*widths))
     decoder = Half.of("decoder", fold_decoder(run.model, subspace), bundle.decoder_spec(*widths))
+    views, arrays = draft_views(run, gate, subspace)
     manifest = describe(run, gate, graphs.pair_id(encoder.model, decoder.model), options.name)
-    files = _arrays(run, subspace, gate, heldout) | _stamp(manifest, "fp32", (encoder, decoder))
+    manifest = msgspec.structs.replace(manifest, views=tuple(draft.view for draft in views))
+    files = _arrays(run, subspace, gate, heldout, views) | arrays | _stamp(manifest, "fp32", (encoder, decoder))
     prove(gate, (encoder, decoder), files, manifest, heldout)
+    for draft in views:
+        files[graph_file(draft.view.name)] = data = stamp_view(draft, manifest)
+        prove_view(draft, gate, data, heldout)
 
     judge = Judge(run.observation, heldout, files, manifest, options.speedup)
     scaler = gate.references["float64"].model.scaler
@@ -122,6 +128,8 @@ def draft_bundle(run: Run, options: ExportOptions) -> Draft:
             check_structure(half.name, precision, twin, manifest)
         twins.append(judge.admit(precision, twin))
         files |= twin
+        manifest, reduced = _view_twins(run, manifest, views, precision, files)
+        files |= reduced
     loss = None if options.compact is None else _compaction(run, judge, options.compact)
     manifest = msgspec.structs.replace(manifest, parity=gate.report(), twins=tuple(twins), compaction=loss)
     return _finish(manifest, files, judge.rows_per_second)
@@ -158,7 +166,21 @@ def _stamp(manifest: Manifest, precision: Precision, halves: Iterable[Half]) -> 
     }
 
 
-def _arrays(run: Run, subspace: Subspace | None, gate: Gate, heldout: Rows) -> dict[str, bytes]:
+def _view_twins(
+    run: Run, manifest: Manifest, drafts: list[ViewDraft], precision: Reduced, files: dict[str, bytes]
+) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest with the views' twins of this precision, and their files; a view that loses too much has none."""
+    views, added = [], {}
+    for draft, view in zip(drafts, manifest.views, strict=True):
+        made = view_twin(draft, run, manifest, precision, files[graph_file(view.name)])
+        if made is not None:
+            twin, added[graph_file(view.name, precision)] = made
+            view = msgspec.structs.replace(view, twins=(*view.twins, twin))  # noqa: PLW2901
+        views.append(view)
+    return msgspec.structs.replace(manifest, views=tuple(views)), added
+
+
+def _arrays(run: Run, subspace: Subspace | None, gate: Gate, heldout: Rows, views: list[ViewDraft]) -> dict[str, bytes]:
     """Prior, likelihood and golden vectors: real rows first, then extreme ones, with the trained model's float64 outputs."""
     prior = run.prior if subspace is None else compact_prior(run.prior, subspace)
     torch32, torch64 = gate.references.values()
@@ -173,7 +195,10 @@ def _arrays(run: Run, subspace: Subspace | None, gate: Gate, heldout: Rows) -> d
     return {
         bundle.PRIOR: write_npz(prior.to_arrays()),
         bundle.LIKELIHOOD: write_npz(run.observation.to_arrays()),
-        bundle.GOLDEN: write_npz({"x": x, **posterior, "z": z, **rounded(torch64.decode(z)), "real_rows": real}),
+        bundle.GOLDEN: write_npz(
+            {"x": x, **posterior, "z": z, **rounded(torch64.decode(z)), "real_rows": real}
+            | {draft.view.name: draft.compute(x) for draft in views}
+        ),
     }
 
 

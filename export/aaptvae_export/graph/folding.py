@@ -60,7 +60,7 @@ def _times(matrix: Tensor, vector: Tensor) -> Tensor:
     return matrix * vector if matrix.dim() == 1 else matrix @ vector
 
 
-def _loses_digits(forward: Tensor, mean: Tensor) -> bool:
+def loses_digits(forward: Tensor, mean: Tensor) -> bool:
     """Whether folding the shift would subtract numbers so large that float32 keeps little of the rest."""
     sizes = (forward * mean).abs() if forward.dim() == 1 else (forward * mean).norm(dim=1)
     return bool((sizes > MAX_FOLDED_SHIFT).any())
@@ -134,7 +134,7 @@ def fold_encoder(model: AAPTVAE, subspace: Subspace | None = None) -> EncoderGra
     """The encoder of raw features as plain layers."""
     # The network that was trained subtracts the float32 mean, so that is the one to fold.
     mean, forward = model.scaler.mean.float().double(), model.scaler.matrices()[0]
-    shifted = _loses_digits(forward, mean)
+    shifted = loses_digits(forward, mean)
     origin = _times(forward, mean)
     scaled = forward, torch.zeros_like(origin) if shifted else -origin
     first, *rest = [Affine.of(layer) for layer in model.encoder if isinstance(layer, nn.Linear)]

@@ -13,9 +13,11 @@ from ..model.objective import MARGIN
 from ..run.folder import RunConfig, load_run, read_baseline, write_prior
 from ..run.layout import BEST
 from ..run.state import read_state, write_state
+from ..run.views import write_views
 from ..talk import Talk
 from .polish import polish
 from .prior_fit import fit_prior
+from .view_fit import fit_views
 
 MOST_PRIOR_ROWS = 20_000
 
@@ -25,7 +27,7 @@ def finish(
 ) -> None:
     """Polish the best weights, fit the prior, evaluate, and write the report; each is the same whenever it is done again."""
     model = load_run(run)
-    talk.stage("finishing", 3)
+    talk.stage("finishing", 2)
     baseline = read_baseline(run)
     chosen = np.linspace(0, len(prepared.split.train) - 1, min(MOST_PRIOR_ROWS, len(prepared.split.train))).astype(np.int64)
     train_rows = features.take(prepared.split.train[chosen])
@@ -40,6 +42,7 @@ def finish(
     talk.advance(1)
     prior = fit_prior(posterior(model, train_rows), posterior(model, prepared.validation), config.train.seed)
     write_prior(run, prior)
-    talk.advance(1)
+    write_views(run, fit_views(model, config.train, (prepared, features, baseline), talk))
+    talk.stage("judging", 1)
     evaluate(run, image_shape=shape)
     talk.advance(1)

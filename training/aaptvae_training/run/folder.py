@@ -26,6 +26,7 @@ from ..model.as_numpy import observation_of
 from ..model.network import AAPTVAE
 from .layout import BEST, CONFIG, EVALUATION, HELD_OUT, PRIOR, STATISTICS
 from .state import check_shapes, damaged, load_into, read_state, write_state
+from .views import RunViews, read_views
 
 MAX_JSON = 16 << 20
 MOST_HELD_OUT = 2_048  # rows that an export judges its precisions on
@@ -63,6 +64,7 @@ class Run:
     observation: ObservationModel
     heldout: Rows
     summary: Training
+    views: RunViews | None = None
 
 
 def build_model(config: RunConfig) -> AAPTVAE:
@@ -95,7 +97,8 @@ def read_run(path: str | os.PathLike[str]) -> Run:
         metrics=evaluation.metrics,
         baseline=evaluation.baseline,
     )
-    return Run(config, model, prior, observation_of(model), test[:MOST_HELD_OUT], summary)
+    views = read_views(folder, config.input_dim, model.latent_dim)
+    return Run(config, model, prior, observation_of(model), test[:MOST_HELD_OUT], summary, views)
 
 
 def load_run(path: str | os.PathLike[str]) -> AAPTVAE:

@@ -1,0 +1,96 @@
+"""The metric view of latents: an invertible affine map whose distances are those of the reconstructions.
+
+y = mu M + b with M M' = G, where G is the mean of J'J over rows, J [D, L] the decoder's Jacobian at mu: to first order,
+|y - y'| = |decode(mu) - decode(mu')|. The coordinates of y are principal, so that the first k numbers are the best k.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import jacfwd, vmap
+
+from aaptvae.rows import Matrix, Rows
+
+from ..model.as_numpy import decode, encode
+from ..model.network import AAPTVAE
+from .recall import Geometry
+
+DECODES = 1 << 16  # decoder passes that the Jacobians of all rows may take together
+BLOCK_VALUES = 1 << 23  # numbers of Jacobians held at once
+FLOOR = 1e-6  # of G's largest eigenvalue: a latent that the decoder ignores still has an inverse
+RIDGE = 1e-6  # of the mean variance of mu
+
+
+@dataclass(frozen=True)
+class MetricMap:
+    """metric = mu @ matrix + offset: invertible [L, L], and [L]."""
+
+    matrix: Matrix
+    offset: Matrix
+
+    def __call__(self, mu: Rows) -> Matrix:
+        """Metric view [N, L] of posterior means [N, L]."""
+        view: Matrix = mu.astype(np.float64) @ self.matrix + self.offset
+        return view
+
+
+def metric_maps(model: AAPTVAE, x: Rows, geometry: Geometry) -> dict[str, MetricMap]:
+    """Candidates by name, from raw rows [N, D]: "jacobian" as above, "regression" with the J that fits features best."""
+    mu = encode(model, x)[0]
+    rows = max(1, min(len(x), DECODES // model.latent_dim))
+    chosen = np.linspace(0, len(x) - 1, rows).astype(np.int64)
+    scale = _scale(model, geometry)
+    gram, jacobian = _jacobians(model, mu[chosen], scale)
+    centre, middle = mu.mean(axis=0, dtype=np.float64), decode(model, mu).mean(axis=0, dtype=np.float64) / scale
+    slope = _regression(mu, x.astype(np.float64) / scale)
+    pairs = {"jacobian": (gram, jacobian), "regression": (slope.T @ slope, slope)}
+    return {name: _map(*pair, centre, middle, mu, geometry) for name, pair in pairs.items()}
+
+
+def _scale(model: AAPTVAE, geometry: Geometry) -> Matrix:
+    """Units [D] in which reconstructions are compared: the features' own for cosines, else standardised."""
+    scale = model.scaler.scale.double().cpu().numpy()
+    return np.ones_like(scale) if geometry == "cosine" else scale
+
+
+@torch.no_grad()
+def _jacobians(model: AAPTVAE, mu: Rows, scale: Matrix) -> tuple[Matrix, Matrix]:
+    """Mean of J'J [L, L] and of J [D, L] over rows, in float64."""
+    unit = torch.from_numpy(scale).float()
+    size = max(1, BLOCK_VALUES // (model.latent_dim * model.input_dim))
+
+    def decoded(z: Tensor) -> Tensor:
+        return model.decode(z[None])[0] / unit
+
+    gram = torch.zeros(model.latent_dim, model.latent_dim, dtype=torch.float64)
+    total = torch.zeros(model.input_dim, model.latent_dim, dtype=torch.float64)
+    for start in range(0, len(mu), size):
+        jacobian = vmap(jacfwd(decoded))(torch.from_numpy(mu[start : start + size]))  # [n, D, L]
+        flat = jacobian.reshape(-1, model.latent_dim)
+        gram += (flat.T @ flat).double()
+        total += jacobian.double().sum(dim=0)
+    return gram.numpy() / len(mu), total.numpy() / len(mu)
+
+
+def _regression(mu: Rows, x: Matrix) -> Matrix:
+    """Slopes [D, L] of the least-squares fit of features on mu."""
+    latents = mu - mu.mean(axis=0, dtype=np.float64)
+    gram = latents.T @ latents
+    gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram)) + 1e-12 * np.eye(len(gram))
+    slopes: Matrix = np.linalg.solve(gram, latents.T @ (x - x.mean(axis=0))).T
+    return slopes
+
+
+def _map(gram: Matrix, jacobian: Matrix, centre: Matrix, middle: Matrix, mu: Rows, geometry: Geometry) -> MetricMap:
+    """The map of this G. For cosines, mean rows go where the mean reconstruction lies in the span of the Jacobian."""
+    values, vectors = np.linalg.eigh(gram)
+    root = vectors * np.sqrt(np.maximum(values, max(FLOOR * values[-1], np.finfo(np.float32).tiny)))
+    offset = np.linalg.solve(root, jacobian.T @ middle) if geometry == "cosine" else np.zeros(len(root))
+    view = (mu - centre) @ root + offset
+    axes = np.linalg.eigh(view.T @ view)[1][:, ::-1]
+    # The sign of an eigenvector is free; the largest entry is made positive, so that it is the same everywhere.
+    axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), np.arange(len(axes))] < 0, -1.0, 1.0)
+    matrix = root @ axes
+    return MetricMap(matrix, offset @ axes - centre @ matrix)
