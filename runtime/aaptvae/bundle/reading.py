@@ -83,19 +83,28 @@ def read_manifest(data: bytes) -> Manifest:
     return manifest
 
 
+def _check_views(manifest: Manifest) -> None:
+    names, metric = [view.name for view in manifest.views], manifest.view("metric")
+    if len(set(names)) < len(names) or (metric is not None and metric.dim != manifest.latent_dim):
+        raise BundleError(
+            f"{MANIFEST} has views {', '.join(names)}: expected each once, and metric of latent_dim numbers: export it again"
+        )
+    twins = {twin.precision for view in manifest.views for twin in view.twins}
+    if not twins <= set(manifest.precisions):
+        raise BundleError(
+            f"a view in {MANIFEST} has twins of precisions {', '.join(sorted(twins))}: this bundle holds "
+            f"{', '.join(manifest.precisions)}: export it again"
+        )
+
+
 def _check_names(manifest: Manifest) -> None:
+    _check_views(manifest)
     names = [entry.name for entry in manifest.files]
     expected = {name for precision in manifest.precisions for name in manifest.graphs(precision)}
     expected |= {bundle.PRIOR, bundle.LIKELIHOOD, bundle.GOLDEN, bundle.MODEL_CARD}
     expected |= {bundle.VIEWS} if manifest.view("metric") else set()
     if sorted(names) != sorted(expected):
         raise BundleError(f"{MANIFEST} lists {', '.join(names)}: expected {', '.join(sorted(expected))}, each once")
-    names = [view.name for view in manifest.views]
-    metric = manifest.view("metric")
-    if len(set(names)) < len(names) or (metric is not None and metric.dim != manifest.latent_dim):
-        raise BundleError(
-            f"{MANIFEST} has views {', '.join(names)}: expected each once, and metric of latent_dim numbers: export it again"
-        )
     size = sum(entry.bytes for entry in manifest.files)
     if size > _BUNDLE_LIMIT:
         raise BundleError(f"{MANIFEST} lists {size} bytes of files: expected {_BUNDLE_LIMIT} at most")

@@ -22,7 +22,7 @@ STEPS = (30, 3_000)  # least and most
 BATCH_ROWS = 512
 RATE = 1e-3  # peak; it falls to zero along a half cosine
 WARMUP = 20  # steps
-BANDWIDTH = 0.15  # of a row's squared distance to its 10th neighbour in the batch: the temperature of the softmax
+BANDWIDTH = 0.05  # of a row's squared distance to its 10th neighbour in the batch: the temperature of the softmax
 SQUARED_ERROR = 10.0  # weight of the squared error, of distances in units of their mean
 FAR = 1e4  # logit of a row with itself, negated
 

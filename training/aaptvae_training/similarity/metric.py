@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.func import jacfwd, vmap
 
 from aaptvae.rows import Matrix, Rows
 
@@ -17,8 +15,7 @@ from ..model.as_numpy import decode, encode
 from ..model.network import AAPTVAE
 from .recall import Geometry
 
-DECODES = 1 << 16  # decoder passes that the Jacobians of all rows may take together
-BLOCK_VALUES = 1 << 23  # numbers of Jacobians held at once
+PASSES = 1 << 17  # rows times features that the Jacobians may take backward
 FLOOR = 1e-6  # of G's largest eigenvalue: a latent that the decoder ignores still has an inverse
 RIDGE = 1e-6  # of the mean variance of mu
 
@@ -39,7 +36,7 @@ class MetricMap:
 def metric_maps(model: AAPTVAE, x: Rows, geometry: Geometry) -> dict[str, MetricMap]:
     """Candidates by name, from raw rows [N, D]: "jacobian" as above, "regression" with the J that fits features best."""
     mu = encode(model, x)[0]
-    rows = max(1, min(len(x), DECODES // model.latent_dim))
+    rows = max(1, min(len(x), PASSES // model.input_dim))
     chosen = np.linspace(0, len(x) - 1, rows).astype(np.int64)
     scale = _scale(model, geometry)
     gram, jacobian = _jacobians(model, mu[chosen], scale)
@@ -55,23 +52,16 @@ def _scale(model: AAPTVAE, geometry: Geometry) -> Matrix:
     return np.ones_like(scale) if geometry == "cosine" else scale
 
 
-@torch.no_grad()
 def _jacobians(model: AAPTVAE, mu: Rows, scale: Matrix) -> tuple[Matrix, Matrix]:
-    """Mean of J'J [L, L] and of J [D, L] over rows, in float64."""
-    unit = torch.from_numpy(scale).float()
-    size = max(1, BLOCK_VALUES // (model.latent_dim * model.input_dim))
-
-    def decoded(z: Tensor) -> Tensor:
-        return model.decode(z[None])[0] / unit
-
-    gram = torch.zeros(model.latent_dim, model.latent_dim, dtype=torch.float64)
-    total = torch.zeros(model.input_dim, model.latent_dim, dtype=torch.float64)
-    for start in range(0, len(mu), size):
-        jacobian = vmap(jacfwd(decoded))(torch.from_numpy(mu[start : start + size]))  # [n, D, L]
-        flat = jacobian.reshape(-1, model.latent_dim)
-        gram += (flat.T @ flat).double()
-        total += jacobian.double().sum(dim=0)
-    return gram.numpy() / len(mu), total.numpy() / len(mu)
+    """Mean of J'J [L, L] and of J [D, L] over rows, in float64; one backward pass for each feature."""
+    z = torch.from_numpy(mu).requires_grad_()
+    columns = (model.decode(z) / torch.from_numpy(scale).float()).sum(dim=0)
+    gram, means = np.zeros((model.latent_dim, model.latent_dim)), []
+    for column in columns:
+        slopes = torch.autograd.grad(column, z, retain_graph=True)[0].double().numpy()  # [N, L]
+        gram += slopes.T @ slopes
+        means.append(slopes.mean(axis=0))
+    return gram / len(mu), np.stack(means)
 
 
 def _regression(mu: Rows, x: Matrix) -> Matrix:

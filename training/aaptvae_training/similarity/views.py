@@ -19,7 +19,7 @@ from .metric import MetricMap, metric_maps
 from .recall import NEIGHBOURS, Geometry, recall_at
 
 MOST_QUERIES = 1_000
-MOST_ANSWERS = 4_000  # training rows among which validation rows look for neighbours
+LEAST_ANSWERS = 1_000  # training rows beside the held-out ones: otherwise as many as those, so that half is unseen
 GAIN = 0.002  # recall by which a larger head must be better to be chosen
 HEADS = {"linear": 0, "mlp": HIDDEN}  # trained heads by method, and the width of their MLP
 
@@ -44,9 +44,9 @@ class Search:
 
     @classmethod
     def of(cls, validation: Rows, train: Rows, geometry: Geometry, baseline: Baseline) -> "Search":
-        """At most `MOST_QUERIES` validation rows, and `MOST_ANSWERS` training rows spread over the table."""
+        """At most `MOST_QUERIES` held-out rows, and about as many training rows spread over the table."""
         asking = validation[:MOST_QUERIES]
-        chosen = np.linspace(0, len(train) - 1, min(MOST_ANSWERS, len(train))).astype(np.int64)
+        chosen = np.linspace(0, len(train) - 1, min(max(LEAST_ANSWERS, len(asking)), len(train))).astype(np.int64)
         return cls(np.concatenate([asking, train[chosen]]), len(asking), geometry, baseline)
 
     @property
