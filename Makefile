@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: demo test check wheel-test floor-test bench fuzz faults artifacts docs clean
@@ -13,19 +14,19 @@ test: check $(VENV)/ready ## everything: checks, tests, the wheel without torch,
 	$(MAKE) wheel-test floor-test
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-check: $(VENV)/ready ## lint, types, sizes, generated help
+check: $(VENV)/ready ## lint, types, sizes, generated documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check -q .
 	$(BIN)/mypy
 	$(BIN)/python tests/sizes.py
-	$(BIN)/python tests/readme.py --check
+	$(BIN)/python -m cogapp --check -I docs $(PAGES)
 
 wheel-test: $(VENV)/ready ## the built wheel in an environment without torch, onnx and matplotlib
 	rm -rf .wheel .venv-wheel && $(BIN)/python -m build -q --wheel -o .wheel
 	$(PYTHON) -m venv .venv-wheel
 	.venv-wheel/bin/python -m pip install -q -c constraints.txt .wheel/*.whl pytest hypothesis
 	! .venv-wheel/bin/python -m pip list | grep -iE '^(torch|onnx|onnxscript|matplotlib) '
-	cd tests && ../.venv-wheel/bin/python -m pytest -q -c ../pyproject.toml --rootdir .. runtime test_readme.py
+	cd tests && ../.venv-wheel/bin/python -m pytest -q -c ../pyproject.toml --rootdir .. runtime docs
 
 floor-test: wheel-test ## the committed bundles on the oldest supported onnxruntime and numpy
 	rm -rf .venv-floor && $(PYTHON) -m venv .venv-floor
@@ -33,7 +34,7 @@ floor-test: wheel-test ## the committed bundles on the oldest supported onnxrunt
 	.venv-floor/bin/aaptvae verify artifacts/digits
 	.venv-floor/bin/aaptvae verify tests/runtime/tiny
 
-bench: $(VENV)/ready ## the figures of the README, on this machine
+bench: $(VENV)/ready ## the figures of docs/figures.md, on this machine
 	$(BIN)/python -m pip install -q -c constraints.txt openvino scikit-learn
 	$(BIN)/python tests/benchmarks/run.py
 
@@ -47,8 +48,8 @@ artifacts: $(VENV)/ready ## remake artifacts/digits
 	$(BIN)/aaptvae demo -o demo --force
 	$(BIN)/aaptvae export demo/run -o artifacts/digits --name digits --force
 
-docs: $(VENV)/ready ## write the command line's help and the file tree into README.md
-	$(BIN)/python tests/readme.py
+docs: $(VENV)/ready ## write the generated parts of the documentation
+	$(BIN)/python -m cogapp -r -I docs $(PAGES)
 
 clean:
 	rm -rf .venv .venv-wheel .venv-floor .wheel demo build dist

@@ -43,7 +43,7 @@ def test_an_old_bundle_gives_the_numbers_it_gave(expected: dict[str, np.ndarray]
         np.testing.assert_allclose(value, expected[name], err_msg=name, **CLOSE)
 
 
-def test_an_old_run_loads_and_encodes_as_its_bundle(expected: dict[str, np.ndarray]) -> None:
+def test_an_old_run_encodes_as_its_bundle(expected: dict[str, np.ndarray]) -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed: runs need it")
     from aaptvae_training import read_run  # noqa: PLC0415
 
@@ -54,7 +54,7 @@ def test_an_old_run_loads_and_encodes_as_its_bundle(expected: dict[str, np.ndarr
     np.testing.assert_allclose(logvar.numpy(), expected["logvar"], **CLOSE)
 
 
-def test_an_interrupted_training_of_before_resumes_to_the_same_end(tmp_path: Path) -> None:
+def test_old_interrupted_trainings_resume_to_the_same_end(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="torch is not installed: training needs it")
     from aaptvae_training.train_run import begun_with, train  # noqa: PLC0415
 

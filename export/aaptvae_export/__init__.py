@@ -1,24 +1,24 @@
-"""Export a trained run as a bundle of ONNX graphs that carries its own proof: run in, bundle out."""
+"""Export a trained run as a bundle: ONNX graphs, and the record of their comparison with the trained model."""
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .bundle.draft import ExportOptions
     from .bundle.publish import Export, export_bundle
     from .errors import ExportError
+    from .options import ExportOptions
 
 __all__ = ["Export", "ExportError", "ExportOptions", "export_bundle"]
 
 _HOMES = {
     "Export": "bundle.publish",
     "ExportError": "errors",
-    "ExportOptions": "bundle.draft",
+    "ExportOptions": "options",
     "export_bundle": "bundle.publish",
 }
 
 
 def __getattr__(name: str) -> object:
-    # Lazy, so that the command line can name its verbs without importing torch.
+    # Imported on first use: the command line lists its commands without importing torch.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415

@@ -1,7 +1,7 @@
-"""What export refuses on purpose, beside the runtime's own errors."""
+"""Errors of the export, beside the runtime's."""
 
 from aaptvae.errors import AaptvaeError
 
 
 class ExportError(AaptvaeError, ValueError):
-    """An export that did not pass its own gate; nothing was published."""
+    """The run cannot be exported, or a graph failed a check; nothing was published."""

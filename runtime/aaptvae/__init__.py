@@ -1,6 +1,6 @@
 """AAPT-VAE: encode, decode and sample with a trained variational autoencoder, on numpy and onnxruntime alone.
 
-Names arrive on first use, so `import aaptvae` costs nothing.
+Names are imported on first use, so that `import aaptvae` loads neither numpy nor onnxruntime.
 """
 
 from typing import TYPE_CHECKING

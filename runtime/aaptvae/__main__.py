@@ -1,4 +1,4 @@
-"""`python -m aaptvae` is the command `aaptvae`."""
+"""Run the command line as `python -m aaptvae`."""
 
 from .cli import main
 

@@ -1,4 +1,4 @@
-"""How fast a bundle runs on this machine, beside a bare onnxruntime session that takes turns with it."""
+"""Latency and throughput of a bundle on this machine, measured in turns with a bare onnxruntime session."""
 
 import os
 import time
@@ -15,12 +15,12 @@ from .engine.network import Settings, open_session
 from .vae import VAE
 
 BATCHES = (1, 64, 512, 4096, 32768)
-_ROWS = 100_000  # about as many per batch size, and never fewer than 5 nor more than 1,000 calls
+_ROWS = 100_000  # rows per batch size, in 5 to 1,000 calls
 
 
 @dataclass(frozen=True)
 class Timing:
-    """`encode` of one batch size at one precision: microseconds a call, rows a second, and a bare session's."""
+    """`encode` of one batch size at one precision: microseconds per call, for a `VAE` and a bare session."""
 
     precision: Precision
     rows: int
@@ -32,12 +32,12 @@ class Timing:
 
     @property
     def rows_per_second(self) -> float:
-        """At the median call."""
+        """Of the `VAE`, at its median call."""
         return self.rows / self.p50 * 1e6
 
     @property
     def bare_rows_per_second(self) -> float:
-        """At the bare session's median call."""
+        """Of the bare session, at its median call."""
         return self.rows / self.bare_p50 * 1e6
 
 
@@ -64,7 +64,7 @@ def bench(
 
 
 def _race(a: Callable[[], object], b: Callable[[], object], calls: int) -> tuple[float, float, float, float]:
-    """p50 and p99 of `a`, then of `b`, in microseconds; they take turns after a warm-up."""
+    """p50 and p99 of `a`, then of `b`, in microseconds, called in turns after a warm-up."""
     times = np.empty((2, calls + 3))
     for call in range(calls + 3):
         for which, function in enumerate((a, b)):

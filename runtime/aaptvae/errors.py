@@ -1,4 +1,4 @@
-"""Every error that aaptvae raises on purpose. A message says what came, what was expected and what to do."""
+"""Errors that aaptvae raises on purpose; each message names the value, the expectation and a remedy."""
 
 
 class AaptvaeError(Exception):
@@ -14,7 +14,7 @@ class BundleError(AaptvaeError, ValueError):
 
 
 class ProviderError(AaptvaeError, RuntimeError):
-    """An execution provider that was asked for and is not active."""
+    """A requested execution provider is not active."""
 
 
 class MissingDependencyError(AaptvaeError, ImportError):

@@ -25,7 +25,7 @@ def walk(a: Rows, b: Rows, steps: int, path: Curve = "linear") -> Rows:
 
 
 def _bend(straight: np.ndarray, start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Shoemake's slerp of directions times the linear interpolation of lengths; parallel vectors stay on the line."""
+    """Shoemake's slerp of directions times the linear interpolation of lengths; linear for parallel vectors."""
     lengths = [np.linalg.norm(v, axis=2, keepdims=True) for v in (start, end)]
     with np.errstate(divide="ignore", invalid="ignore"):
         u, v = start / lengths[0], end / lengths[1]

@@ -1,4 +1,4 @@
-"""Rows of numbers: what the caller passed, as finite float32 [N, width], and products whose bits ignore the batch."""
+"""Input rows as finite float32 [N, width], and matrix products whose bits do not depend on the batch."""
 
 import math
 import operator
@@ -15,9 +15,9 @@ Matrix = NDArray[np.float64]  # of any shape
 Array = NDArray[Any]
 Arrays = dict[str, NDArray[np.generic]]  # by name, as in an .npz
 
-BLOCK = 64  # rows that are always computed together; numbers of a row depend on its place in the block only
+BLOCK = 64  # rows computed together: results of a row depend only on its position in the block
 
-_FEW = 8192  # values: with more, BLAS would start threads of its own
+_FEW = 8192  # values: for more, BLAS would use several threads
 _FLOAT32 = np.dtype(np.float32)
 
 
@@ -52,21 +52,21 @@ def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0) -> Rows:
 
 
 def _finite(rows: Rows) -> bool:
-    """True if every value is. One number says so: a sum of all is finite only then, though not always (they may be huge)."""
+    """True if every value is finite: a finite sum proves it; else every value is checked, because sums may overflow."""
     if rows.size <= _FEW:
         return math.isfinite(np.vdot(rows, rows)) or bool(np.isfinite(rows).all())
     return math.isfinite(np.einsum("i->", rows.reshape(-1))) or bool(np.isfinite(rows).all())
 
 
 def shaped(x: ArrayLike, width: int, name: str = "x") -> NDArray[np.generic]:
-    """`x` as an array [N, width] of integers or floats, unread and unconverted; raises `InputError`."""
+    """`x` as an array [N, width] of integers or floats, without conversion; raises `InputError`."""
     if isinstance(x, np.ndarray) and hasattr(x, "mask"):
-        raise InputError(f"{name} is a masked array: expected a value everywhere: fill it first")
+        raise InputError(f"{name} is a masked array: expected no masked values: fill them first")
     try:
         array = np.asarray(x)
-    except Exception as error:  # ragged lists, tensors that require gradients, exotic objects
+    except Exception as error:  # ragged lists, tensors that require gradients, other objects
         raise InputError(
-            f"{name} is a {type(x).__name__} that numpy cannot take ({error}): expected numbers [N, {width}]: pass a 2-D array"
+            f"{name} is a {type(x).__name__} that numpy cannot read ({error}): expected numbers [N, {width}]: pass a 2-D array"
         ) from None
     if array.dtype.kind not in "fiu":
         raise InputError(f"{name} has dtype {array.dtype}: expected floats or integers: convert it to float32")
@@ -76,20 +76,20 @@ def shaped(x: ArrayLike, width: int, name: str = "x") -> NDArray[np.generic]:
         )
     if array.shape[1] != width:
         raise InputError(
-            f"{name} has {array.shape[1]} columns: this bundle takes {width}: pass rows of the kind it was trained on"
+            f"{name} has {array.shape[1]} columns: this bundle takes {width}: pass the features (or latents) of its model"
         )
     return array
 
 
 def as_output(out: Rows | None, rows: int, width: int, *others: object) -> Rows:
-    """`out` if results [rows, width] can be written into it and no byte of `others`, or a new array; raises `InputError`."""
+    """`out`, if it fits [rows, width] and shares no memory with `others`, or a new array; raises `InputError`."""
     if out is None:
         return np.empty((rows, width), np.float32)
     if not (isinstance(out, np.ndarray) and out.shape == (rows, width) and out.dtype == _FLOAT32 and out.flags.writeable):
         got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
         raise InputError(f"out is {got}: expected a writeable float32 array ({rows}, {width})")
     if any(isinstance(other, np.ndarray) and np.shares_memory(out, other) for other in others):
-        raise InputError("out overlaps an input or another output: expected memory of its own: pass another array")
+        raise InputError("out overlaps an input or another output: expected separate memory: pass another array")
     return out
 
 
@@ -111,10 +111,10 @@ def sum_rows(values: Matrix) -> Nats:
 
 
 def steady_product(a: NDArray[np.floating], b: NDArray[np.floating]) -> Matrix:
-    """`a @ b` in float64, tile by tile: BLAS picks kernels and threads by shape, so the shapes are the same for any N.
+    """`a @ b` in float64, tile by tile: BLAS chooses kernels and threads by shape, so the shapes are equal for any N.
 
-    A tile of 64 x 64 x 64 is also the largest that OpenBLAS computes without waking threads, which takes milliseconds
-    on a busy machine.
+    A tile of 64 x 64 x 64 is the largest product that OpenBLAS computes in one thread; starting others takes
+    milliseconds on a busy machine.
     """
     blocks = -(-len(a) // BLOCK)
     padded = np.zeros((blocks * BLOCK, a.shape[1]))

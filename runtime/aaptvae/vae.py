@@ -44,7 +44,7 @@ class Scores(NamedTuple):
     elbo: Nats
 
 
-def load(  # noqa: PLR0913 (the one door: every option of the runtime is named here)
+def load(  # noqa: PLR0913 (all options of the runtime)
     path: str | os.PathLike[str],
     *,
     precision: Precision = "fp32",
@@ -55,25 +55,25 @@ def load(  # noqa: PLR0913 (the one door: every option of the runtime is named h
     sha256: str | None = None,
     golden: bool = True,
 ) -> "VAE":
-    """The VAE in a bundle, a directory or a .zip, checked before it runs and replayed against its golden vectors.
+    """Load a bundle (a directory or a .zip), check it, and compare it with its golden vectors.
 
-    Raises `BundleError`, `ProviderError` for a provider that is not active, `InputError` for options without sense.
-    `threads` defaults to what the process may use, and idle ones sleep instead of spinning; `session_options`, an
-    onnxruntime object, replaces all of that. `sha256` pins the bundle's digest; `golden=False` skips the replay.
+    Raises `BundleError`, `ProviderError` for a provider that is not active, `InputError` for invalid options.
+    `threads` defaults to the CPUs that the process may use, without spinning; `session_options`, an onnxruntime
+    object, replaces this. `sha256` is the digest that the bundle must have; `golden=False` skips the comparison.
     """
     settings = Settings(providers, threads, batch_size, session_options)
     return VAE(read_bundle(path, sha256=sha256), precision, settings, golden=golden)
 
 
 class VAE:
-    """A loaded bundle. Rows in, float32 rows out; safe to call from many threads, pickles by path and digest."""
+    """A loaded bundle: rows in, float32 rows out. Thread-safe; pickled as path and digest."""
 
     def __init__(self, source: Bundle, precision: Precision, settings: Settings, *, golden: bool = True) -> None:
         manifest = source.manifest
         if precision not in manifest.precisions:
             raise InputError(
-                f"precision is {precision!r}: this bundle holds {', '.join(manifest.precisions)}: choose one, or "
-                f"make it with aaptvae export --precision {precision}"
+                f"precision is {precision!r}: expected {', '.join(manifest.precisions)}, as in this bundle: choose one, or "
+                f"export with --precision {precision}"
             )
         self._source, self.precision, self._settings, self._golden = source, precision, settings, golden
         self._prior = LatentPrior.from_arrays(read_npz(source.files[PRIOR], PRIOR, PRIOR_ARRAYS))
@@ -84,7 +84,7 @@ class VAE:
         if (self._prior.latent_dim, len(self.observation.mean)) != (manifest.latent_dim, manifest.input_dim):
             raise BundleError(f"{PRIOR} or {LIKELIHOOD} has another width than the manifest: export the bundle again")
         replayed = Golden.read(source.files[GOLDEN], manifest, self.observation.unit) if golden else None
-        for graph in ("encoder", "decoder"):  # both, before onnxruntime sees either
+        for graph in ("encoder", "decoder"):  # both are checked before onnxruntime parses one
             name, spec = graph_file(graph, precision), getattr(manifest, graph)
             check_graph(source.files[name], name, spec, precision, metadata(manifest, graph, precision))
         self.views = Views(source, precision, settings, replayed)
@@ -110,8 +110,8 @@ class VAE:
             if not replay.passed:
                 raise BundleError(
                     f"{replay.tensor} differs from the golden vectors by {replay.difference:.2g}, "
-                    f"{replay.tolerance:.2g} allowed: the bundle or this machine's onnxruntime computes "
-                    "something else than was trained: run `aaptvae verify`"
+                    f"{replay.tolerance:.2g} allowed: the bundle or this machine's onnxruntime does "
+                    "not compute the trained model: run `aaptvae verify`"
                 )
 
     def __repr__(self) -> str:
@@ -120,12 +120,12 @@ class VAE:
 
     @property
     def manifest(self) -> Manifest:
-        """What the bundle says about itself."""
+        """The manifest of the bundle."""
         return self._source.manifest
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the bundle's manifest: what `load(sha256=...)` pins."""
+        """SHA-256 of the bundle's manifest, for `load(sha256=...)`."""
         return self._source.digest
 
     @property
@@ -140,17 +140,17 @@ class VAE:
 
     @property
     def providers(self) -> list[str]:
-        """Execution providers that are active, in order of preference."""
+        """Active execution providers, in order of preference."""
         return self._encoder.providers
 
     @property
     def on_cpu(self) -> bool:
-        """True if nothing but the CPU provider, whose fp32 is exact, computes."""
+        """True if only the CPU provider is active, whose fp32 is exact."""
         return self.providers == ["CPUExecutionProvider"]
 
     @property
     def batch_size(self) -> int:
-        """Rows that go through the encoder at once."""
+        """Rows per call of the encoder."""
         return self._encoder.chunk
 
     def encode(self, x: ArrayLike, *, out: tuple[Rows, Rows] | None = None) -> tuple[Rows, Rows]:
@@ -161,7 +161,7 @@ class VAE:
         return mu, logvar
 
     def encode_batches(self, batches: Iterable[ArrayLike]) -> Iterator[tuple[Rows, Rows]]:
-        """`encode` of each batch [N, D] of a stream, as it comes."""
+        """`encode` of each batch [N, D] of an iterable, lazily."""
         return map(self.encode, batches)
 
     def embed(self, x: ArrayLike, *, view: ViewName = "mu", out: Rows | None = None) -> Rows:
@@ -199,7 +199,7 @@ class VAE:
         """`mu + exp(logvar / 2) * noise` [N, L]; row i of the noise depends on `seed` and i alone."""
         means, spreads = shaped(mu, self.latent_dim, "mu"), shaped(logvar, self.latent_dim, "logvar")
         if len(means) != len(spreads):
-            raise InputError(f"mu has {len(means)} rows and logvar {len(spreads)}: expected as many: pass one pair")
+            raise InputError(f"mu has {len(means)} rows and logvar {len(spreads)}: expected equal numbers: pass pairs of rows")
         seed = resolve_seed(seed)
         result = as_output(out, len(means), self.latent_dim, means, spreads)
         for start, stop in self._chunks(len(means)):
@@ -220,11 +220,11 @@ class VAE:
     ) -> Rows:
         """`n` new rows [n, D] from the fitted or the standard prior; `observation_noise` adds the likelihood's own.
 
-        One seed is one endless sample: `n` draws its beginning, a `range` any other stretch of it.
+        A seed defines an endless sequence of rows: `n` gives its first rows, a `range` any others.
         """
         if not isinstance(n, range):
             if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
-                raise InputError(f"n is {n!r}: expected how many rows to draw, an integer from 0 up")
+                raise InputError(f"n is {n!r}: expected the number of rows, an integer from 0 up")
             n = range(int(n))
         if n.start < 0 or n.step != 1:
             raise InputError(f"n is {n!r}: expected a range of rows from 0 up, one by one")
@@ -243,11 +243,11 @@ class VAE:
         """
         start, end = self.embed(a), self.embed(b)
         if len(start) != len(end):
-            raise InputError(f"a has {len(start)} rows and b {len(end)}: expected as many: one end for each start")
+            raise InputError(f"a has {len(start)} rows and b {len(end)}: expected equal numbers: pass pairs of rows")
         return self.decode(walk(start, end, steps, path).reshape(-1, self.latent_dim))
 
     def score(self, x: ArrayLike, *, pairs: int = PAIRS) -> Scores:
-        """Reconstruction error, KL divergence and ELBO of each row: a function of the row alone, whatever came along.
+        """Reconstruction error, KL divergence and ELBO of each row, independent of the other rows.
 
         The ELBO's expectation is taken over `pairs` of opposite points (`LikelihoodBounds.expected_log_density`).
         """
@@ -284,14 +284,14 @@ class VAE:
         return self._prior if name == "fitted" else LatentPrior.standard(self.latent_dim)
 
     def _chunks(self, rows: int, copies: int = 1) -> Iterator[tuple[int, int]]:
-        """Whole blocks at a time, so that products in numpy do not depend on the chosen batch size."""
+        """Start and stop of chunks of whole blocks, so that products in numpy do not depend on the batch size."""
         size = -(-self.batch_size // (copies * BLOCK)) * BLOCK
         return ((start, min(start + size, rows)) for start in range(0, rows, size))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled as the way to load it again: path, digest and options, never weights."""
+        """Pickle path, digest and options, not weights; unpickling loads the bundle again."""
         if self._settings.session_options is not None:
-            raise InputError("session_options do not pickle: load the bundle in the other process instead")
+            raise InputError("session_options cannot be pickled: load the bundle in the other process")
         return _load_again, (self._source.path, self.digest, self.precision, self._settings, self._golden)
 
 

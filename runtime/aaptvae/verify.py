@@ -1,4 +1,4 @@
-"""Is this bundle whole, and does this machine compute what torch computed? A report, where `load` raises."""
+"""Check a bundle and compare its results on this machine with torch's: a report, where `load` raises."""
 
 import os
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from .vae import VAE
 
 @dataclass(frozen=True)
 class PrecisionReport:
-    """Golden vectors replayed at one precision."""
+    """Comparison with the golden vectors at one precision."""
 
     precision: Precision
     providers: tuple[str, ...]
@@ -27,7 +27,7 @@ class PrecisionReport:
 
 @dataclass(frozen=True)
 class Report:
-    """What was checked: every file's digest, the graphs' structure, and the golden vectors per precision."""
+    """Result of checking every file's digest, the graphs, and the golden vectors at each precision."""
 
     name: str
     digest: str
@@ -50,7 +50,7 @@ def verify(
 ) -> Report:
     """The report on the bundle at `path`; raises `BundleError` if it is damaged, `ProviderError` as `load` does."""
     bundle = read_bundle(path, sha256=sha256)
-    # A bundle may say that torch itself was farther from the truth; what it says is believed up to what a load allows.
+    # The exporter raises its tolerance where torch's own float32 error is larger; `load` limits it.
     allowed, reports = min(max(TOLERANCE, bundle.manifest.parity.tolerance), LOAD_TOLERANCE), []
     for precision in precisions or bundle.manifest.precisions:
         vae = VAE(bundle, precision, Settings(providers=providers), golden=False)

@@ -16,7 +16,6 @@ from aaptvae_training.evaluation.judge import IMPORTANCE_ROWS
 from aaptvae_training.features.split import split_rows
 from aaptvae_training.features.table import open_features
 from aaptvae_training.run.folder import read_baseline, read_held_out
-from aaptvae_training.talk import Talk
 from aaptvae_training.train_run import train
 
 Rows = np.ndarray[tuple[int, int], np.dtype[np.float64]]
@@ -32,7 +31,7 @@ def lines(features: Path = DIGITS_FILE, latents: int = 16) -> Iterator[Line]:
     for seed in SEEDS:
         with tempfile.TemporaryDirectory() as folder:
             config, run = TrainConfig(latent_dim=latents, seed=seed), Path(folder, "run")
-            evaluation = train(features, run, config, Talk())
+            evaluation = train(features, run, config)
             fitting, validation = _standardised(features, run, config)
             scale, mean = read_baseline(run).scale, read_baseline(run).mean
             judged = (read_held_out(run)[0][:IMPORTANCE_ROWS] - mean) / scale

@@ -22,15 +22,15 @@ from aaptvae_training.config import TrainConfig
 from aaptvae_training.digits import DIGITS_FILE
 from aaptvae_training.features.table import open_features
 from aaptvae_training.model import losses
+from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.run.folder import Evaluation, read_baseline, read_evaluation, read_held_out
-from aaptvae_training.talk import Talk
 from aaptvae_training.train_run import train
 
 PATIENCE = 60.0  # seconds that the plain loop gets
 Rows = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
 
-class Clock(Talk):
+class Clock(TrainingProgress):
     """Says when each epoch's validation ELBO was known."""
 
     def __init__(self) -> None:

@@ -14,11 +14,10 @@ import torch
 from aaptvae.bundle.manifest import Training
 from aaptvae.density.observation import ObservationModel
 from aaptvae.density.prior import LatentPrior
-from aaptvae_export.bundle.draft import ExportOptions
-from aaptvae_export.bundle.publish import export_bundle
+from aaptvae_export import ExportOptions, export_bundle
 from aaptvae_training import AAPTVAE, Run
 from aaptvae_training.config import TrainConfig
-from aaptvae_training.digits import load_digits
+from aaptvae_training.digits import DIGITS_FILE
 from aaptvae_training.run.folder import RunConfig, read_run
 from aaptvae_training.train_run import train
 
@@ -60,7 +59,7 @@ def make_trained(folder: Path, table: Path | None, latents: int) -> Subject:
     if table is None:
         table, latents = folder / "digits-512.npy", WIDTHS[-1]
         generator = np.random.default_rng(0)
-        pixels = load_digits() / 16
+        pixels = np.load(DIGITS_FILE).astype(np.float32) / 16
         features = pixels @ generator.standard_normal((pixels.shape[1], WIDTHS[0])) / 4
         np.save(table, np.maximum(features, 0).astype(np.float32))
     train(table, folder / "run", TrainConfig(latent_dim=latents))

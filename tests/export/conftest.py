@@ -9,7 +9,7 @@ import torch
 
 from aaptvae.bundle.manifest import Training
 from aaptvae.density.prior import LatentPrior
-from aaptvae_export.graph import onnx_model as graphs
+from aaptvae_export.graph import onnx_model
 from aaptvae_export.graph.folding import DecoderGraph, EncoderGraph
 from aaptvae_export.graph.views import MetricGraph, SimilarityGraph
 from aaptvae_training import AAPTVAE, Run
@@ -50,8 +50,8 @@ def run():
 
 @pytest.fixture(scope="session", autouse=True)
 def traced_once():
-    """Tracing takes torch a second; layers that were traced before give the same graph again."""
-    seen, trace = {}, graphs.trace
+    """Tracing takes about a second; layers with equal weights are traced once per session."""
+    seen, trace = {}, onnx_model.trace
 
     def remembered(module, spec, graph):
         if type(module) not in (EncoderGraph, DecoderGraph, MetricGraph, SimilarityGraph):
@@ -65,5 +65,5 @@ def traced_once():
         return copy
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graphs, "trace", remembered)
+        patch.setattr(onnx_model, "trace", remembered)
         yield

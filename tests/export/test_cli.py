@@ -1,4 +1,4 @@
-"""The verbs `export` and `demo` as a user runs them: exit status, one line, nothing left behind."""
+"""The commands `export` and `demo` in processes of their own: exit status, one-line errors, no partial output."""
 
 import json
 import subprocess
@@ -12,8 +12,7 @@ from aaptvae.verify import verify
 from aaptvae_export import ExportOptions, export_bundle
 from aaptvae_training import read_run
 from aaptvae_training.config import TrainConfig
-from aaptvae_training.digits import DIGITS_FILE, load_digits
-from aaptvae_training.talk import Talk
+from aaptvae_training.digits import DIGITS_FILE
 from aaptvae_training.train_run import train
 
 
@@ -26,7 +25,7 @@ def cli(*arguments, **options):
 def trained(tmp_path_factory):
     """A run of two epochs on the digits."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    train(DIGITS_FILE, folder, TrainConfig(latent_dim=4, hidden_dim=(16,), epochs=2), Talk())
+    train(DIGITS_FILE, folder, TrainConfig(latent_dim=4, hidden_dim=(16,), epochs=2))
     return folder
 
 
@@ -42,7 +41,7 @@ def test_export_publishes_a_bundle_and_a_triton_repository(trained, tmp_path):
     assert len(again.stderr.splitlines()) == 1 and not again.stdout
 
 
-def test_the_figures_of_a_run_are_those_that_the_runtime_gives_for_the_same_rows(trained, tmp_path):
+def test_runtime_figures_equal_those_of_the_run(trained, tmp_path):
     assert cli("export", trained, "-o", tmp_path / "bundle").returncode == 0
     rows, figures = read_run(trained).heldout, json.loads((trained / "evaluation.json").read_text())["metrics"]
     vae = aaptvae.load(tmp_path / "bundle")
@@ -52,7 +51,7 @@ def test_the_figures_of_a_run_are_those_that_the_runtime_gives_for_the_same_rows
     assert vae.score(rows).elbo.mean() == pytest.approx(figures["elbo"], rel=1e-4)
 
 
-def test_a_zip_is_one_file_that_the_verbs_take(trained, tmp_path):
+def test_zip_is_read_by_verify(trained, tmp_path):
     done = cli("export", trained, "-o", tmp_path / "b.zip", "--zip")
     assert done.returncode == 0, done.stderr
     assert not done.stdout and "sha256" in done.stderr and "Warning" not in done.stderr
@@ -62,12 +61,12 @@ def test_a_zip_is_one_file_that_the_verbs_take(trained, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--tolerance", "0.1"], "it may only tighten"),
+        (["--tolerance", "0.1"], "it can only be tightened"),
         (["--compact", "7"], "expected a share"),
         (["--name", "no/slash"], "expected up to 64 letters"),
     ],
 )
-def test_options_that_make_no_sense_leave_nothing(trained, tmp_path, arguments, words):
+def test_invalid_options_write_nothing(trained, tmp_path, arguments, words):
     done = cli("export", trained, "-o", tmp_path / "b", *arguments)
     assert done.returncode == 2 and words in done.stderr.splitlines()[-1]
     assert not list(tmp_path.iterdir())
@@ -78,7 +77,7 @@ def test_a_missing_run_is_one_line(tmp_path):
     assert done.returncode == 1 and done.stderr.startswith("error: cannot read") and len(done.stderr.splitlines()) == 1
 
 
-def test_a_missing_package_is_named_with_the_extra_to_install(trained, tmp_path):
+def test_missing_package_error_names_the_extra(trained, tmp_path):
     code = "import sys; sys.modules['onnx'] = None; from aaptvae.cli import main; main()"
     command = [sys.executable, "-c", code, "export", str(trained), "-o", str(tmp_path / "b")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -94,7 +93,7 @@ def test_help_of_the_verbs_imports_no_torch():
 
 
 def test_a_trained_bernoulli_run_exports_and_verifies(tmp_path):
-    np.save(tmp_path / "x.npy", load_digits() / 16)
+    np.save(tmp_path / "x.npy", np.load(DIGITS_FILE).astype(np.float32) / 16)
     config = TrainConfig(latent_dim=8, hidden_dim=(64,), likelihood="bernoulli", epochs=20, precision="fp32")
     train(tmp_path / "x.npy", tmp_path / "run", config)
     made = export_bundle(read_run(tmp_path / "run"), tmp_path / "bundle", ExportOptions(precisions=("fp16",)))

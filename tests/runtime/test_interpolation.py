@@ -27,7 +27,7 @@ def test_slerp_turns_evenly_and_interpolates_the_length() -> None:
     assert np.allclose(np.degrees(np.arctan2(turn[:, 1], turn[:, 0])), np.linspace(0, 90, 10), atol=1e-4)
 
 
-def test_parallel_opposite_and_zero_vectors_stay_on_the_line() -> None:
+def test_parallel_and_zero_vectors_interpolate_linearly() -> None:
     assert np.allclose(walk(A[1:], B[1:], 5, "slerp"), walk(A[1:], B[1:], 5, "linear"))
 
 

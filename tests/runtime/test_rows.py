@@ -28,7 +28,7 @@ def test_contiguous_float32_is_taken_as_it_is() -> None:
     ],
     ids=["list", "int64", "uint8", "float16", "big-endian", "fortran", "strided", "misaligned"],
 )
-def test_floats_and_integers_of_any_layout_become_contiguous_float32(x: object) -> None:
+def test_numbers_of_any_layout_become_contiguous_float32(x: object) -> None:
     rows = as_rows(x, 2)
     assert rows.dtype == np.float32 and rows.dtype.isnative and rows.flags.c_contiguous and rows.flags.aligned
     assert rows.tolist() == [[1, 2], [3, 4]]
@@ -47,7 +47,7 @@ def test_floats_and_integers_of_any_layout_become_contiguous_float32(x: object) 
         (np.array([["a", "b"]]), "dtype <U1"),
         (np.array([[None, 1]], object), "dtype object"),
         (np.zeros((1, 2), "M8[s]"), "dtype datetime64"),
-        ([[1, 2], [3]], "x is a list that numpy cannot take"),
+        ([[1, 2], [3]], "x is a list that numpy cannot read"),
         (None, "dtype object"),
         (np.ma.masked_array(np.ones((1, 2)), [[True, False]]), "masked array"),
         (np.array([[1, 2], [3, np.nan]]), "x has nan at row 11, column 1: expected finite"),
@@ -56,12 +56,12 @@ def test_floats_and_integers_of_any_layout_become_contiguous_float32(x: object) 
         (np.array([[1, -1e300]]), r"x has -1e\+300 at row 10, column 1"),
     ],
 )
-def test_everything_else_is_refused_with_what_came_and_what_to_do(x: object, words: str) -> None:
+def test_invalid_rows_are_refused_with_a_remedy(x: object, words: str) -> None:
     with pytest.raises(InputError, match=words):
         as_rows(x, 2, "x", 10)
 
 
-def test_numbers_too_large_to_square_are_finite_all_the_same() -> None:
+def test_large_finite_numbers_are_accepted() -> None:
     x = np.full((4, 3), 3e38, np.float32)
     assert as_rows(x, 3) is x
 
@@ -75,12 +75,12 @@ def test_numbers_too_large_to_square_are_finite_all_the_same() -> None:
         (np.broadcast_to(np.float32(0), (2, 3)), "expected a writeable"),
     ],
 )
-def test_an_output_that_cannot_hold_the_result_is_refused(out: object, words: str) -> None:
+def test_an_unsuitable_output_array_is_refused(out: object, words: str) -> None:
     with pytest.raises(InputError, match=words):
         as_output(out, 2, 3)  # type: ignore[arg-type]
 
 
-def test_an_output_that_overlaps_the_input_is_refused_and_one_beside_it_is_not() -> None:
+def test_an_output_overlapping_the_input_is_refused() -> None:
     x = np.zeros((4, 6), np.float32)
     with pytest.raises(InputError, match="out overlaps an input or another output"):
         as_output(x[1:], 3, 6, x[:3])
@@ -96,7 +96,7 @@ def test_a_count_is_any_integer_from_1_up() -> None:
 
 
 @pytest.mark.parametrize("width", [1, 2, 7, 64, 257])
-def test_a_row_of_a_steady_product_has_the_same_bits_alone_and_in_company(width: int) -> None:
+def test_steady_products_do_not_depend_on_the_batch(width: int) -> None:
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((300, width)), rng.standard_normal((width, width))
     whole = steady_product(a, b)

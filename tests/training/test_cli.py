@@ -87,7 +87,7 @@ TABLES = {
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_train_refuses_a_table_it_cannot_learn_from(name: str, cli: Cli) -> None:
+def test_train_refuses_unusable_tables(name: str, cli: Cli) -> None:
     table, words = TABLES[name]
     np.save("x.npy", table)
     done = cli("train", "x.npy", "-o", "run", *SMALL)
@@ -107,7 +107,7 @@ def test_train_refuses_a_file_that_is_not_there(cli: Cli) -> None:
     assert files() == []
 
 
-def test_train_refuses_what_is_no_npy_inside(cli: Cli) -> None:
+def test_train_refuses_a_damaged_npy(cli: Cli) -> None:
     Path("x.npy").write_text("1,2,3\n4,5,6\n")
     assert refused(cli("train", "x.npy", "-o", "run"), "x.npy is not an .npy file")
     Path("y.npy").write_bytes(b"")
@@ -126,16 +126,19 @@ def test_train_never_loads_a_pickle(cli: Cli) -> None:
 
 
 def test_train_refuses_stdin_which_cannot_be_read_twice(cli: Cli) -> None:
-    assert cli("train", "-", "-o", "run").err == "error: features are read more than once, which stdin cannot be: name a file\n"
+    assert (
+        cli("train", "-", "-o", "run").err
+        == "error: features are read more than once, which stdin does not allow: name a file\n"
+    )
 
 
 def test_train_refuses_a_suffix_it_does_not_know(cli: Cli) -> None:
     Path("x.mat").write_text("")
-    assert refused(cli("train", "x.mat", "-o", "run"), "x.mat is of no known format")
+    assert refused(cli("train", "x.mat", "-o", "run"), "x.mat has no known format")
 
 
 @pytest.mark.parametrize("make", ["file", "stranger", "run"])
-def test_train_replaces_nothing_unasked(make: str, cli: Cli) -> None:
+def test_train_replaces_nothing_without_force(make: str, cli: Cli) -> None:
     np.save("x.npy", x())
     if make == "file":
         Path("run").write_text("mine")
@@ -143,7 +146,8 @@ def test_train_replaces_nothing_unasked(make: str, cli: Cli) -> None:
         Path("run").mkdir()
         Path("run", "config.json" if make == "run" else "thesis.tex").write_text("{}")
     before = [path.read_bytes() for path in sorted(Path().rglob("*")) if path.is_file()]
-    assert refused(cli("train", "x.npy", "-o", "run", *SMALL), "run exists: add --force")
+    words = "run is a run that is not finished: continue it with the same command and --resume"
+    assert refused(cli("train", "x.npy", "-o", "run", *SMALL), words if make == "run" else "run exists: add --force")
     if make != "run":
         assert cli("train", "x.npy", "-o", "run", "--force", *SMALL).status == 1
     assert [path.read_bytes() for path in sorted(Path().rglob("*")) if path.is_file()] == before
@@ -155,7 +159,7 @@ def test_train_refuses_a_folder_whose_parent_is_missing(cli: Cli) -> None:
     assert files() == ["x.npy"]
 
 
-def test_train_refuses_a_folder_that_may_not_be_written(cli: Cli) -> None:
+def test_train_refuses_a_folder_without_permission(cli: Cli) -> None:
     np.save("x.npy", x())
     # /proc takes no folders, not even from root.
     target = Path("/proc/aaptvae-run") if os.geteuid() == 0 else Path("locked/run")
@@ -208,7 +212,7 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("text", CONFIGS)
-def test_train_refuses_a_configuration_by_the_key_that_is_wrong(text: str, cli: Cli) -> None:
+def test_train_names_the_wrong_key_of_a_configuration(text: str, cli: Cli) -> None:
     np.save("x.npy", x())
     Path("train.toml").write_text(text)
     done = cli("train", "x.npy", "-o", "run", "--config", "train.toml")
@@ -226,7 +230,7 @@ def test_wrong_usage_is_status_2(cli: Cli) -> None:
     assert "No such option" in cli("train", "x.npy", "-o", "run", "--latnt-dim", 3).err
 
 
-def test_flags_win_over_the_file_and_both_over_defaults(cli: Cli) -> None:
+def test_flags_override_the_file_and_the_file_defaults(cli: Cli) -> None:
     np.save("x.npy", x())
     Path("train.toml").write_text("latent_dim = 2\nhidden_dim = 9\nepochs = 2\nsigma = 0.8\nlikelihood = 'gaussian'\n")
     done = cli("train", "x.npy", "-o", "run", "--config", "train.toml", "--latent-dim", 3, "--no-linear-skip")
@@ -237,19 +241,20 @@ def test_flags_win_over_the_file_and_both_over_defaults(cli: Cli) -> None:
     }  # fmt: skip
 
 
-def test_a_run_says_how_it_compares_and_leaves_a_report_and_no_pickle(cli: Cli) -> None:
+def test_a_run_prints_figures_and_writes_no_pickle(cli: Cli) -> None:
     np.save("x.npy", x(200))
     done = cli("train", "x.npy", "-o", "run", "--image-shape", "3x4", *SMALL)
     assert (done.status, done.out) == (0, "")
-    assert done.err.startswith("run: 20 held-out rows\nlog-likelihood")
-    assert "pPCA" in done.err
+    first, headline, figures = done.err.splitlines()[:3]
+    assert first == "run: 20 held-out rows" and headline.endswith(".")
+    assert figures.startswith("Log-likelihood") and "pPCA" in figures
     names = {path.name for path in Path("run").rglob("*") if path.is_file()}
     assert {"config.json", "best.safetensors", "metrics.jsonl", "evaluation.json", "report.html"} <= names
     assert not {name for name in names if Path(name).suffix in (".pt", ".pth", ".pkl", ".bin", ".ckpt")}
     assert files() == ["run", "x.npy"]
 
 
-def test_resume_takes_the_options_of_the_run_and_refuses_others(cli: Cli) -> None:
+def test_resume_uses_the_options_of_the_run(cli: Cli) -> None:
     np.save("x.npy", features_of(300))
     assert cli("train", "x.npy", "-o", "whole", *SMALL, "--seed", 5).status == 0
     weights = Path("whole/best.safetensors").read_bytes()
@@ -261,7 +266,7 @@ def test_resume_takes_the_options_of_the_run_and_refuses_others(cli: Cli) -> Non
     assert refused.err == "error: whole was begun with seed = 5, not 6: to resume, leave that option out\n"
 
 
-def test_evaluate_judges_again_alike_and_other_files_too(cli: Cli, finished: Path, table: Path) -> None:
+def test_evaluate_repeats_figures_and_takes_other_files(cli: Cli, finished: Path, table: Path) -> None:
     again = json.loads(cli("evaluate", finished, "--json").out)
     assert again == json.loads((finished / "evaluation.json").read_text())
     other = cli("evaluate", finished, table)
@@ -269,7 +274,7 @@ def test_evaluate_judges_again_alike_and_other_files_too(cli: Cli, finished: Pat
     assert other.out.startswith(f"{finished}: 600 rows of {table}")
 
 
-def test_evaluate_refuses_what_is_no_run_or_no_row_of_it(cli: Cli, finished: Path) -> None:
+def test_evaluate_refuses_missing_runs_and_wrong_rows(cli: Cli, finished: Path) -> None:
     assert refused(cli("evaluate", "absent"), "absent")
     np.save("narrow.npy", x()[:, :5])
     assert refused(cli("evaluate", finished, "narrow.npy"), "narrow.npy has 5 columns: this run was trained on 12")
@@ -277,7 +282,7 @@ def test_evaluate_refuses_what_is_no_run_or_no_row_of_it(cli: Cli, finished: Pat
     assert refused(cli("evaluate", finished, "bad.npy"), "row 3, column 5 is nan")
 
 
-def test_diagnose_speaks_on_stdout_and_names_bad_rows(cli: Cli) -> None:
+def test_diagnose_prints_bad_rows_on_stdout(cli: Cli) -> None:
     np.save("x.npy", x(r3c5=np.nan))
     done = cli("diagnose", "x.npy")
     assert (done.status, done.err) == (0, "")
@@ -286,7 +291,7 @@ def test_diagnose_speaks_on_stdout_and_names_bad_rows(cli: Cli) -> None:
     assert refused(cli("diagnose", "absent.npy"), "absent.npy cannot be read")
 
 
-def test_every_option_of_a_training_is_a_flag_with_its_default(cli: Cli) -> None:
+def test_every_option_is_a_flag_with_its_default(cli: Cli) -> None:
     text = " ".join(cli("train", "--help").out.split())
     for field in msgspec.structs.fields(TrainConfig):
         assert f"--{field.name.replace('_', '-')} " in text

@@ -261,7 +261,7 @@ ZIPS = {
     "zip absolute": zipped(PLAIN, more("/etc/cron.d/evil")),
     "zip folder": zipped(PLAIN, lambda members: [(f"tiny/{name}", body) for name, body in members.items()]),
     "zip null": zipped(f"{PLAIN}|not a readable zip", more("evilx.npz"), renamed(b"evilx", b"evi\0x")),
-    "zip duplicate": zipped("or one twice", more("encoder2onnx"), renamed(b"encoder2onnx", b"encoder.onnx")),
+    "zip duplicate": zipped("or two of one name", more("encoder2onnx"), renamed(b"encoder2onnx", b"encoder.onnx")),
     "zip link": zipped(PLAIN, link),
     "zip encrypted": zipped(PLAIN, same, lambda data: directory(data, b"encoder.onnx", 8, b"\1")),
     "zip by bzip2": zipped("packed by method 12", same, method=zipfile.ZIP_BZIP2),
@@ -348,8 +348,8 @@ ARRAYS = {
         "over 0 bytes",
         lambda: {bundle.PRIOR: header("{'descr': '<f8', 'fortran_order': False, 'shape': (1152921504606846976,), }\n")},
     ),
-    "code in an array header": files("no .npy of ours", lambda: {bundle.PRIOR: header("__import__('os').abort()")}),
-    "no arrays": files("prior.npz does not end as an .npz of ours", lambda: {bundle.PRIOR: b""}),
+    "code in an array header": files("a wrong .npy header", lambda: {bundle.PRIOR: header("__import__('os').abort()")}),
+    "no arrays": files("prior.npz has a wrong central directory", lambda: {bundle.PRIOR: b""}),
     "prior of no width": arrays(
         bundle.PRIOR, "another width", weights=ONES(1), means=np.zeros((1, 0)), factors=np.zeros((1, 0, 0))
     ),
@@ -450,7 +450,7 @@ GRAPHS = {
     "no graph": files("it has IR None", lambda: {"encoder.onnx": b""}),
     "graph that is text": files("is refused", lambda: {"encoder.onnx": b"hello, world"}),
     "bytes after the graph": files(
-        "unknown, of another kind or there twice", lambda: {"encoder.onnx": FILES["encoder.onnx"] + b"\x0a\x00"}
+        "unknown, repeated or of another wire type", lambda: {"encoder.onnx": FILES["encoder.onnx"] + b"\x0a\x00"}
     ),
     "int8 twin that grows": files("operator 'Unsqueeze'", squared, twins=(TWIN,)),
     "graph that gives another width": graph(rebuilt(heads("x", "w"), w=ONES((3, 5))), ENGINE, engine=True),

@@ -157,9 +157,9 @@ _kept = contextlib.ExitStack()
 
 
 def read_toml(path: Path) -> object:
-    from aaptvae_training.config import read_config  # noqa: PLC0415 - torch, only for the targets that need it
+    from aaptvae_training.config import read_options  # noqa: PLC0415 - torch, only for the targets that need it
 
-    return read_config(path, {})
+    return read_options(path, {})
 
 
 def read_state(path: Path) -> object:

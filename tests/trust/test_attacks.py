@@ -17,7 +17,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_a_hostile_bundle_is_refused_with_its_own_words(found: dict[str, dict[str, Any]], name: str) -> None:
+def test_a_hostile_bundle_is_refused_with_its_message(found: dict[str, dict[str, Any]], name: str) -> None:
     verdict = found[name]
     assert verdict["error"] == "BundleError", verdict["words"]
     assert re.search(ATTACKS[name].words, verdict["words"], re.DOTALL), verdict["words"]

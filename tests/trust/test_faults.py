@@ -19,7 +19,7 @@ LIGHT = "encode", "decode", "score", "sample"
 KILLS, FULL_DISKS = 15, 10
 
 
-def test_after_a_fault_the_output_is_whole_or_nothing_and_the_next_run_works() -> None:
+def test_outputs_are_complete_or_absent_after_faults() -> None:
     """In a process of its own: commands are forked from it, and this one may have threads."""
     command = [sys.executable, "-m", "tests.trust.faults", str(KILLS), str(FULL_DISKS), *LIGHT]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
@@ -69,13 +69,13 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_folder_that_may_not_be_written_is_named(place: Path, name: str) -> None:
+def test_an_unwritable_folder_is_named(place: Path, name: str) -> None:
     (place / "locked").mkdir(mode=0o555)
     refused(run(place, *WRITERS[name], "locked/out.npy"), "Permission denied")
     assert list((place / "locked").iterdir()) == []
 
 
-def test_a_file_that_may_not_be_read_is_named(place: Path) -> None:
+def test_an_unreadable_file_is_named(place: Path) -> None:
     (place / "x.npy").chmod(0)
     done = run(place, *WRITERS["encode"], "z.npy")
     assert (done.returncode, "'x.npy' is not readable" in done.stderr) == (2, True)
@@ -90,14 +90,14 @@ def test_a_file_that_may_not_be_read_is_named(place: Path) -> None:
         ("train", "holds something that is not a run"),
     ],
 )
-def test_a_folder_where_something_else_is_expected_stays_as_it_is(place: Path, name: str, words: str) -> None:
+def test_a_folder_instead_of_a_file_stays_unchanged(place: Path, name: str, words: str) -> None:
     (place / "out.npy").mkdir()
     (place / "out.npy/mine").write_text("mine")
     refused(run(place, *WRITERS[name], "out.npy", "--force"), words)
     assert (place / "out.npy/mine").read_text() == "mine"
 
 
-def test_a_file_where_a_run_is_expected_stays_as_it_is(place: Path) -> None:
+def test_a_file_instead_of_a_run_stays_unchanged(place: Path) -> None:
     (place / "out.npy").write_text("mine")
     refused(run(place, *WRITERS["train"], "out.npy", "--force"), "out.npy")
     assert (place / "out.npy").read_text() == "mine"
@@ -135,7 +135,7 @@ def test_a_clock_that_jumps_changes_no_byte(place: Path) -> None:
         assert (place / f"0-{output}").read_bytes() == (place / f"1-{output}").read_bytes()
 
 
-def test_commands_of_the_campaign_cover_every_verb_that_writes() -> None:
+def test_the_campaign_covers_every_writing_verb() -> None:
     verbs = {command.arguments[0] for command in COMMANDS}
     assert verbs == {"encode", "decode", "reconstruct", "score", "sample", "interpolate", "train", "export", "demo"}
     assert all(isinstance(command, Command) and command.output for command in COMMANDS)

@@ -14,7 +14,7 @@ BUNDLES = [path for path in (ROOT / "artifacts/digits", ROOT / "tests/runtime/ti
 
 
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
-def test_a_damaged_bundle_is_refused_before_onnxruntime_is_even_imported(bundle: Path) -> None:
+def test_damaged_bundles_are_refused_before_onnxruntime_is_imported(bundle: Path) -> None:
     command = [sys.executable, flips.__file__, str(bundle)]
     found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     assert found["escapes"] == []

@@ -80,7 +80,7 @@ def reached(place: Path, outputs: set[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_touches_its_named_outputs_and_nothing_else(place: Path, name: str) -> None:
+def test_a_command_touches_only_its_named_outputs(place: Path, name: str) -> None:
     arguments, outputs = COMMANDS[name]
     before = {path.relative_to(place) for path in place.rglob("*")} | {Path("notes")}
     stamps = {path: path.stat().st_mtime_ns for path in (place / "work").rglob("*") if path.is_file()}
@@ -110,7 +110,7 @@ def test_the_watch_would_see_what_must_not_happen(place: Path) -> None:
     assert b"socket:" in done.stdout
 
 
-def test_a_command_works_where_there_is_no_network_at_all(place: Path) -> None:
+def test_a_command_works_without_network(place: Path) -> None:
     if sys.platform != "linux" or os.getuid() != 0:
         pytest.skip("needs the right to leave the network's namespace")
     arguments, _ = COMMANDS["encode"]

@@ -1,4 +1,4 @@
-"""The verbs `train`, `evaluate` and `diagnose`: options in, one call, a few lines out. torch comes when a verb runs."""
+"""The verbs `train`, `evaluate` and `diagnose`: options in, one call, a few lines out. --help needs no torch."""
 
 import os
 import types
@@ -10,31 +10,33 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 import click
 import msgspec
 
+from aaptvae.bundle.figures import measured
 from aaptvae.cli.options import examples
 from aaptvae.cli.progress import Progress
 from aaptvae.errors import InputError
 
-from .config import Noise, TrainConfig, make_config, read_config
-from .talk import Talk
+from .config import Noise, TrainConfig, make_config, read_options
+from .progress import TrainingProgress
 
 PATH = click.Path(path_type=Path)
+CLOSING = ("log_likelihood", "r2", "active_units")  # figures that a training ends with
 
 
-class SigmaType(click.ParamType):  # type: ignore[type-arg] # older clicks know no arguments here
-    """A rule by name, or a number."""
+class _SigmaType(click.ParamType):  # type: ignore[type-arg] # older clicks know no arguments here
+    """The name of a rule, or a number."""
 
     name = "|".join((*get_args(Noise), "NUMBER"))
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """A float where it reads as one; the configuration checks its range."""
+        """`value` as a float, or the name of a rule; the configuration checks the range."""
         try:
             return value if value in get_args(Noise) else float(value)
         except ValueError:
             self.fail(f"{value!r} is neither a number nor one of {', '.join(get_args(Noise))}", param, ctx)
 
 
-def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """One flag for every field of `TrainConfig`, described where the field is."""
+def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add one flag for every field of `TrainConfig`, with the description of the field as its help."""
     hints = typing.get_type_hints(TrainConfig, include_extras=True)
     for field in reversed(msgspec.structs.fields(TrainConfig)):
         flag = "--" + field.name.replace("_", "-")
@@ -44,7 +46,7 @@ def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
         if field.default is not None and "[default" not in text:
             shown = field.default[0] if multiple else field.default
             text += f" [default: {shown}]"
-        default = () if multiple else None  # not the field's: a flag that was not given must not win over the file
+        default = () if multiple else None  # not that of the field: a flag that is not given must not override the file
         command = click.option(
             flag, field.name, type=kind, multiple=multiple, default=default, help=text, callback=_checked(field.name, multiple)
         )(command)
@@ -52,7 +54,7 @@ def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _checked(name: str, multiple: bool) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """A value that the configuration would not take is wrong usage."""
+    """A callback that refuses a value as wrong usage if the configuration refuses it."""
 
     def check(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
         value = list(value) if multiple else value
@@ -67,7 +69,7 @@ def _checked(name: str, multiple: bool) -> Callable[[click.Context, click.Parame
 
 
 def _describe(hint: Any) -> tuple[str, Any, bool]:
-    """Help text, click type and whether it repeats, of an annotated field."""
+    """Help text, click type and whether the flag may be repeated, of an annotated field."""
     meta = [part for part in hint.__metadata__ if isinstance(part, msgspec.Meta) and part.description]
     inner = hint.__origin__
     while get_origin(inner) is Annotated:
@@ -82,8 +84,11 @@ def _click_type(inner: Any) -> tuple[Any, bool]:
         return int, True
     if isinstance(inner, types.UnionType) or get_origin(inner) is typing.Union:
         parts = [part for part in get_args(inner) if part is not type(None)]
-        return (SigmaType(), False) if len(parts) > 1 else _click_type(getattr(parts[0], "__origin__", parts[0]))
+        return (_SigmaType(), False) if len(parts) > 1 else _click_type(getattr(parts[0], "__origin__", parts[0]))
     return inner, False
+
+
+SPINS = "1000"  # of an OpenMP thread before it sleeps: nothing lost on an idle machine, half the time on a busy one
 
 
 @click.command(
@@ -95,13 +100,13 @@ def _click_type(inner: Any) -> tuple[Any, bool]:
 )
 @click.argument("features", type=click.Path())
 @click.option("-o", "--output", required=True, type=PATH, metavar="RUN", help="Folder of the run.")
-@click.option("--threads", type=click.IntRange(1), help="Processor threads; else what suits the network and the machine.")
+@click.option("--threads", type=click.IntRange(1), help="Processor threads; else one or all, whichever is faster.")
 @click.option("--config", type=PATH, metavar="FILE.toml", help="The options below as TOML keys; flags win.")
-@click.option("--resume", is_flag=True, help="Continue an interrupted run exactly where it was, with its own options.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted run with its own options; the result is the same.")
 @click.option("--force", is_flag=True, help="Replace an existing run.")
 @click.option("--tensorboard", type=PATH, metavar="DIR", help="Also write TensorBoard events.")
 @click.option("--image-shape", metavar="HxW", help="Show samples as grey pictures of this shape in the report.")
-@config_options
+@_config_options
 def train(  # noqa: PLR0913 - a command's options are its parameters
     *,
     features: str,
@@ -114,31 +119,32 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
     threads: int | None,
     **flags: Any,
 ) -> None:
-    """Train on FEATURES and leave a run: weights, figures and report.html.
+    """Train on FEATURES and write a run: weights, figures and report.html.
 
     FEATURES is a file, a folder of shards or a pattern in quotes: .npy .npz .csv .jsonl .parquet .safetensors. A tenth
-    of the rows selects the best weights, another tenth only judges them, beside PCA.
+    of the rows selects the best weights; another tenth is used by the evaluation alone, which also evaluates PCA.
     Options without a default follow from the data.
     """
     given = {name: value for name, value in flags.items() if value not in (None, [])}
-    options = read_config(config, given)
-    shape = read_shape(image_shape)
+    options = read_options(config, given)
+    shape = _read_shape(image_shape)
+    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read once, when torch is imported
     from .run.layout import REPORT  # noqa: PLC0415
     from .train_run import begun_with  # noqa: PLC0415 - torch, only when the verb runs
     from .train_run import train as run_training  # noqa: PLC0415
 
     if resume:
-        options = read_config(config, given, begun_with(output))
+        options = read_options(config, given, begun_with(output))
     try:
-        with Console(tensorboard) as talk:
+        with TerminalProgress(tensorboard) as progress:
             evaluation = run_training(
-                features, output, options, talk, resume=resume, force=force, image_shape=shape, threads=threads
+                features, output, options, progress, resume=resume, force=force, image_shape=shape, threads=threads
             )
     except (SystemExit, KeyboardInterrupt):
-        if leads() and begun_with(output) is not None:
-            click.echo(f"{output} holds what was trained: the same command with --resume goes on from its last epoch", err=True)
+        if _is_first_process() and begun_with(output) is not None:
+            click.echo(f"{output} is not finished: continue it with the same command and --resume", err=True)
         raise
-    if leads():
+    if _is_first_process():
         click.echo(f"{summary(evaluation, output)}\nreport: {output / REPORT}", err=True)
 
 
@@ -148,12 +154,13 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
 @click.option("--image-shape", metavar="HxW", help="Show samples as grey pictures of this shape in the report.")
 @click.option("--json", "as_json", is_flag=True, help="Figures as JSON on stdout.")
 def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: bool) -> None:
-    """Judge a finished RUN again on the rows it never saw, and remake its report; or judge it on FEATURES."""
-    shape = read_shape(image_shape)
+    """Evaluate a finished RUN again on its held-out rows and write its report again; or evaluate it on FEATURES."""
+    shape = _read_shape(image_shape)
     from .evaluate_run import MOST_OTHER_ROWS  # noqa: PLC0415 - torch, only when the verb runs
-    from .evaluate_run import evaluate as judge  # noqa: PLC0415
+    from .evaluate_run import evaluate as evaluate_run  # noqa: PLC0415
 
-    evaluation = judge(run, features, shape)
+    with TerminalProgress() as progress:
+        evaluation = evaluate_run(run, features, shape, progress)
     rows = "held-out rows" if features is None else f"rows of {features}, its first {MOST_OTHER_ROWS:,} at most"
     click.echo(msgspec.json.encode(evaluation).decode() if as_json else summary(evaluation, run, rows))
 
@@ -163,27 +170,28 @@ def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: 
 @click.option(
     "--sigma",
     type=click.FloatRange(0, min_open=True),
-    help="Predict active units for this fixed deviation of standardised features too.",
+    help="Also predict active latents for this fixed deviation of standardised features.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Figures as JSON on stdout.")
 def diagnose(features: str, sigma: float | None, as_json: bool) -> None:
-    """Say what is in FEATURES before training on them: bad values, idle columns, spectrum, and how many latents would live.
+    """Examine FEATURES before training: bad values, constant columns, the spectrum, and how many latents can be active.
 
-    Reads the rows once and needs no torch. Rows with NaN or infinity are named, counted and left out of the rest.
+    Reads the rows once and needs no torch. Rows with NaN or infinity are listed, counted and left out of everything else.
     """
-    from .diagnosis.survey import diagnose as examine  # noqa: PLC0415 - numpy, only when the verb runs
+    from .diagnosis import describe  # noqa: PLC0415 - numpy, only when the verb runs
+    from .diagnosis import diagnose as examine  # noqa: PLC0415
 
-    with Console(None) as talk:
-        found = examine(features, sigma, talk)
-    click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(found.lines()))
+    with TerminalProgress() as progress:
+        found = examine(features, sigma, progress)
+    click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(describe(found)))
 
 
-def leads() -> bool:
-    """Whether this process talks: one of several does."""
+def _is_first_process() -> bool:
+    """Whether this process prints: of several, the first does."""
     return os.environ.get("RANK", "0") == "0"
 
 
-def read_shape(text: str | None) -> tuple[int, int] | None:
+def _read_shape(text: str | None) -> tuple[int, int] | None:
     """`16x32` as (16, 32); wrong usage for anything else."""
     if text is None:
         return None
@@ -194,24 +202,25 @@ def read_shape(text: str | None) -> tuple[int, int] | None:
 
 
 def summary(evaluation: Any, run: Path, rows: str = "held-out rows") -> str:
-    """The figures that decide, beside their baselines, and the warnings."""
-    own, base = evaluation.metrics, evaluation.baseline
-    lines = [f"{run}: {evaluation.rows:,} {rows}"]
-    labels = {"ppca": "pPCA", "gaussian": "full Gaussian", "independent": "independent features"}
-    known = ((label, f"{name}_log_likelihood") for name, label in labels.items())
-    beside = "".join(f"   {label} {base[key]:.2f}" for label, key in known if key in base)
-    lines.append(f"log-likelihood  {own['log_likelihood']:9.2f} nats per row{beside}")
-    lines.append(f"R2              {own['r2']:9.4f}                PCA {base['r2']:.4f}")
-    lines.append(f"active latents  {own['active_units']:9.0f} of {len(evaluation.kl_per_latent)}")
-    return "\n".join(lines + [f"note: {warning}" for warning in evaluation.warnings])
+    """The headline, the main figures with their baselines, and the warnings."""
+    from .evaluation.warnings import headline  # noqa: PLC0415 - numpy, only when the verb runs
+
+    lines = [f"{run}: {evaluation.rows:,} {rows}", headline(evaluation.metrics, evaluation.baseline)]
+    table = measured(evaluation.metrics, evaluation.baseline, CLOSING)
+    width = max(len(figure.label) for figure, _, _ in table)
+    for figure, value, others in table:
+        unit = f"of {len(evaluation.kl_per_latent)}" if figure.key == "active_units" else figure.unit
+        beside = "".join(f"   {label} {other}" for label, other in others)
+        lines.append(f"{figure.label:<{width}}  {value:>9} {unit:<12}{beside}".rstrip())
+    return "\n".join(lines + [f"warning: {text}" for text in evaluation.warnings])
 
 
-class Console(Talk):
-    """Talk on stderr for a person who watches, and TensorBoard events for one who looks later."""
+class TerminalProgress(TrainingProgress):
+    """Shows progress on stderr and, with a `tensorboard` folder, writes TensorBoard events."""
 
-    def __init__(self, tensorboard: Path | None) -> None:
+    def __init__(self, tensorboard: Path | None = None) -> None:
         super().__init__()
-        self._progress: Progress | None = None
+        self._line: Progress | None = None
         self._events: Any = None
         if tensorboard is not None:
             from .events import open_events  # noqa: PLC0415 - an optional package
@@ -219,32 +228,37 @@ class Console(Talk):
             self._events = open_events(tensorboard)
 
     def stage(self, name: str, total: int, done: int = 0) -> None:
-        """A stage of `total` units begins, `done` of which an earlier run did."""
-        self.close_stage()
-        self._progress = Progress(name, total, done, unit="rows" if name == "reading" else "steps")
+        """Begin a new line for a stage of `total` units, `done` of which an earlier run did."""
+        self._clear()
+        self._line = Progress(name, total, done, unit="rows" if name == "reading" else "steps")
+        self._line.show()
 
     def advance(self, units: int) -> None:
-        """That many units more are done."""
-        if self._progress is not None:
-            self._progress.advance(units)
+        """Count `units` more."""
+        if self._line is not None:
+            self._line.advance(units)
 
     def epoch(self, figures: dict[str, float]) -> None:
-        """An epoch ended with these figures."""
-        if self._progress is not None:
-            self._progress.note = f", validation ELBO {figures['validation_elbo']:.2f}"
+        """Show the validation ELBO and write all figures of an epoch as events."""
+        if self._line is not None:
+            self._line.note = f", validation ELBO {figures['validation_elbo']:.2f}"
         if self._events is not None:
             for name, value in figures.items():
                 self._events.add_scalar(name, value, int(figures["epoch"]))
 
-    def close_stage(self) -> None:
-        """Take the line of the last stage away."""
-        if self._progress is not None:
-            self._progress.__exit__(None, None, None)
+    def note(self, text: str) -> None:
+        """Print a line that stays."""
+        self._clear()
+        click.echo(text, err=True)
+
+    def _clear(self) -> None:
+        if self._line is not None:
+            self._line.__exit__(None, None, None)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close_stage()
+        self._clear()
         if self._events is not None:
             self._events.close()

@@ -1,4 +1,4 @@
-"""What a training run is told: one frozen struct from which the flags, the TOML keys and the saved copy all come."""
+"""The options of a training: one frozen struct, from which the flags, the TOML keys and the saved copy are made."""
 
 import difflib
 import tomllib
@@ -21,7 +21,7 @@ MAX_CONFIG_BYTES = 1 << 20
 
 
 class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Options of `aaptvae train`; every one has a default, and None means that the data decide."""
+    """Options of `aaptvae train`; None means that the value follows from the data."""
 
     latent_dim: Annotated[Width, Meta(description="Width of the latent space.")] = 64
     hidden_dim: Annotated[
@@ -34,20 +34,22 @@ class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     ] = "student"
     dropout: Annotated[float, Meta(ge=0, lt=1, description="Dropout after every hidden layer.")] = 0.0
     beta: Annotated[NotNegative, Meta(description="Weight of the KL divergence.")] = 1.0
-    kl_warmup: Annotated[Fraction, Meta(description="Share of the run over which beta rises from 0.")] = 0.0
-    free_bits: Annotated[NotNegative, Meta(description="KL per latent, in nats, that costs nothing to keep.")] = 0.0
-    fidelity: Annotated[bool, Meta(description="Hold validation rows to PCA's R2 or better; spectral noise only.")] = True
+    kl_warmup: Annotated[Fraction, Meta(description="Share of the epochs over which beta rises from 0.")] = 0.0
+    free_bits: Annotated[NotNegative, Meta(description="KL per latent, in nats, below which it is not penalised.")] = 0.0
+    fidelity: Annotated[bool, Meta(description="Reach the R2 of PCA on validation rows; spectral noise only.")] = True
     epochs: Annotated[Width | None, Meta(description="Passes over the data [default: from the rows].")] = None
     batch_size: Annotated[Width | None, Meta(description="Rows per step [default: from the rows].")] = None
-    learning_rate: Annotated[Positive, Meta(description="Peak rate of AdamW.")] = 1e-3
+    learning_rate: Annotated[Positive, Meta(description="Largest learning rate of AdamW.")] = 1e-3
     weight_decay: Annotated[
         NotNegative | None, Meta(description="Decoupled decay of MLP weights [default: 1 beside a linear start, else 0.01].")
     ] = None
-    warmup: Annotated[Fraction, Meta(description="Share of the run over which the rate rises.")] = 0.05
+    warmup: Annotated[Fraction, Meta(description="Share of the epochs over which the learning rate rises.")] = 0.05
     clip_norm: Annotated[Positive, Meta(description="Largest gradient norm of a step.")] = 100.0
-    patience: Annotated[Fraction, Meta(description="Share of the run without a better validation ELBO that ends it.")] = 0.25
-    validation_share: Annotated[Share, Meta(description="Rows that select the best weights.")] = 0.1
-    test_share: Annotated[Share, Meta(description="Rows that only the evaluation sees.")] = 0.1
+    patience: Annotated[
+        Fraction, Meta(description="Share of the epochs without a better validation ELBO after which it stops.")
+    ] = 0.25
+    validation_share: Annotated[Share, Meta(description="Share of the rows that select the best weights.")] = 0.1
+    test_share: Annotated[Share, Meta(description="Share of the rows that are used by the evaluation alone.")] = 0.1
     similarity: Annotated[
         Literal["auto", "on", "off"], Meta(description="Train a head for search; auto: where rows look like embeddings.")
     ] = "auto"
@@ -62,8 +64,11 @@ class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 KEYS = tuple(field.name for field in msgspec.structs.fields(TrainConfig))
 
 
-def read_config(path: Path | None, flags: dict[str, Any], begun_with: TrainConfig | None = None) -> TrainConfig:
-    """Defaults, or what a run was `begun_with`, under a TOML file, under flags; `InputError` names the key that is wrong."""
+def read_options(path: Path | None, flags: dict[str, Any], begun_with: TrainConfig | None = None) -> TrainConfig:
+    """Options from flags, else a TOML file, else the options a run was `begun_with`, else defaults.
+
+    `InputError` names the key that is unknown or wrong.
+    """
     values: dict[str, Any] = {}
     if path is not None:
         values = _read_toml(path)
@@ -72,19 +77,19 @@ def read_config(path: Path | None, flags: dict[str, Any], begun_with: TrainConfi
                 near = difflib.get_close_matches(key, KEYS, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(KEYS)}"
                 raise InputError(f"{path} has an unknown key {key!r}: {hint}")
-        make_config(values, source=str(path))  # so that a wrong value is blamed on the right one of the two
+        make_config(values, source=str(path))  # so that the error names the file
     begun = {} if begun_with is None else msgspec.structs.asdict(begun_with)
     return make_config(begun | values | flags)
 
 
 def make_config(values: dict[str, Any], source: str = "the options") -> TrainConfig:
-    """Check plain values against the struct; `InputError` says which one is out of range."""
+    """Options from plain values; `InputError` names the one that is out of range."""
     if isinstance(values.get("hidden_dim"), int):
         values = values | {"hidden_dim": [values["hidden_dim"]]}
     try:
         return msgspec.convert(values, TrainConfig)
     except msgspec.ValidationError as error:
-        raise InputError(f"{source}: {_explain(str(error), values)}; aaptvae train --help says what each takes") from None
+        raise InputError(f"{source}: {_explain(str(error), values)}; see aaptvae train --help for the range of each") from None
 
 
 def _explain(text: str, values: dict[str, Any]) -> str:
@@ -101,7 +106,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}: give --config a TOML file") from None
     if len(text) > MAX_CONFIG_BYTES:
-        raise InputError(f"{path} is larger than {MAX_CONFIG_BYTES} bytes: a configuration is a few lines of TOML")
+        raise InputError(f"{path} is larger than {MAX_CONFIG_BYTES} bytes: give --config a TOML file of options")
     try:
         return tomllib.loads(text.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""What training refuses on purpose, beside the runtime's own errors."""
+"""Errors of training, beside those of the runtime."""
 
 from aaptvae.errors import AaptvaeError
 

@@ -1,4 +1,4 @@
-"""Judge a finished run on its held-out rows, or on the rows of another file."""
+"""Evaluate a finished run on its held-out rows, or on the rows of another file."""
 
 import math
 import os
@@ -10,61 +10,87 @@ from aaptvae.errors import InputError
 from aaptvae.rows import Matrix, Rows
 
 from .errors import RunError
-from .evaluation.judge import Judge, kl_per_latent
+from .evaluation.judge import kl_per_latent
 from .evaluation.search_quality import recall_figures
 from .evaluation.warnings import warnings_of, warnings_of_training
-from .features.moments import first_bad_value
-from .features.prepare import digest_of
-from .features.table import open_features
-from .model.as_numpy import encode, observation_of
+from .features import digest_of, first_bad_value, open_features
+from .model import encode
+from .progress import TrainingProgress
+from .report.judged import open_judge
 from .report.page import write_report
-from .run.folder import Evaluation, RunConfig, load_run, read_baseline, read_config, read_held_out, read_prior, write_json
-from .run.layout import BEST, EVALUATION
-from .run.state import damaged, read_metrics, read_state
-from .run.views import read_views
+from .run import (
+    BEST,
+    EVALUATION,
+    Evaluation,
+    RunConfig,
+    damaged,
+    read_baseline,
+    read_config,
+    read_held_out,
+    read_metrics,
+    read_state,
+    read_views,
+    write_json,
+)
 
-MOST_OTHER_ROWS = 20_000  # of another file than the run's own
+MOST_OTHER_ROWS = 20_000  # of a feature file that is not the run's own
 
 
-def evaluate(run: Path, path: str | os.PathLike[str] | None = None, image_shape: tuple[int, int] | None = None) -> Evaluation:
-    """Judge a finished run on its own held-out rows and write the figures and the report; or on another file's rows."""
-    config, model, baseline = read_config(run), load_run(run), read_baseline(run)
+def evaluate(
+    run: Path,
+    path: str | os.PathLike[str] | None = None,
+    image_shape: tuple[int, int] | None = None,
+    progress: TrainingProgress | None = None,
+) -> Evaluation:
+    """Evaluate a finished run on its held-out rows and write the figures and the report; or only evaluate it on other rows.
+
+    `RunError` for a run that is damaged or not finished, `InputError` for other rows that do not fit it.
+    """
+    progress = progress or TrainingProgress()
+    config, judge = read_config(run), open_judge(run)
+    model = judge.model
     test, train_sample = read_held_out(run)
     if path is not None:
-        test, known = other_rows(path, config)
-    ppca = baseline.ppca(model.latent_dim)
-    judge = Judge(model, read_prior(run), observation_of(model), ppca, baseline.spectrum, config.train.seed)
+        test, known = _other_rows(path, config)
+    progress.stage("evaluating", 1)
     metrics, reference = judge.metrics(test, train_sample), judge.baseline(test)
-    views = read_views(run, model.input_dim, model.latent_dim)
+    views, baseline = read_views(run, config.input_dim, config.train.latent_dim), read_baseline(run)
     found, beside = recall_figures(model, views, baseline, test, train_sample, config.train.seed)
     metrics, reference = metrics | found, reference | beside
-    refuse_not_finite(metrics, judge.standardise(test))
-    log_sigma = float(model.noise_log_sigma.detach().min())
-    epochs = len(read_metrics(run)) - 1
-    warnings = warnings_of(metrics, reference, config.train, log_sigma)
+    progress.advance(1)
+    _refuse_not_finite(metrics, judge.standardise(test))
+    warnings = warnings_of(metrics, reference, config.train, float(model.noise_log_sigma.detach().min()))
     if path is None:
-        best_epoch = read_state(run / BEST)[1].get("epoch", 0)
-        if not isinstance(best_epoch, int):
-            raise damaged(run / BEST, f"its epoch is {best_epoch!r}")
-        warnings += warnings_of_training(metrics, model.latent_dim, (config.rows, config.input_dim), best_epoch)
+        shape, gap = (config.rows, config.input_dim), judge.linear_gap(test, train_sample)
+        warnings += warnings_of_training(metrics, model.latent_dim, shape, _best_epoch(run), gap)
     elif known:
-        warnings.append(f"Most of these rows trained this run: without {path} it is judged on those that no gradient saw.")
+        warnings.append(f"Most of these rows trained this run: without {path} it is evaluated on rows that did not.")
     evaluation = Evaluation(
         rows=len(test),
-        epochs=epochs,
+        epochs=len(read_metrics(run)) - 1,
         metrics=metrics,
         baseline=reference,
         kl_per_latent=kl_per_latent(*encode(model, test)),
         warnings=warnings,
     )
     if path is None:
-        write_report(run, evaluation, judge, (test, train_sample), image_shape)
+        progress.stage("writing the report", 1)
+        write_report(run, evaluation, judge, image_shape)
         write_json(run / EVALUATION, evaluation)
+        progress.advance(1)
     return evaluation
 
 
-def refuse_not_finite(figures: dict[str, float], x: Matrix) -> None:
-    """`RunError` for a figure of standardised rows [N, D] that is not finite: it names the column that is farthest out."""
+def _best_epoch(run: Path) -> int:
+    """The epoch of the best weights; 0 is the start."""
+    epoch = read_state(run / BEST)[1].get("epoch", 0)
+    if not isinstance(epoch, int):
+        raise damaged(run / BEST, f"its epoch is {epoch!r}")
+    return epoch
+
+
+def _refuse_not_finite(figures: dict[str, float], x: Matrix) -> None:
+    """`RunError` for a figure that is not finite; it names the column with the largest value of standardised rows [N, D]."""
     if bad := [name for name, value in figures.items() if not math.isfinite(value)]:
         far = np.abs(x).max(axis=0)
         raise RunError(
@@ -73,18 +99,18 @@ def refuse_not_finite(figures: dict[str, float], x: Matrix) -> None:
         )
 
 
-def other_rows(path: str | os.PathLike[str], config: RunConfig) -> tuple[Rows, bool]:
+def _other_rows(path: str | os.PathLike[str], config: RunConfig) -> tuple[Rows, bool]:
     """Up to `MOST_OTHER_ROWS` rows of another feature file, and whether it is the one that the run was trained on.
 
     `InputError` where the width or a value is wrong.
     """
     with open_features(path) as features:
         if features.width != config.input_dim:
-            raise InputError(f"{path} has {features.width} columns: this run was trained on {config.input_dim}")
+            raise InputError(f"{path} has {features.width} columns: this run was trained on {config.input_dim}: give such rows")
         rows = features.read(0, min(features.rows, MOST_OTHER_ROWS))
         known = features.rows == config.rows and digest_of(features) == config.data_sha256
     if len(rows) < 2:
-        raise InputError(f"{path} has {len(rows)} rows: an evaluation needs at least 2")
+        raise InputError(f"{path} has {len(rows)} rows: an evaluation needs at least 2: give a longer file")
     if bad := first_bad_value(rows, 0):
-        raise InputError(f"features must be finite, but {bad} of {path}")
+        raise InputError(f"features must be finite, but {bad} of {path}: drop or repair such rows")
     return rows, known

@@ -1,4 +1,4 @@
-"""TensorBoard events, for whoever watches several runs there. Needs the tensorboard package; nothing else here does."""
+"""TensorBoard event files; needs the optional package tensorboard."""
 
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,7 @@
-"""From a feature file to a finished run: prepare, start at pPCA, train; `finish.py` does the rest."""
+"""From a feature file to a finished run: read, start at pPCA, train, finish."""
 
 import os
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -10,100 +10,120 @@ import torch
 
 from aaptvae.errors import InputError
 from aaptvae.files.publish import publish_folder, refuse_existing
-from aaptvae.rows import Rows
 
 from .config import TrainConfig
 from .errors import RunError
-from .features.prepare import Prepared, prepare
-from .features.table import Features, open_features, rows_within
+from .features import Features, Prepared, open_features, prepare_features, rows_within
 from .finish.finish import finish
-from .linear.baseline import baseline_of, tolerated_error
+from .linear.baseline import fit_baseline, tolerated_error
 from .linear.ppca import fit_ppca
 from .linear.start import Start, begin_at, begin_bernoulli, scalar_start, spectral_start
-from .loop.batches import RESIDENT_BYTES, Batches, ResidentBatches, StreamedBatches
-from .loop.processes import World, join
-from .loop.threads import advisable_threads, on_threads
-from .loop.trainer import Trainer
-from .model.as_numpy import scale_rows
-from .model.network import AAPTVAE
-from .model.objective import Objective
-from .report.page import check_shape
-from .run.folder import Evaluation, RunConfig, build_model, read_config, write_baseline, write_held_out, write_json
-from .run.layout import CONFIG, EVALUATION
-from .talk import Talk
+from .loop import (
+    RESIDENT_BYTES,
+    Batches,
+    ResidentBatches,
+    StreamedBatches,
+    Trainer,
+    World,
+    join,
+    most_threads,
+    on_threads,
+    paced,
+    wants_bf16,
+)
+from .model import AAPTVAE, Objective, scale_rows
+from .progress import TrainingProgress
+from .report.judged import check_shape
+from .run import (
+    CONFIG,
+    EVALUATION,
+    LAST,
+    Evaluation,
+    RunConfig,
+    build_model,
+    is_unfinished,
+    read_config,
+    write_baseline,
+    write_held_out,
+    write_json,
+)
 
-STEPS = 3_000  # a run's length where the user names none: it saturates there, whatever the rows
+STEPS = 3_000  # of a training whose epochs are not given; more steps change the result little, whatever the rows
 EPOCHS = (10, 200)
 BATCH_ROWS = (16, 128, 512)  # least, usual, and for tables of more than LARGE rows
 LARGE = 100_000
 
 
-def train(  # noqa: PLR0913 - what to learn from, where to leave it, and how
+def train(  # noqa: PLR0913 - the arguments of the public function
     path: str | os.PathLike[str],
     run: Path,
     config: TrainConfig,
-    talk: Talk | None = None,
+    progress: TrainingProgress | None = None,
     *,
     resume: bool = False,
     force: bool = False,
     image_shape: tuple[int, int] | None = None,
     threads: int | None = None,
 ) -> Evaluation:
-    """Train on a feature file and leave a run folder; the evaluation on held-out rows.
+    """Train on a feature file, write the folder `run`, and return the evaluation on held-out rows.
 
-    `resume` continues an interrupted run exactly; `force` replaces a finished one. `threads` of the processor default to
-    what suits the network (`processors.py`). Raises `InputError` for features or folders that cannot be used and
-    `RunError` when training cannot go on.
+    `resume` continues an interrupted run with the same result as one that was not interrupted; `force` replaces a run.
+    Without `threads` torch computes on one thread or on all, whichever is faster at the moment (`loop/threads.py`). Raises
+    `InputError` for features or folders that cannot be used and `RunError` when training cannot go on.
     """
-    begun = resume and not is_empty(run)  # a kill may come before there is anything to resume
+    begun = resume and not is_empty(run)  # a training may be killed before it has written anything
     if not begun:
         check_folder(run, force)
     with join(config.device) as world, open_features(path) as features:
-        talk = talk if talk is not None and world.leads else Talk()
+        progress = progress if progress is not None and world.leads else TrainingProgress()
         shares = (config.validation_share, config.test_share)
         if image_shape is not None:
             check_shape(image_shape, features.width)
-        talk.stage("reading", features.rows)
-        prepared = prepare(features, shares, config.seed, talk.advance)
-        check_range(config, prepared)
-        resolved = resolve(config, features, prepared)
+        progress.stage("reading", features.rows)
+        prepared = prepare_features(features, shares, config.seed, progress)
+        check_probabilities(config, prepared)
+        resolved = resolve(config, features, prepared, Path(path).name)
         if begun:
             check_resumable(run, resolved)
         else:
-            world.leading(lambda: begin_folder(run, resolved, prepared))
-        with on_threads(threads or advisable_threads(resolved)):
-            fit(features, prepared, resolved, run, world, talk)
-        world.leading(lambda: finish(run, resolved, prepared, features, talk, image_shape))
+            world.leading(begin_folder, run, resolved, prepared)
+        with on_threads(threads or most_threads()):
+            fit(features, prepared, resolved, run, world, progress, adapt=threads is None)
+            world.leading(finish, run, resolved, prepared, features, progress, image_shape)
     return msgspec.json.decode((run / EVALUATION).read_bytes(), type=Evaluation)
 
 
 def begun_with(run: Path) -> TrainConfig | None:
-    """The options of an interrupted run; None where there is nothing to resume."""
+    """The options of an interrupted run; None for an empty or missing folder."""
     return None if is_empty(run) else read_config(run).train
 
 
 def check_folder(run: Path, force: bool) -> None:
-    """`InputError` when a run may not be written here."""
+    """`InputError` unless a new run may be written here."""
+    if not force and is_unfinished(run):
+        raise InputError(
+            f"{run} is a run that is not finished: continue it with the same command and --resume, or name another folder"
+        )
     refuse_existing(run, force or is_empty(run))
     if not is_empty(run) and not (run / CONFIG).is_file():
         raise InputError(f"{run} holds something that is not a run: name another folder")
 
 
 def is_empty(run: Path) -> bool:
-    """Whether there is nothing at this place, or a folder with nothing in it."""
+    """Whether `run` does not exist or is an empty folder."""
     return not run.exists() or (run.is_dir() and not any(run.iterdir()))
 
 
 def begin_folder(run: Path, config: RunConfig, prepared: Prepared) -> None:
-    """Start a run folder, whole or not at all: its configuration and the rows it will be judged on."""
+    """Create the folder of a run with its configuration and its held-out rows, atomically."""
     with publish_folder(run, force=True, marker=CONFIG) as folder:
-        (folder / "last").mkdir()
+        (folder / LAST).parent.mkdir()
         write_held_out(folder, prepared.test, prepared.train_sample)
         write_json(folder / CONFIG, config)
 
 
-def check_range(config: TrainConfig, prepared: Prepared) -> None:
-    """`InputError` when a Bernoulli likelihood meets features that are no probabilities."""
+def check_probabilities(config: TrainConfig, prepared: Prepared) -> None:
+    """`InputError` if the likelihood is bernoulli and a feature lies outside [0, 1]."""
     low = min(prepared.statistics.minimum.min(), prepared.validation.min(), prepared.test.min())
     high = max(prepared.statistics.maximum.max(), prepared.validation.max(), prepared.test.max())
     if config.likelihood == "bernoulli" and not 0 <= low <= high <= 1:
@@ -114,68 +134,80 @@ def check_range(config: TrainConfig, prepared: Prepared) -> None:
 
 
 def check_resumable(run: Path, config: RunConfig) -> None:
-    """`RunError` unless `run` was begun on the same rows with the same options."""
+    """`RunError` unless `run` was begun with the same rows and the same options."""
     saved = read_config(run)
     if saved.data_sha256 != config.data_sha256:
-        raise RunError(f"{run} was trained on other rows than these: resume with the features it was begun with")
+        raise RunError(f"{run} was begun with other rows than these: resume it with the features it was begun with")
     before, now = (msgspec.structs.asdict(c.train) for c in (saved, config))
     if changed := [key for key in before if before[key] != now[key]]:
         key = changed[0]
         raise RunError(f"{run} was begun with {key} = {before[key]}, not {now[key]}: to resume, leave that option out")
 
 
-def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunConfig:
-    """The configuration with everything decided that was left to the data."""
+def resolve(config: TrainConfig, features: Features, prepared: Prepared, name: str) -> RunConfig:
+    """The configuration, with the options that depend on the data decided."""
     rows = len(prepared.split.train)
     least, usual, large = BATCH_ROWS
     batch = config.batch_size or (large if rows > LARGE else max(least, min(usual, rows // 8)))
     epochs = config.epochs or int(np.clip(round(STEPS * batch / rows), *EPOCHS))
-    # Beside a linear start the MLPs may fade where they do not help; probabilities are linear in logits at most.
-    fading = 1.0 if config.linear_skip and config.likelihood != "bernoulli" else 0.01
-    decay = fading if config.weight_decay is None else config.weight_decay
+    # Strong decay removes the MLPs where they do not improve on the linear start, which is no good model of probabilities.
+    usual_decay = 1.0 if config.linear_skip and config.likelihood != "bernoulli" else 0.01
+    decay = usual_decay if config.weight_decay is None else config.weight_decay
     return RunConfig(
         input_dim=features.width,
         rows=features.rows,
         data_sha256=prepared.sha256,
+        data_name=name,
         train=msgspec.structs.replace(config, batch_size=batch, epochs=epochs, weight_decay=decay),
     )
 
 
-def fit(features: Features, prepared: Prepared, config: RunConfig, run: Path, world: World, talk: Talk) -> None:
-    """Build the model, start it, train it; the run's checkpoints hold the outcome."""
-    torch.manual_seed(config.train.seed)  # before the model is built: its weights are drawn from it
+def fit(  # noqa: PLR0913 - all that a training needs
+    features: Features,
+    prepared: Prepared,
+    config: RunConfig,
+    run: Path,
+    world: World,
+    progress: TrainingProgress,
+    *,
+    adapt: bool = False,
+) -> None:
+    """Build the model, write the linear start into it and train it; the result is in the checkpoints of the run.
+
+    With `adapt` the count of torch's threads follows measured steps.
+    """
+    torch.manual_seed(config.train.seed)  # before the model is built with random weights
     model, start = start_model(config, prepared)
     if world.leads:
-        write_baseline(run, baseline_of(prepared, start))
+        write_baseline(run, fit_baseline(prepared, start))
     model.to(world.device)
 
-    def scaled(rows: Rows) -> Rows:
-        return scale_rows(model, rows)
-
-    batch, seed = config.train.batch_size or 1, config.train.seed
-    batches: Batches
-    if len(prepared.split.train) * features.width * 4 <= RESIDENT_BYTES:
-        batches = ResidentBatches(resident(features, prepared, scaled).to(world.device), batch, seed, world)
-    else:
-        batches = StreamedBatches(features, prepared.split.train, scaled, batch, seed, world)
-    validation = torch.from_numpy(scaled(prepared.validation))
+    batches = training_batches(features, prepared, model, config.train, world)
+    validation = torch.from_numpy(scale_rows(model, prepared.validation))
     objective = Objective(model, config.train.free_bits, start.ppca.variance, tolerated_error(config.train, prepared, start))
+    if adapt:
+        batches = paced(batches, objective, validation, wants_bf16(config.train.precision, world.device))
     trainer = Trainer(objective, batches, validation, config.train, run, world)
-    talk.stage("training", trainer.steps, trainer.begin() * batches.steps)
+    progress.stage("training", trainer.steps, trainer.begin() * batches.steps)
 
-    def tick(steps: int, figures: dict[str, float]) -> None:
-        talk.advance(steps)
+    def advance(steps: int, figures: dict[str, float]) -> None:
+        progress.advance(steps)
         if figures:
-            talk.epoch(figures)
+            progress.epoch(figures)
 
-    trainer.run(tick)
+    reached = trainer.run(advance)
+    if reached.epoch < trainer.epochs:
+        progress.note(
+            f"stopped after epoch {reached.epoch} of {trainer.epochs}: the validation ELBO has not improved for "
+            f"{reached.epoch - max(reached.best_epoch, 0)} epochs"
+        )
 
 
 def start_model(config: RunConfig, prepared: Prepared) -> tuple[AAPTVAE, Start]:
-    """A model whose scaler is fitted and whose skips are the best linear model of the training rows."""
+    """A model with a fitted scaler, whose linear paths are the maximum-likelihood linear model of the training rows."""
     model, options = build_model(config), config.train
     statistics, scale = prepared.statistics, prepared.scale
-    model.scaler.standardise_by(torch.from_numpy(statistics.mean), torch.from_numpy(scale))
+    model.scaler.standardise_by(*map(torch.from_numpy, (statistics.mean, scale, prepared.constant)))
     ppca = fit_ppca(statistics.standardised_covariance(scale), options.latent_dim)
     if options.sigma == "spectral":
         validation = prepared.standardise(prepared.validation).astype(np.float64)
@@ -189,12 +221,14 @@ def start_model(config: RunConfig, prepared: Prepared) -> tuple[AAPTVAE, Start]:
     return model, start
 
 
-def resident(features: Features, prepared: Prepared, scaled: Callable[[Rows], Rows]) -> torch.Tensor:
-    """All training rows as one scaled tensor [N, D]."""
-    table = torch.empty(len(prepared.split.train), features.width)
-    done = 0
+def training_batches(features: Features, prepared: Prepared, model: AAPTVAE, options: TrainConfig, world: World) -> Batches:
+    """Batches of scaled training rows: from memory if the rows fit into `RESIDENT_BYTES`, else from disk."""
+    rows, batch = prepared.split.train, options.batch_size or 1
+    if len(rows) * features.width * 4 > RESIDENT_BYTES:
+        return StreamedBatches(features, rows, partial(scale_rows, model), batch, options.seed, world)
+    table, done = torch.empty(len(rows), features.width), 0
     for start, block in features.blocks():
-        rows = scaled(rows_within(prepared.split.train, start, block))
-        table[done : done + len(rows)] = torch.from_numpy(rows)
-        done += len(rows)
-    return table
+        scaled = scale_rows(model, rows_within(rows, start, block))
+        table[done : done + len(scaled)] = torch.from_numpy(scaled)
+        done += len(scaled)
+    return ResidentBatches(table.to(world.device), batch, options.seed, world)

@@ -1,1 +1,6 @@
-"""A bundle as files: draft, model card, publication, Triton repository."""
+"""A bundle from a run: drafted in memory, described, published."""
+
+from .publish import Export, export_bundle
+from .triton import write_triton
+
+__all__ = ["Export", "export_bundle", "write_triton"]

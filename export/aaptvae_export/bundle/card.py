@@ -1,34 +1,18 @@
-"""The model card of a bundle: `card.md` filled with what the manifest knows, for people and the Hugging Face hub."""
+"""The model card of a bundle: `card.md` filled in from the manifest, for readers and for the Hugging Face Hub."""
 
 from pathlib import Path
 
+from aaptvae.bundle.figures import Figure, measured
 from aaptvae.bundle.manifest import MANIFEST, Manifest
 
 _CARD = Path(__file__).with_name("card.md")
 
 
-_FIGURES: tuple[tuple[str, str, *tuple[tuple[str, str], ...]], ...] = (
-    (
-        "log_likelihood",
-        "log-likelihood, importance-weighted, under the better prior",
-        ("pPCA", "ppca_log_likelihood"),
-        ("one full Gaussian", "gaussian_log_likelihood"),
-        ("independent features", "independent_log_likelihood"),
-    ),
-    ("log_likelihood_standard", "under N(0, I)"),
-    ("log_likelihood_fitted", "under the fitted prior"),
-    ("elbo", "ELBO under N(0, I)"),
-    ("kl_divergence", "KL divergence"),
-    ("r2", "R2 of reconstructions", ("PCA", "r2")),
-    ("active_units", "active latents"),
-    ("frechet_samples", "Frechet distance of samples"),
-    ("frechet_real", "Frechet distance of training rows"),
-)
-
 _TWINS = """
 ## Lower precision
 
-Same tensors in float32; losses on held-out rows against fp32.
+The same inputs and outputs, in float32. The losses are measured on held-out rows against the fp32 graphs.
+The int8 graphs are for onnxruntime only; other runtimes may compute them differently or slowly.
 
 | precision | bytes | R2 loss | ELBO loss (nats) | cosine of mu |
 |---|---|---|---|---|
@@ -36,7 +20,8 @@ Same tensors in float32; losses on held-out rows against fp32.
 """
 
 _INEXACT = """
-Rows against torch: torch's own float32 is farther from float64 than the tolerance there, and the graph is nearer to float64.
+The rows "against torch" are no failures: torch's own float32 results are less exact there than the graph's, which is within the
+tolerance of float64.
 """
 
 _COMPACTION = """
@@ -48,7 +33,7 @@ On held-out rows this costs {r2:.3g} of R2 and {elbo:.3g} nats of ELBO.
 
 
 def write_card(manifest: Manifest) -> str:
-    """`README.md` of a bundle, with front matter for the hub."""
+    """Text of the bundle's `README.md`, with front matter for the Hugging Face Hub."""
     training, columns = manifest.training, manifest.scaler.constant_columns
     return _CARD.read_text(encoding="utf-8").format(
         name=manifest.name,
@@ -62,7 +47,7 @@ def write_card(manifest: Manifest) -> str:
         data=training.data_sha256,
         epochs=training.epochs,
         seed=training.seed,
-        columns=f"\n{columns} of the columns never moved.\n" if columns else "",
+        columns=f"\n{columns} of the columns had the same value in every training row.\n" if columns else "",
         whole="this model" if manifest.compaction is None else "before compaction",
         figures="\n".join(_figures(manifest)),
         comparisons=manifest.parity.comparisons,
@@ -88,13 +73,17 @@ def _likelihood(manifest: Manifest) -> str:
 
 
 def _figures(manifest: Manifest) -> list[str]:
-    """Rows of the table: what was measured, this model's figure, and what the simpler models reach."""
-    own, simple = manifest.training.metrics, manifest.training.baseline
-    return [f"| {words} | {own[name]:.4g} | {_beside(simple, *rivals)} |" for name, words, *rivals in _FIGURES if name in own]
+    """Rows of the table: what was measured, this model's figure, and what it is compared with."""
+    rows = measured(manifest.training.metrics, manifest.training.baseline)
+    return [f"| {_named(figure)} | {value} | {_beside(others)} |" for figure, value, others in rows]
 
 
-def _beside(figures: dict[str, float], *rivals: tuple[str, str]) -> str:
-    return ", ".join(f"{rival} {figures[name]:.4g}" for rival, name in rivals if name in figures)
+def _named(figure: Figure) -> str:
+    return f"{figure.label} ({figure.unit})" if figure.unit else figure.label
+
+
+def _beside(others: tuple[tuple[str, str], ...]) -> str:
+    return ", ".join(f"{label} {value}" for label, value in others)
 
 
 def _twins(manifest: Manifest) -> str:

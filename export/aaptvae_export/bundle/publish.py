@@ -1,4 +1,4 @@
-"""A run in, a published bundle out. What is published was built and proven in memory first (`draft.py`)."""
+"""Write a drafted bundle to a folder or a zip, load it from there, and publish it under its final name."""
 
 import hashlib
 import io
@@ -10,38 +10,42 @@ from typing import Any
 
 import msgspec
 
-from aaptvae import load
 from aaptvae.bundle.manifest import MANIFEST, Manifest
+from aaptvae.bundle.reading import read_bundle
+from aaptvae.engine.network import Settings
 from aaptvae.errors import BundleError
 from aaptvae.files.publish import publish_file, publish_folder, refuse_existing
+from aaptvae.vae import VAE
 from aaptvae_training import Run
 
 from ..errors import ExportError
-from .draft import ExportOptions, draft_bundle
+from ..options import ExportOptions
+from .draft import draft_bundle
 
 
 @dataclass(frozen=True)
 class Export:
-    """A published bundle: its manifest, its digest, and rows per second by precision, which no file of it holds."""
+    """A published bundle: its digest, manifest, files by name, and rows per second by precision, which no file holds."""
 
     path: Path
     digest: str
     manifest: Manifest
+    files: dict[str, bytes]
     rows_per_second: dict[str, float]
 
     def report(self) -> dict[str, Any]:
-        """The proof and the figures as plain values."""
+        """Digest, comparison with the model, and figures as plain values."""
         names = ("name", "parity", "twins", "compaction")
         facts = {name: msgspec.to_builtins(getattr(self.manifest, name)) for name in names}
         return {"digest": self.digest, **facts, "rows_per_second": self.rows_per_second}
 
     def summary(self) -> list[str]:
-        """The same in a few lines."""
+        """The same as lines of text."""
         manifest, parity, cut = self.manifest, self.manifest.parity, self.manifest.compaction
-        worst = max(parity.worst, key=lambda case: case.difference)
+        difference, graph = max((case.difference, case.graph) for case in parity.worst if case.reference == "float64")
         lines = [
             f"{self.path}: {manifest.input_dim} features, {manifest.latent_dim} latents, sha256 {self.digest}",
-            f"parity: {parity.comparisons} comparisons, worst {worst.difference:.2g} ({worst.graph}), "
+            f"parity: {parity.comparisons} comparisons, largest difference from float64 {difference:.2g} ({graph}), "
             f"tolerance {parity.tolerance:.2g}",
         ]
         if cut is not None:
@@ -64,34 +68,35 @@ def export_bundle(
     archive: bool = False,
     force: bool = False,
 ) -> Export:
-    """Publish `run` at `destination`, a folder or (`archive`) one zip; an `ExportError` leaves nothing there."""
+    """Publish `run` at `destination`, a folder or (`archive`) one zip; after an `ExportError` nothing is there."""
     target = Path(os.path.realpath(destination))
     refuse_existing(target, force)
     draft = draft_bundle(run, options or ExportOptions())
     if archive:
         with publish_file(target, force=force) as temporary:
-            temporary.write_bytes(pack(draft.files))
-            _replay(temporary, draft.manifest)
+            temporary.write_bytes(_pack(draft.files))
+            _check_written(temporary, draft.manifest)
     else:
         with publish_folder(target, force=force) as temporary:
             for name, data in draft.files.items():
                 (temporary / name).write_bytes(data)
-            _replay(temporary, draft.manifest)
+            _check_written(temporary, draft.manifest)
     digest = hashlib.sha256(draft.files[MANIFEST]).hexdigest()
-    return Export(target, digest, draft.manifest, draft.rows_per_second)
+    return Export(target, digest, draft.manifest, draft.files, draft.rows_per_second)
 
 
-def _replay(path: Path, manifest: Manifest) -> None:
-    """Read what was written as a user will: digests, structure, golden vectors of every precision."""
-    for precision in manifest.precisions:
-        try:
-            load(path, precision=precision)
-        except BundleError as error:
-            raise ExportError(f"the written bundle does not load at {precision}: {error}") from error
+def _check_written(path: Path, manifest: Manifest) -> None:
+    """Load the written files as a user does: digests, structure, golden vectors of every precision; `ExportError`."""
+    try:
+        written = read_bundle(path)
+        for precision in manifest.precisions:
+            VAE(written, precision, Settings())
+    except BundleError as error:
+        raise ExportError(f"the written bundle does not load: {error}") from error
 
 
-def pack(files: dict[str, bytes]) -> bytes:
-    """The files as one zip that is the same on every day: sorted, stored, undated."""
+def _pack(files: dict[str, bytes]) -> bytes:
+    """The files as one zip with the same bytes every time: sorted, not compressed, with a fixed date."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
         for name in sorted(files):

@@ -1,12 +1,12 @@
-"""A Triton model repository from the files of a bundle: two models that a server batches by itself."""
+"""A Triton model repository from the files of a bundle: two models with dynamic batching."""
 
 import os
+from collections.abc import Mapping
 
 from aaptvae.bundle.manifest import MANIFEST, Manifest, TensorSpec, encode_manifest, graph_file
-from aaptvae.bundle.reading import Bundle
 from aaptvae.files.publish import publish_folder
 
-MAX_BATCH = 4096
+_MAX_BATCH = 4096
 
 _CONFIG = """name: "{name}"
 backend: "onnxruntime"
@@ -18,24 +18,25 @@ dynamic_batching {{ }}
 """
 
 
-def write_triton(bundle: Bundle, destination: str | os.PathLike[str], *, force: bool = False) -> None:
-    """Write `NAME_encoder` and `NAME_decoder`, each with config.pbtxt and 1/model.onnx, beside the manifest."""
-    manifest = bundle.manifest
+def write_triton(
+    manifest: Manifest, files: Mapping[str, bytes], destination: str | os.PathLike[str], *, force: bool = False
+) -> None:
+    """Write `NAME_encoder` and `NAME_decoder`, each with config.pbtxt and 1/model.onnx, and the manifest."""
     with publish_folder(destination, force=force) as folder:
         (folder / MANIFEST).write_bytes(encode_manifest(manifest))
         for graph in ("encoder", "decoder"):
             model = folder / f"{manifest.name}_{graph}"
             (model / "1").mkdir(parents=True)
-            (model / "1" / "model.onnx").write_bytes(bundle.files[graph_file(graph)])
-            (model / "config.pbtxt").write_text(write_config(manifest, graph), encoding="utf-8")
+            (model / "1" / "model.onnx").write_bytes(files[graph_file(graph)])
+            (model / "config.pbtxt").write_text(_write_config(manifest, graph), encoding="utf-8")
 
 
-def write_config(manifest: Manifest, graph: str) -> str:
+def _write_config(manifest: Manifest, graph: str) -> str:
     """`config.pbtxt` of one graph: its tensors without the batch axis, which Triton adds."""
     spec = manifest.encoder if graph == "encoder" else manifest.decoder
     return _CONFIG.format(
         name=f"{manifest.name}_{graph}",
-        batch=MAX_BATCH,
+        batch=_MAX_BATCH,
         inputs=", ".join(map(_tensor, spec.inputs)),
         outputs=", ".join(map(_tensor, spec.outputs)),
     )

@@ -1,66 +1,68 @@
 """The views of a bundle in memory: folded, traced, proven against torch, and their twins of lower precision."""
 
 import copy
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
-import onnx
 import torch
 from torch import nn
 
-from aaptvae.bundle import manifest as bundle
-from aaptvae.bundle.graph_check import check_graph
-from aaptvae.bundle.manifest import GraphSpec, Manifest, Precision, View, ViewTwin, graph_file
-from aaptvae.bundle.npz import write_npz
-from aaptvae.errors import BundleError
+from aaptvae.bundle.manifest import Manifest, View, ViewTwin, graph_file, view_spec
 from aaptvae.rows import Array, Matrix, Rows
 from aaptvae_training import Run
-from aaptvae_training.similarity.head import SimilarityHead
-from aaptvae_training.similarity.metric import MetricMap
-from aaptvae_training.similarity.recall import NEIGHBOURS, Geometry, recall_at
-from aaptvae_training.similarity.views import Chosen
+from aaptvae_training.similarity import NEIGHBOURS, Chosen, Geometry, MetricMap, SimilarityHead, recall_at
 
-from ..errors import ExportError
-from ..graph import onnx_model as graphs
-from ..graph.folding import Subspace, fold_encoder
-from ..graph.views import compact_metric, fold_metric, fold_similarity, inverse_of
-from ..proof.gate import Gate, Graph, Inputs, Outputs, run_graph
-from ..variants.admission import Reduced
-from ..variants.quantization import CONVERTERS, standardise
+from ..graph import (
+    TracedGraph,
+    check_model,
+    check_weights,
+    compact_metric,
+    constant_columns,
+    fold_encoder,
+    fold_metric,
+    fold_similarity,
+    inverse_of,
+)
+from ..proof import Gate, Graph, Inputs, Outputs, run_graph
+from ..variants import CONVERTERS, Reduced, standardise
+from .stamp import stamp
 
 MOST_RECALL_LOSS: dict[Reduced, float] = {"int8": 0.02, "fp16": 0.005}  # a view that loses more keeps its fp32 graph
 
 
 @dataclass(frozen=True)
 class ViewDraft:
-    """One view: its entry in the manifest, what was folded and traced, and what it must compute, by floating-point type."""
+    """One view: its entry in the manifest, its traced graph, and what that must compute, by floating-point type.
+
+    `inverse` holds the arrays of `views.npz` that map it back to mu.
+    """
 
     view: View
-    module: nn.Module
-    model: onnx.ModelProto
-    spec: GraphSpec
+    graph: TracedGraph
     references: Mapping[str, Graph]
+    inverse: dict[str, Matrix] | None = None
 
     def compute(self, x: Rows) -> Rows:
         """The view of raw rows as the float64 reference computes it, rounded: float32 [N, dim]."""
         return self.references["float64"](x)[self.view.name].astype(np.float32)
 
 
-def draft_views(run: Run, gate: Gate, subspace: Subspace | None) -> tuple[list[ViewDraft], dict[str, bytes]]:
-    """The views of a run, none for a run of before, and `views.npz` where metric has an inverse to ship."""
+def draft_views(run: Run, gate: Gate) -> list[ViewDraft]:
+    """The traced views of a run, metric first; none for a run that was trained before there were views."""
     if run.views is None:
-        return [], {}
-    metric, views = compact_metric(run.views.metric, subspace), run.views
+        return []
+    views, metric = run.views, compact_metric(run.views.metric, gate.subspace)
     entry = _view(views.geometry, "metric", len(metric.offset), views.metric_choice)
     references = {name: _metric_reference(reference.encode, metric) for name, reference in gate.references.items()}
-    drafts = [_draft(run, entry, fold_metric(fold_encoder(run.model, subspace), metric), references)]
+    module = fold_metric(fold_encoder(run.model, gate.subspace), metric)
+    drafts = [ViewDraft(entry, _traced(run, entry, module), references, inverse_of(metric))]
     if views.head is not None and views.head_choice is not None:
         entry = _view(views.geometry, "similarity", views.head.linear.out_features, views.head_choice)
         types = {"torch": torch.float32, "float64": torch.float64}
-        heads = {name: _head_reference(views.head, dtype) for name, dtype in types.items()}
-        drafts.append(_draft(run, entry, fold_similarity(views.head), heads))
-    return drafts, {bundle.VIEWS: write_npz(inverse_of(metric))}
+        references = {name: _head_reference(views.head, dtype) for name, dtype in types.items()}
+        drafts.append(ViewDraft(entry, _traced(run, entry, fold_similarity(views.head)), references))
+    return drafts
 
 
 def _view(geometry: Geometry, name: str, dim: int, choice: Chosen) -> View:
@@ -74,9 +76,8 @@ def _view(geometry: Geometry, name: str, dim: int, choice: Chosen) -> View:
     )
 
 
-def _draft(run: Run, view: View, module: nn.Module, references: Mapping[str, Graph]) -> ViewDraft:
-    spec = bundle.view_spec(run.model.input_dim, view)
-    return ViewDraft(view, module, graphs.trace(module, spec, view.name), spec, references)
+def _traced(run: Run, view: View, module: nn.Module) -> TracedGraph:
+    return TracedGraph.of(view.name, module, view_spec(run.model.input_dim, view))
 
 
 def _metric_reference(encode: Graph, metric: MetricMap) -> Graph:
@@ -99,44 +100,45 @@ def _head_reference(head: SimilarityHead, dtype: torch.dtype) -> Graph:
     return compute
 
 
-def stamp_view(
-    draft: ViewDraft, manifest: Manifest, precision: Precision = "fp32", model: onnx.ModelProto | None = None
-) -> bytes:
-    """The view's graph as a file, checked as the runtime will; `ExportError`."""
-    name = draft.view.name
-    metadata = bundle.metadata(manifest, name, precision)
-    data = graphs.to_bytes(draft.model if model is None else model, metadata)
-    try:
-        check_graph(data, graph_file(name, precision), draft.spec, precision, metadata)
-    except BundleError as error:
-        raise ExportError(f"{error}") from error
-    return data
+def prove_views(drafts: Iterable[ViewDraft], gate: Gate, manifest: Manifest, heldout: Rows) -> dict[str, bytes]:
+    """The fp32 files of the views, checked and compared with the trained model; `ExportError`."""
+    files: dict[str, bytes] = {}
+    features = Inputs.of(gate.float64, heldout).features
+    for draft in drafts:
+        name = draft.view.name
+        check_model(draft.graph)
+        files |= stamp(manifest, "fp32", [draft.graph])
+        check_weights(draft.graph)
+        gate.compare(name, run_graph(name, files[graph_file(name)]), features, draft.references)
+    return files
 
 
-def prove_view(draft: ViewDraft, gate: Gate, data: bytes, heldout: Rows) -> None:
-    """The gate for one view: checker, contract, exact weights, and agreement with torch; `ExportError`."""
-    name = draft.view.name
-    graphs.check_model(draft.model, draft.spec, name)
-    graphs.check_weights(draft.model, draft.module, name)
-    features = Inputs.of(gate.references["float64"], heldout).features
-    gate.compare(name, run_graph(name, data), features, draft.references)
+def view_twins(
+    draft: ViewDraft, run: Run, manifest: Manifest, files: Mapping[str, bytes]
+) -> tuple[tuple[ViewTwin, ...], dict[str, bytes]]:
+    """The view's graphs at the reduced precisions of the manifest, as far as they lose little recall, and their files."""
+    twins, added = [], {}
+    for admitted in manifest.twins:
+        name = graph_file(draft.view.name, admitted.precision)
+        twin, data = _view_twin(draft, run, manifest, admitted.precision, files[graph_file(draft.view.name)])
+        if twin.recall_loss <= MOST_RECALL_LOSS[admitted.precision] and twin.bytes_ratio < 1:
+            twins.append(twin)
+            added[name] = data
+    return tuple(twins), added
 
 
-def view_twin(draft: ViewDraft, run: Run, manifest: Manifest, precision: Reduced, fp32: bytes) -> tuple[ViewTwin, bytes] | None:
-    """The view's graph in fewer bits, and what it loses; None where that is more recall than is allowed."""
-    mean, scale = run.observation.mean, run.observation.scale
-    model = CONVERTERS[precision](standardise(draft.model, mean, scale))
-    data = stamp_view(draft, manifest, precision, model)
-    name, x = draft.view.name, np.ascontiguousarray(run.heldout, np.float32)
+def _view_twin(draft: ViewDraft, run: Run, manifest: Manifest, precision: Reduced, fp32: bytes) -> tuple[ViewTwin, bytes]:
+    """The view's graph in fewer bits, and the recall@10 of held-out rows that it loses."""
+    scaler, view = run.model.scaler, draft.view
+    mean, scale = scaler.mean.numpy(), scaler.scale.numpy()
+    model = CONVERTERS[precision](standardise(draft.graph.model, mean, scale, constant_columns(scaler).numpy()))
+    data = stamp(manifest, precision, [replace(draft.graph, model=model)])[graph_file(view.name, precision)]
+    x = np.ascontiguousarray(run.heldout, np.float32)
     outputs: dict[str, Array] = {
-        kind: run_graph(name, graph, kind)(x)[name] for kind, graph in (("fp32", fp32), (precision, data))
+        "fp32": run_graph(view.name, fp32)(x)[view.name],
+        precision: run_graph(view.name, data, precision)(x)[view.name],
     }
-    figures = recall_at(NEIGHBOURS, _full(x, mean, scale, draft.view), outputs, draft.view.geometry)
+    full = x.astype(np.float64) if view.geometry == "cosine" else (x - mean) / scale
+    figures = recall_at(NEIGHBOURS, full, outputs, view.geometry)
     loss = figures["fp32"] - figures[precision]
-    twin = ViewTwin(precision=precision, bytes_ratio=len(data) / len(fp32), recall_loss=loss)
-    return (twin, data) if loss <= MOST_RECALL_LOSS[precision] and len(data) < len(fp32) else None
-
-
-def _full(x: Rows, mean: Matrix, scale: Matrix, view: View) -> Matrix:
-    rows = x.astype(np.float64)
-    return rows if view.geometry == "cosine" else (rows - mean) / scale
+    return ViewTwin(precision=precision, bytes_ratio=len(data) / len(fp32), recall_loss=loss), data

@@ -1,18 +1,18 @@
-"""The half of the demo that runs where nobody has torch: `python torch_free.py BUNDLE HELDOUT.npy RESULTS.npz`.
+"""The part of the demo that runs without torch: `python torch_free.py BUNDLE HELDOUT.npy RESULTS.npz`.
 
-It imports the runtime alone and makes torch, onnx and matplotlib impossible to import first.
+It blocks the import of torch, onnx and matplotlib, then imports the runtime.
 """
 
 import json
 import sys
 import time
 
-BLOCKED = ("torch", "onnx", "onnxscript", "matplotlib", "aaptvae_training", "aaptvae_export")
+_BLOCKED = ("torch", "onnx", "onnxscript", "matplotlib", "aaptvae_training", "aaptvae_export")
 
 
 def main(bundle: str, heldout: str, results: str) -> None:
     """Encode, reconstruct, sample and interpolate; arrays to `results`, seconds as JSON to stdout."""
-    sys.modules.update(dict.fromkeys(BLOCKED))  # type: ignore[arg-type] # None makes an import fail
+    sys.modules.update(dict.fromkeys(_BLOCKED))  # type: ignore[arg-type] # None makes an import fail
     seconds = {}
     started = time.perf_counter()
     import numpy as np  # noqa: PLC0415

@@ -1,6 +1,6 @@
-"""From a trained model to the plain float32 layers that are exported: scaler and subspace folded into the weights.
+"""A trained model as plain float32 layers: scaler and subspace folded into the weights.
 
-All arithmetic is float64 and is rounded once, at the end. Writing ONNX is `graphs.py`.
+All arithmetic is float64 and is rounded once, at the end. ONNX is written by `onnx_model.py`.
 """
 
 from dataclasses import dataclass
@@ -11,10 +11,14 @@ from torch import Tensor, nn
 
 from aaptvae_training import AAPTVAE
 from aaptvae_training.model.network import LOGVAR_RANGE
+from aaptvae_training.model.scaler import FeatureScaler
 
 from ..errors import ExportError
 
-MAX_FOLDED_SHIFT = 16.0  # deviations; beyond it (years, prices) `W x - W mean` cancels away float32's digits
+_MAX_FOLDED_SHIFT = 16.0  # deviations; beyond it (years, prices) `W x - W mean` has few correct digits in float32
+
+
+_PARTS = {"scaler", "encoder", "mu", "logvar", "mu_skip", "decoder", "decoder_skip"}
 
 
 class Affine(NamedTuple):
@@ -41,7 +45,7 @@ class Affine(NamedTuple):
         return Affine(weight, bias if offset is None else bias + offset)
 
     def with_bias_of(self, other: "Affine") -> "tuple[Affine, Affine]":
-        """This and a parallel map whose results are added, all of the bias in this one: an addition less in integers."""
+        """This and a parallel map whose results are added, with both biases in this one: int8 then has one addition less."""
         return Affine(self.weight, self.bias + other.bias), Affine(other.weight, torch.zeros_like(other.bias))
 
     def layer(self) -> nn.Linear:
@@ -50,8 +54,8 @@ class Affine(NamedTuple):
         linear.load_state_dict({"weight": self.weight.float(), "bias": self.bias.float()})
         if not all(torch.isfinite(value).all() for value in linear.parameters()):
             raise ExportError(
-                "the folded weights exceed float32: the scaler's statistics are too large or too small: rescale the "
-                "features and train again"
+                "the folded weights overflow float32: expected column means and deviations within float32's range: rescale "
+                "the features and train again"
             )
         return linear
 
@@ -61,31 +65,31 @@ def _times(matrix: Tensor, vector: Tensor) -> Tensor:
 
 
 def loses_digits(forward: Tensor, mean: Tensor) -> bool:
-    """Whether folding the shift would subtract numbers so large that float32 keeps little of the rest."""
+    """True if folding the mean into the bias would subtract numbers so large that float32 has few digits of the difference."""
     sizes = (forward * mean).abs() if forward.dim() == 1 else (forward * mean).norm(dim=1)
-    return bool((sizes > MAX_FOLDED_SHIFT).any())
+    return bool((sizes > _MAX_FOLDED_SHIFT).any())
 
 
 @dataclass(frozen=True)
 class Subspace:
-    """Latents that are kept: orthonormal rows `basis` [K, L], and `centre` [L], where the dropped directions stay."""
+    """Kept latents: orthonormal rows `basis` [K, L]; dropped directions are held at their value in `centre` [L]."""
 
     basis: Tensor
     centre: Tensor
 
     @property
     def offset(self) -> Tensor:
-        """What the dropped directions contribute to every latent vector, [L]."""
+        """Constant part of every latent vector along the dropped directions, [L]."""
         return self.centre - self.basis.T @ (self.basis @ self.centre)
 
     @property
     def spread(self) -> Tensor:
-        """Squared basis [K, L]: takes posterior variances to those of the kept directions."""
+        """Squared basis [K, L]: maps posterior variances to those of the kept directions."""
         return self.basis.square()
 
 
 class EncoderGraph(nn.Module):
-    """x [N, D] -> mu [N, K], logvar [N, K], all of it folded."""
+    """x [N, D] -> mu [N, K], logvar [N, K], with the scaler folded in."""
 
     def __init__(self, trunk: list[nn.Linear], mu: nn.Linear, logvar: nn.Linear) -> None:
         super().__init__()
@@ -97,7 +101,7 @@ class EncoderGraph(nn.Module):
         self.register_buffer("shift", None)
 
     def hidden(self, x: Tensor) -> Tensor:
-        """What the heads see of raw features: [N, H]."""
+        """Input of the heads for raw features: [N, D] -> [N, H]."""
         hidden: Tensor = self.trunk(self._shifted(x))
         return hidden
 
@@ -115,7 +119,7 @@ class EncoderGraph(nn.Module):
 
 
 class DecoderGraph(nn.Module):
-    """z [N, K] -> reconstruction [N, D], all of it folded."""
+    """z [N, K] -> reconstruction [N, D], with the scaler folded in."""
 
     def __init__(self, trunk: list[nn.Linear], out: nn.Linear, skip: nn.Linear | None, *, sigmoid: bool) -> None:
         super().__init__()
@@ -130,14 +134,24 @@ class DecoderGraph(nn.Module):
         return torch.sigmoid(out) if self.sigmoid else out
 
 
+def constant_columns(scaler: FeatureScaler) -> Tensor:
+    """Columns that had one value in all training rows: bool [D].
+
+    Runs of before stored no mask; constant columns were given the scale 1 there.
+    """
+    mask: Tensor | None = getattr(scaler, "constant", None)
+    return scaler.scale == 1 if mask is None else mask
+
+
 def fold_encoder(model: AAPTVAE, subspace: Subspace | None = None) -> EncoderGraph:
-    """The encoder of raw features as plain layers."""
-    # The network that was trained subtracts the float32 mean, so that is the one to fold.
+    """The encoder of raw features as plain layers; `ExportError` for a layer that cannot be folded."""
+    _check_parts(model)
+    # The network was trained with the mean rounded to float32.
     mean, forward = model.scaler.mean.float().double(), model.scaler.matrices()[0]
     shifted = loses_digits(forward, mean)
     origin = _times(forward, mean)
     scaled = forward, torch.zeros_like(origin) if shifted else -origin
-    first, *rest = [Affine.of(layer) for layer in model.encoder if isinstance(layer, nn.Linear)]
+    first, *rest = [Affine.of(layer) for layer in _linear_layers("encoder", model.encoder)]
     mu, skip = Affine.of(model.mu), None
     if model.mu_skip is not None:
         skip = Affine.of(model.mu_skip).after(*scaled)
@@ -157,9 +171,9 @@ def fold_encoder(model: AAPTVAE, subspace: Subspace | None = None) -> EncoderGra
 
 
 def fold_decoder(model: AAPTVAE, subspace: Subspace | None = None) -> DecoderGraph:
-    """The decoder to raw features as plain layers."""
-    linear = [layer for layer in model.decoder if isinstance(layer, nn.Linear)]
-    first, *rest, out = [Affine.of(layer) for layer in linear]
+    """The decoder to raw features as plain layers; `ExportError` for a layer that cannot be folded."""
+    _check_parts(model)
+    first, *rest, out = [Affine.of(layer) for layer in _linear_layers("decoder", model.decoder)]
     skip = None if model.decoder_skip is None else Affine.of(model.decoder_skip)
     if subspace is not None:
         first = first.after(subspace.basis.T, subspace.offset)
@@ -173,3 +187,26 @@ def fold_decoder(model: AAPTVAE, subspace: Subspace | None = None) -> DecoderGra
         out, skip = out.with_bias_of(skip)
     layers = [layer.layer() for layer in (first, *rest)]
     return DecoderGraph(layers, out.layer(), skip and skip.layer(), sigmoid=bernoulli).eval()
+
+
+def _check_parts(model: AAPTVAE) -> None:
+    unknown = [f"{name} ({type(part).__name__})" for name, part in model.named_children() if name not in _PARTS]
+    if unknown:
+        raise ExportError(
+            f"the model has {', '.join(unknown)}: expected {', '.join(sorted(_PARTS))}: fold it in graph/folding.py"
+        )
+
+
+def _linear_layers(name: str, stack: nn.Sequential) -> list[nn.Linear]:
+    """The linear layers of alternating Linear and ReLU; dropout is the identity here; `ExportError` for any other layer."""
+    linear: list[nn.Linear] = []
+    layers = [(index, layer) for index, layer in enumerate(stack) if not isinstance(layer, nn.Dropout)]
+    for place, (index, layer) in enumerate(layers):
+        expected = nn.ReLU if place % 2 else nn.Linear
+        if type(layer) is not expected:
+            raise ExportError(
+                f"{name}: layer {index} is {type(layer).__name__}; expected {expected.__name__}: fold it in graph/folding.py"
+            )
+        if isinstance(layer, nn.Linear):
+            linear.append(layer)
+    return linear

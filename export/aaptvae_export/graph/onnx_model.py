@@ -1,6 +1,6 @@
-"""One folded layer stack to one ONNX model: exported, stripped of everything but the computation, checked, named.
+"""ONNX models of the folded layers: traced, stripped of everything but the computation, checked, serialised.
 
-What the layers hold is `folding.py`; whether the numbers are right is `parity.py`.
+The layers are made by `folding.py`; their results are compared with the model in `proof/gate.py`.
 """
 
 import contextlib
@@ -8,21 +8,62 @@ import hashlib
 import logging
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import onnx
 import torch
 from torch import nn
 
-from aaptvae.bundle.manifest import IR_VERSION, OPSET, SCHEMA_VERSION, GraphSpec
+from aaptvae.bundle.manifest import IR_VERSION, OPSET, SCHEMA_VERSION, GraphSpec, decoder_spec, encoder_spec
+from aaptvae_training import AAPTVAE
 
 from ..errors import ExportError
+from .folding import EncoderGraph, Subspace, fold_decoder, fold_encoder
 
-EXAMPLE_ROWS = 3  # 0 and 1 would be taken for constants
+_EXAMPLE_ROWS = 3  # torch.export treats sizes 0 and 1 as constants
+
+
+@dataclass(frozen=True)
+class TracedGraph:
+    """One graph: its folded layers, the ONNX model traced from them, and the inputs and outputs it must have."""
+
+    name: str
+    module: nn.Module
+    model: onnx.ModelProto
+    spec: GraphSpec
+
+    @classmethod
+    def of(cls, name: str, module: nn.Module, spec: GraphSpec) -> "TracedGraph":
+        """Trace `module`."""
+        return cls(name, module, trace(module, spec, name), spec)
+
+
+@dataclass(frozen=True)
+class TracedPair:
+    """Encoder and decoder of one model; `encoder_layers` are the encoder's folded layers."""
+
+    encoder: TracedGraph
+    decoder: TracedGraph
+    encoder_layers: EncoderGraph
+
+    @property
+    def pair_id(self) -> str:
+        """SHA-256 of both fp32 graphs without metadata: identifies an encoder and decoder that belong together."""
+        return hashlib.sha256(to_bytes(self.encoder.model) + to_bytes(self.decoder.model)).hexdigest()
+
+
+def trace_pair(model: AAPTVAE, subspace: Subspace | None = None) -> TracedPair:
+    """Fold and trace both halves of `model`, restricted to the latents of `subspace` if there is one."""
+    widths = model.input_dim, model.latent_dim if subspace is None else len(subspace.basis)
+    layers = fold_encoder(model, subspace)
+    encoder = TracedGraph.of("encoder", layers, encoder_spec(*widths))
+    decoder = TracedGraph.of("decoder", fold_decoder(model, subspace), decoder_spec(*widths))
+    return TracedPair(encoder, decoder, layers)
 
 
 def trace(module: nn.Module, spec: GraphSpec, graph: str) -> onnx.ModelProto:
-    """`module` as a clean ONNX model whose only dynamic axis is the batch."""
-    example = torch.zeros(EXAMPLE_ROWS, spec.inputs[0].shape[1])
+    """`module` as an ONNX model of the computation alone, whose only dynamic axis is the batch."""
+    example = torch.zeros(_EXAMPLE_ROWS, spec.inputs[0].shape[1])
     with _quiet():
         program = torch.onnx.export(
             module.eval(),
@@ -35,34 +76,34 @@ def trace(module: nn.Module, spec: GraphSpec, graph: str) -> onnx.ModelProto:
             verbose=False,
         )
     model: onnx.ModelProto = program.model_proto  # type: ignore[union-attr] # None only for other arguments
-    return clean(model, graph)
+    return _clean(model, graph)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter talks about packages that nobody here needs."""
+    """Silence the exporter's warnings about optional packages."""
     names = ("torch.onnx", "torch.onnx._internal.exporter._registration", "onnxscript")
-    talkers = [logging.getLogger(name) for name in names]
-    levels = [talker.level for talker in talkers]
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for talker in talkers:
-            talker.setLevel(logging.ERROR)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
         try:
             yield
         finally:
-            for talker, level in zip(talkers, levels, strict=True):
-                talker.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
-def clean(model: onnx.ModelProto, graph: str) -> onnx.ModelProto:
-    """Strip stack traces, paths, intermediate shapes and version strings; what is left depends on the weights alone."""
+def _clean(model: onnx.ModelProto, graph: str) -> onnx.ModelProto:
+    """Remove stack traces, paths, intermediate shapes and version strings: the bytes then depend on the weights alone."""
     body = model.graph
     for part in (model, body, *body.node, *body.input, *body.output, *body.initializer):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
     for tensor in body.initializer:
-        # Tools differ in where they keep numbers; ours are always the little-endian bytes.
+        # The format allows several fields for the values; here they are always little-endian bytes in raw_data.
         raw = onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor), tensor.name)
         tensor.CopyFrom(raw)
     body.ClearField("value_info")
@@ -72,11 +113,12 @@ def clean(model: onnx.ModelProto, graph: str) -> onnx.ModelProto:
     return model
 
 
-def check_model(model: onnx.ModelProto, spec: GraphSpec, graph: str) -> None:
-    """ONNX's own checker with shape inference, then names, float32 and the symbolic batch; `ExportError` if not."""
+def check_model(traced: TracedGraph) -> None:
+    """ONNX's own checker with shape inference, then names, float32 and the symbolic batch; `ExportError`."""
+    model, spec, graph = traced.model, traced.spec, traced.name
     try:
         onnx.checker.check_model(model, full_check=True)
-    except Exception as error:  # the checker raises its own, and inference errors of C++
+    except Exception as error:  # the checker raises its own errors and those of C++ shape inference
         raise ExportError(f"{graph}.onnx: refused by the ONNX checker: {error}") from error
     for have, want in ((model.graph.input, spec.inputs), (model.graph.output, spec.outputs)):
         got = [_describe(value) for value in have]
@@ -92,10 +134,11 @@ def _describe(value: onnx.ValueInfoProto) -> str:
     return f"{value.name} {kind} [{', '.join(axes)}]"
 
 
-def check_weights(model: onnx.ModelProto, module: nn.Module, graph: str) -> None:
+def check_weights(traced: TracedGraph) -> None:
     """Every weight in the graph equals the folded checkpoint's, bit for bit; `ExportError` names one that does not."""
+    model, graph = traced.model, traced.name
     stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    for name, value in module.state_dict().items():
+    for name, value in traced.module.state_dict().items():
         expected = value.numpy()
         if name not in stored and name.endswith(".bias") and not expected.any():
             continue  # the exporter leaves a zero bias out
@@ -115,8 +158,3 @@ def to_bytes(model: onnx.ModelProto, metadata: dict[str, str] | None = None) -> 
     onnx.helper.set_model_props(stamped, dict(sorted((metadata or {}).items())))
     data: bytes = stamped.SerializeToString(deterministic=True)
     return data
-
-
-def pair_id(encoder: onnx.ModelProto, decoder: onnx.ModelProto) -> str:
-    """Digest of both fp32 graphs before they are stamped: what makes two halves a pair."""
-    return hashlib.sha256(to_bytes(encoder) + to_bytes(decoder)).hexdigest()

@@ -16,7 +16,8 @@ class MetricGraph(nn.Module):
 
     def __init__(self, encoder: EncoderGraph, metric: nn.Linear) -> None:
         super().__init__()
-        encoder.logvar, encoder.spread = nn.Identity(), None  # not computed, so not in the graph
+        setattr(encoder, "logvar", nn.Identity())  # noqa: B010 - not computed, so not in the graph
+        encoder.spread = None
         self.encoder, self.metric = encoder, metric
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,4 +78,5 @@ def compact_metric(metric: MetricMap, subspace: Subspace | None) -> MetricMap:
 
 def inverse_of(metric: MetricMap) -> dict[str, Matrix]:
     """What `views.npz` holds: mu = (metric - offset) @ inverse."""
-    return {"inverse": np.linalg.inv(metric.matrix), "offset": metric.offset}
+    inverse: Matrix = np.linalg.inv(metric.matrix)
+    return {"inverse": inverse, "offset": metric.offset}

@@ -1,1 +1,19 @@
-"""Comparison of the graphs with torch and float64, and the figures that decide."""
+"""Comparison of the graphs with the trained model in float64 and float32, and the figures that admit a precision."""
+
+from .evidence import Evidence, gather
+from .gate import Gate, check_parity, run_graph
+from .reference import BATCHES, Graph, Inputs, Outputs, Reference, rounded
+
+__all__ = [
+    "BATCHES",
+    "Evidence",
+    "Gate",
+    "Graph",
+    "Inputs",
+    "Outputs",
+    "Reference",
+    "check_parity",
+    "gather",
+    "rounded",
+    "run_graph",
+]

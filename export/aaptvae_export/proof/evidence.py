@@ -1,4 +1,4 @@
-"""What a pair of graphs is worth on held-out rows: ELBO, R2 and agreement of mu with another pair."""
+"""Figures of a pair of graphs on held-out rows: ELBO, R2, and cosine of mu with another pair's."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,9 @@ import numpy as np
 
 from aaptvae.density.bounds import LikelihoodBounds
 from aaptvae.density.observation import ObservationModel, kl_divergence
+from aaptvae.rows import Rows
 
-from .gate import Graph, Rows
+from .reference import Graph
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,14 @@ class Evidence:
 def gather(encode: Graph, decode: Graph, observation: ObservationModel, heldout: Rows) -> Evidence:
     """Evidence of the graphs `encode` and `decode` on `heldout` [N, D]."""
     posterior = encode(heldout)
-    mu, logvar = posterior["mu"], posterior["logvar"]
-    reconstruction = decode(mu)["reconstruction"]
-    bounds = LikelihoodBounds(lambda z: decode(z)["reconstruction"], observation)
+    mu, logvar = (posterior[name].astype(np.float32, copy=False) for name in ("mu", "logvar"))
+
+    def mean(z: Rows) -> Rows:
+        return decode(z)["reconstruction"].astype(np.float32, copy=False)
+
+    bounds = LikelihoodBounds(mean, observation)
     elbo = bounds.expected_log_density(heldout, mu, logvar) - kl_divergence(mu, logvar)
-    error = observation.squared_error(heldout, reconstruction).sum()
-    mean = heldout.mean(axis=0, dtype=np.float64).astype(np.float32)
-    total = observation.squared_error(heldout, mean).sum()
+    error = observation.squared_error(heldout, mean(mu)).sum()
+    centre = heldout.mean(axis=0, dtype=np.float64).astype(np.float32)
+    total = observation.squared_error(heldout, centre).sum()
     return Evidence(float(elbo.mean()), float(1 - error / max(total, np.finfo(np.float64).tiny)), mu)

@@ -1,4 +1,4 @@
-"""Whether a twin of lower precision is worth shipping: a small loss on held-out rows, and smaller or faster here."""
+"""Limits that a pair of lower precision must meet to be published: loss on held-out rows, bytes, and speed here."""
 
 import time
 from collections.abc import Mapping
@@ -11,20 +11,20 @@ import numpy as np
 from aaptvae.bundle.manifest import Manifest, Precision, Twin, graph_file
 from aaptvae.density.observation import ObservationModel
 from aaptvae.engine.network import Network, Settings
+from aaptvae.rows import Rows
 
 from ..errors import ExportError
-from ..proof.evidence import Evidence, gather
-from ..proof.gate import Graph, Rows, run_graph
+from ..proof import Evidence, Graph, gather, run_graph
 
 Reduced = Literal["int8", "fp16"]
 
-TIMED_ROWS = 1024
-TIMED_ROUNDS = 51
+_TIMED_ROWS = 1024
+_TIMED_ROUNDS = 51
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """The most a twin may lose (R2, ELBO in nats per feature), least cosine of mu, largest share of bytes."""
+class LossLimits:
+    """Largest losses of R2 and of ELBO (nats per feature), least mean cosine of mu, largest share of fp32's bytes."""
 
     r2_loss: float
     elbo_loss: float
@@ -32,17 +32,17 @@ class Bounds:
     bytes_ratio: float
 
 
-BOUNDS: dict[Reduced, Bounds] = {
-    "int8": Bounds(r2_loss=0.01, elbo_loss=0.05, mu_cosine=0.99, bytes_ratio=0.6),
-    "fp16": Bounds(r2_loss=1e-3, elbo_loss=0.01, mu_cosine=0.9999, bytes_ratio=0.99),
+LIMITS: dict[Reduced, LossLimits] = {
+    "int8": LossLimits(r2_loss=0.01, elbo_loss=0.05, mu_cosine=0.99, bytes_ratio=0.6),
+    "fp16": LossLimits(r2_loss=1e-3, elbo_loss=0.01, mu_cosine=0.9999, bytes_ratio=0.99),
 }
 
 
 @dataclass
-class Judge:
-    """Compares twins with the fp32 pair on the same held-out rows and in the same process.
+class Admission:
+    """Compares pairs of lower precision with the fp32 pair on the same held-out rows and in the same process.
 
-    int8 must do at least `speedup` times fp32's rows per second; for fp16 smaller is enough.
+    int8 must compute at least `speedup` times fp32's rows per second; fp16 must only be smaller.
     """
 
     observation: ObservationModel
@@ -62,7 +62,7 @@ class Judge:
         return gather(encode, decode, self.observation, self.heldout)
 
     def admit(self, precision: Reduced, twin: Mapping[str, bytes]) -> Twin:
-        """The twin's figures, or an `ExportError` that says which of them is out of bounds."""
+        """Figures of the files `twin`; `ExportError` names the one beyond its limit."""
         before, after = self.fp32, self.gather(*_load(twin, precision))
         figures = Twin(
             precision=precision,
@@ -72,34 +72,42 @@ class Judge:
             mu_cosine=after.cosine(before),
         )
         self._check_losses(figures, unexplained=1 - before.r2)
-        self._race(precision, twin)
+        self._measure_speed(precision, twin)
         return figures
 
     def _check_losses(self, twin: Twin, unexplained: float) -> None:
-        bounds = BOUNDS[twin.precision]
-        limits = {
-            "R2 loss": (twin.r2_loss, bounds.r2_loss * max(1.0, unexplained)),  # a model worse than the mean has more to lose
-            "ELBO loss": (twin.elbo_loss, bounds.elbo_loss * self.heldout.shape[1]),
-            "1 - cosine of mu": (1 - twin.mu_cosine, 1 - bounds.mu_cosine),
-            "share of fp32's bytes": (twin.bytes_ratio, bounds.bytes_ratio),
-        }
-        for name, (figure, limit) in limits.items():
-            if not figure <= limit:
-                raise ExportError(
-                    f"{twin.precision} encoder and decoder: {name} on {len(self.heldout)} held-out rows is "
-                    f"{figure:.4g}; the bound is {limit:.4g}: export without --precision {twin.precision}"
-                )
+        limits, rows = LIMITS[twin.precision], f"on {len(self.heldout)} held-out rows"
+        r2_limit = limits.r2_loss * max(1.0, unexplained)  # an R2 below 0 is a ratio to a smaller variance than the error's
+        elbo_limit = limits.elbo_loss * self.heldout.shape[1]
+        checks = (
+            (twin.r2_loss <= r2_limit, f"R2 is {twin.r2_loss:.4g} below fp32's {rows}; at most {r2_limit:.4g} is allowed"),
+            (
+                twin.elbo_loss <= elbo_limit,
+                f"ELBO is {twin.elbo_loss:.4g} nats below fp32's {rows}; at most {elbo_limit:.4g} is allowed",
+            ),
+            (
+                twin.mu_cosine >= limits.mu_cosine,
+                f"mean cosine of mu with fp32's is {twin.mu_cosine:.5f} {rows}; at least {limits.mu_cosine:.5g} is expected",
+            ),
+            (
+                twin.bytes_ratio <= limits.bytes_ratio,
+                f"the files have {twin.bytes_ratio:.0%} of fp32's bytes; at most {limits.bytes_ratio:.0%} is allowed",
+            ),
+        )
+        for passed, words in checks:
+            if not passed:
+                raise ExportError(f"{twin.precision} encoder and decoder: {words}: export without --precision {twin.precision}")
 
-    def _race(self, precision: Reduced, twin: Mapping[str, bytes]) -> None:
-        rows = np.resize(self.heldout, (TIMED_ROWS, self.heldout.shape[1]))
+    def _measure_speed(self, precision: Reduced, twin: Mapping[str, bytes]) -> None:
+        rows = np.resize(self.heldout, (_TIMED_ROWS, self.heldout.shape[1]))
         runners = {"fp32": self._networks("fp32", self.files), precision: self._networks(precision, twin)}
         seconds: dict[str, list[float]] = {name: [] for name in runners}
-        for _ in range(TIMED_ROUNDS):  # in turns, so that a busy machine slows both; the best of each counts
+        for _ in range(_TIMED_ROUNDS):  # alternately, so that other load slows both; the fastest round of each counts
             for name, (encoder, decoder) in runners.items():
                 started = time.perf_counter()
                 decoder(encoder(rows, ("mu", "logvar"))[0], ("reconstruction",))
                 seconds[name].append(time.perf_counter() - started)
-        self.rows_per_second |= {name: TIMED_ROWS / min(times) for name, times in seconds.items()}
+        self.rows_per_second |= {name: _TIMED_ROWS / min(times) for name, times in seconds.items()}
         fast, slow = self.rows_per_second[precision], self.rows_per_second["fp32"]
         if precision == "int8" and fast < self.speedup * slow:
             raise ExportError(
@@ -109,7 +117,7 @@ class Judge:
             )
 
     def _networks(self, precision: Precision, files: Mapping[str, bytes]) -> list[Network]:
-        """Encoder and decoder as the runtime drives them, with its chunks and threads."""
+        """Encoder and decoder as the runtime calls them, with its chunks and threads."""
         halves = (("encoder", self.manifest.encoder, 1), ("decoder", self.manifest.decoder, -1))
         return [
             Network(files[graph_file(name, precision)], spec, self.manifest.hidden_dims[::order], precision, Settings())

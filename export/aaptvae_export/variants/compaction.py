@@ -1,7 +1,7 @@
-"""Which directions of the latent space carry something, and the prior and the losses of keeping only those.
+"""The subspace of latents with nearly all of mu's variance, and the prior in it.
 
 The posterior means are rotated to their principal directions and the last ones are held at their mean (RAVE's fidelity,
-Caillon and Esling 2021). N(0, I) is the same in every rotation. Folding the rotation into the weights is `folding.py`.
+Caillon and Esling 2021). N(0, I) is the same in every rotation. The rotation is folded into the weights by `folding.py`.
 """
 
 import numpy as np
@@ -9,23 +9,24 @@ import torch
 
 from aaptvae.density.prior import LatentPrior
 from aaptvae.errors import InputError
+from aaptvae.rows import Rows
 
-from ..graph.folding import Subspace
-from ..proof.gate import Reference, Rows
+from ..graph import Subspace
+from ..proof import Reference
 
 
 def find_subspace(reference: Reference, heldout: Rows, share: float) -> Subspace | None:
     """The fewest principal directions of mu [N, L] that together hold `share` of its variance; None if that is all of them.
 
-    A rotation alone would only cost: posteriors have independent latents along the directions that were trained.
-    `InputError` if it cannot be told.
+    A rotation without dropped directions only loses: posterior covariances are diagonal along the trained latents alone.
+    `InputError` for fewer than 2 L held-out rows.
     """
     mu = reference.encode(heldout)["mu"].astype(np.float64)
     rows, latents = mu.shape
     if rows < 2 * latents:
         raise InputError(
-            f"the run has {rows} held-out rows: compact expects {2 * latents} or more to tell which of {latents} "
-            "latents carry something: train on more rows or with fewer latents"
+            f"the run has {rows} held-out rows: compact expects {2 * latents} or more for the covariance of "
+            f"{latents} latents: train on more rows or with fewer latents"
         )
     centre = mu.mean(axis=0)
     variance, directions = np.linalg.eigh(np.cov(mu.T).reshape(latents, latents))
@@ -35,7 +36,7 @@ def find_subspace(reference: Reference, heldout: Rows, share: float) -> Subspace
     if kept == latents:
         return None
     basis = directions[:, :kept].T
-    # An eigenvector's sign is the library's whim: the largest entry is positive here.
+    # The sign of an eigenvector is arbitrary and depends on the library: the largest entry is made positive.
     basis = basis * np.sign(basis[np.arange(kept), np.abs(basis).argmax(axis=1)])[:, None]
     return Subspace(torch.from_numpy(basis.copy()), torch.from_numpy(centre))
 

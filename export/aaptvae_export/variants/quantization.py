@@ -1,9 +1,9 @@
 """Graphs of lower precision from the fp32 ones: weights stored, or multiplied, in fewer bits; float32 in and out.
 
-int8 measures every row by its own largest value, so that a row's result depends on that row alone: onnxruntime's
-dynamic quantisation shares one scale among the rows of a call. Integer products are so fast that every pass over their
-results counts, so columns are scaled as seldom as possible. `thinning.py` leaves out products before, `twins.py` decides
-whether what comes out is worth having.
+int8 scales every row by its own largest value, so that a row's result depends on that row alone: onnxruntime's dynamic
+quantisation shares one scale among the rows of a call. Integer products are fast enough for elementwise operations on their
+results to dominate, so columns are rescaled as seldom as possible. `low_rank.py` removes products before; `admission.py`
+measures what comes out.
 """
 
 import copy
@@ -18,13 +18,13 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from aaptvae.bundle.manifest import Precision
 
 Array = NDArray[Any]
-Steps = NDArray[np.float32]
-Statistics = NDArray[np.float64]
+_Steps = NDArray[np.float32]
+_Statistics = NDArray[np.float64]
 
-UNEVEN = 4  # columns whose scales differ by no more can share one: the finest of them lose two bits
-NARROW = 32  # a product of so few columns is as quick in floats: integers would be measured, rounded and scaled for it
+_UNEVEN = 4  # columns whose scales differ by at most this factor share one: the smallest of them lose two bits
+NARROW = 32  # with so few columns a float product is as fast as the integer one with its scaling and rounding
 
-# Scalars and short vectors that the int8 operators take; the names are part of no contract.
+# Scalars and short vectors that the int8 operators take; nothing reads them by name.
 _CONSTANTS: dict[str, Array] = {
     "int8.axis": np.array([1], np.int64),
     "int8.tiny": np.array([1e-30], np.float32),  # a row of zeros has a scale too
@@ -35,15 +35,15 @@ _CONSTANTS: dict[str, Array] = {
 }
 
 
-def standardise(model: onnx.ModelProto, mean: Statistics, scale: Statistics) -> onnx.ModelProto:
-    """The encoder with (x - mean) / scale computed first and taken out of its weights again.
+def standardise(model: onnx.ModelProto, mean: _Statistics, scale: _Statistics, constant: NDArray[np.bool_]) -> onnx.ModelProto:
+    """The encoder with (x - mean) / scale [D] computed first and taken out of its weights again.
 
-    Folded, a nearly constant column has weights of 1e7 beside weights of 1: few bits cannot hold both. What a model does
-    not need is left out, because each of the two costs int8 a twentieth of its speed.
+    Folded, a nearly constant column has weights of 1e7 beside weights of 1, which few bits cannot hold together. A
+    subtraction or division that the model does not need is left out: each costs int8 a twentieth of its speed. `constant`
+    [D] marks columns whose scale says nothing about their values.
     """
-    varying = scale[scale != 1]  # a constant column is given 1; it must not be far from zero as the others go
-    sizes = np.where(scale == 1, varying.max(initial=0) or 1, scale)
-    even = sizes.max() <= UNEVEN * sizes.min()
+    sizes = np.where(constant, scale[~constant].max(initial=0) or 1, scale)
+    even = sizes.max() <= _UNEVEN * sizes.min()
     if even and (np.abs(mean) <= sizes).all():
         return model
     weights = weights_of(model)
@@ -68,7 +68,7 @@ def standardise(model: onnx.ModelProto, mean: Statistics, scale: Statistics) -> 
 
 
 def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Weights stored as float16 in units of their row's largest, and cast back where they are used: half the bytes."""
+    """Weights stored as float16 in units of the largest of their row and cast back where they are used: half the bytes."""
     weights = weights_of(model)
     nodes: list[NodeProto] = []
     for node in model.graph.node:
@@ -103,7 +103,7 @@ def weights_of(model: onnx.ModelProto) -> dict[str, Array]:
 
 
 def rebuilt(model: onnx.ModelProto, nodes: list[NodeProto], weights: dict[str, Array]) -> onnx.ModelProto:
-    """The model with these nodes, and those of the weights that they use."""
+    """The model with `nodes` in place of its own, and those of `weights` that they use."""
     twin = onnx.ModelProto()
     twin.CopyFrom(model)
     used = {name for node in nodes for name in node.input}
@@ -117,8 +117,8 @@ def rebuilt(model: onnx.ModelProto, nodes: list[NodeProto], weights: dict[str, A
 class _Int8:
     """One conversion: walks the nodes in order and rewrites each Gemm.
 
-    Columns of hidden units share steps, and in an encoder those of the outputs do, where that costs nothing that counts; a
-    reconstruction needs all its digits.
+    Hidden units share one step per layer, and so do the outputs of an encoder, where their steps are similar; the columns of
+    a reconstruction keep their own.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -130,19 +130,19 @@ class _Int8:
 
     def convert(self) -> onnx.ModelProto:
         for node in self.model.graph.node:
-            if node.op_type == "Gemm" and self._pays(node):
+            if node.op_type == "Gemm" and self._suits_int8(node):
                 self._product(node)
-            elif node.op_type != "Relu" or self._floats_follow(node.output[0]):  # unsigned integers cut at zero anyway
+            elif node.op_type != "Relu" or self._floats_follow(node.output[0]):  # unsigned integers clip at zero
                 self.nodes.append(node)
         return rebuilt(self.model, self.nodes, self.weights)
 
-    def _pays(self, node: NodeProto) -> bool:
-        """Variances span too many decades for 8 bits; to narrow products they bring nothing."""
+    def _suits_int8(self, node: NodeProto) -> bool:
+        """False for variances, which span too many decades for 8 bits, and for narrow products, which are no faster."""
         return self.weights[node.input[1]].shape[1] > NARROW and not self._made_by(node.input[0], "Exp")
 
     def _floats_follow(self, name: str) -> bool:
         users = (node for node in self.model.graph.node if name in node.input)
-        return any(node.op_type != "Gemm" or not self._pays(node) for node in users)
+        return any(node.op_type != "Gemm" or not self._suits_int8(node) for node in users)
 
     def _made_by(self, name: str, operator: str) -> bool:
         return name in self.makers and self.makers[name].op_type == operator
@@ -169,7 +169,7 @@ class _Int8:
         return self.quantized[name]
 
     def _origins(self, name: str, scale: str) -> str:
-        """128 for every row, as the operator wants it."""
+        """The zero point 128 repeated for every row, the shape that QuantizeLinear expects."""
         rows = self._add("Shape", [scale], f"{name}.rows")
         return self._add("Expand", ["int8.signed_origin", rows], f"{name}.origins")
 
@@ -179,9 +179,9 @@ class _Int8:
         name = node.output[0]
         integers, scale, origin = self._quantize(source)
         steps, followers = _steps(self.weights[weight]), self._followers(name)
-        shared = self.shares and not followers and bool(steps.max() <= UNEVEN * steps.min())
-        if followers:  # relu(a * x) = a * relu(x): the next weights take the steps over (Nagel et al. 2019)
-            steps = np.maximum(steps, steps.max() / UNEVEN)
+        shared = self.shares and not followers and bool(steps.max() <= _UNEVEN * steps.min())
+        if followers:  # relu(a * x) = a * relu(x), so the next weights absorb the steps (Nagel et al. 2019)
+            steps = np.maximum(steps, steps.max() / _UNEVEN)
             self._pass_on(steps, followers, bias)
         elif shared:
             steps = np.full_like(steps, steps.max())
@@ -200,26 +200,26 @@ class _Int8:
             self._add("Add", [product, bias[0]], name)
 
     def _followers(self, name: str) -> list[str]:
-        """Weights of the products that take `name` in through a Relu, where columns may share steps."""
+        """Weights of the products that read `name` through a Relu and nothing else; empty if `name` is used otherwise."""
         users = [node for node in self.model.graph.node if name in node.input]
         if [node.op_type for node in users] != ["Relu"]:
             return []
         users = [node for node in self.model.graph.node if users[0].output[0] in node.input]
         return [node.input[1] for node in users] if all(node.op_type == "Gemm" for node in users) else []
 
-    def _pass_on(self, steps: Steps, followers: list[str], bias: list[str]) -> None:
+    def _pass_on(self, steps: _Steps, followers: list[str], bias: list[str]) -> None:
         for name in bias:
             self.weights[name] = (self.weights[name] / steps).astype(np.float32)
         for name in followers:
             self.weights[name] = (self.weights[name] * steps).astype(np.float32)
 
 
-def _steps(matrix: Array) -> Steps:
-    """What one integer of each output column of a Gemm's weights [M, K] stands for: float32 [M]."""
-    steps: Steps = np.maximum(np.abs(matrix).max(axis=1) / 127, 1e-30).astype(np.float32)
+def _steps(matrix: Array) -> _Steps:
+    """Value of one integer unit in each output column of a Gemm's weights [M, K]: float32 [M]."""
+    steps: _Steps = np.maximum(np.abs(matrix).max(axis=1) / 127, 1e-30).astype(np.float32)
     return steps
 
 
-def _integers(matrix: Array, steps: Steps) -> Array:
-    """The weights [M, K] in these steps, the way round that MatMulInteger takes them: int8 [K, M]."""
+def _integers(matrix: Array, steps: _Steps) -> Array:
+    """The weights [M, K] in units of `steps`, transposed for MatMulInteger: int8 [K, M]."""
     return np.ascontiguousarray(np.rint(matrix / steps[:, None]).astype(np.int8).T)

@@ -1,4 +1,4 @@
-"""Golden vectors: inputs with torch's own outputs, replayed without torch on the machine where the bundle runs."""
+"""Golden vectors: inputs with torch's outputs, which a bundle carries and every machine can compare with its own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from .manifest import GOLDEN, Manifest, Precision
 from .npz import read_npz
 
 ARRAYS = {"x": 2, "mu": 2, "logvar": 2, "z": 2, "reconstruction": 2, "real_rows": 1}
-TOLERANCE = 1e-5  # of the row's size, max(1, max|reference|): fp32 on the CPU
-LOAD_TOLERANCE = 1e-4  # other CPUs add in another order; a bundle that is not what was trained is off by far more
-_TWIN_TOLERANCE = {"fp32": 1e-2, "fp16": 2e-2, "int8": 0.25}  # of the root mean square; fp32 here is an accelerator's
+TOLERANCE = 1e-5  # fp32 on the exporting CPU, relative to max(1, max|reference|) of the row
+LOAD_TOLERANCE = 1e-4  # fp32 on other CPUs, which add in another order; a wrong graph differs by far more
+_TWIN_TOLERANCE = {"fp32": 1e-2, "fp16": 2e-2, "int8": 0.25}  # relative root mean square; fp32: on accelerators
 _ROWS = 1024
 
 
 @dataclass(frozen=True)
 class Replay:
-    """One tensor computed here against torch's: the difference in units of the reference, and what is allowed."""
+    """Difference of one tensor from torch's, relative to the reference, and the tolerance."""
 
     tensor: str
     rows: int
@@ -28,7 +28,7 @@ class Replay:
 
     @property
     def passed(self) -> bool:
-        """True within the tolerance; a NaN never is."""
+        """True if the difference is within the tolerance (false for NaN)."""
         return self.difference <= self.tolerance
 
 
@@ -36,7 +36,7 @@ class Replay:
 class Golden:
     """`x` [n, D], `mu`, `logvar` [n, L]; `z` [m, L], `reconstruction` [m, D]; the first `real` rows are real data.
 
-    A reconstruction is measured in `unit` [D]: one of zeros is a sum of large numbers where features lie far from zero.
+    Reconstructions are compared in units of `unit` [D], because float32 rounding grows with the distance from zero.
     """
 
     arrays: Arrays
@@ -79,7 +79,7 @@ class Golden:
         on_cpu: bool = True,
         tolerance: float = TOLERANCE,
     ) -> tuple[Replay, ...]:
-        """Differences of mu, logvar and reconstruction; reduced precision is held to its real rows only."""
+        """Differences of mu, logvar and reconstruction; reduced precision is compared on the real rows only."""
         exact = precision == "fp32" and on_cpu
         count = None if exact else self.real
         x, z = self._rows("x", count), self._rows("z", count)
@@ -87,7 +87,7 @@ class Golden:
         pairs = {"mu": mu, "logvar": logvar, "reconstruction": self._pair("reconstruction", decode(z), self.unit)}
         if not exact:
             return tuple(Replay(name, len(a), _typical(a, b), _TWIN_TOLERANCE[precision]) for name, (a, b) in pairs.items())
-        # The narrower a posterior, that is the lower logvar, the larger are the weights that add up to mu.
+        # For narrow posteriors (low logvar) mu is a sum with large weights, so its rounding error is larger.
         posterior = np.maximum(_sizes(mu[1]), _sizes(logvar[1]))
         sizes = {"mu": posterior, "logvar": posterior, "reconstruction": _sizes(pairs["reconstruction"][1])}
         return tuple(
@@ -112,7 +112,7 @@ class Golden:
         return Replay(name, len(computed), float(gap.max()), tolerance)
 
     def _pair(self, name: str, value: Rows, unit: float | Matrix) -> tuple[Matrix, Matrix]:
-        """What was computed and what torch said, in this unit."""
+        """The computed and the reference values in `unit`."""
         return np.asarray(value, np.float64) / unit, np.asarray(self._rows(name, len(value)), np.float64) / unit
 
     def _rows(self, name: str, count: int | None) -> Rows:
@@ -120,7 +120,7 @@ class Golden:
 
 
 def _sizes(reference: Matrix) -> Matrix:
-    """Of each row, its own, so that a huge row does not excuse an ordinary one: [n]."""
+    """max(1, max|reference|) of each row [n], so that a large row does not raise the tolerance of others."""
     sizes: Matrix = np.maximum(1, np.abs(reference).max(axis=1))
     return sizes
 

@@ -1,4 +1,4 @@
-"""A walk over a raw ONNX graph, without the onnx package: nothing but what the exporter emits gets past it.
+"""Check a raw ONNX graph without the onnx package: only operators and fields that the exporter writes are accepted.
 
 The wire format is protobuf's (protobuf.dev/programming-guides/encoding), the field numbers are those of onnx.proto.
 """
@@ -15,7 +15,7 @@ _FP32 = frozenset({"Gemm", "Relu", "Add", "Sub", "Clip", "Exp", "Log", "Sigmoid"
 _OPERATORS: dict[Precision, frozenset[str]] = {
     "fp32": _FP32,
     "fp16": _FP32 | {"Cast", "Mul"},
-    # Nothing here adds an axis: one row against another would make tensors as large as a batch's square, or cube.
+    # No operator adds an axis: broadcasting rows against rows would need memory quadratic in the batch.
     "int8": _FP32
     | {"DequantizeLinear", "Expand", "MatMulInteger", "Max", "Mul", "Neg", "QuantizeLinear", "ReduceMax", "ReduceMin", "Shape"},
 }
@@ -32,7 +32,7 @@ _ATTRIBUTES: dict[str, dict[str, tuple[float, ...]]] = {
 _PRODUCTS = ("Gemm", "MatMulInteger")
 _NODES = 1000
 
-_INT, _BLOB, _FIXED = 0, 2, 5  # wire types; every other one is refused
+_INT, _BLOB, _FIXED = 0, 2, 5  # wire types; others are refused
 
 
 class _Field(NamedTuple):
@@ -41,8 +41,8 @@ class _Field(NamedTuple):
     many: bool = False
 
 
-# Every field that may occur, message by message. What is missing here (functions, subgraphs, sparse and external data,
-# training info, doc strings, value info) cannot get in.
+# The accepted fields of each message. All others are refused: functions, subgraphs, sparse and external data,
+# training info, doc strings, value info.
 _MODEL = {
     1: _Field("ir_version", _INT),
     2: _Field("producer_name"),
@@ -80,11 +80,11 @@ _DIM = {1: _Field("value", _INT), 2: _Field("param")}
 
 
 class _RefusedError(Exception):
-    """What rules a graph out; `check_graph` adds whose it is and what to do."""
+    """The reason to refuse a graph; `check_graph` adds the file's name and the remedy."""
 
 
 def check_graph(data: bytes, name: str, spec: GraphSpec, precision: Precision, metadata: Mapping[str, str]) -> None:
-    """Raises `BundleError` unless `data` is a graph of this contract and metadata, made of allowed parts only."""
+    """Raise `BundleError` unless `data` is a graph of this spec and metadata, made of accepted operators and fields."""
     try:
         model = _parse(memoryview(data), _MODEL, "model")
         _check_model(model, metadata)
@@ -109,11 +109,11 @@ def _check_model(model: dict[str, Any], metadata: Mapping[str, str]) -> None:
     found = [(_text(entry.get("key", b"")), _text(entry.get("value", b""))) for entry in entries]
     if sorted(found) != sorted(metadata.items()):
         wrong = sorted({key for key, _ in set(found) ^ set(metadata.items())}) or sorted(key for key, _ in found)
-        raise _RefusedError(f"its {', '.join(wrong)} is not the manifest's (halves of two bundles?)")
+        raise _RefusedError(f"its {', '.join(wrong)} is not the manifest's (files of two bundles?)")
 
 
 def _initialisers(tensors: list[memoryview], type_bytes: dict[int, int]) -> dict[str, int]:
-    """Rank of each weight by name; the bytes present must be exactly those that the shape declares."""
+    """Rank of each weight by name; the shape must account for every byte."""
     ranks: dict[str, int] = {}
     for item in tensors:
         tensor = _parse(item, _TENSOR, "initialiser")
@@ -134,7 +134,7 @@ def _check_values(values: list[memoryview], expected: tuple[TensorSpec, ...], ki
 
 
 def _value(data: memoryview) -> tuple[str, int, tuple[int, ...]]:
-    """Name, element type and shape; -1 for an axis with a name instead of a length."""
+    """Name, element type and shape; -1 for a symbolic axis."""
     value = _parse(data, _VALUE, "value")
     tensor = _parse(_parse(value.get("type", b""), _TYPE, "type").get("tensor", b""), _TENSOR_TYPE, "tensor type")
     axes = [_parse(axis, _DIM, "axis") for axis in _parse(tensor.get("shape", b""), _SHAPE, "shape")["dim"]]
@@ -142,7 +142,7 @@ def _value(data: memoryview) -> tuple[str, int, tuple[int, ...]]:
 
 
 def _check_nodes(nodes: list[memoryview], ranks: dict[str, int], computed: set[str], operators: frozenset[str]) -> None:
-    """Nodes in order of use. Weights meet activations only, so no constant folding can build a tensor of its own."""
+    """Check nodes in order. Every operator takes an activation, so constant folding cannot build a large tensor."""
     if len(nodes) > _NODES or computed & ranks.keys():
         raise _RefusedError(f"it has {len(nodes)} nodes, or an input with a default value")
     shapes: set[str] = set()
@@ -159,12 +159,12 @@ def _check_nodes(nodes: list[memoryview], ranks: dict[str, int], computed: set[s
             raise _RefusedError(f"a {operator} goes from {inputs} to {outputs}")
         _check_attributes(node["attribute"], operator)
         if operator == "Cast" and ranks.get(inputs[0]) == 2 and "MatMulInteger" not in operators:
-            # A float16 weight on its way to the product that uses it; once cast, the stored one is gone.
+            # A float16 weight cast for the product that uses it; the stored one may not be used again.
             ranks = {name: rank for name, rank in ranks.items() if name != inputs[0]} | dict.fromkeys(outputs, 2)
             continue
         for place, name in enumerate(inputs):
             if not _fits(operator, place, ranks.get(name), name in computed, name in shapes):
-                raise _RefusedError(f"input {place} of a {operator} is {name!r}, which is no tensor it may take")
+                raise _RefusedError(f"input {place} of a {operator} is {name!r}, which is not allowed there")
         if operator == "Shape":
             shapes.update(outputs)
         else:
@@ -172,8 +172,8 @@ def _check_nodes(nodes: list[memoryview], ranks: dict[str, int], computed: set[s
 
 
 def _fits(operator: str, place: int, rank: int | None, computed: bool, shape: bool) -> bool:
-    """May a weight of this rank, a computed tensor or a computed shape stand at this place?"""
-    if operator == "Expand":  # a constant for each row: one number, to a shape that the batch itself has
+    """True if an input at this place may be a weight of this rank, an activation or a computed shape."""
+    if operator == "Expand":  # a scalar, to the shape of an activation
         return rank == 0 if place == 0 else shape
     if operator in _PRODUCTS and place == 1:
         return rank == 2
@@ -191,14 +191,14 @@ def _check_attributes(attributes: list[memoryview], operator: str) -> None:
 
 
 def _parse(data: bytes | memoryview, fields: dict[int, _Field], what: str) -> dict[str, Any]:
-    """Fields of one message by name, repeated ones as lists; a field nobody expects, or one too often, is refused."""
+    """Fields of one message by name, repeated ones as lists; an unknown or repeated field is refused."""
     message: dict[str, Any] = {field.name: [] for field in fields.values() if field.many}
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)
         field = fields.get(tag >> 3)
         if field is None or field.wire != tag & 7 or (not field.many and field.name in message):
-            raise _RefusedError(f"its {what} has a field {tag >> 3} that is unknown, of another kind or there twice")
+            raise _RefusedError(f"its {what} has a field {tag >> 3} that is unknown, repeated or of another wire type")
         value: Any
         if field.wire == _INT:
             value, at = _varint(data, at)
@@ -206,7 +206,7 @@ def _parse(data: bytes | memoryview, fields: dict[int, _Field], what: str) -> di
             size, at = (4, at) if field.wire == _FIXED else _varint(data, at)
             value, at = data[at : at + size], at + size
             if at > len(data):
-                raise _RefusedError(f"its {what} ends in the middle")
+                raise _RefusedError(f"its {what} is truncated")
         if field.many:
             message[field.name].append(value)
         else:
@@ -218,7 +218,7 @@ def _varint(data: bytes | memoryview, at: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 64, 7):
         if at >= len(data):
-            raise _RefusedError("it ends in the middle of a number")
+            raise _RefusedError("it ends inside a number")
         byte = data[at]
         value, at = value | (byte & 0x7F) << shift, at + 1
         if byte < 0x80:
@@ -235,7 +235,7 @@ def _texts(items: list[memoryview]) -> list[str]:
 
 
 def cut(data: bytes, output: str) -> bytes:
-    """A checked graph without all that `output` does not need: the same nodes and weights, byte for byte."""
+    """A checked graph reduced to the nodes and weights that `output` needs, byte for byte the same."""
     model = _parse(memoryview(data), _MODEL, "model")
     graph = _parse(model["graph"], _GRAPH, "graph")
     needed, nodes = {output}, []

@@ -1,18 +1,19 @@
-"""What a bundle says about itself: the manifest's types, the names of its files and its strict JSON.
+"""The manifest of a bundle: its types, the names of the bundle's files, and its JSON.
 
-Defined once: the exporter writes these structs and the runtime reads them. Reading the files is `reading.py`.
+The exporter writes these structs and the runtime reads them. Files are read in `reading.py`.
 """
 
 import hashlib
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
 SCHEMA_VERSION = 2  # 1: without `views`
 UNSEALED = b"0" * 64
-OPSET = 20
-IR_VERSION = 10
+OPSET: Final = 20
+IR_VERSION: Final = 10
 
 MANIFEST = "manifest.json"
 MODEL_CARD = "README.md"
@@ -25,6 +26,7 @@ Precision = Literal["fp32", "int8", "fp16"]
 Width = Annotated[int, Meta(ge=1, le=1 << 20)]
 Count = Annotated[int, Meta(ge=0, le=1 << 53)]
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+FILE_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 Text = Annotated[str, Meta(max_length=200)]
 T = TypeVar("T", bound="ManifestV1")
 
@@ -35,13 +37,13 @@ def graph_file(graph: str, precision: Precision = "fp32") -> str:
 
 
 class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of every piece of the manifest: immutable, and a field nobody knows is refused."""
+    """Base of every part of the manifest: immutable, unknown fields are refused."""
 
 
 class FileEntry(Part, frozen=True):
     """One file of the bundle: its exact size and digest."""
 
-    name: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    name: Annotated[str, Meta(pattern=f"^{FILE_NAME}$")]
     bytes: Count
     sha256: Digest
 
@@ -78,14 +80,14 @@ class Likelihood(Part, frozen=True):
 
 
 class Prior(Part, frozen=True):
-    """Which density `prior="fitted"` draws latents from; its arrays are in `prior.npz`."""
+    """The density of latents under `prior="fitted"`; its arrays are in `prior.npz`."""
 
     kind: Literal["standard", "gaussian", "mixture"]
     components: Count
 
 
 class ParityCase(Part, frozen=True):
-    """Worst difference seen in one graph: |a - b| over max(1, max|reference|), and where it was."""
+    """Largest difference of one graph, |a - b| / max(1, max|reference|), and the input that gave it."""
 
     graph: Text
     reference: Text
@@ -95,7 +97,7 @@ class ParityCase(Part, frozen=True):
 
 
 class Parity(Part, frozen=True):
-    """The proof that the graphs compute what torch computes."""
+    """Comparison of the graphs with torch, made at export."""
 
     tolerance: Annotated[float, Meta(gt=0)]
     comparisons: Count
@@ -103,7 +105,7 @@ class Parity(Part, frozen=True):
 
 
 class Twin(Part, frozen=True):
-    """A reduced-precision pair beside fp32 and what it costs on held-out rows."""
+    """A reduced-precision copy of both graphs and its losses on held-out rows, relative to fp32."""
 
     precision: Literal["int8", "fp16"]
     bytes_ratio: float
@@ -113,7 +115,7 @@ class Twin(Part, frozen=True):
 
 
 class Compaction(Part, frozen=True):
-    """Latent directions left out of the graphs: how many the model has, and what fewer cost on held-out rows."""
+    """Removal of latent directions from the graphs, and its losses on held-out rows."""
 
     trained_latent_dim: Width
     variance_share: Annotated[float, Meta(gt=0, le=1)]
@@ -151,9 +153,9 @@ class View(Part, frozen=True):
 
 
 class Training(Part, frozen=True):
-    """What the model was trained on (never the data itself) and how it fares on held-out rows.
+    """Facts about the training data (never rows of it) and metrics on held-out rows.
 
-    `metrics` are figures of the model by name, `baseline` the same figures of PCA / probabilistic PCA.
+    `metrics` are the model's by name, `baseline` those of PCA / probabilistic PCA.
     """
 
     rows: Count
@@ -176,8 +178,8 @@ class ManifestV1(Part, frozen=True):
     likelihood: Likelihood
     scaler: Scaler
     prior: Prior
-    opset: Literal[20]
-    ir_version: Literal[10]
+    opset: Annotated[int, Meta(ge=OPSET, le=OPSET)]
+    ir_version: Annotated[int, Meta(ge=IR_VERSION, le=IR_VERSION)]
     pair_id: Digest
     encoder: GraphSpec
     decoder: GraphSpec
@@ -191,7 +193,7 @@ class ManifestV1(Part, frozen=True):
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
-        """Every precision that this bundle holds, fp32 first."""
+        """Precisions that this bundle holds, fp32 first."""
         return ("fp32", *(twin.precision for twin in self.twins))
 
 
@@ -208,10 +210,6 @@ class Manifest(ManifestV1, frozen=True):
         """Files of every graph that serves this precision."""
         views = (graph_file(view.name, view.precision(precision)) for view in self.views)
         return graph_file("encoder", precision), graph_file("decoder", precision), *views
-
-
-# The type that `manifest.json` of each schema is decoded as.
-SCHEMAS: dict[int, type[ManifestV1]] = {1: ManifestV1, 2: Manifest}
 
 
 def encoder_spec(input_dim: int, latent_dim: int) -> GraphSpec:
@@ -235,7 +233,7 @@ def _tensor(name: str, width: int) -> TensorSpec:
 
 
 def metadata(manifest: Manifest, graph: str, precision: Precision = "fp32") -> dict[str, str]:
-    """What every graph repeats in its `metadata_props`, so that halves of two bundles never mix."""
+    """`metadata_props` of a graph, by which graphs of two bundles are never combined."""
     facts = {
         "pair_id": manifest.pair_id,
         "graph": graph,
@@ -249,14 +247,11 @@ def metadata(manifest: Manifest, graph: str, precision: Precision = "fp32") -> d
 
 def encode_manifest(manifest: Manifest) -> bytes:
     """Manifest as JSON, indented and sealed: `seal` is the digest of these bytes with 64 zeros in its place."""
-    blank = _as_schema(msgspec.structs.replace(manifest, seal=UNSEALED.decode()), SCHEMAS[manifest.schema_version])
+    blank = _as_schema(
+        msgspec.structs.replace(manifest, seal=UNSEALED.decode()), ManifestV1 if manifest.schema_version == 1 else Manifest
+    )
     data = msgspec.json.format(msgspec.json.encode(blank), indent=2) + b"\n"
     return data.replace(b'"seal": "' + UNSEALED, b'"seal": "' + seal(data).encode())
-
-
-def decode_manifest(data: bytes, version: int) -> Manifest:
-    """`manifest.json` of this schema; raises `msgspec.MsgspecError` where it does not follow it."""
-    return _as_schema(msgspec.json.decode(data, type=SCHEMAS[version]), Manifest)
 
 
 def _as_schema(manifest: ManifestV1, schema: type[T]) -> T:
@@ -266,5 +261,19 @@ def _as_schema(manifest: ManifestV1, schema: type[T]) -> T:
 
 
 def seal(unsealed: bytes) -> str:
-    """What `encode_manifest` writes into the manifest so that no byte of it changes unnoticed."""
+    """SHA-256 of a manifest whose seal is 64 zeros, which reveals any later change."""
     return hashlib.sha256(unsealed).hexdigest()
+
+
+def _decode_version_1(data: bytes) -> Manifest:
+    return _as_schema(msgspec.json.decode(data, type=ManifestV1), Manifest)
+
+
+def _decode_version_2(data: bytes) -> Manifest:
+    return msgspec.json.decode(data, type=Manifest)
+
+
+DECODERS: dict[int, Callable[[bytes], Manifest]] = {
+    1: _decode_version_1,
+    2: _decode_version_2,
+}  # by schema_version; each raises MsgspecError

@@ -1,7 +1,7 @@
-"""Named arrays in one uncompressed .npz: the same arrays give the same bytes, and nothing but those bytes is read.
+"""Named arrays in one uncompressed .npz with exactly one valid encoding.
 
-An .npz is a zip. This one has a single spelling, so reading is spelling again: `zipfile` is not needed, whose import takes
-as long as a session, and neither is any doubt about what two parsers would make of the same bytes.
+Headers have one exact form; the reader rebuilds it and compares. No ambiguity between zip parsers is possible, and
+`zipfile`, whose import takes as long as opening a session, is not needed.
 """
 
 import io
@@ -19,8 +19,8 @@ from ..errors import BundleError
 from ..rows import Arrays
 
 _TYPES = {np.dtype(name) for name in ("<f4", "<f8", "<i8")}
-_HEADER = 4096  # a longer .npy header is not one of ours
-_MOST = 64  # arrays; what follows more than that is no directory
+_HEADER = 4096  # bytes of a .npy header, at most
+_MOST = 64  # arrays, at most
 
 # PKWARE's APPNOTE 4.3.7, 4.3.12 and 4.3.16: stored members, dated 1980-01-01, one disk, no comments.
 _LOCAL = struct.Struct("<4s5H3I2H")
@@ -50,7 +50,7 @@ def read_npz(data: bytes, name: str, expected: Mapping[str, int], optional: Mapp
     members = dict(islice(_members(data, name), _MOST))
     end = sum(_LOCAL.size + len(member) + len(body) for member, body in members.items())
     if data[end:] != _directory(members):
-        raise BundleError(f"{name} does not end as an .npz of ours, after {len(members)} arrays: fetch the bundle again")
+        raise BundleError(f"{name} has a wrong central directory after {len(members)} arrays: fetch the bundle again")
     if not {f"{array}.npy" for array in expected} <= members.keys() <= {f"{array}.npy" for array in dimensions}:
         raise BundleError(f"{name} holds {sorted(members)}: expected {sorted(expected)}: export the bundle again")
     arrays = {member.removesuffix(".npy"): _parse(body, f"{member} in {name}") for member, body in members.items()}
@@ -64,26 +64,26 @@ def read_npz(data: bytes, name: str, expected: Mapping[str, int], optional: Mapp
 
 
 def _members(data: bytes, name: str) -> Iterator[tuple[str, bytes]]:
-    """Names and bodies in order, each spelt as `write_npz` spells it."""
+    """Names and bodies in order; raises `BundleError` for a header that `write_npz` would not write."""
     start = 0
     while data.startswith(b"PK\x03\x04", start) and len(data) >= start + _LOCAL.size:
         *_, size, length, _ = _LOCAL.unpack_from(data, start)
         body = start + _LOCAL.size + length
         member = data[start + _LOCAL.size : body].decode("latin-1"), data[body : body + size]
         if data[start:body] != _local(*member):
-            raise BundleError(f"{name} is not an .npz of ours from byte {start} on: fetch the bundle again")
+            raise BundleError(f"{name} has a wrong header at byte {start}: fetch the bundle again")
         yield member
         start = body + size
 
 
 def _local(name: str, body: bytes) -> bytes:
-    """What stands before a member."""
+    """The local header of a member."""
     facts = zlib.crc32(body), len(body), len(body), len(name), 0
     return _LOCAL.pack(b"PK\x03\x04", _VERSION, 0, 0, 0, _DATE, *facts) + name.encode("latin-1")
 
 
 def _directory(members: Mapping[str, bytes]) -> bytes:
-    """What stands after all members: where each begins."""
+    """The central directory, after all members."""
     start, entries = 0, b""
     for name, body in members.items():
         facts = zlib.crc32(body), len(body), len(body), len(name), 0, 0, 0, 0, _MODE, start
@@ -103,8 +103,8 @@ def _parse(data: bytes, name: str) -> NDArray[np.generic]:
         if dtype not in _TYPES or fortran or math.prod(shape) * dtype.itemsize != len(body):
             raise ValueError(f"it declares {dtype} {shape} over {len(body)} bytes")
         return np.frombuffer(body, dtype).reshape(shape)
-    except Exception as error:  # the parser meets hostile text, whatever it raises
+    except Exception as error:  # numpy raises many types on malformed headers
         raise BundleError(
-            f"{name} is no .npy of ours ({error}): expected float32, float64 or int64 numbers that fill "
+            f"{name} has a wrong .npy header ({error}): expected float32, float64 or int64 numbers that fill "
             "it exactly: export the bundle again"
         ) from None

@@ -1,4 +1,4 @@
-"""The click group behind the verbs, and how every run of the command line ends: exit status, one line, no traceback."""
+"""The click group of the verbs, and how every command ends: an exit status and at most one line, no traceback."""
 
 import importlib
 import os
@@ -9,20 +9,39 @@ import click
 
 from ..errors import AaptvaeError, MissingDependencyError
 from .options import printable
-from .overview import EXTRA, VERBS, page, plugins
 from .stop import STOP
+
+VERBS = {
+    "encode": "verbs_rows",
+    "decode": "verbs_rows",
+    "reconstruct": "verbs_rows",
+    "score": "verbs_rows",
+    "sample": "verbs_generate",
+    "interpolate": "verbs_generate",
+    "info": "verbs_bundle",
+    "verify": "verbs_bundle",
+    "bench": "verbs_bundle",
+}  # in this folder
+EXTRA = 'pip install "aaptvae[train]"'
+_EPILOG = """
+Results go to the file named by -o (`-o -` for stdout), messages to stderr. Exit status: 0 done, 1 refused, 2 wrong usage.
+
+\b
+Completion in bash (zsh and fish alike):
+  eval "$(_AAPTVAE_COMPLETE=bash_source aaptvae)"
+"""
 
 
 class Verbs(click.Group):
-    """Every verb is imported when it is asked for."""
+    """A group that imports each verb on first use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Our verbs, then those of other packages."""
-        return [*VERBS, *sorted(plugins())]
+        """The runtime's verbs, then those of training and export."""
+        return [*VERBS, *sorted(installed_verbs())]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """The verb called `name`; where its packages are missing, one that says so."""
-        target = f"aaptvae.cli.{VERBS[name][0]}:{name}" if name in VERBS else plugins().get(name)
+        """The verb called `name`; if its imports fail, a command that raises `MissingDependencyError`."""
+        target = f"aaptvae.cli.{VERBS[name]}:{name}" if name in VERBS else installed_verbs().get(name)
         if target is None:
             return None
         module, _, attribute = target.partition(":")
@@ -32,9 +51,24 @@ class Verbs(click.Group):
             command = _missing(name, error)
         return command if isinstance(command, click.Command) else None
 
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The same page that is printed without click."""
-        formatter.write(page().rstrip("\n"))
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The first sentence of each verb's docstring."""
+        for title, names in (("Verbs", list(VERBS)), (f"With {EXTRA}", sorted(installed_verbs()))):
+            commands = [command for name in names if (command := self.get_command(ctx, name)) and not command.hidden]
+            if commands:
+                with formatter.section(title):
+                    formatter.write_dl([(str(command.name), command.get_short_help_str(100)) for command in commands])
+
+
+def installed_verbs() -> dict[str, str]:
+    """Verbs that entry points of this distribution add, as `module:attribute`; never a name in `VERBS`."""
+    from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415 - slow, and not for our own verbs
+
+    try:
+        found = distribution("aaptvae").entry_points.select(group="aaptvae.commands")
+    except PackageNotFoundError:
+        return {}
+    return {entry.name: entry.value for entry in found if entry.name not in VERBS}
 
 
 def _missing(name: str, error: ImportError) -> click.Command:
@@ -50,50 +84,57 @@ def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked:
         from importlib.metadata import version  # noqa: PLC0415 - slow, and only needed here
 
-        from ..engine.network import onnxruntime  # noqa: PLC0415
+        from ..engine import onnxruntime  # noqa: PLC0415
 
         click.echo(f"aaptvae {version('aaptvae')} (onnxruntime {onnxruntime().__version__})")
         ctx.exit()
 
 
-@click.command(cls=Verbs, name="aaptvae", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version)
+@click.command(cls=Verbs, name="aaptvae", context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the versions of aaptvae and onnxruntime.",
+)
 def app() -> None:
-    """Encode, decode and sample with a trained variational autoencoder."""
+    """Encode, decode and sample with a trained variational autoencoder, on numpy and onnxruntime alone."""
 
 
 def run(arguments: list[str]) -> NoReturn:
     """Run a verb and exit: 0 done, 1 refused, 2 usage, 130 SIGINT, 143 SIGTERM."""
     try:
         try:
-            status = app.main(arguments, prog_name="aaptvae", standalone_mode=False) or 0
+            status = app.main(arguments or ["--help"], prog_name="aaptvae", standalone_mode=False) or 0
             sys.stdout.flush()
         finally:
-            if STOP.number:  # whatever a library has made of it on the way
+            if STOP.number:  # also where a library replaced SystemExit by its own error
                 STOP.end()
     except click.ClickException as error:
         error.show()
         status = error.exit_code
     except AaptvaeError as error:
-        status = _end(f"error: {error}", 1)
+        status = _report(f"error: {error}", 1)
     except ModuleNotFoundError as error:
-        status = _end(f"error: {arguments[0]} needs {error.name}, which is not installed: {EXTRA}", 1)
+        status = _report(f"error: {arguments[0]} needs {error.name}, which is not installed: {EXTRA}", 1)
     except BrokenPipeError:
-        status = 1  # the reader has gone, there is nobody to tell
+        status = 1  # the reader of stdout is gone
     except OSError as error:
-        status = _end(f"error: {error.filename or 'system'}: {error.strerror or error}", 1)
+        status = _report(f"error: {error.filename or 'system'}: {error.strerror or error}", 1)
     except MemoryError:
-        status = _end("error: out of memory: give it less at once, with a smaller --batch-size", 1)
-    _hang_up(status if isinstance(status, int) else 0)
+        status = _report("error: out of memory: pass a smaller --batch-size", 1)
+    _exit(status if isinstance(status, int) else 0)
 
 
-def _end(words: str, status: int) -> int:
+def _report(words: str, status: int) -> int:
     click.echo(printable(words), err=True)
     return status
 
 
-def _hang_up(status: int) -> NoReturn:
-    """Exit without the complaint of a closed pipe that Python would print on the way out."""
+def _exit(status: int) -> NoReturn:
+    """Exit; Python would print an error about a closed stdout at its own flush."""
     try:
         sys.stdout.flush()
     except OSError:

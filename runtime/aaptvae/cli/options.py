@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from ..vae import VAE
 
 Command = Callable[..., Any]
-FORMATS = ("npy", "npz", "csv", "jsonl", "parquet")
+FORMATS = ("npy", "npz", "csv", "jsonl", "parquet")  # as in aaptvae.files, which imports numpy
+PRECISIONS = ("fp32", "int8", "fp16")  # as in aaptvae.bundle, which imports msgspec
 
 
 def _all(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -24,15 +25,15 @@ def examples(*lines: str) -> str:
 
 bundle_options = _all(
     click.argument("bundle", type=click.Path()),
-    click.option("--precision", default="fp32", show_default=True, type=click.Choice(["fp32", "int8", "fp16"])),
+    click.option("--precision", default="fp32", show_default=True, type=click.Choice(PRECISIONS)),
     click.option("--provider", "providers", multiple=True, metavar="NAME", help="onnxruntime provider; repeatable."),
-    click.option("--threads", type=click.IntRange(1), help="Default: what this process may use."),
-    click.option("--batch-size", type=click.IntRange(1), help="Rows at once. Default: what fits the cache."),
-    click.option("--sha256", metavar="DIGEST", help="Refuse any other bundle; see aaptvae info --digest."),
+    click.option("--threads", type=click.IntRange(1), help="Default: the CPUs that this process may use."),
+    click.option("--batch-size", type=click.IntRange(1), help="Rows per call. Default: as many as fit the CPU cache."),
+    click.option("--sha256", metavar="DIGEST", help="Digest that the bundle must have; see aaptvae info --digest."),
 )
-format_option = click.option("--format", type=click.Choice(FORMATS), help="What - (or a file without suffix) is.")
+format_option = click.option("--format", type=click.Choice(FORMATS), help="Format of - or of a file without suffix.")
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
-resume_option = click.option("--resume", is_flag=True, help="Keep finished rows if interrupted, and go on after them.")
+resume_option = click.option("--resume", is_flag=True, help="If interrupted, keep finished rows; continue after kept rows.")
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 output_options = _all(format_option, force_option, resume_option)
 
@@ -45,7 +46,7 @@ def output_option(required: bool = True) -> Callable[[Command], Command]:
         required=required,
         type=click.Path(),
         metavar="OUTPUT",
-        help=f"File to write: .{' .'.join(FORMATS)}; - is stdout.",
+        help=f"File to write (.{' .'.join(FORMATS)}), or - for stdout.",
     )
 
 
@@ -57,18 +58,18 @@ input_options = _all(
         default="error",
         show_default=True,
         type=click.Choice(["error", "skip"]),
-        help="What a bad line of csv or jsonl does; skipped lines are listed and the exit status is 1.",
+        help="For bad lines of csv or jsonl; skipped lines are listed on stderr and the exit status is 1.",
     ),
 )
 
 
 def printable(text: str) -> str:
-    """One line without control characters: names in files are a stranger's, and this goes to a terminal."""
+    """`text` on one line without control characters, which untrusted file names could send to a terminal."""
     return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 def load_vae(options: dict[str, Any]) -> "VAE":
-    """The VAE that the bundle options name."""
+    """The VAE that the bundle options describe."""
     from ..vae import load  # noqa: PLC0415 - numpy and onnxruntime, only when a verb runs
 
     chosen = {key: options[key] for key in ("precision", "threads", "batch_size", "sha256")}
@@ -76,8 +77,8 @@ def load_vae(options: dict[str, Any]) -> "VAE":
 
 
 def load_for_workers(options: dict[str, Any]) -> tuple["VAE", int]:
-    """The VAE on one thread, and by how many workers to call it at once; other providers than the CPU share no session."""
-    from ..engine.cpus import usable_cpus  # noqa: PLC0415
+    """The VAE with one thread, and how many workers may call it at once (one, for providers other than the CPU)."""
+    from ..engine import usable_cpus  # noqa: PLC0415
 
     if set(options["providers"]) - {"CPUExecutionProvider"}:
         return load_vae(options), 1

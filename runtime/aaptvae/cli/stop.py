@@ -1,7 +1,7 @@
-"""How SIGINT and SIGTERM end the command line: by unwinding where Python can be interrupted, else by leaving it.
+"""SIGINT and SIGTERM end a command by `SystemExit` in the main thread, or after `GRACE` seconds by `os._exit`.
 
-Python runs a signal's handler between two steps of its main thread, wherever that is: raising there is lost in a
-finaliser, becomes another error in an import, and never happens while the main thread waits in foreign code.
+Python runs signal handlers between two bytecodes of the main thread. An exception raised there is lost inside `__del__`,
+becomes an ImportError inside an import, and cannot be raised while the main thread runs native code.
 """
 
 import _thread
@@ -13,61 +13,60 @@ import time
 from types import FrameType
 from typing import NoReturn
 
+PUBLISHING = "aaptvae.files.publish"  # its `abandon` removes temporary files
 GRACE = 1.5  # seconds to unwind
 WORDS = {signal.SIGINT.value: b"interrupted\n", signal.SIGTERM.value: b"terminated\n"}
-_DEAF = ("importlib._bootstrap", "importlib._bootstrap_external", "weakref", "_weakrefset")
+_SWALLOWING = ("importlib._bootstrap", "importlib._bootstrap_external", "weakref", "_weakrefset")
 
 
 class Stop:
-    """The first signal that came, as `number` (0: none yet), and what is done about it."""
+    """Handlers of one process; `number` is the first signal received (0: none)."""
 
     def __init__(self) -> None:
-        self.over = self._raised = self._said = self._watched = False  # over: nothing is left to unwind
+        self._raised = self._said = self._watched = False
         self.number, self._until = 0, 0.0
 
     def install(self) -> None:
-        """From now on a signal ends this process, with 130 or 143, in about `GRACE` seconds at most."""
+        """Handle signals from now on: exit status 130 or 143, after about `GRACE` seconds at most."""
         for number in WORDS:
             signal.signal(number, self._handle)
-        if sys.platform != "win32":  # pipes cannot wake anybody there
+        if sys.platform != "win32":  # set_wakeup_fd takes sockets only
             ours, theirs = os.pipe()
             os.set_blocking(theirs, False)
             signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
-            os.register_at_fork(after_in_child=_forget)
-            with contextlib.suppress(RuntimeError):  # no thread to be had
+            os.register_at_fork(after_in_child=_restore_defaults)
+            with contextlib.suppress(RuntimeError):  # no more threads allowed
                 self._watched = bool(_thread.start_new_thread(self._watch, (ours,)))
 
     def allow(self, seconds: float) -> None:
-        """Unwinding may take this long from now."""
+        """Let unwinding take this long from now."""
         self._until = time.monotonic() + seconds
 
     def finish(self) -> None:
-        """Nothing is left to unwind: a signal that came ends the process, one that comes from now on changes nothing."""
-        self.over = True
+        """Exit now if a signal was received; ignore every later one."""
+        self._raised = True
+        for number in WORDS:  # at exit Python restores default handlers: a late signal would give the wrong exit status
+            signal.signal(number, signal.SIG_IGN)
         if self.number:
             self.end()
-        for number in WORDS:  # Python's farewell would put the default in place, and die of it
-            signal.signal(number, signal.SIG_IGN)
 
     def end(self) -> NoReturn:
-        """Exit without Python's own farewell, which waits for threads that may never come back."""
-        # Not imported: where it is not yet, nothing was written.
-        getattr(sys.modules.get("aaptvae.files.publish"), "abandon", lambda: None)()
+        """Remove temporary files, write one line and exit without Python's finalisation, which joins blocked threads."""
+        # Looked up, not imported: if it was never imported, there are no temporary files.
+        getattr(sys.modules.get(PUBLISHING), "abandon", lambda: None)()
         said, self._said = self._said, True
         with contextlib.suppress(OSError):
-            os.write(2, b"" if said else WORDS[self.number])  # sys.stderr may be in the middle of a line
+            os.write(2, b"" if said else WORDS[self.number])  # sys.stderr may be locked by the main thread
         os._exit(128 + self.number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.number = self.number or number
-        if self.over:
-            self.end()
-        if not self._raised and (not self._watched or _hears(frame)):
+        if not self._raised and (not self._watched or _can_raise(frame)):
             self._raised = True
             raise SystemExit(128 + self.number)
 
     def _watch(self, pipe: int) -> None:
-        """In a thread: repeat a signal that came at a bad moment, and lose patience."""
+        """In a thread: repeat the signal until its handler could raise; exit when the time is over."""
         while (number := os.read(pipe, 1)[0]) not in WORDS:
             pass
         self.number = self.number or number
@@ -79,15 +78,15 @@ class Stop:
         self.end()
 
 
-def _hears(frame: FrameType | None) -> bool:
-    """Whether what is raised here arrives: not in an import, nor in what the collector of garbage calls."""
-    while frame and frame.f_code.co_name != "__del__" and frame.f_globals.get("__name__") not in _DEAF:
+def _can_raise(frame: FrameType | None) -> bool:
+    """True if an exception raised in this frame reaches `main`: not in an import, a finaliser or a weakref callback."""
+    while frame and frame.f_code.co_name != "__del__" and frame.f_globals.get("__name__") not in _SWALLOWING:
         frame = frame.f_back
     return frame is None
 
 
-def _forget() -> None:
-    """A forked child shares the pipe, and is not to end its parent."""
+def _restore_defaults() -> None:
+    """In a forked child, which shares the pipe: its signals must not end the parent."""
     signal.set_wakeup_fd(-1)
     for number in WORDS:
         signal.signal(number, signal.SIG_DFL)

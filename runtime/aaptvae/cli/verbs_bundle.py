@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import examples, json_option, printable
+from .options import PRECISIONS, examples, json_option, printable
 
 if TYPE_CHECKING:
     from ..bundle.manifest import Manifest, Parity, Precision
@@ -14,20 +14,20 @@ precision_option = click.option(
     "--precision",
     "precisions",
     multiple=True,
-    type=click.Choice(["fp32", "int8", "fp16"]),
-    help="May be repeated. Default: all that the bundle holds.",
+    type=click.Choice(PRECISIONS),
+    help="Repeatable. Default: all that the bundle holds.",
 )
 
 
 @click.command(epilog=examples("info digits/", "info digits/ --digest", "info digits/ --json"))
 @click.argument("bundle", type=click.Path())
-@click.option("--digest", is_flag=True, help="Only the digest, as --sha256 takes it.")
+@click.option("--digest", is_flag=True, help="Print only the digest, for --sha256.")
 @json_option
 def info(bundle: str, digest: bool, as_json: bool) -> None:
-    """What a bundle says about itself, after all its digests were checked."""
+    """Print the manifest of a bundle, after checking all digests."""
     import msgspec  # noqa: PLC0415 - only when a verb runs
 
-    from ..bundle.reading import read_bundle  # noqa: PLC0415
+    from ..bundle import read_bundle  # noqa: PLC0415
 
     found = read_bundle(bundle)
     if as_json:
@@ -35,11 +35,15 @@ def info(bundle: str, digest: bool, as_json: bool) -> None:
     elif digest:
         click.echo(found.digest)
     else:
-        for name, text in (_facts(found.manifest) | {"sha256": found.digest}).items():
-            click.echo(f"{printable(name):<14} {printable(text)}")
+        facts = _facts(found.manifest) | {"sha256": found.digest}
+        width = max(map(len, facts))
+        for name, text in facts.items():
+            click.echo(f"{printable(name):<{width}}  {printable(text)}")
 
 
 def _facts(manifest: "Manifest") -> dict[str, str]:
+    from ..bundle.figures import measured  # noqa: PLC0415 - only this verb shows figures
+
     training, likelihood = manifest.training, manifest.likelihood
     widths = (manifest.input_dim, *manifest.hidden_dims, manifest.latent_dim)
     facts = {
@@ -52,9 +56,9 @@ def _facts(manifest: "Manifest") -> dict[str, str]:
         **_compacted(manifest),
         "training": f"{training.rows:,} rows, {training.epochs} epochs, seed {training.seed}",
     }
-    for name, value in training.metrics.items():
-        beside = training.baseline.get(name)
-        facts[name] = f"{value:.5g}" + ("" if beside is None else f" ({beside:.5g} by PCA)")
+    for figure, value, others in measured(training.metrics, training.baseline):
+        beside = ", ".join(f"{label} {other}" for label, other in others)
+        facts[figure.label] = " ".join(filter(None, (value, figure.unit, f"({beside})" if beside else "")))
     return facts | {"files": ", ".join(f"{entry.name} {entry.bytes:,}" for entry in manifest.files)}
 
 
@@ -80,12 +84,15 @@ def _compacted(manifest: "Manifest") -> dict[str, str]:
 @click.argument("bundle", type=click.Path())
 @precision_option
 @click.option("--provider", "providers", multiple=True, metavar="NAME", help="onnxruntime provider; repeatable.")
-@click.option("--sha256", metavar="DIGEST", help="Refuse any other bundle.")
+@click.option("--sha256", metavar="DIGEST", help="Digest that the bundle must have.")
 @json_option
 def verify(
     bundle: str, precisions: tuple["Precision", ...], providers: tuple[str, ...], as_json: bool, sha256: str | None
 ) -> int:
-    """Check every digest and graph of a bundle, and replay its golden vectors on this machine; 1 if they differ."""
+    """Check a bundle and replay its golden vectors on this machine.
+
+    Exit status 1 if they differ.
+    """
     import msgspec  # noqa: PLC0415
 
     from ..verify import verify as check  # noqa: PLC0415
@@ -107,10 +114,10 @@ def verify(
 @click.command(epilog=examples("bench digits/", "bench digits/ --precision fp32 --json"))
 @click.argument("bundle", type=click.Path())
 @precision_option
-@click.option("--threads", type=click.IntRange(1), help="Default: what this process may use.")
+@click.option("--threads", type=click.IntRange(1), help="Default: the CPUs that this process may use.")
 @json_option
 def bench(bundle: str, precisions: tuple["Precision", ...], threads: int | None, as_json: bool) -> None:
-    """Time `encode` on this machine by batch size, beside a bare onnxruntime session that takes turns with it."""
+    """Time `encode` on this machine by batch size, in turns with a bare onnxruntime session."""
     import msgspec  # noqa: PLC0415
 
     from ..bench import bench as measure  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Verbs that make more rows than they are given: sample, interpolate."""
+"""Verbs that generate rows: sample, interpolate."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -24,29 +24,31 @@ if TYPE_CHECKING:
 
 
 def _temperature(_: click.Context, __: click.Parameter, value: float) -> float:
-    if not 0 <= value <= 1e6:  # a NaN is no part of any click.FloatRange, which lets it pass
-        raise click.BadParameter(f"{value} is not in the range 0<=x<=1e6.")
+    from ..density import MAX_TEMPERATURE  # noqa: PLC0415 - numpy, only when a verb runs
+
+    if not 0 <= value <= MAX_TEMPERATURE:  # click.FloatRange accepts NaN
+        raise click.BadParameter(f"{value} is not in the range 0<=x<={MAX_TEMPERATURE:g}.")
     return value
 
 
 @click.command(epilog=examples("sample digits/ -n 1000 --seed 0 -o new.npy", "sample digits/ -n 5 -o - --format jsonl"))
 @bundle_options
 @click.option("-n", "--rows", required=True, type=click.IntRange(0), help="How many rows to draw.")
-@click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), help="The same seed, the same rows. Default: a new one.")
+@click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), help="Equal seeds give equal rows. Default: a random seed.")
 @click.option("--prior", default="fitted", show_default=True, type=click.Choice(["fitted", "standard"]))
-@click.option("--temperature", default=1.0, show_default=True, callback=_temperature, help="Scale of the prior's deviations.")
-@click.option("--observation-noise", is_flag=True, help="Add the noise that the likelihood holds.")
+@click.option("--temperature", default=1.0, show_default=True, callback=_temperature, help="Factor on the prior's deviations.")
+@click.option("--observation-noise", is_flag=True, help="Add the noise of the observation model.")
 @output_option()
 @output_options
 def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
-    """New rows from the prior."""
-    from ..density.noise import resolve_seed  # noqa: PLC0415
+    """Draw new rows from the prior."""
+    from ..density import resolve_seed  # noqa: PLC0415
     from ..files import Layout  # noqa: PLC0415 - numpy, only when a verb runs
     from .job.job import Job  # noqa: PLC0415
     from .job.stream import batch_rows, same_bundle  # noqa: PLC0415
 
     if seed is None and options["resume"]:
-        raise click.UsageError("--resume needs --seed, or it would go on with other rows")
+        raise click.UsageError("--resume needs --seed: a random seed would draw other rows")
     vae, workers = load_for_workers(options)
     if seed is None:
         seed = resolve_seed(seed)
@@ -82,7 +84,10 @@ def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
 @format_option
 @force_option
 def interpolate(steps: int, path: "Curve", output: str, **options: Any) -> None:
-    """Walk through latent space from each row of INPUT to the next: K rows give (K - 1) * STEPS + 1."""
+    """Interpolate in latent space from each row of INPUT to the next.
+
+    K rows give (K - 1) * STEPS + 1 rows.
+    """
     import numpy as np  # noqa: PLC0415
 
     from ..files import Layout, open_rows  # noqa: PLC0415
@@ -103,20 +108,15 @@ def interpolate(steps: int, path: "Curve", output: str, **options: Any) -> None:
         start = batch[:1] if before is None else before
         points = vae.interpolate(np.concatenate([start, batch[:-1]]), batch, steps, path=path)
         before = batch[-1:]
-        # The first point of a leg is the last of the one before.
+        # The first point of a segment equals the last point of the segment before.
         rows = points.reshape(-1, steps + 1, width)[:, 1:].reshape(-1, width)
         return (rows if first else rows[steps - 1 :],)
 
     try:
         rows = None if reader.rows is None else max(0, (reader.rows - 1) * steps + 1)
-        job = Job(
-            verb="interpolate",
-            outputs=[(output, Layout(width=width, rows=rows))],
-            total=reader.rows,
-            format=options["format"],
-            force=options["force"],
-        )
-        size = max(1, batch_rows(vae) // steps)
-        job.run(partial(reader.batches, size), walk)
+        outputs = [(output, Layout(width=width, rows=rows))]
+        chosen = {key: options[key] for key in ("format", "force")}
+        job = Job(verb="interpolate", outputs=outputs, total=reader.rows, **chosen)
+        job.run(partial(reader.batches, max(1, batch_rows(vae) // steps)), walk)
     finally:
         close_without_waiting(reader.close)

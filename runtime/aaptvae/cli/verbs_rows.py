@@ -1,4 +1,4 @@
-"""Verbs that give a row for each row of a file: encode, decode, reconstruct, score."""
+"""Verbs that compute one row per row of a file: encode, decode, reconstruct, score."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @bundle_options
 @input_options
 @output_option()
-@click.option("--logvar", type=click.Path(), metavar="FILE", help="Write the log variances of the posterior too.")
+@click.option("--logvar", type=click.Path(), metavar="FILE", help="Also write the log variances of the posterior.")
 @click.option(
     "--view",
     default="mu",
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 )
 @output_options
 def encode(output: str, logvar: str | None, **options: Any) -> int:
-    """Features of INPUT to latents: the posterior means, or another view of the rows.
+    """Write the posterior means (latents) of the features in INPUT, or another view of the rows.
 
     INPUT is a file (.npy .npz .csv .jsonl .parquet .safetensors), a folder or a pattern of such files, or - for stdin.
     """
@@ -55,7 +55,7 @@ def encode(output: str, logvar: str | None, **options: Any) -> int:
 )
 @output_options
 def decode(output: str, **options: Any) -> int:
-    """Latents of INPUT to features."""
+    """Write the features decoded from the latents in INPUT."""
     from ..vae import VAE  # noqa: PLC0415
     from .job.stream import run_rows  # noqa: PLC0415
 
@@ -68,7 +68,7 @@ def decode(output: str, **options: Any) -> int:
 @output_option()
 @output_options
 def reconstruct(output: str, **options: Any) -> int:
-    """Features of INPUT to latents and back."""
+    """Encode and decode the features in INPUT."""
     from ..vae import VAE  # noqa: PLC0415
     from .job.stream import run_rows  # noqa: PLC0415
 
@@ -82,9 +82,10 @@ def reconstruct(output: str, **options: Any) -> int:
 @output_options
 @json_option
 def score(output: str | None, as_json: bool, **options: Any) -> int:
-    """Reconstruction error, KL divergence and ELBO of each row of INPUT.
+    """Compute reconstruction error, KL divergence and ELBO of each row.
 
-    The error is the mean square over standardised features, 1 for a model that knows nothing; the others are nats.
+    The error is the mean squared error of standardised features (1 for the mean of the training data as reconstruction);
+    the others are in nats.
 
     Without -o, or with --json, a summary of the rows goes to stdout.
     """

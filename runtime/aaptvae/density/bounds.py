@@ -1,4 +1,4 @@
-"""Lower bounds of log p(x) in nats, from any encoder's posterior and any decoder: the runtime's, torch's, an export's."""
+"""Lower bounds of log p(x) in nats, from posteriors and a decoder of any backend (onnxruntime or torch)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ SAMPLES = 64
 
 @dataclass(frozen=True)
 class LikelihoodBounds:
-    """p(x|z): `decode` takes latents [N, L] to features [N, D], which `observation` surrounds with noise."""
+    """Bounds under p(x|z): `decode` maps latents [N, L] to features [N, D], `observation` is the noise model."""
 
     decode: Callable[[Rows], Rows]
     observation: ObservationModel
@@ -29,9 +29,8 @@ class LikelihoodBounds:
         """E[log p(x|z)] over z ~ N(mu, exp(logvar)) for each row of `x` [N, D]: the ELBO's first part, [N].
 
         An estimate from `pairs` of opposite points `mu +- sigma * signs`, which have the mean and the variances of the
-        posterior: exact where the decoder is linear with orthogonal columns, as no random noise would be. The signs hang on
-        the row alone and differ from row to row, so that products of latents cancel in the mean over rows; what a decoder
-        bends beyond the third degree does not.
+        posterior: exact for a linear decoder with orthogonal columns. The signs are a function of the row, so that products
+        of latents cancel in the mean over rows; terms of the decoder above the third degree do not cancel.
         """
         bank, chosen = _signs(mu.shape[1]), _fingerprint(x)
         deviation = np.exp(logvar / 2)
@@ -59,12 +58,12 @@ class LikelihoodBounds:
 
 @lru_cache(maxsize=8)
 def _signs(width: int) -> Rows:
-    """Patterns of signs [256, L], the same everywhere."""
+    """Fixed patterns of signs [256, L]."""
     return np.sign(normal_rows(0, 0, PATTERNS, width, Stream.IMPORTANCE))
 
 
 def _fingerprint(x: Rows) -> NDArray[np.intp]:
-    """A number below `PATTERNS` for each row of `x` [N, D] that any change of the row changes by chance: [N]."""
+    """A hash below `PATTERNS` of each row of `x` [N, D]: [N]."""
     bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
     odd = 2 * np.arange(bits.shape[1], dtype=np.uint32) + 1
     mixed = (bits ^ (bits >> 15)) * (odd * np.uint32(0x9E3779B1))  # multiplicative hashing (Knuth 6.4)
@@ -73,5 +72,5 @@ def _fingerprint(x: Rows) -> NDArray[np.intp]:
 
 
 def importance_draws(seed: int, start: int, stop: int, samples: int, width: int) -> Rows:
-    """Noise for rows start..stop of a table, `samples` draws each: a row meets the same ones in any company."""
+    """Noise for rows start..stop of a table, `samples` draws per row: a row's draws do not depend on the other rows."""
     return normal_rows(seed, start * samples, stop * samples, width, Stream.IMPORTANCE)

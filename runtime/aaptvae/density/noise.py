@@ -1,6 +1,6 @@
-"""Seeded noise whose row i depends on (seed, stream, i, width) alone, never on how many rows are drawn at once.
+"""Seeded noise whose row i depends on (seed, stream, i, width) alone, not on the number of rows drawn.
 
-A counter-based generator makes it cheap: every block of rows starts at its own place in the Philox sequence.
+Each block of rows starts at its own counter of the Philox generator.
 """
 
 import operator
@@ -19,7 +19,7 @@ _Float = TypeVar("_Float", bound=np.floating[Any])
 
 
 class Stream(IntEnum):
-    """What the noise is for; two streams of one seed have nothing in common."""
+    """Use of the noise; streams of one seed are independent."""
 
     LATENT = 0
     OBSERVATION = 1
@@ -52,7 +52,7 @@ def normal_rows(seed: int, start: int, stop: int, width: int, stream: Stream) ->
 
 
 def uniform_rows(seed: int, start: int, stop: int, width: int, stream: Stream) -> Matrix:
-    """Uniform rows start..stop in [0, 1), the same way: float64 [stop - start, width]."""
+    """Uniform rows start..stop in [0, 1): float64 [stop - start, width]."""
     rows = np.empty((max(0, stop - start), width))
     for block, skip, part in _blocks(start, rows):
         part[:] = _generator(seed, stream, block).random((skip + len(part), width))[skip:]
@@ -60,7 +60,7 @@ def uniform_rows(seed: int, start: int, stop: int, width: int, stream: Stream) -
 
 
 def chi_square_rows(seed: int, start: int, stop: int, freedom: float, stream: Stream) -> Matrix:
-    """Chi-square rows start..stop with `freedom` degrees of freedom, the same way: float64 [stop - start, 1]."""
+    """Chi-square rows start..stop with `freedom` degrees of freedom: float64 [stop - start, 1]."""
     rows = np.empty((max(0, stop - start), 1))
     for block, skip, part in _blocks(start, rows):
         part[:] = _generator(seed, stream, block).chisquare(freedom, (skip + len(part), 1))[skip:]
@@ -68,7 +68,7 @@ def chi_square_rows(seed: int, start: int, stop: int, freedom: float, stream: St
 
 
 def _blocks(start: int, rows: NDArray[_Float]) -> Iterator[tuple[int, int, NDArray[_Float]]]:
-    """Each block of the sequence that meets `rows`: its number, rows of it to skip, and the part of `rows` it fills."""
+    """Each block that overlaps `rows`: its number, the rows of it to skip, and the part of `rows` it fills."""
     row, stop = start, start + len(rows)
     while row < stop:
         block, skip = divmod(row, BLOCK)
@@ -78,6 +78,6 @@ def _blocks(start: int, rows: NDArray[_Float]) -> Iterator[tuple[int, int, NDArr
 
 
 def _generator(seed: int, stream: Stream, block: int) -> "np.random.Generator":
-    # Quoted above because numpy.random is slow to import and loading a bundle does not need it.
-    # The low 128 bits of the counter count within a block: blocks and streams never meet.
+    # The annotation is a string because numpy.random is slow to import and loading a bundle does not need it.
+    # The low 128 bits of the counter count within a block, so blocks and streams do not overlap.
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, block, int(stream)]))

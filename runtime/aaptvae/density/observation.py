@@ -16,8 +16,9 @@ ARRAYS = {"mean": 1, "scale": 1, "sigma": 1}
 OPTIONAL = {"basis": 2, "freedom": 1}
 LOG_2PI = math.log(2 * math.pi)
 Kind = Literal["gaussian", "student", "bernoulli"]
+LOG_2PI = math.log(2 * math.pi)
 
-_MOST_FREEDOM = 1e15  # a Gaussian by any measure; beyond, the gamma function overflows
+_MOST_FREEDOM = 1e15  # numerically a Gaussian; beyond, the gamma function overflows
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,7 @@ class ObservationModel:
 
     @classmethod
     def from_arrays(cls, kind: Kind, arrays: Mapping[str, Array]) -> "ObservationModel":
-        """The model that `to_arrays` gave; raises `BundleError` if shapes or signs are wrong."""
+        """The model of the arrays from `to_arrays`; raises `BundleError` if shapes or signs are wrong."""
         mean, scale, sigma = (np.asarray(arrays[name], np.float64) for name in ARRAYS)
         basis = np.asarray(arrays["basis"], np.float64) if "basis" in arrays else None
         width = len(mean)
@@ -73,7 +74,7 @@ class ObservationModel:
 
     @property
     def unit(self) -> Matrix:
-        """Size of each feature as float32 sees it [D]: its deviation, or its distance from zero if larger; 1 for bernoulli."""
+        """Scale of float32 rounding of each feature [D]: max(deviation, |mean|); 1 for bernoulli."""
         return np.ones_like(self.scale) if self.kind == "bernoulli" else np.maximum(self.scale, np.abs(self.mean))
 
     def squared_error(self, x: Rows, x_hat: Rows) -> Nats:
@@ -107,7 +108,7 @@ class ObservationModel:
         if self.basis is not None:
             noise = steady_product(noise, self.basis.T)
         noise = noise[start - first :]
-        if self.kind == "student":  # a Gaussian over the root of an independent chi-square
+        if self.kind == "student":  # a Gaussian divided by the root of an independent chi-square
             noise = noise / np.sqrt(chi_square_rows(seed, start, stop, self.freedom, Stream.TAIL) / self.freedom)
         return (x_hat + self.scale * noise).astype(np.float32)
 

@@ -1,6 +1,5 @@
-"""The density that latents are drawn from: N(0, I), or the mixture of Gaussians fitted to the aggregate posterior."""
+"""The prior of latents: N(0, I), or a mixture of Gaussians fitted to the aggregate posterior."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +9,10 @@ import numpy as np
 from ..errors import BundleError, InputError
 from ..rows import BLOCK, Array, Arrays, Matrix, Nats, Rows, steady_product, sum_rows
 from .noise import Stream, normal_rows, uniform_rows
+from .observation import LOG_2PI
 
 ARRAYS = {"weights": 1, "means": 2, "factors": 3}
-MAX_TEMPERATURE = 1e6  # beyond, float32 has no room for what a decoder makes of it
+MAX_TEMPERATURE = 1e6  # beyond, decoded values overflow float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class LatentPrior:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> "LatentPrior":
-        """The prior that `to_arrays` gave; raises `BundleError` if the arrays are no such mixture."""
+        """The prior of the arrays from `to_arrays`; raises `BundleError` for invalid arrays."""
         weights, means, factors = (np.asarray(arrays[name], np.float64) for name in ARRAYS)
         count, width = means.shape if means.ndim == 2 else (0, 0)
         if means.ndim != 2 or weights.shape != (count,) or factors.shape != (count, width, width):
@@ -62,7 +62,7 @@ class LatentPrior:
 
     def log_density(self, z: Rows) -> Nats:
         """log p(z) of each row, in nats: [N]."""
-        constant = -0.5 * self.latent_dim * math.log(2 * math.pi)
+        constant = -0.5 * self.latent_dim * LOG_2PI
         if not len(self.weights):
             return constant - 0.5 * sum_rows(np.square(z, dtype=np.float64))
         terms = np.empty((len(self.weights), len(z)))
@@ -78,7 +78,7 @@ class LatentPrior:
         """Latents start..stop of the sequence that `seed` names: [stop - start, L], spread scaled by `temperature`."""
         if not isinstance(temperature, int | float | np.number) or not 0 <= temperature <= MAX_TEMPERATURE:
             raise InputError(f"temperature is {temperature!r}: expected 0 to {MAX_TEMPERATURE:g}, 1 is the density itself")
-        first = start - start % BLOCK  # products are computed in whole blocks, whoever asks for which rows
+        first = start - start % BLOCK  # products are computed in whole blocks: a row's bits do not depend on the range
         noise = temperature * normal_rows(seed, first, stop, self.latent_dim, Stream.LATENT)
         if not len(self.weights):
             return noise[start - first :]
@@ -95,6 +95,4 @@ class LatentPrior:
         try:
             return np.asarray(np.linalg.inv(self.factors), np.float64)
         except np.linalg.LinAlgError:
-            raise BundleError(
-                "prior has a factor without an inverse: expected covariances that numbers can hold: export the bundle again"
-            ) from None
+            raise BundleError("prior has a singular factor: expected invertible covariances: export the bundle again") from None

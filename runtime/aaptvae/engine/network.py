@@ -1,4 +1,4 @@
-"""onnxruntime sessions from checked bytes, and rows through them in chunks that fit the cache."""
+"""onnxruntime sessions of checked graphs, run over rows in chunks that fit the CPU cache."""
 
 import os
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ from .threads import Team
 Provider = str | tuple[str, dict[str, Any]]
 
 _CPU = "CPUExecutionProvider"
-_CACHE = 1 << 20  # bytes of float32 that two neighbouring layers may fill: a chunk then stays in one core's cache
+_CACHE = 1 << 20  # bytes of activations of two neighbouring layers: a chunk then fits one core's cache
 _CHUNKS = (BLOCK, 1024)
-_ALONE = 512  # rows that are worth a thread of their own
-_SMALL = 1 << 25  # rows times bytes of the graph below which a second thread costs more than it brings
+_ALONE = 512  # rows per thread from which one thread per chunk is faster
+_SMALL = 1 << 25  # rows times bytes of the graph below which one thread is faster
 
 _opened: WeakSet[Any] = WeakSet()  # every session of this process
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the caller chooses about sessions; None means the default."""
+    """Options of sessions; None means the default."""
 
     providers: Sequence[Provider] | None = None
     threads: int | None = None
@@ -49,11 +49,10 @@ class Settings:
 
 
 class Network:
-    """One graph, ready to run: rows in, named rows out. Safe to call from many threads and after a fork.
+    """The sessions of one graph. Thread-safe, also after a fork.
 
-    Small calls run on one thread, larger ones on all, chunks of the largest on a thread each, and a call for some of the
-    outputs on a graph cut down to them. onnxruntime computes a row by the same steps in all of these, so its bits are
-    the same (tests hold it to that).
+    A small call uses one thread, a larger one all threads, the largest one thread per chunk; a call for some outputs uses
+    a graph cut to them. onnxruntime computes a row by the same operations in all cases, so its bits are equal (tested).
     """
 
     def __init__(self, graph: bytes, spec: GraphSpec, hidden: Sequence[int], precision: Precision, settings: Settings) -> None:
@@ -67,7 +66,7 @@ class Network:
         self._team, self._alone = Team(self._threads), Team(1)
         ours = settings.session_options is None and list(settings.providers or [_CPU]) == [_CPU]
         self._small = _SMALL // len(graph) if ours else 0
-        # By process too: threads of a session do not survive a fork, so a child opens its own.
+        # The key holds the process: threads of a session do not survive a fork, so a child opens its own.
         self._sessions: dict[tuple[int, int, int], Any] = {}
         self.providers: list[str] = list(self._session(1, len(self.widths)).get_providers())
 
@@ -129,7 +128,7 @@ class Network:
         threads = 1 if rows <= self._small else self._threads
         key = (os.getpid(), threads, outputs)
         session = self._sessions.get(key)
-        if session is None:  # two callers may both open one; one of the two is kept
+        if session is None:  # two threads may both open one; the first is kept
             graph = self._graph if outputs == len(self.widths) else cut(self._graph, next(iter(self.widths)))
             session = self._sessions.setdefault(key, open_session(graph, self._precision, threads, self._settings))
         return session
@@ -140,7 +139,7 @@ def _failed(why: object) -> BundleError:
 
 
 def open_session(graph: bytes, precision: Precision, threads: int, settings: Settings) -> Any:
-    """A session on exactly the providers asked for, or `ProviderError`; `BundleError` if the graph is refused."""
+    """A session on exactly the requested providers, or `ProviderError`; `BundleError` if the graph is refused."""
     runtime = onnxruntime()
     providers = list(settings.providers or [_CPU])
     names = [provider if isinstance(provider, str) else provider[0] for provider in providers]
@@ -148,7 +147,7 @@ def open_session(graph: bytes, precision: Precision, threads: int, settings: Set
     options = settings.session_options or _session_options(precision, threads)
     try:
         session = runtime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
-    except Exception as error:  # onnxruntime's own errors share no base but this
+    except Exception as error:  # onnxruntime's errors have no common base class but this
         raise BundleError(f"onnxruntime refuses a graph of this bundle ({error}): export the bundle again") from None
     _check_active(names, session.get_providers())
     _opened.add(session)
@@ -159,8 +158,8 @@ def _check_active(asked: list[str], active: list[str]) -> None:
     for name in asked:
         if name not in active:
             raise ProviderError(
-                f"{name} was asked for and is not active: this onnxruntime offers {', '.join(active)}: "
-                "install the onnxruntime build that has it, or ask for another provider"
+                f"{name} is not active: expected one of {', '.join(active)}: "
+                "install the onnxruntime build that has it, or name another provider"
             )
 
 
@@ -168,12 +167,12 @@ def _session_options(precision: Precision, threads: int) -> Any:
     options = onnxruntime().SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # errors come as exceptions; stderr belongs to the caller
-    options.enable_mem_pattern = False  # chunks are of one size: nothing to plan
+    options.log_severity_level = 4  # errors are raised; nothing is printed
+    options.enable_mem_pattern = False  # chunks have one size: no plan is needed
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # External data is refused before this point; should any name slip through, it leads nowhere.
+    # External data is refused by check_graph; this makes any remaining name of a file unusable.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
-    if precision == "int8" and not multiplies_bytes():  # exact kernels, at half the speed that VNNI would give
+    if precision == "int8" and not multiplies_bytes():  # exact kernels, half as fast as VNNI's
         options.add_session_config_entry("session.x64quantprecision", "1")
     return options
 
@@ -181,15 +180,15 @@ def _session_options(precision: Precision, threads: int) -> Any:
 def onnxruntime() -> Any:
     """The onnxruntime module, imported on first use with its telemetry off."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime as module  # noqa: PLC0415 (too early and `import aaptvae` pays for it)
+    import onnxruntime as module  # noqa: PLC0415 (not at `import aaptvae`)
 
     return module
 
 
 def _forget_sessions() -> None:
-    """Closing a session waits for its threads, which no fork copies: a child keeps its copies open for ever."""
+    """In a forked child, never close sessions: closing joins threads that exist in the parent only."""
     if _opened:
-        import ctypes  # noqa: PLC0415 (only children of a fork need it)
+        import ctypes  # noqa: PLC0415 (for forked children only)
 
         for session in _opened:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))

@@ -1,4 +1,4 @@
-"""Work shared among threads that wait for the next call: whoever is free takes the next piece."""
+"""A thread pool whose free threads take the next piece of work, in order."""
 
 import contextlib
 import os
@@ -7,11 +7,11 @@ from typing import Any
 
 
 class Team:
-    """So many threads, the caller's among them. The others start with the first work and end with the team."""
+    """`threads` threads including the caller's; the others start with the first work and end with the team."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._pools: dict[int, Any] = {}  # by process: a child of a fork has no threads of its parent's
+        self._pools: dict[int, Any] = {}  # by process: a forked child has none of its parent's threads
 
     def share(self, work: Callable[[int], None], pieces: Sequence[int]) -> None:
         """`work` on each of the pieces; the error of the earliest piece is raised.
@@ -30,13 +30,13 @@ class Team:
 
         helpers: list[Any] = []
         try:
-            with contextlib.suppress(RuntimeError):  # no thread to be had: fewer hands do the same work
+            with contextlib.suppress(RuntimeError):  # no more threads allowed: fewer do the same work
                 helpers.extend(self._pool().submit(take) for _ in range(min(self.threads, len(pieces)) - 1))
             take()
         finally:
-            _drop(remaining)  # an interrupt may come between two pieces
+            _drop(remaining)  # also after an interrupt between two pieces
             for helper in helpers:
-                if not helper.cancel():  # one that another call keeps busy has nothing left to do here
+                if not helper.cancel():  # not started: it would find no piece left
                     helper.result()
         if errors:
             raise min(errors, key=lambda pair: pair[0])[1]

@@ -1,4 +1,4 @@
-"""Fixed-width rows behind a header: .npy, members of .npz, tensors of .safetensors. Plain reads: memory stays flat."""
+"""Rows of fixed width after a header: .npy, members of .npz, tensors of .safetensors, read without memmap."""
 
 import io
 import math
@@ -26,7 +26,7 @@ TENSOR_DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"} | {
 
 
 class BinaryRows(RowReader):
-    """Rows of one dtype, one after the other, from where `stream` stands."""
+    """Rows of one dtype from the position of `stream` on."""
 
     def __init__(self, name: str, stream: IO[bytes], shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
         check_table(name, shape)
@@ -36,7 +36,7 @@ class BinaryRows(RowReader):
         self._start = stream.tell() if stream.seekable() else None
 
     def batches(self, size: int, start: int = 0) -> Iterator[Array]:
-        """Read and copy the rows, converting foreign byte orders."""
+        """Read the rows and convert their byte order."""
         self._skip(start)
         rows = self.rows or 0
         for first in range(start, rows, size):
@@ -50,7 +50,7 @@ class BinaryRows(RowReader):
         if self._start is not None:
             self._stream.seek(self._start + start * row)
         elif start < self._at:
-            raise InputError(f"{self.name} is a stream and was read already: give a file to read it twice")
+            raise InputError(f"{self.name} is a stream, which cannot be read twice: give a file")
         else:
             for first in range(self._at, start, 1024):
                 self._fill(memoryview(bytearray(min(1024, start - first) * row)))
@@ -83,12 +83,12 @@ class ColumnMajorRows(RowReader):
 
 
 def open_npy(name: str, stream: IO[bytes], size: int | None, member: bool = False) -> RowReader:
-    """Rows of an .npy stream of `size` bytes (None: not known); a `member` of an archive cannot be mapped into memory."""
+    """Rows of an .npy stream of `size` bytes (None: unknown); a `member` of an archive cannot be memory-mapped."""
     shape, fortran, dtype, header = read_npy_header(name, stream)
     check_table(name, shape)
     needed = header + shape[0] * shape[1] * dtype.itemsize
     if size is not None and size != needed:
-        raise InputError(f"{name} has {size} bytes: its header promises {needed} ({shape} {dtype}): copy it again")
+        raise InputError(f"{name} has {size} bytes: its header declares {needed} ({shape} {dtype}): copy it again")
     if fortran and shape[0] > 1 < shape[1]:
         if size is None or member:
             raise InputError(f"{name} is in Fortran order, which cannot be streamed: np.save(np.ascontiguousarray(x))")
@@ -97,7 +97,7 @@ def open_npy(name: str, stream: IO[bytes], size: int | None, member: bool = Fals
 
 
 def read_npy_header(name: str, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-    """Shape, Fortran order, dtype and length of an .npy header, by grammar: nothing is evaluated or believed."""
+    """Shape, Fortran order, dtype and length of an .npy header, by a regular expression: nothing is evaluated."""
     magic = _exactly(stream, 8)
     if magic[:6] != b"\x93NUMPY" or magic[6:] not in (b"\x01\x00", b"\x02\x00", b"\x03\x00"):
         raise InputError(f"{name} is not an .npy file: write it with np.save(file, x)")
@@ -124,7 +124,7 @@ def table_dtype(name: str, descr: str) -> np.dtype[Any]:
 
 
 def _exactly(stream: IO[bytes], count: int) -> bytes:
-    """Up to `count` bytes, fewer only at the end: raw streams may give less than asked."""
+    """`count` bytes, or all up to the end: one read of a raw stream may return fewer."""
     parts = []
     while count and (part := stream.read(count)):
         parts.append(part)
@@ -166,7 +166,9 @@ def open_safetensors(name: str, stream: IO[bytes], size: int) -> RowReader:
     dtype = table_dtype(name, TENSOR_DTYPES.get(tensor.dtype, tensor.dtype))
     begin, end = tensor.data_offsets
     if not 0 <= begin <= end <= size - 8 - length or end - begin != math.prod(tensor.shape) * dtype.itemsize:
-        raise InputError(f"{name} promises {tensor.shape} {tensor.dtype} at {begin}..{end}: it has none: copy it again")
+        raise InputError(
+            f"{name} declares {tensor.shape} {tensor.dtype} at bytes {begin}..{end}, which do not fit: copy it again"
+        )
     stream.seek(8 + length + begin)
     return BinaryRows(name, stream, (tensor.shape[0], tensor.shape[1]), dtype)
 
@@ -179,24 +181,24 @@ def _choose(name: str, keys: list[str]) -> str:
 
 
 class NpyWriter(RowWriter):
-    """Writes exactly what np.save would; where `rows` was not promised, the count enters the header at the end."""
+    """Writes the bytes of np.save; if `rows` is unknown, the header gets the count at the end."""
 
     def __init__(self, stream: IO[bytes], width: int, dtype: npt.DTypeLike, rows: int | None = None) -> None:
         self.stream, self._shape, self._dtype, self.rows = stream, (rows or 0, width), np.dtype(dtype), 0
         self._header()
 
     def _header(self) -> None:
-        # The header is as long for 0 rows as for any number of them: np.save leaves room to grow.
+        # The header has the same length for any number of rows: np.save pads it.
         facts = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": self._shape}
         np.lib.format.write_array_header_1_0(self.stream, facts)
 
     def write(self, batch: Array) -> None:
-        """Append with plain writes: dirty pages of a memmap would count as our memory."""
+        """Append with write: dirty pages of a memmap would count as memory of the process."""
         self.stream.write(np.ascontiguousarray(batch, self._dtype).view(np.uint8).reshape(-1).data)
         self.rows += len(batch)
 
     def finish(self) -> None:
-        """Correct the header if it promised another number of rows."""
+        """Correct the number of rows in the header."""
         if self._shape[0] != self.rows:
             self._shape = (self.rows, self._shape[1])
             self.stream.seek(0)
@@ -205,7 +207,7 @@ class NpyWriter(RowWriter):
 
 
 class NpzWriter(RowWriter):
-    """One stored member, x.npy; held in memory first if the number of rows is not known."""
+    """One stored member, x.npy; buffered in memory if the number of rows is unknown."""
 
     def __init__(self, stream: IO[bytes], width: int, dtype: npt.DTypeLike, rows: int | None = None) -> None:
         self._archive = zipfile.ZipFile(stream, "w")
@@ -213,14 +215,14 @@ class NpzWriter(RowWriter):
         self._npy = NpyWriter(self._member, width, dtype, rows)
 
     def _open(self) -> IO[bytes]:
-        return self._archive.open(zipfile.ZipInfo("x.npy"), "w", force_zip64=True)  # dated 1980: same bytes every time
+        return self._archive.open(zipfile.ZipInfo("x.npy"), "w", force_zip64=True)  # dated 1980: equal rows give equal bytes
 
     def write(self, batch: Array) -> None:
         """Append to the member."""
         self._npy.write(batch)
 
     def abandon(self) -> None:
-        """Forget the file, which the archive would complain about when it is collected."""
+        """Detach the file, or the archive's finaliser would write to it."""
         self._archive.fp = None
 
     def finish(self) -> None:

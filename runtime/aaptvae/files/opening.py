@@ -1,17 +1,15 @@
 """From a path, `-`, a folder or a pattern to a reader or a writer: suffixes, streams and shards."""
 
 import contextlib
-import dataclasses
 import glob
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import InputError
 from ..rows import Array
@@ -19,13 +17,56 @@ from .binary import NpyWriter, NpzWriter, open_npy, open_npz, open_safetensors
 from .parquet import ParquetRows, ParquetWriter
 from .publish import publish_file
 from .settling import SettlingFile
-from .table import RowReader, RowWriter, rebatch
+from .table import Layout, RowReader, RowWriter, Source, rebatch
 from .text import TextRows, TextWriter
 
-FORMATS = ("npy", "npz", "csv", "jsonl", "parquet", "safetensors")
-STREAMED = ("npy", "csv", "jsonl")
+
+class Format(NamedTuple):
+    """How a format is read and written (None: not at all).
+
+    `streamed`: without seeking. `text`: one row per line. `counts_rows`: its header holds the number of rows.
+    """
+
+    read: Callable[[Source], RowReader]
+    write: Callable[[IO[bytes], Layout], RowWriter] | None = None
+    streamed: bool = False
+    text: bool = False
+    counts_rows: bool = True
+
+
+# A new format: its module and a line here (and its name in the options of the command line, which import no numpy).
+FORMATS = {
+    "npy": Format(
+        lambda source: open_npy(source.name, source.stream, source.size),
+        lambda stream, layout: NpyWriter(stream, layout.width, layout.dtype, layout.rows),
+        streamed=True,
+    ),
+    "npz": Format(
+        lambda source: open_npz(source.name, source.stream),
+        lambda stream, layout: NpzWriter(stream, layout.width, layout.dtype, layout.rows),
+    ),
+    "csv": Format(
+        lambda source: TextRows(source.name, source.stream, "csv", source.width, source.skip_bad),
+        lambda stream, layout: TextWriter(stream, "csv", layout.width, layout.columns),
+        streamed=True,
+        text=True,
+    ),
+    "jsonl": Format(
+        lambda source: TextRows(source.name, source.stream, "jsonl", source.width, source.skip_bad),
+        lambda stream, layout: TextWriter(stream, "jsonl", layout.width, layout.columns),
+        streamed=True,
+        text=True,
+    ),
+    "parquet": Format(
+        lambda source: ParquetRows(source.name, source.stream),
+        lambda stream, layout: ParquetWriter(stream, layout.width, layout.columns, layout.dtype),
+        counts_rows=False,
+    ),
+    "safetensors": Format(lambda source: open_safetensors(source.name, source.stream, source.size or 0)),
+}
+WRITABLE = tuple(name for name, format in FORMATS.items() if format.write)
 STDIN, STDOUT = 0, 1
-MAX_HELD = 1 << 30  # bytes of a piped file that must be held in memory, because its format needs seeking
+MAX_HELD = 1 << 30  # bytes of a piped file that is read into memory because its format needs seeking
 
 
 def open_rows(
@@ -33,8 +74,8 @@ def open_rows(
 ) -> RowReader:
     """Open a feature file, `-` (stdin), a folder of files or a pattern such as `x-*.npy`.
 
-    `format` says what `-` or a file without a known suffix is; `width` is checked where given; `skip_bad` passes
-    over bad lines of text and lists them in `.bad`.
+    `format` is that of `-` or of a file without a known suffix; `width` is checked if given; `skip_bad` skips bad
+    lines of text and lists them in `.bad`.
     Raises `InputError`; `MissingDependencyError` for .parquet without pyarrow.
     """
     text = os.fspath(path)
@@ -43,28 +84,21 @@ def open_rows(
     if width is not None and reader.width != width:
         reader.close()
         raise InputError(
-            f"{reader.name} has {reader.width} columns: expected {width}: pass rows of the kind that the model was trained on"
+            f"{reader.name} has {reader.width} columns: expected {width}: pass the features that the model was trained on"
         )
     return reader
 
 
 def _open_one(path: str, format: str | None, width: int | None = None, skip_bad: bool = False) -> RowReader:
-    format = file_format(path, format, FORMATS)
-    name = "stdin" if path == "-" else path
-    if skip_bad and format not in ("csv", "jsonl"):
+    format = file_format(path, format, tuple(FORMATS))
+    kind, name = FORMATS[format], "stdin" if path == "-" else path
+    if skip_bad and not kind.text:
         raise InputError(f"{name} is {format}: --on-bad-row skip is for csv and jsonl, where a row is a line")
     stream, size = _stdin(format) if path == "-" else _file(path)
     try:
-        if size is None and format not in STREAMED:
+        if size is None and not kind.streamed:
             stream, size = _held(name, stream)
-        if format in ("csv", "jsonl"):
-            reader: RowReader = TextRows(name, stream, format, width, skip_bad)
-        elif format == "npy":
-            reader = open_npy(name, stream, size)
-        elif format == "safetensors":
-            reader = open_safetensors(name, stream, size or 0)
-        else:
-            reader = open_npz(name, stream) if format == "npz" else ParquetRows(name, stream)
+        reader = kind.read(Source(name, stream, size, width, skip_bad))
     except BaseException:
         stream.close()
         raise
@@ -73,14 +107,14 @@ def _open_one(path: str, format: str | None, width: int | None = None, skip_bad:
 
 
 def file_format(path: str, format: str | None, known: tuple[str, ...]) -> str:
-    """What the suffix of `path` says, else `format`; `InputError` if it is not one of `known`."""
+    """The format of the suffix of `path`, else `format`; `InputError` if it is not one of `known`."""
     suffix = Path(path).suffix.lower().removeprefix(".")
     found = {"ndjson": "jsonl", "pq": "parquet"}.get(suffix, suffix)
     found = found if found in FORMATS else format or found
     if path == "-" and format is None:
-        raise InputError(f"- has no suffix: say what it is with --format ({', '.join(known)})")
+        raise InputError(f"- has no suffix: name its format with --format ({', '.join(known)})")
     if found not in known:
-        raise InputError(f"{path} is of no known format: expected {', '.join(known)} as suffix or --format")
+        raise InputError(f"{path} has no known format: expected {', '.join(known)} as suffix or --format")
     return found
 
 
@@ -96,7 +130,7 @@ def _file(path: str) -> tuple[IO[bytes], int | None]:
 def _stdin(format: str) -> tuple[IO[bytes], int | None]:
     if os.isatty(STDIN):
         raise InputError(f"stdin is a terminal: pipe {format} data into it, or name a file")
-    # Not sys.stdin.buffer: a thread that waits in it would hold up the interpreter's exit.
+    # Not sys.stdin.buffer: a thread blocked in a read of it would delay the interpreter's exit.
     return open(STDIN, "rb", closefd=False), None
 
 
@@ -121,55 +155,47 @@ def _shards(path: Path) -> list[str] | None:
 
 
 class ShardedRows(RowReader):
-    """Many files of one width, in the order of their names."""
+    """Files of equal width, in the order of their names."""
 
     def __init__(self, name: str, paths: list[str], format: str | None) -> None:
         self.name, self.paths, self._format = name, paths, format
         facts = []
-        for path in paths:  # one at a time: there may be more than may be open
+        for path in paths:  # one at a time: the number of open files is limited
             with _open_one(path, format, None, False) as reader:
                 facts.append((reader.width, reader.rows, reader.dtype))
             if reader.width != facts[0][0]:
-                raise InputError(f"{reader.name} has {reader.width} columns: the others have {facts[0][0]}")
+                raise InputError(
+                    f"{reader.name} has {reader.width} columns: expected {facts[0][0]} as in the other files: keep one width"
+                )
         _, counts, dtypes = zip(*facts, strict=True)
         self.width = facts[0][0]
         self.rows = None if None in counts else sum(count or 0 for count in counts)
         self.dtype = np.result_type(*dtypes)
 
     def batches(self, size: int, start: int = 0) -> Iterator[Array]:
-        """One file after the other, batches running across their borders."""
+        """Batches across the boundaries of files."""
         return rebatch(self._pieces(size), size, start)
 
     def _pieces(self, size: int) -> Iterator[Array]:
         for path in self.paths:
             with _open_one(path, self._format) as reader:
                 if reader.width != self.width:
-                    raise InputError(f"{path} has {reader.width} columns now; it had {self.width}: leave it alone")
+                    raise InputError(f"{path} has {reader.width} columns: it had {self.width} when opened: keep it unchanged")
                 for batch in reader.batches(size):
                     yield batch.astype(self.dtype, copy=False)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Layout:
-    """What is to be written: rows of `width` numbers of `dtype`, how many if known, and the names of their columns."""
-
-    width: int
-    rows: int | None = None
-    columns: tuple[str, ...] = ()
-    dtype: npt.DTypeLike = np.float32
 
 
 @contextlib.contextmanager
 def open_output(
     path: str | os.PathLike[str], layout: Layout, *, format: str | None = None, force: bool = False, keep: bool = False
 ) -> Iterator[RowWriter]:
-    """A writer for `path` or `-` (stdout); the file appears under its name only when the block has succeeded.
+    """A writer for `path` or `-` (stdout); the file gets its name only after the block succeeded.
 
-    With `keep`, what was written survives a failure and the next writer may `resume` it. Raises `InputError`.
+    With `keep`, written rows survive a failure and the next writer may `resume` after them. Raises `InputError`.
     """
     text = os.fspath(path)
-    format = file_format(text, format, FORMATS[:-1])
-    if keep and (text == "-" or format not in STREAMED):
+    format = file_format(text, format, WRITABLE)
+    if keep and (text == "-" or not FORMATS[format].streamed):
         raise InputError(f"{text} cannot be resumed: expected a file that is .npy, .csv or .jsonl")
     with contextlib.ExitStack() as stack:
         if text == "-":
@@ -177,7 +203,9 @@ def open_output(
         else:
             temporary = stack.enter_context(publish_file(text, force=force, keep=keep))
             stream = stack.enter_context(io.BufferedRandom(SettlingFile(temporary, "r+b")))
-        writer = _writer(stream, format, layout)
+        write = FORMATS[format].write
+        assert write is not None  # noqa: S101 - `file_format` refused the others
+        writer = write(stream, layout)
         try:
             yield writer
         except BaseException:
@@ -187,23 +215,15 @@ def open_output(
         stream.flush()
 
 
-def _writer(stream: IO[bytes], format: str, layout: Layout) -> RowWriter:
-    if format in ("csv", "jsonl"):
-        return TextWriter(stream, format, layout.width, layout.columns)
-    if format == "parquet":
-        return ParquetWriter(stream, layout.width, layout.columns, layout.dtype)
-    return (NpyWriter if format == "npy" else NpzWriter)(stream, layout.width, layout.dtype, layout.rows)
-
-
 @contextlib.contextmanager
 def _stdout(format: str, layout: Layout) -> Iterator[IO[bytes]]:
-    """Stdout, or memory that is copied to it in the end if the format must go back to correct itself."""
-    text = format in ("csv", "jsonl")
-    if os.isatty(STDOUT) and not text:
+    """Stdout; for a format that must seek back, a buffer in memory that is copied to stdout at the end."""
+    kind = FORMATS[format]
+    if os.isatty(STDOUT) and not kind.text:
         raise InputError(f"stdout is a terminal and {format} is binary: pipe it, name a file, or use --format csv")
-    # Not sys.stdout.buffer: a thread that waits in it, for a reader who is slow, would hold up the interpreter's exit.
-    stream = open(STDOUT, "wb", closefd=False)  # noqa: SIM115 - what an interrupted job left in it is not for the reader
-    if text or (format != "parquet" and layout.rows is not None):
+    # Not sys.stdout.buffer: a thread blocked in a write to it would delay the interpreter's exit.
+    stream = open(STDOUT, "wb", closefd=False)  # noqa: SIM115 - not flushed after an error
+    if kind.text or (kind.counts_rows and layout.rows is not None):
         yield stream
     else:
         held = io.BytesIO()

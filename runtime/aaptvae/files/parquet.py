@@ -14,13 +14,13 @@ MAX_GROUP_BYTES = 4 << 30
 
 
 class ParquetRows(RowReader):
-    """Row groups are streamed; a null is a NaN, for the caller to refuse."""
+    """Row groups are streamed; a null becomes NaN, which the caller refuses."""
 
     def __init__(self, name: str, stream: IO[bytes]) -> None:
         self.name = name
         self._pa, self._pq = _pyarrow()
         try:
-            # Buffered and not prefetched: memory follows the batch, not the row group.
+            # Buffered, not prefetched: memory is that of a batch, not of a row group.
             self._file = self._pq.ParquetFile(
                 stream,
                 pre_buffer=False,
@@ -37,7 +37,7 @@ class ParquetRows(RowReader):
             or sum(g.num_rows for g in groups) != meta.num_rows
         ):
             raise InputError(
-                f"{name} has absurd row groups ({len(groups)} for {meta.num_rows} rows): write it again, "
+                f"{name} has invalid row groups ({len(groups)} for {meta.num_rows} rows): write it again, "
                 "with at most 4 GiB in each"
             )
         self.rows = meta.num_rows

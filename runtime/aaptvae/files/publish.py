@@ -1,6 +1,6 @@
-"""Results appear under their final name whole or not at all: a temporary sibling, fsync, an atomic rename.
+"""Atomic creation of files and folders: a temporary beside the target, fsync, then one rename.
 
-A killed process leaves only a hidden temporary, which the next writer of the same name sweeps away.
+A killed process leaves only a hidden temporary, which the next writer of the same target removes.
 """
 
 import contextlib
@@ -16,26 +16,25 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import InputError
+from ..open_flags import UNTRUSTED
 
 if sys.platform != "win32":
     import fcntl
 
 SUFFIX = ".aaptvae-tmp"
 KEPT = "partial"
-RECORD = "record"  # beside a kept temporary: how far it came
-ASIDE = "aside"  # what a folder's name belonged to, where two cannot be swapped in one step
-# What others left under a temporary's name is no door: never through a link, never waiting for the other end of a pipe.
-_PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+RECORD = "record"  # beside a kept temporary: the progress of its job
+ASIDE = "aside"  # the old folder, where the system cannot swap two names atomically
 _NOREPLACE, _EXCHANGE = 1, 2  # flags of Linux renameat2
-_unfinished: set[Path] = set()  # the temporaries of this process that are to become something, or nothing
+_unfinished: set[Path] = set()  # temporaries of this process
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
 @contextlib.contextmanager
 def publish_file(path: str | os.PathLike[str], *, force: bool = False, keep: bool = False) -> Iterator[Path]:
-    """Give an empty temporary file to write; it becomes `path` if the block succeeds and vanishes if it fails.
+    """Yield an empty temporary file; it becomes `path` if the block succeeds and is removed if it fails.
 
-    With `keep` the temporary has a fixed name and survives a failure, so that the next call finds it and may go on.
+    With `keep` the temporary has a fixed name and survives a failure, so that the next call can continue it.
     `InputError` if `path` exists (without `force`), is no regular file, or cannot be written.
     """
     target = Path(os.path.realpath(path))
@@ -49,21 +48,21 @@ def publish_file(path: str | os.PathLike[str], *, force: bool = False, keep: boo
 
 @contextlib.contextmanager
 def publish_folder(path: str | os.PathLike[str], *, force: bool = False, marker: str = "manifest.json") -> Iterator[Path]:
-    """Give an empty temporary folder to fill; it becomes `path` if the block succeeds and vanishes if it fails.
+    """Yield an empty temporary folder; it becomes `path` if the block succeeds and is removed if it fails.
 
-    `force` replaces an existing folder as a whole, but only one that is empty or holds `marker`: never somebody's home.
+    `force` replaces an existing folder as a whole, but only one that is empty or holds `marker`.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file: name a folder to write")
     if force and target.is_dir() and any(target.iterdir()) and not (target / marker).is_file():
-        raise InputError(f"{target} holds no {marker}, so it is not ours to replace: name another folder")
+        raise InputError(f"{target} holds no {marker}, so --force does not replace it: name another folder")
     with _published(target, force, Path.mkdir, keep=False) as temporary:
         yield temporary
 
 
 def abandon() -> None:
-    """Remove what this process has not finished, where it ends without unwinding."""
+    """Remove unfinished temporaries of this process, before `os._exit`."""
     for temporary in list(_unfinished):
         with contextlib.suppress(OSError):
             _remove(temporary)
@@ -73,7 +72,7 @@ def abandon() -> None:
 def _published(target: Path, force: bool, make: Callable[[Path], None], keep: bool) -> Iterator[Path]:
     if not os.path.lexists(target):
         with contextlib.suppress(OSError):
-            _beside(target, ASIDE).rename(target)  # a kill came before something else had its name
+            _beside(target, ASIDE).rename(target)  # a process was killed between two renames
     refuse_existing(target, force)
     if not keep and not force and _beside(target, KEPT).exists() and _beside(target, RECORD).exists():
         raise InputError(
@@ -95,7 +94,7 @@ def _published(target: Path, force: bool, make: Callable[[Path], None], keep: bo
         if lock is not None:
             os.close(lock)
         if done or not keep:
-            _remove(temporary)  # after a swap this is what the target used to be
+            _remove(temporary)  # after a swap, the temporary holds the old target
         _unfinished.discard(temporary)
 
 
@@ -118,22 +117,22 @@ def _explained(target: Path, only: set[int] | None = None) -> Iterator[None]:
 
 
 def _touch(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _PLAIN, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | UNTRUSTED, 0o666)
     regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
     os.close(descriptor)
     if not regular:
-        raise InputError(f"{path} is in the way and is no regular file: remove it")
+        raise InputError(f"{path} is not a regular file and is needed for a temporary: remove it")
 
 
 def _claim(target: Path, make: Callable[[Path], None], keep: bool) -> tuple[Path, int | None]:
-    """Make a temporary that no sweeper will touch while this process lives."""
+    """Create a temporary and lock it, so that no other process removes it."""
     while True:
         temporary = _beside(target, KEPT if keep else secrets.token_hex(4))
         if not keep:
             _unfinished.add(temporary)
         make(temporary)
         lock = _lock(temporary)
-        if lock is not None and not _same(lock, temporary):  # swept between the two calls
+        if lock is not None and not _same(lock, temporary):  # removed by another process between the two calls
             os.close(lock)
         elif lock is None and keep and sys.platform != "win32":
             raise InputError(f"{target} is being written by another process: wait for it, or name another output")
@@ -142,10 +141,10 @@ def _claim(target: Path, make: Callable[[Path], None], keep: bool) -> tuple[Path
 
 
 def _lock(path: Path) -> int | None:
-    """Hold `path` for this process; None if another one does (Windows needs no lock: open files stay)."""
+    """Lock `path`; None if another process holds the lock (Windows needs none: open files cannot be removed)."""
     if sys.platform == "win32":
         return None
-    descriptor = os.open(path, os.O_RDONLY | _PLAIN)
+    descriptor = os.open(path, os.O_RDONLY | UNTRUSTED)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -162,13 +161,13 @@ def _same(descriptor: int, path: Path) -> bool:
 
 
 def _sweep(target: Path, keep: bool) -> None:
-    """Remove what killed writers of `target` left behind."""
+    """Remove temporaries of killed writers of `target`."""
     middle = r"[0-9a-f]{8}" if keep else rf"(?:[0-9a-f]{{8}}|{KEPT}|{RECORD}|{ASIDE})"
     stale = re.compile(re.escape(f".{target.name}.") + middle + re.escape(SUFFIX))
     for left in target.parent.iterdir():
         if not stale.fullmatch(left.name):
             continue
-        with contextlib.suppress(OSError):  # gone already, or another user's
+        with contextlib.suppress(OSError):  # removed meanwhile, or owned by another user
             lock = _lock(left)
             if lock is not None:
                 _remove(left)
@@ -228,7 +227,7 @@ def _beside(target: Path, kind: str) -> Path:
 
 
 def _renameat2(source: Path, target: Path, flag: int) -> bool:
-    """Rename in one step that never clobbers (or swaps) the target; False where the system cannot."""
+    """Rename atomically without replacing the target, or swap both; False if the system cannot."""
     call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
     here = ctypes.c_int(-100)  # AT_FDCWD
     if call is None or call(here, os.fsencode(source), here, os.fsencode(target), ctypes.c_uint(flag)) == 0:

@@ -1,7 +1,7 @@
-"""A file that goes to the disk while it is written, and gives back the memory that it was kept in on the way.
+"""A file whose written pages are synced and dropped from the page cache in the background, window by window.
 
-Writing a page of memory that was never used costs up to ten times one that was (a virtual machine gets it from its host
-first). Pages that are let go are the next ones to be written, so that a file of any size needs a few of them.
+On a virtual machine, a page that the guest never used costs up to ten times one that it used before, because the host
+must provide it. Dropped pages are reused by the next writes, so a file of any size needs few new ones.
 """
 
 import contextlib
@@ -13,31 +13,31 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-WINDOW = 32 << 20  # bytes: large beside what a disk does at once, small beside memory
+WINDOW = 32 << 20  # bytes between two syncs
 
 
 class SettlingFile(io.FileIO):
-    """Opened to read and write. What the disk refuses in the background, the next `write` raises, or `close`."""
+    """A raw file for reading and writing; an error of the background sync is raised by the next `write` or `close`."""
 
     _fresh = 0
     _settler: threading.Thread | None = None
     _error: OSError | None = None
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        """Write, and settle what came before once there is enough of it."""
+        """Write, and start a sync after each window."""
         count = super().write(data)
         self._fresh += count
         if self._fresh >= WINDOW and hasattr(os, "posix_fadvise"):
             self._fresh = 0
             self._wait()
             settler = threading.Thread(target=self._settle, daemon=True)
-            with contextlib.suppress(RuntimeError):  # no thread to be had: it all settles in the end
+            with contextlib.suppress(RuntimeError):  # no more threads allowed: the final fsync does it all
                 settler.start()
                 self._settler = settler
         return count
 
     def close(self) -> None:
-        """Close, with nothing left under way."""
+        """Wait for the sync, then close."""
         try:
             if not self.closed:
                 self._wait()
@@ -48,7 +48,7 @@ class SettlingFile(io.FileIO):
         try:
             os.fdatasync(self.fileno())
             os.posix_fadvise(self.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        except OSError as error:  # raised again in the thread that writes
+        except OSError as error:  # raised by the next call in the writing thread
             self._error = error
 
     def _wait(self) -> None:

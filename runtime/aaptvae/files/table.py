@@ -1,12 +1,14 @@
-"""What every feature file gives and takes: batches of rows. The formats are in the modules beside this one."""
+"""The interface of every feature file: a reader or a writer of batches of rows."""
 
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import InputError
 from ..rows import Array
@@ -14,8 +16,28 @@ from ..rows import Array
 MAX_WIDTH = 1 << 20
 
 
+class Source(NamedTuple):
+    """An open file of rows: `size` in bytes, if known; `width`, if it is checked; `skip_bad` lines of text."""
+
+    name: str
+    stream: IO[bytes]
+    size: int | None = None
+    width: int | None = None
+    skip_bad: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Of an output: `width` numbers of `dtype` per row, the number of rows if known, and names of columns."""
+
+    width: int
+    rows: int | None = None
+    columns: tuple[str, ...] = ()
+    dtype: npt.DTypeLike = np.float32
+
+
 class RowReader(ABC):
-    """N rows of D numbers in a file or a stream. `rows` is None where only the end will tell."""
+    """N rows of D numbers in a file or a stream. `rows` is None if the number is not known before the end."""
 
     name: str
     width: int
@@ -26,10 +48,10 @@ class RowReader(ABC):
 
     @abstractmethod
     def batches(self, size: int, start: int = 0) -> Iterator[Array]:
-        """Rows from `start` on, as new arrays [at most size, D]; `InputError` where the file breaks its word."""
+        """Rows from `start` on, as new arrays [at most size, D]; `InputError` if the file is not as its header says."""
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self.stream is not None:
             self.stream.close()
 
@@ -50,24 +72,24 @@ class RowWriter(ABC):
     def write(self, batch: Array) -> None:
         """Append the rows of `batch`."""
 
-    def finish(self) -> None:  # noqa: B027 - text has nothing to complete
+    def finish(self) -> None:  # noqa: B027 - nothing to do for text
         """Complete the file after the last row."""
 
     def abandon(self) -> None:  # noqa: B027
-        """Leave the file as it is: it will not be finished."""
+        """Called instead of `finish` after an error."""
 
     def settle(self) -> None:
-        """Bring every row to the disk."""
+        """Write every row to the disk (fsync)."""
         self.stream.flush()
         os.fsync(self.stream.fileno())
 
     @property
     def kept(self) -> bool:
-        """Whether an earlier writer left rows behind the beginning that this one has made."""
+        """True if an earlier writer left rows after the header that this writer has written."""
         return os.fstat(self.stream.fileno()).st_size > self.stream.tell()
 
     def resume(self, position: int, rows: int) -> bool:
-        """Go on after `rows` rows that end at `position`; False if the file holds less than that."""
+        """Continue after `rows` rows that end at `position`; False if the file is shorter."""
         if self.stream.seek(0, os.SEEK_END) < position:
             return False
         self.stream.seek(position)
@@ -77,7 +99,7 @@ class RowWriter(ABC):
 
 
 def check_table(name: str, shape: tuple[int, ...]) -> None:
-    """`InputError` unless this is the shape of a table: two axes, at least one column."""
+    """Raise `InputError` unless `shape` has two axes and 1 to `MAX_WIDTH` columns."""
     if len(shape) != 2:
         raise InputError(f"{name} has shape {shape}; expected [rows, columns]: x[None] makes one row of a vector")
     if not 1 <= shape[1] <= MAX_WIDTH:

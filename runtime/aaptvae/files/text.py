@@ -18,9 +18,9 @@ Line = tuple[int, str]
 
 
 class TextRows(RowReader):
-    """One row a line; blank lines are passed over. `bad` lists the lines that were skipped so far.
+    """One row a line; blank lines are skipped. `bad` lists the lines skipped so far.
 
-    With `width`, a row must be that many finite float32 numbers; without, the first row says how many.
+    With `width`, a row must be that many finite float32 numbers; without, the first row determines it.
     """
 
     rows = None
@@ -48,10 +48,10 @@ class TextRows(RowReader):
         return width
 
     def batches(self, size: int, start: int = 0) -> Iterator[Array]:
-        """Parse line after line; a bad one is skipped or refused by its number."""
+        """Parse lines; a bad one is skipped, or refused with its number."""
         if self._read:
             if not self._stream.seekable():
-                raise InputError(f"{self.name} is a stream and was read already: give a file to read it twice")
+                raise InputError(f"{self.name} is a stream, which cannot be read twice: give a file")
             self._stream.seek(0)
             self._lines, self.bad = self._data_lines(), []
         self._read = True
@@ -129,7 +129,7 @@ def _unreadable(text: str, csv: bool) -> str:
     if csv and "," not in text:
         return f"is not a row of numbers: {text[:60]!r}: expected commas between them"
     return (
-        f"has {words[0][1][:60]!r} in column {words[0][0]}: expected a number: drop columns of words"
+        f"has {words[0][1][:60]!r} in column {words[0][0]}: expected a number: drop columns of text"
         if words
         else (f"is not a row of numbers: {text[:60]!r}")
     )
@@ -159,7 +159,7 @@ def _json_row(text: str) -> list[float]:
 
 
 class TextWriter(RowWriter):
-    """Shortest numbers that read back as the same float32. Named `columns` become a csv header or json keys."""
+    """Numbers with enough digits to read back exactly. Named `columns` become a csv header or json keys."""
 
     def __init__(self, stream: IO[bytes], format: str, width: int, columns: tuple[str, ...] = ()) -> None:
         self.stream, self._csv, self.rows = stream, format == "csv", 0
@@ -175,7 +175,7 @@ class TextWriter(RowWriter):
         """Append one line a row."""
         line = self._line.replace("#", "%.17g" if batch.dtype.itemsize > 4 else "%.9g")
         lines = [line % tuple(row) for row in batch.tolist()]
-        if not self._csv and not np.isfinite(batch).all():  # JSON has no such numbers
+        if not self._csv and not np.isfinite(batch).all():  # JSON has no NaN or infinity
             lines = [text.replace("-inf", "null").replace("inf", "null").replace("nan", "null") for text in lines]
         self.stream.write(("\n".join(lines) + "\n" if lines else "").encode())
         self.rows += len(batch)

@@ -1,4 +1,4 @@
-"""What other software sees of a bundle: the model card's front matter, and Triton's own schema of the repository."""
+"""The model card's front matter and text, and the Triton repository in Triton's own schema."""
 
 import importlib.util
 import sys
@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aaptvae.bundle.reading import read_bundle
 from aaptvae_export import ExportOptions, export_bundle
-from aaptvae_export.bundle.triton import write_triton
+from aaptvae_export.bundle import write_triton
 
 from ..conftest import make_run
 
@@ -33,8 +32,8 @@ def model_config():
 
 
 def test_triton_reads_the_configuration_and_finds_the_graphs(run, tmp_path, model_config):
-    export_bundle(run, tmp_path / "a", ExportOptions(name="digits"))
-    write_triton(read_bundle(tmp_path / "a"), tmp_path / "models")
+    made = export_bundle(run, tmp_path / "a", ExportOptions(name="digits"))
+    write_triton(made.manifest, made.files, tmp_path / "models")
     found = sorted(str(path.relative_to(tmp_path / "models")) for path in (tmp_path / "models").rglob("*") if path.is_file())
     files = ("1/model.onnx", "config.pbtxt")
     assert found == sorted([*(f"digits_{graph}/{name}" for graph in ("encoder", "decoder") for name in files), "manifest.json"])
@@ -50,7 +49,7 @@ def test_triton_reads_the_configuration_and_finds_the_graphs(run, tmp_path, mode
         assert (folder / "1" / "model.onnx").read_bytes() == (tmp_path / "a" / f"{graph}.onnx").read_bytes()
 
 
-def test_the_card_has_front_matter_that_the_hub_reads(run, tmp_path):
+def test_card_has_valid_front_matter(run, tmp_path):
     yaml = pytest.importorskip("yaml")
     export_bundle(run, tmp_path / "a")
     card = (tmp_path / "a" / "README.md").read_text()
@@ -61,15 +60,17 @@ def test_the_card_has_front_matter_that_the_hub_reads(run, tmp_path):
     assert body.startswith("\n# vae-12-4\n")
 
 
-def test_the_card_says_what_the_manifest_knows(tmp_path):
+def test_card_states_the_facts_of_the_manifest(tmp_path):
     run = make_run(128, 16, (96,), rows=200)
     manifest = export_bundle(run, tmp_path / "a", ExportOptions(("fp32", "fp16"), compact=0.9)).manifest
     card = (tmp_path / "a" / "README.md").read_text()
     assert "1,000 rows of 128 features" in card and "5" * 64 in card
-    assert "| R2 of reconstructions | 0.9 | PCA 0.8 |" in card
+    assert "| R2 of reconstructions | 0.9000 | PCA 0.8000 |" in card
     assert f"`mu [batch, {manifest.latent_dim}]`" in card
     assert f"{manifest.parity.comparisons} comparisons" in card
     assert "| fp16 |" in card and "of 16 latent directions were left out" in card
+    assert "INFERENCE_PRECISION_HINT=f32" in card and "tract runs the fp32 graphs only" in card
+    assert "`int8` graphs are for ONNX Runtime only" in card
     assert "{" not in card and "None" not in card
 
 

@@ -1,4 +1,4 @@
-"""Sixteen ways to export the wrong thing, each applied to the real module, the real graph or the real run."""
+"""Wrong exports: mutations of traced graphs and of folded layers."""
 
 import copy
 

@@ -1,15 +1,15 @@
-"""Every wrong export is refused with the graph and the figure, and nothing is published."""
+"""Wrong exports are refused with the graph and the figure, and nothing is published."""
 
 import dataclasses
 import re
 
 import numpy as np
 import pytest
+import torch
 
 from aaptvae.errors import InputError
 from aaptvae_export import ExportError, ExportOptions, export_bundle
-from aaptvae_export.bundle import draft
-from aaptvae_export.graph import onnx_model as graphs
+from aaptvae_export.graph import onnx_model
 
 from ..conftest import make_run
 from .mutations import FOLD_MUTATIONS, GRAPH_MUTATIONS
@@ -27,9 +27,9 @@ def refused(run, folder, graph, **options):
 
 
 @pytest.mark.parametrize("name", GRAPH_MUTATIONS)
-def test_a_graph_that_is_not_the_model_is_refused(name, tmp_path, monkeypatch):
+def test_mutated_graph_is_refused(name, tmp_path, monkeypatch):
     graph, mutate = GRAPH_MUTATIONS[name]
-    trace = graphs.trace
+    trace = onnx_model.trace
 
     def wrong(module, spec, half):
         model = trace(module, spec, half)
@@ -39,15 +39,15 @@ def test_a_graph_that_is_not_the_model_is_refused(name, tmp_path, monkeypatch):
             assert model.SerializeToString(deterministic=True) != before
         return model
 
-    monkeypatch.setattr(graphs, "trace", wrong)
+    monkeypatch.setattr(onnx_model, "trace", wrong)
     refused(make_run(12, 4, (12,)), tmp_path, graph)
 
 
 @pytest.mark.parametrize("name", FOLD_MUTATIONS)
-def test_layers_that_are_not_the_model_are_refused(name, tmp_path, monkeypatch):
+def test_mutated_layers_are_refused(name, tmp_path, monkeypatch):
     graph, mutate = FOLD_MUTATIONS[name]
     fold = f"fold_{graph}"
-    monkeypatch.setattr(draft, fold, mutate(getattr(draft, fold)))
+    monkeypatch.setattr(onnx_model, fold, mutate(getattr(onnx_model, fold)))
     refused(make_run(), tmp_path, graph)
 
 
@@ -56,7 +56,7 @@ def test_a_wrong_sigma_is_refused(run, tmp_path):
     assert "log density" in refused(dataclasses.replace(run, observation=wrong), tmp_path, "likelihood")
 
 
-def test_a_wrong_column_of_small_numbers_does_not_hide_behind_large_ones(tmp_path, monkeypatch):
+def test_wrong_column_of_small_numbers_is_refused(tmp_path, monkeypatch):
     run = make_run()
     run.model.scaler.scale[0] = 1e-9
     run.model.scaler.mean[0] = 0
@@ -68,14 +68,14 @@ def test_a_wrong_column_of_small_numbers_does_not_hide_behind_large_ones(tmp_pat
     )
     run.heldout[:, 0] = 1e-9
     export_bundle(run, tmp_path / "right")
-    fold = draft.fold_decoder
+    fold = onnx_model.fold_decoder
 
     def wrong(model, subspace):
         graph = fold(model, subspace)
         graph.out.bias.data[0] += 1e-9
         return graph
 
-    monkeypatch.setattr(draft, "fold_decoder", wrong)
+    monkeypatch.setattr(onnx_model, "fold_decoder", wrong)
     with pytest.raises(ExportError, match=r"decoder: reconstruction differs from float64 by \d"):
         export_bundle(run, tmp_path / "wrong")
 
@@ -90,14 +90,14 @@ def test_a_refusal_leaves_the_earlier_bundle_alone(run, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
-def test_a_tolerance_below_what_float32_can_do_refuses_the_right_export_too(run, tmp_path):
+def test_impossible_tolerance_refuses_a_correct_export(run, tmp_path):
     message = refused(run, tmp_path, "encoder", options=ExportOptions(tolerance=1e-9))
     assert "the tolerance is 1e-09" in message
 
 
 @pytest.mark.parametrize("tolerance", [2e-5, 0.0, -1.0, float("nan")])
 def test_the_tolerance_only_tightens(tolerance):
-    with pytest.raises(InputError, match="it may only tighten"):
+    with pytest.raises(InputError, match="it can only be tightened"):
         ExportOptions(tolerance=tolerance)
 
 
@@ -125,12 +125,16 @@ def test_every_kind_of_model_passes(options, tmp_path):
 
 
 def test_constant_and_near_constant_columns_pass(tmp_path):
+    """Column 0 is constant; column 2 is a balanced +1/-1 column, whose deviation is exactly 1."""
     run = make_run()
-    mean, scale = run.model.scaler.mean, run.model.scaler.scale
-    mean[0], scale[0] = 2024.0, 1.0
-    mean[1], scale[1] = -7.5, 1e-3
-    observation = dataclasses.replace(run.observation, mean=mean.numpy().copy(), scale=scale.numpy().copy())
+    scaler, rows = run.model.scaler, len(run.heldout)
+    for column, (mean, scale) in enumerate(((2024.0, 1.0), (-7.5, 1e-3), (0.0, 1.0))):
+        scaler.mean[column], scaler.scale[column] = mean, scale
+    scaler.register_buffer("constant", torch.zeros(12, dtype=torch.bool))
+    scaler.constant[0] = True
+    observation = dataclasses.replace(run.observation, mean=scaler.mean.numpy().copy(), scale=scaler.scale.numpy().copy())
     run.heldout[:, 0] = 2024.0
-    run.heldout[:, 1] = -7.5 + 1e-3 * np.linspace(-2, 2, len(run.heldout))
+    run.heldout[:, 1] = -7.5 + 1e-3 * np.linspace(-2, 2, rows)
+    run.heldout[:, 2] = np.where(np.arange(rows) % 2, 1, -1)
     made = export_bundle(dataclasses.replace(run, observation=observation), tmp_path / "bundle")
     assert made.manifest.scaler.constant_columns == 1

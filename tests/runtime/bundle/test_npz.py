@@ -35,7 +35,7 @@ def header(text: str, body: bytes = b"") -> bytes:
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode() + body
 
 
-def test_arrays_come_back_as_they_were_and_numpy_reads_them_too() -> None:
+def test_arrays_round_trip_and_numpy_reads_them() -> None:
     data = write_npz(ARRAYS)
     back = read_npz(data, "x.npz", EXPECTED)
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
@@ -44,7 +44,7 @@ def test_arrays_come_back_as_they_were_and_numpy_reads_them_too() -> None:
             assert np.array_equal(file[name], array)
 
 
-def test_the_same_arrays_in_any_order_give_the_same_bytes() -> None:
+def test_the_order_of_arrays_does_not_matter() -> None:
     assert write_npz(ARRAYS) == write_npz(dict(sorted(ARRAYS.items())))
 
 
@@ -71,21 +71,21 @@ FLOATS = "{'descr': '<f4', 'fortran_order': False, 'shape': %s, }\n"
         (header(FLOATS % "(1099511627776,)", b"1234"), r"\(1099511627776,\) over 4 bytes"),
         (header(FLOATS % "(18446744073709551617,)", b"1234"), "over 4 bytes"),
         (header(FLOATS % "(-1,)", b"1234"), "over 4 bytes"),
-        (header(FLOATS % "(True,)", b"1234"), "no .npy of ours"),
-        (header(FLOATS % "(0, 1180591620717411303424)"), "no .npy of ours"),
-        (header(FLOATS % "(-1, -1)", b"1234"), "no .npy of ours"),
+        (header(FLOATS % "(True,)", b"1234"), "a wrong .npy header"),
+        (header(FLOATS % "(0, 1180591620717411303424)"), "a wrong .npy header"),
+        (header(FLOATS % "(-1, -1)", b"1234"), "a wrong .npy header"),
         (header(FLOATS % "(1,)", b"12345"), "over 5 bytes"),
-        (header(FLOATS % "('a',)", b"1234"), "no .npy of ours"),
-        (header("__import__('os').getpid()"), "no .npy of ours"),
-        (header("(" * 3000), "no .npy of ours"),
-        (header("{'descr': '<f4', 'shape': (1,), }", b"1234"), "no .npy of ours"),
-        (header(" " * 60000), "no .npy of ours"),
-        (b"\x93NUMPY\x02\x00" + b"\0" * 50, "no .npy of ours"),
-        (b"", "no .npy of ours"),
+        (header(FLOATS % "('a',)", b"1234"), "a wrong .npy header"),
+        (header("__import__('os').getpid()"), "a wrong .npy header"),
+        (header("(" * 3000), "a wrong .npy header"),
+        (header("{'descr': '<f4', 'shape': (1,), }", b"1234"), "a wrong .npy header"),
+        (header(" " * 60000), "a wrong .npy header"),
+        (b"\x93NUMPY\x02\x00" + b"\0" * 50, "a wrong .npy header"),
+        (b"", "a wrong .npy header"),
         (member(np.ones(3))[:-1], "over 23 bytes"),
     ],
 )
-def test_a_member_that_write_npz_would_not_write_is_refused(body: bytes, words: str) -> None:
+def test_other_encodings_of_members_are_refused(body: bytes, words: str) -> None:
     with pytest.raises(BundleError, match=words):
         read_npz(archive({"a.npy": body}), "x.npz", {"a": 1})
 
@@ -100,7 +100,7 @@ ONE = {"a.npy": member(np.ones(3))}
 WHOLE = write_npz({"a": np.ones(3)})
 
 
-def test_an_npz_is_the_zip_that_python_would_write() -> None:
+def test_an_npz_equals_the_one_of_zipfile() -> None:
     assert archive({f"{name}.npy": member(ARRAYS[name]) for name in sorted(ARRAYS)}) == write_npz(ARRAYS)
     assert read_npz(archive(ONE), "x.npz", {"a": 1})["a"].tolist() == [1, 1, 1]
 
@@ -123,11 +123,11 @@ def test_an_npz_is_the_zip_that_python_would_write() -> None:
     ],
 )
 def test_a_zip_spelt_in_another_way_is_refused(data: bytes) -> None:
-    with pytest.raises(BundleError, match="of ours"):
+    with pytest.raises(BundleError, match=r"has a wrong (header|central directory|.npy header)"):
         read_npz(data, "x.npz", {"a": 1})
 
 
-def test_no_byte_and_no_length_of_an_npz_is_left_to_chance() -> None:
+def test_every_byte_of_an_npz_is_checked() -> None:
     for place in range(len(WHOLE)):
         for flipped in (WHOLE[:place] + bytes([WHOLE[place] ^ 1]) + WHOLE[place + 1 :], WHOLE[:place]):
             with pytest.raises(BundleError):
@@ -140,5 +140,5 @@ def test_a_name_twice_is_refused() -> None:
     with zipfile.ZipFile(data, "w") as file:
         for body in (*ONE.values(), member(np.zeros(3))):
             file.writestr(zipfile.ZipInfo("a.npy"), body)
-    with pytest.raises(BundleError, match="of ours"):
+    with pytest.raises(BundleError, match=r"has a wrong (header|central directory|.npy header)"):
         read_npz(data.getvalue(), "x.npz", {"a": 1})

@@ -53,14 +53,14 @@ def test_folder_and_zip_hold_the_same_bundle(tiny: Path, tmp_path: Path, x: np.n
         assert np.array_equal(aaptvae.load(archive).embed(x), vae.embed(x))
 
 
-def test_the_digest_is_the_manifests_and_pins_the_bundle(tiny: Path, vae: aaptvae.VAE) -> None:
+def test_the_digest_of_the_manifest_pins_the_bundle(tiny: Path, vae: aaptvae.VAE) -> None:
     digest = hashlib.sha256((tiny / MANIFEST).read_bytes()).hexdigest()
     assert vae.digest == digest == read_bundle(tiny, sha256=digest.upper()).digest
-    with pytest.raises(BundleError, match="not the bundle you pinned"):
+    with pytest.raises(BundleError, match="another bundle than the pinned one"):
         aaptvae.load(tiny, sha256="0" * 64)
 
 
-def test_files_that_the_manifest_does_not_list_are_ignored(copy: Path) -> None:
+def test_unlisted_files_are_ignored(copy: Path) -> None:
     (copy / "notes.txt").write_text("mine")
     assert "notes.txt" not in read_bundle(copy).files
 
@@ -76,7 +76,7 @@ def test_a_zip_bomb_is_refused_before_it_unpacks(copy: Path, tmp_path: Path) -> 
         aaptvae.load(zipped(copy, tmp_path / "bomb.zip"))
 
 
-def test_a_zip_may_be_a_link_as_download_caches_make_them(tiny: Path, tmp_path: Path) -> None:
+def test_a_zip_may_be_a_symbolic_link(tiny: Path, tmp_path: Path) -> None:
     zipped(tiny, tmp_path / "blob")
     (tmp_path / "tiny.zip").symlink_to(tmp_path / "blob")
     assert read_bundle(tmp_path / "tiny.zip").manifest.name == "tiny"
@@ -134,16 +134,14 @@ def test_every_truncation_is_refused(copy: Path, tiny: Path) -> None:
     ids=["folder", "fifo", "symlink", "hardlink", "device"],
 )
 @pytest.mark.parametrize("name", ["encoder.onnx", "manifest.json"])
-def test_what_is_no_regular_file_of_its_own_is_refused_without_waiting(
-    copy: Path, name: str, make: Callable[[Path], None], words: str
-) -> None:
+def test_irregular_files_are_refused_without_waiting(copy: Path, name: str, make: Callable[[Path], None], words: str) -> None:
     (copy / name).unlink()
     make(copy / name)
     with pytest.raises(BundleError, match=words):
         aaptvae.load(copy)
 
 
-def test_a_huge_file_is_refused_before_it_is_read(copy: Path) -> None:
+def test_a_huge_file_is_refused_before_reading(copy: Path) -> None:
     with (copy / "encoder.onnx").open("wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(BundleError, match=r"encoder.onnx has 1099511627776 bytes"):
@@ -188,7 +186,7 @@ def test_a_huge_file_is_refused_before_it_is_read(copy: Path) -> None:
         ),
     ],
 )
-def test_a_manifest_that_lies_is_refused_though_its_seal_is_right(copy: Path, change: Callable[..., None], words: str) -> None:
+def test_a_wrong_manifest_with_right_seal_is_refused(copy: Path, change: Callable[..., None], words: str) -> None:
     with pytest.raises(BundleError, match=words):
         aaptvae.load(resealed(copy, change))
 
@@ -221,7 +219,7 @@ def test_halves_of_two_bundles_never_mix(copy: Path, tmp_path: Path) -> None:
         aaptvae.load(relisted(copy, "decoder.onnx", other["decoder.onnx"]))
 
 
-def test_golden_vectors_that_do_not_match_are_refused_unless_the_caller_looks_away(copy: Path) -> None:
+def test_different_golden_vectors_are_refused_by_default(copy: Path) -> None:
     make_tiny = pytest.importorskip("make_tiny", reason="makes a bundle with the onnx package")
     other = make_tiny.make_files(make_tiny.weights(seed=9))
     relisted(copy, "golden.npz", other["golden.npz"])
@@ -238,14 +236,12 @@ def test_arrays_of_another_bundle_are_refused(copy: Path, name: str, words: str)
     wider = make_tiny.make_files(make_tiny.weights(seed=9, d=7, latents=3))
     with pytest.raises(BundleError, match=words):
         aaptvae.load(relisted(copy, name, wider[name]))
-    with pytest.raises(BundleError, match="of ours"):
+    with pytest.raises(BundleError, match=r"has a wrong (header|central directory|.npy header)"):
         aaptvae.load(relisted(copy, name, b"x"))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there a folder in use cannot be removed")
-def test_where_the_working_directory_is_gone_absolute_paths_still_load(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_absolute_paths_load_without_working_directory(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()

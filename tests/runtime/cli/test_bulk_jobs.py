@@ -92,9 +92,7 @@ def expected(rows: Path, vae: aaptvae.VAE) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("number", "status"), ENDINGS)
-def test_a_signal_ends_with_its_status_one_line_and_no_debris(
-    tmp_path: Path, tiny: Path, rows: Path, number: int, status: int
-) -> None:
+def test_a_signal_ends_a_job_cleanly(tmp_path: Path, tiny: Path, rows: Path, number: int, status: int) -> None:
     (tmp_path / "z.npy").write_bytes(b"old")
     with slow("encode", tiny, rows, "-o", tmp_path / "z.npy", "--logvar", tmp_path / "v.npy", "--force") as job:
         wait_for(lambda: len(names(tmp_path)) == 3, job)
@@ -107,9 +105,7 @@ def test_a_signal_ends_with_its_status_one_line_and_no_debris(
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_resumed_job_writes_the_same_bytes_as_an_undisturbed_one(
-    tmp_path: Path, tiny: Path, rows: Path, number: int, expected: np.ndarray
-) -> None:
+def test_a_resumed_job_writes_the_same_bytes(tmp_path: Path, tiny: Path, rows: Path, number: int, expected: np.ndarray) -> None:
     command = ["encode", tiny, rows, "-o", tmp_path / "z.npy", "--logvar", tmp_path / "v.npy", "--resume"]
     record = tmp_path / ".z.npy.record.aaptvae-tmp"
     for _ in range(3):
@@ -126,7 +122,7 @@ def test_a_resumed_job_writes_the_same_bytes_as_an_undisturbed_one(
     assert np.array_equal(np.load(tmp_path / "z.npy"), expected)
 
 
-def test_a_resumed_job_does_not_start_from_the_beginning(tmp_path: Path, tiny: Path, rows: Path) -> None:
+def test_a_resumed_job_continues_after_kept_rows(tmp_path: Path, tiny: Path, rows: Path) -> None:
     with slow("encode", tiny, rows, "-o", tmp_path / "z.npy", "--resume") as job:
         record = tmp_path / ".z.npy.record.aaptvae-tmp"
         wait_for(lambda: record.exists() and b'"rows":0,' not in record.read_bytes(), job)
@@ -163,7 +159,7 @@ def test_resume_refuses_other_outputs_in_one_line(tmp_path: Path, tiny: Path, ro
     assert done.stderr.endswith(b"was begun with another list of outputs: to start again, give --force, not --resume\n")
 
 
-def test_resume_refuses_a_job_with_one_more_output_and_keeps_the_rows(tmp_path: Path, tiny: Path, rows: Path) -> None:
+def test_resume_refuses_one_more_output(tmp_path: Path, tiny: Path, rows: Path) -> None:
     command = ["encode", tiny, rows, "-o", tmp_path / "z.npy", "--resume"]
     with slow(*command) as job:
         wait_for((tmp_path / ".z.npy.record.aaptvae-tmp").exists, job)
@@ -252,7 +248,7 @@ def test_resume_refuses_another_job_and_a_stream(tmp_path: Path, tiny: Path, row
         assert run(*arguments, "--resume", cwd=tmp_path, input=b"1,2,3,4,5\n").returncode == status
 
 
-def test_a_disk_that_fills_up_is_one_line_and_no_debris(tmp_path: Path, tiny: Path, rows: Path) -> None:
+def test_a_full_disk_gives_one_line_no_debris(tmp_path: Path, tiny: Path, rows: Path) -> None:
     def small_disk() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 
@@ -286,7 +282,7 @@ def test_a_signal_ends_a_job_that_nobody_reads(tiny: Path, rows: Path, number: i
 
 
 @pytest.mark.parametrize(("number", "status"), ENDINGS)
-def test_a_signal_ends_a_job_that_waits_for_input(tmp_path: Path, tiny: Path, number: int, status: int) -> None:
+def test_a_signal_ends_a_job_awaiting_input(tmp_path: Path, tiny: Path, number: int, status: int) -> None:
     with slow("encode", tiny, "-", "-o", tmp_path / "z.csv", "--format", "csv", stdin=subprocess.PIPE) as job:
         assert job.stdin is not None
         job.stdin.write(b"1,2,3,4,5\n" * 100_000)  # more than a pipe holds: once it is gone, the job reads
@@ -296,7 +292,7 @@ def test_a_signal_ends_a_job_that_waits_for_input(tmp_path: Path, tiny: Path, nu
     assert names(tmp_path) == []
 
 
-def test_a_job_that_fails_does_not_wait_for_more_input(tmp_path: Path, tiny: Path) -> None:
+def test_a_failed_job_does_not_wait_for_input(tmp_path: Path, tiny: Path) -> None:
     head = io.BytesIO()
     np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": (10**6, 5)})
     with slow("encode", tiny, "-", "-o", tmp_path / "z.npy", "--format", "npy", stdin=subprocess.PIPE, bufsize=0) as job:
@@ -307,7 +303,7 @@ def test_a_job_that_fails_does_not_wait_for_more_input(tmp_path: Path, tiny: Pat
     assert names(tmp_path) == []
 
 
-def test_a_signal_at_any_step_ends_with_its_status_one_line_and_no_debris(tmp_path: Path, tiny: Path, x: np.ndarray) -> None:
+def test_a_signal_at_any_step_ends_cleanly(tmp_path: Path, tiny: Path, x: np.ndarray) -> None:
     np.save(tmp_path / "x.npy", x)
     command = [sys.executable, "-c", SIGNALLED, "encode", str(tiny), str(tmp_path / "x.npy"), "-o"]
     steps = int(
@@ -329,9 +325,7 @@ def test_a_signal_at_any_step_ends_with_its_status_one_line_and_no_debris(tmp_pa
         assert names(tmp_path) in (["x.npy"], ["x.npy", "z.npy"])  # the last step comes after the rename
 
 
-def test_progress_in_a_log_is_whole_lines_now_and_then_and_a_full_log_ends_no_job(
-    tmp_path: Path, tiny: Path, rows: Path
-) -> None:
+def test_progress_in_a_log_is_whole_lines(tmp_path: Path, tiny: Path, rows: Path) -> None:
     part = np.load(rows, mmap_mode="r")[: ROWS // 8]
     np.save(tmp_path / "part.npy", part)
     code = f"from aaptvae.cli import progress\nprogress.IN_LOG = 0.1\n{SLOWED}"
@@ -361,7 +355,7 @@ def test_progress_is_one_line_on_a_terminal(tmp_path: Path, tiny: Path, rows: Pa
         assert line.startswith("encode ") and last in line and len(line) < columns
 
 
-def test_a_job_outlives_the_terminal_that_it_was_started_from(tmp_path: Path, tiny: Path, rows: Path) -> None:
+def test_a_job_survives_closing_its_terminal(tmp_path: Path, tiny: Path, rows: Path) -> None:
     ours, theirs = pty.openpty()
     part = np.load(rows, mmap_mode="r")[: ROWS // 8]
     np.save(tmp_path / "part.npy", part)

@@ -29,7 +29,7 @@ def batches(start: int) -> Iterator[np.ndarray]:
     return (np.full((4, 2), i, np.float32) for i in range(start // 4, 10))
 
 
-def test_two_batches_are_computed_at_once_and_come_out_in_order(tmp_path: Path) -> None:
+def test_two_batches_at_once_are_written_in_order(tmp_path: Path) -> None:
     meeting, seen = threading.Barrier(2, timeout=30), []
 
     def compute(batch: np.ndarray, first: int) -> tuple[np.ndarray]:
@@ -42,7 +42,7 @@ def test_two_batches_are_computed_at_once_and_come_out_in_order(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_the_earliest_error_comes_out_and_no_worker_stays(tmp_path: Path, workers: int) -> None:
+def test_the_earliest_error_is_raised_without_leftover_threads(tmp_path: Path, workers: int) -> None:
     later = threading.Event()
 
     def compute(batch: np.ndarray, first: int) -> tuple[np.ndarray]:
@@ -76,7 +76,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system keeps its files in memory as it likes")
-def test_a_file_settles_every_window_and_holds_every_byte(tmp_path: Path, small: list[int]) -> None:
+def test_a_file_syncs_every_window(tmp_path: Path, small: list[int]) -> None:
     (tmp_path / "f").touch()
     with SettlingFile(tmp_path / "f", "r+b") as file:
         for i in range(100):
@@ -87,7 +87,7 @@ def test_a_file_settles_every_window_and_holds_every_byte(tmp_path: Path, small:
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system keeps its files in memory as it likes")
-def test_what_a_disk_refuses_in_the_background_ends_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_background_disk_error_ends_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -45,7 +45,7 @@ def home(tmp_path: Path) -> dict[str, str]:
     return kept | dict.fromkeys(places, str(tmp_path)) | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def test_no_socket_is_opened_and_no_word_or_file_is_left(tiny: Path, tmp_path: Path) -> None:
+def test_no_socket_output_or_file_is_left(tiny: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "-c", WORK, str(tiny.resolve())]
     done = subprocess.run(command, cwd=tmp_path, env=home(tmp_path), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -59,7 +59,7 @@ def traceable() -> bool:
 
 
 @pytest.mark.skipif(not traceable(), reason="needs strace and the right to use it")
-def test_the_kernel_is_never_asked_for_a_network_or_for_a_file_to_write(tiny: Path, tmp_path: Path) -> None:
+def test_no_system_call_opens_network_or_output(tiny: Path, tmp_path: Path) -> None:
     log = tmp_path / "calls"
     code = "import sys, aaptvae; vae = aaptvae.load(sys.argv[1]); vae.reconstruct([[0.0] * 5]); vae.sample(3)"
     calls = "trace=%network,open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,unlink,unlinkat"

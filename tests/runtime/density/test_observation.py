@@ -23,7 +23,7 @@ def model(sigma: np.ndarray = SIGMA, basis: np.ndarray | None = None, kind: str 
 
 @pytest.mark.parametrize("basis", [None, BASIS], ids=["axes", "basis"])
 @pytest.mark.parametrize("sigma", [np.array([0.7]), SIGMA], ids=["one", "each"])
-def test_log_density_is_that_of_the_gaussian_in_standardised_space(sigma: np.ndarray, basis: np.ndarray | None) -> None:
+def test_log_density_is_that_of_a_gaussian(sigma: np.ndarray, basis: np.ndarray | None) -> None:
     turn = np.eye(D) if basis is None else basis
     covariance = turn @ np.diag(np.broadcast_to(sigma, D) ** 2) @ turn.T
     r = (X.astype(np.float64) - X_HAT) / SCALE
@@ -34,7 +34,7 @@ def test_log_density_is_that_of_the_gaussian_in_standardised_space(sigma: np.nda
 
 
 @pytest.mark.parametrize("basis", [None, BASIS], ids=["axes", "basis"])
-def test_noise_has_the_covariance_of_the_model_in_raw_features(basis: np.ndarray | None) -> None:
+def test_noise_has_the_covariance_of_the_model(basis: np.ndarray | None) -> None:
     turn = np.eye(D) if basis is None else basis
     zeros = np.zeros((100_000, D), np.float32)
     noise = model(SIGMA, basis).add_noise(zeros, 1, 0, len(zeros))
@@ -44,7 +44,7 @@ def test_noise_has_the_covariance_of_the_model_in_raw_features(basis: np.ndarray
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "bernoulli"])
-def test_noise_and_density_of_a_row_are_the_same_bits_alone_and_in_company(kind: str) -> None:
+def test_noise_and_density_do_not_depend_on_batch(kind: str) -> None:
     observation = model(SIGMA, BASIS, kind)
     p, x = np.clip(X_HAT, 0, 1), np.clip(X, 0, 1)
     whole, densities = observation.add_noise(p, 3, 0, len(p)), observation.log_density(x, p)
@@ -65,7 +65,7 @@ def test_bernoulli_density_and_noise_follow_the_probability() -> None:
         observation.log_density(X, p[: len(X)])
 
 
-def test_kl_divergence_is_zero_at_the_prior_and_right_elsewhere() -> None:
+def test_kl_divergence_is_right() -> None:
     zeros = np.zeros((1, 3), np.float32)
     assert kl_divergence(zeros, zeros) == 0
     mu, logvar = np.array([[1.0, -2.0]], np.float32), np.array([[0.5, -1.0]], np.float32)
@@ -95,7 +95,7 @@ def test_arrays_of_wrong_shape_or_sign_are_refused(change: dict[str, np.ndarray]
         ObservationModel.from_arrays("gaussian", model().to_arrays() | change)
 
 
-def test_the_elbo_of_a_skewed_decoder_is_right_in_the_mean_over_rows() -> None:
+def test_the_mean_elbo_of_a_skewed_decoder() -> None:
     """Signs that all rows share would be off by the same amount in every row wherever latents overlap."""
     rng, width, latents = np.random.default_rng(0), 6, 8
     weight = rng.standard_normal((latents, width))

@@ -33,13 +33,13 @@ def test_log_density_is_that_of_the_mixture() -> None:
     np.testing.assert_allclose(prior.log_density(z), direct(prior, z), rtol=1e-9)
 
 
-def test_the_standard_prior_equals_one_component_of_identity_covariance() -> None:
+def test_the_standard_prior_equals_one_unit_component() -> None:
     z = RNG.standard_normal((50, L)).astype(np.float32)
     one = LatentPrior(np.ones(1), np.zeros((1, L)), np.eye(L)[None])
     np.testing.assert_allclose(LatentPrior.standard(L).log_density(z), one.log_density(z), rtol=1e-12)
 
 
-def test_draws_have_the_mean_and_covariance_of_the_mixture() -> None:
+def test_draws_have_the_moments_of_the_mixture() -> None:
     prior = mixture()
     z = prior.draw(0, 0, 100_000).astype(np.float64)
     mean = prior.weights @ prior.means
@@ -50,20 +50,20 @@ def test_draws_have_the_mean_and_covariance_of_the_mixture() -> None:
 
 
 @pytest.mark.parametrize("prior", [LatentPrior.standard(L), mixture(1), mixture(4)], ids=["standard", "gaussian", "mixture"])
-def test_draw_i_is_the_same_bits_however_many_are_drawn(prior: LatentPrior) -> None:
+def test_draws_do_not_depend_on_their_number(prior: LatentPrior) -> None:
     whole = prior.draw(5, 0, 400)
     assert whole.dtype == np.float32 and whole.shape == (400, L)
     for start, stop in [(0, 1), (0, 10), (37, 38), (60, 70), (128, 400), (9, 9)]:
         assert np.array_equal(prior.draw(5, start, stop), whole[start:stop])
 
 
-def test_log_density_of_a_row_is_the_same_bits_alone_and_in_company() -> None:
+def test_log_density_does_not_depend_on_the_batch() -> None:
     prior, z = mixture(4), RNG.standard_normal((200, L)).astype(np.float32)
     for rows in (1, 2, 65):
         assert np.array_equal(prior.log_density(z[:rows]), prior.log_density(z)[:rows])
 
 
-def test_temperature_scales_the_spread_and_zero_leaves_the_means() -> None:
+def test_temperature_scales_the_spread() -> None:
     prior = mixture()
     assert np.isin(prior.draw(0, 0, 50, 0.0), prior.means.astype(np.float32)).all()
     standard = LatentPrior.standard(L)

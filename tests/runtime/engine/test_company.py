@@ -28,9 +28,7 @@ def rows() -> np.ndarray:
 
 @pytest.mark.parametrize("batch_size", [None, 17, 64])
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_many_chunks_on_many_threads_are_the_rows_one_by_one(
-    wide: Path, rows: np.ndarray, batch_size: int | None, threads: int
-) -> None:
+def test_chunks_on_threads_equal_single_rows(wide: Path, rows: np.ndarray, batch_size: int | None, threads: int) -> None:
     alone = aaptvae.load(wide, threads=1, golden=False)
     one_by_one = alone.encode_batches(rows[i : i + 1] for i in range(99))
     mu, logvar = (np.concatenate(parts) for parts in zip(*one_by_one, strict=True))
@@ -43,7 +41,7 @@ def test_many_chunks_on_many_threads_are_the_rows_one_by_one(
     assert np.array_equal(vae.decode(whole)[:9], alone.decode(mu[:9]))
 
 
-def test_the_first_bad_row_is_named_whichever_thread_meets_it(wide: Path, rows: np.ndarray) -> None:
+def test_the_first_bad_row_is_named(wide: Path, rows: np.ndarray) -> None:
     vae = aaptvae.load(wide, threads=3, batch_size=64, golden=False)
     before, bad = threading.active_count(), rows.copy()
     bad[70, 3] = bad[130, 4] = bad[1_400, 5] = np.nan
@@ -53,7 +51,7 @@ def test_the_first_bad_row_is_named_whichever_thread_meets_it(wide: Path, rows: 
     assert threading.active_count() <= before + 2  # they wait for the next call
 
 
-def test_eight_threads_of_a_thousand_mixed_calls_meet_no_wrong_bit(wide: Path, rows: np.ndarray) -> None:
+def test_eight_threads_of_many_calls_compute_equal_bits(wide: Path, rows: np.ndarray) -> None:
     vae = aaptvae.load(wide, threads=2, batch_size=64)
     mu, logvar = vae.encode(rows)
     x_hat, wrong = vae.decode(mu), list[object]()
@@ -94,7 +92,7 @@ def test_the_command_line_writes_the_same_bits(wide: Path, rows: np.ndarray, tmp
 
 
 @pytest.mark.skipif(not STATM.exists(), reason="reads resident memory in /proc")
-def test_memory_does_not_grow_with_the_number_of_calls(tiny: Path, x: np.ndarray) -> None:
+def test_memory_does_not_grow_with_calls(tiny: Path, x: np.ndarray) -> None:
     """A tenth of the 200,000 calls of `tests/benchmarks/soak.py`: a leak of 400 bytes a call would show."""
     vae = aaptvae.load(tiny, threads=2)
     verbs = [vae.embed, vae.encode, vae.reconstruct, lambda part: vae.sample(len(part), seed=1), vae.score]

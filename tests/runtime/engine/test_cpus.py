@@ -64,6 +64,6 @@ def test_this_process_has_at_least_one() -> None:
     ("flags", "expected"),
     [("fpu avx512_vnni sse", True), ("fpu avx_vnni", True), ("fpu avx512f avx512_vnni_like", False), (None, False)],
 )
-def test_byte_products_are_known_from_the_flags_of_the_cpu(tmp_path: Path, flags: str | None, expected: bool) -> None:
+def test_vnni_is_known_from_cpu_flags(tmp_path: Path, flags: str | None, expected: bool) -> None:
     root = tree(tmp_path, {"proc/cpuinfo": f"processor\t: 0\nflags\t\t: {flags}\n"} if flags else {})
     assert cpus.multiplies_bytes(root) is expected

@@ -36,9 +36,7 @@ def embed_elsewhere(vae: aaptvae.VAE, x: np.ndarray, queue: "multiprocessing.Que
 
 @pytest.mark.parametrize("rows_at_once", [1, 2, 3, 17, 26, 27, 64, 65, 257, 700])
 @pytest.mark.parametrize("threads", [1, 2, 4])
-def test_a_row_has_the_same_bits_in_any_company_and_on_any_threads(
-    wide: Path, rows: np.ndarray, rows_at_once: int, threads: int
-) -> None:
+def test_bits_do_not_depend_on_batch_or_threads(wide: Path, rows: np.ndarray, rows_at_once: int, threads: int) -> None:
     reference = aaptvae.load(wide, threads=1)
     mu, logvar = reference.encode(rows)
     x_hat = reference.decode(mu)
@@ -54,7 +52,7 @@ def test_a_row_has_the_same_bits_in_any_company_and_on_any_threads(
             assert np.array_equal(vae.reconstruct(rows[part]), x_hat[part])
 
 
-def test_eight_threads_of_mixed_calls_meet_no_wrong_bit(wide: Path, rows: np.ndarray) -> None:
+def test_eight_threads_compute_equal_bits(wide: Path, rows: np.ndarray) -> None:
     vae = aaptvae.load(wide, threads=2)
     mu, logvar = vae.encode(rows)
     x_hat, wrong = vae.decode(mu), []
@@ -81,7 +79,7 @@ def test_eight_threads_of_mixed_calls_meet_no_wrong_bit(wide: Path, rows: np.nda
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_vae_goes_to_another_process_and_computes_the_same_bits(wide: Path, rows: np.ndarray, method: str) -> None:
+def test_a_pickled_vae_computes_the_same_bits(wide: Path, rows: np.ndarray, method: str) -> None:
     vae = aaptvae.load(wide, threads=2)
     expected = vae.embed(rows)
     context = multiprocessing.get_context(method)
@@ -108,11 +106,11 @@ sys.exit(0 if same else 1)
 """
 
 
-def test_a_forked_child_computes_and_ends_like_any_program(wide: Path) -> None:
+def test_a_forked_child_computes_and_exits(wide: Path) -> None:
     subprocess.run([sys.executable, "-c", FORK, str(wide)], check=True, timeout=60)
 
 
-def test_a_pickle_is_a_path_and_a_digest_and_notices_another_bundle(tiny: Path, tmp_path: Path, x: np.ndarray) -> None:
+def test_a_pickle_refuses_another_bundle(tiny: Path, tmp_path: Path, x: np.ndarray) -> None:
     copy = shutil.copytree(tiny, tmp_path / "copy")
     vae = aaptvae.load(copy, batch_size=7)
     data = pickle.dumps(vae)
@@ -121,9 +119,9 @@ def test_a_pickle_is_a_path_and_a_digest_and_notices_another_bundle(tiny: Path, 
     assert again.batch_size == 7 and np.array_equal(again.embed(x), vae.embed(x))
     make_tiny = pytest.importorskip("make_tiny", reason="makes a bundle with the onnx package")
     make_tiny.write(copy, make_tiny.make_files(make_tiny.weights(9)))
-    with pytest.raises(BundleError, match="not the bundle you pinned"):
+    with pytest.raises(BundleError, match="another bundle than the pinned one"):
         pickle.loads(data)  # noqa: S301
-    with pytest.raises(InputError, match="session_options do not pickle"):
+    with pytest.raises(InputError, match="session_options cannot be pickled"):
         pickle.dumps(aaptvae.load(tiny, session_options=onnxruntime().SessionOptions()))
 
 
@@ -143,7 +141,7 @@ assert threading.active_count() == before
 """
 
 
-def test_nothing_is_said_and_no_file_is_written_from_import_to_exit(tiny: Path, tmp_path: Path) -> None:
+def test_nothing_is_printed_or_written(tiny: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     environment = os.environ | {
@@ -178,7 +176,7 @@ def test_loading_leaves_no_descriptor_open_refused_or_not(tiny: Path, tmp_path: 
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
-def test_loading_imports_nothing_slow_that_it_does_not_need(tiny: Path) -> None:
+def test_loading_imports_no_unneeded_slow_module(tiny: Path) -> None:
     code = "import sys, aaptvae; aaptvae.load(sys.argv[1]).encode([[0.0] * 5]); print(*sys.modules)"
     result = subprocess.run([sys.executable, "-c", code, str(tiny)], capture_output=True, text=True, check=True)
     slow = {"numpy.random", "numpy.ma", "importlib.metadata", "click", "asyncio", "ctypes.util"}

@@ -37,7 +37,7 @@ def test_every_piece_is_done_once(threads: int, pieces: range) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_the_earliest_error_is_raised_and_no_new_piece_is_begun(threads: int) -> None:
+def test_the_earliest_error_stops_further_pieces(threads: int) -> None:
     begun: list[int] = []
     gate = threading.Barrier(threads)
 
@@ -63,7 +63,7 @@ def test_an_interrupt_stops_the_helpers_too() -> None:
     assert left(before)
 
 
-def test_work_is_done_alone_where_no_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_is_done_without_further_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 

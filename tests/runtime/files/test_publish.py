@@ -30,7 +30,7 @@ def test_a_file_appears_when_the_block_succeeds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_a_failed_block_leaves_the_old_output_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
+def test_a_failed_block_leaves_only_the_old_output(tmp_path: Path, error: type[BaseException]) -> None:
     (tmp_path / "x").write_bytes(b"old")
     (tmp_path / "d").mkdir()
     with pytest.raises(error), publish_file(tmp_path / "x", force=True) as temporary:
@@ -44,7 +44,7 @@ def test_a_failed_block_leaves_the_old_output_and_nothing_else(tmp_path: Path, e
     assert names(tmp_path / "d") == []
 
 
-def test_a_folder_is_replaced_in_one_step_only_with_force(tmp_path: Path) -> None:
+def test_a_folder_is_replaced_only_with_force(tmp_path: Path) -> None:
     for text in ("old", "new"):
         with publish_folder(tmp_path / "d", force=text == "new") as folder:
             (folder / "manifest.json").write_text(text)
@@ -54,20 +54,20 @@ def test_a_folder_is_replaced_in_one_step_only_with_force(tmp_path: Path) -> Non
     assert names(tmp_path) == ["d"]
 
 
-def test_a_folder_is_replaced_where_the_system_cannot_swap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_replaced_without_atomic_swap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publish, "_renameat2", lambda *_: False)
-    test_a_folder_is_replaced_in_one_step_only_with_force(tmp_path)
+    test_a_folder_is_replaced_only_with_force(tmp_path)
 
 
-def test_force_never_replaces_a_folder_that_is_not_ours(tmp_path: Path) -> None:
+def test_force_never_replaces_a_foreign_folder(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home/thesis.txt").touch()
-    with pytest.raises(InputError, match="not ours to replace"), publish_folder(tmp_path / "home", force=True):
+    with pytest.raises(InputError, match="--force does not replace it"), publish_folder(tmp_path / "home", force=True):
         pass
     assert (tmp_path / "home/thesis.txt").exists()
 
 
-def test_what_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+def test_unwritable_outputs_are_refused_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     os.mkfifo(tmp_path / "pipe")
     for path, message in [
@@ -97,7 +97,7 @@ def test_an_output_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> 
     assert names(tmp_path) == ["x"]
 
 
-def test_a_full_disk_is_an_input_error_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_input_error(tmp_path: Path) -> None:
     code = f"""
 import resource
 from aaptvae.files.publish import publish_file
@@ -121,7 +121,7 @@ with publish_file(sys.argv[1], keep=bool(sys.argv[2:])) as temporary:
 """
 
 
-def test_what_a_killed_writer_left_is_swept_and_a_living_one_is_left_alone(tmp_path: Path) -> None:
+def test_only_temporaries_of_killed_writers_are_removed(tmp_path: Path) -> None:
     def writer() -> subprocess.Popen[str]:
         command = [sys.executable, "-c", HOLDER, str(tmp_path / "x")]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -141,7 +141,7 @@ def test_what_a_killed_writer_left_is_swept_and_a_living_one_is_left_alone(tmp_p
     assert names(tmp_path) == ["x"]
 
 
-def test_a_kept_temporary_survives_and_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
+def test_a_kept_temporary_is_locked_by_one_process(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path / "x"), "keep"], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
@@ -152,7 +152,7 @@ def test_a_kept_temporary_survives_and_belongs_to_one_process_at_a_time(tmp_path
         assert temporary.read_bytes() == b"half"
 
 
-def test_a_link_is_written_through_and_the_mode_is_kept(tmp_path: Path) -> None:
+def test_links_are_followed_and_modes_are_kept(tmp_path: Path) -> None:
     (tmp_path / "real").touch()
     (tmp_path / "real").chmod(0o600)
     (tmp_path / "link").symlink_to(tmp_path / "real")
@@ -164,7 +164,7 @@ def test_a_link_is_written_through_and_the_mode_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("swaps", [True, False])
-def test_kills_at_any_moment_leave_the_old_or_the_new_folder(tmp_path: Path, swaps: bool) -> None:
+def test_kills_leave_the_old_or_new_folder(tmp_path: Path, swaps: bool) -> None:
     """Where names cannot be swapped the old folder may be aside at first; whoever writes next puts it back."""
     code = """
 import sys
@@ -193,7 +193,7 @@ for n in range(10**6):
     assert names(tmp_path) == ["d"]
 
 
-def test_a_folder_that_cannot_take_its_name_leaves_it_to_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_rename_restores_the_old_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publish, "_renameat2", lambda *_: False)
     with publish_folder(tmp_path / "d") as folder:
         (folder / "manifest.json").write_text("old")
@@ -207,7 +207,7 @@ def test_a_folder_that_cannot_take_its_name_leaves_it_to_the_old_one(tmp_path: P
     ("make", "words"),
     [
         (lambda place, other: place.symlink_to(other), "symbolic links"),
-        (lambda place, _: os.mkfifo(place), "is in the way and is no regular file: remove it"),
+        (lambda place, _: os.mkfifo(place), "is not a regular file and is needed for a temporary: remove it"),
         (lambda place, _: place.mkdir(), "directory"),
     ],
     ids=["link", "pipe", "folder"],

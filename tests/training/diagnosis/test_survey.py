@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from aaptvae.errors import InputError
-from aaptvae_training.diagnosis.survey import Diagnosis, diagnose
-from aaptvae_training.talk import Talk
+from aaptvae_training.diagnosis import Diagnosis, describe, diagnose
+from aaptvae_training.progress import TrainingProgress
 
 DIGITS = Path(sys.modules["aaptvae_training"].__file__ or "").parent / "data" / "digits.npy"
 
@@ -36,7 +36,7 @@ def test_bad_rows_are_counted_named_and_left_out(tmp_path: Path) -> None:
     found = diagnose(saved(tmp_path, x))
     assert (found.rows, found.bad_rows, found.bad_values, len(found.first_bad)) == (200, 14, 15, 8)
     assert [(bad.row, bad.column, bad.value) for bad in found.first_bad[:2]] == [(3, 1, "nan"), (7, 0, "-inf")]
-    text = "\n".join(found.lines())
+    text = "\n".join(describe(found))
     assert "row 3, column 1 is nan" in text
     assert "and 6 more such rows" in text
     assert "14 rows hold NaN or infinity (15 values)" in text
@@ -44,22 +44,22 @@ def test_bad_rows_are_counted_named_and_left_out(tmp_path: Path) -> None:
     assert found.eigenvalues == diagnose(saved(tmp_path, kept)).eigenvalues != clean.eigenvalues
 
 
-def test_a_table_of_nothing_but_nan_is_described_and_not_a_crash(tmp_path: Path) -> None:
+def test_a_table_of_nan_is_described(tmp_path: Path) -> None:
     found = diagnose(saved(tmp_path, np.full((30, 3), np.nan)))
     assert (found.bad_rows, found.norms, found.latent_dim) == (30, None, None)
     assert any("0 usable rows" in text for text in found.warnings)
-    assert found.lines()
+    assert describe(found)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2])
-def test_hardly_any_rows_are_described_and_not_a_crash(rows: int, tmp_path: Path) -> None:
+def test_very_few_rows_are_described(rows: int, tmp_path: Path) -> None:
     found = diagnose(saved(tmp_path, np.arange(3 * rows, dtype=np.float32).reshape(rows, 3)))
     assert any("training needs at least 10" in text for text in found.warnings)
     assert found.latent_dim is None
-    assert found.lines()
+    assert describe(found)
 
 
-def test_equal_rows_leave_nothing_to_learn(tmp_path: Path) -> None:
+def test_equal_rows_give_a_warning(tmp_path: Path) -> None:
     found = diagnose(saved(tmp_path, np.full((50, 3), 2.5)))
     assert found.constant == [0, 1, 2]
     assert "No column varies: there is nothing to learn." in found.warnings
@@ -74,7 +74,7 @@ def test_constant_nearly_constant_and_copied_columns_are_named(tmp_path: Path) -
     found = diagnose(saved(tmp_path, x.astype(np.float32)))
     assert (found.constant, found.near_constant) == ([1], [2])
     assert found.duplicates == [(3, 5), (3, 6)]
-    assert "copies of columns  2: 5 of 3, 6 of 3" in found.lines()
+    assert "copies of columns  2: 5 of 3, 6 of 3" in describe(found)
 
 
 def test_unit_norms_are_noticed_and_others_measured(tmp_path: Path) -> None:
@@ -90,20 +90,20 @@ def test_unit_norms_are_noticed_and_others_measured(tmp_path: Path) -> None:
     assert unit.dtype == "float16"
 
 
-def test_active_latents_are_the_eigenvalues_above_the_decoder_variance(tmp_path: Path) -> None:
+def test_active_latents_have_eigenvalues_above_the_variance(tmp_path: Path) -> None:
     found = diagnose(saved(tmp_path, gaussian(400, [4, 0.6, 0.51, 0.4, 0.1])), sigma=2.0)
     raw, standardised, asked = found.fixed
     assert (raw.variance, raw.active) == (0.5, 3)
     assert np.isclose(raw.largest_eigenvalue, 4)
     assert (standardised.active, asked.variance, asked.active) == (5, 4.0, 0)
-    assert any(text.startswith("--sigma 2 on standardised features would use NO latent") for text in found.warnings)
+    assert any(text.startswith("--sigma 2 on standardised features would leave NO latent active") for text in found.warnings)
 
 
-def test_small_features_are_warned_that_the_plain_loss_collapses(tmp_path: Path) -> None:
+def test_collapse_of_the_plain_loss_is_predicted(tmp_path: Path) -> None:
     x = gaussian(400, [1.0] * 8)
     found = diagnose(saved(tmp_path, x / np.linalg.norm(x, axis=1, keepdims=True)))
     assert found.fixed[0].active == 0
-    assert any(text.startswith("SSE + KL on raw features would use NO latent at all") for text in found.warnings)
+    assert any(text.startswith("SSE + KL on raw features would leave NO latent active") for text in found.warnings)
     assert any("its defaults do not collapse here" in text for text in found.advice)
 
 
@@ -130,13 +130,13 @@ def test_advised_latents_follow_the_spectrum_and_the_rows(tmp_path: Path) -> Non
     assert diagnose(DIGITS).latent_dim == 32
     few = diagnose(saved(tmp_path, np.load(DIGITS)[:100]))
     assert few.latent_dim == 4
-    assert any("of the variance would need" in text for text in few.advice)
+    assert any("of the variance needs" in text for text in few.advice)
     square = diagnose(saved(tmp_path, np.load(DIGITS)[:50]))
     assert any("50 usable rows span at most 49 of 64 columns" in text for text in square.warnings)
 
 
 def test_digits_are_described_line_by_line() -> None:
-    lines = diagnose(DIGITS).lines()
+    lines = describe(diagnose(DIGITS))
     assert lines[0] == f"{DIGITS}: 1,797 rows of 64 columns, uint8"
     assert lines[1:6] == [
         "values             0 to 16",
@@ -147,12 +147,12 @@ def test_digits_are_described_line_by_line() -> None:
     ]
     assert (
         lines[-2] == "advice: Start with --latent-dim 32, with which PCA keeps 94.0% of the variance; fewer "
-        "reconstruct less and need not be less likely."
+        "latents reconstruct worse, but can have the same likelihood."
     )
 
 
-def test_the_table_is_read_once_and_its_rows_are_counted_aloud() -> None:
-    class Counter(Talk):
+def test_progress_counts_every_row_once() -> None:
+    class Counter(TrainingProgress):
         total = seen = 0
 
         def stage(self, name: str, total: int, done: int = 0) -> None:
@@ -162,17 +162,17 @@ def test_the_table_is_read_once_and_its_rows_are_counted_aloud() -> None:
             self.seen += units
 
     counter = Counter()
-    diagnose(DIGITS, talk=counter)
+    diagnose(DIGITS, progress=counter)
     assert counter.total == counter.seen == 1797
 
 
-def test_figures_survive_json() -> None:
+def test_figures_round_trip_through_json() -> None:
     found = diagnose(DIGITS, sigma=0.3)
     assert msgspec.json.decode(msgspec.json.encode(found), type=Diagnosis) == found
 
 
 @pytest.mark.parametrize("sigma", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_sigma_that_is_no_deviation_is_refused(sigma: float) -> None:
+def test_a_sigma_that_is_not_positive_is_refused(sigma: float) -> None:
     with pytest.raises(InputError, match="must be positive and finite"):
         diagnose(DIGITS, sigma)
 
@@ -200,7 +200,7 @@ def test_every_format_and_shards_give_the_same_figures(tmp_path: Path) -> None:
 def test_diagnosing_needs_no_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from aaptvae_training.diagnosis.survey import diagnose\n"
+        "from aaptvae_training.diagnosis import diagnose\n"
         f"print(diagnose({str(DIGITS)!r}).latent_dim)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

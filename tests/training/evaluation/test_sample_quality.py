@@ -29,21 +29,21 @@ def test_the_distance_of_rows_from_themselves_is_zero() -> None:
     assert frechet_distance(x, x[::-1]) == pytest.approx(0, abs=1e-9)
 
 
-def test_a_shift_costs_its_squared_length() -> None:
+def test_a_shift_adds_its_squared_length() -> None:
     covariance = random_covariance(1, 4)
     shift = np.array([1.0, -2.0, 0.0, 0.5])
     a, b = exact(np.zeros(4), covariance), exact(shift, covariance, seed=2)
     assert frechet_distance(a, b) == pytest.approx(shift @ shift)
 
 
-def test_commuting_covariances_cost_the_difference_of_their_deviations() -> None:
+def test_commuting_covariances_give_the_closed_form() -> None:
     one, two = np.array([1.0, 2.0, 3.0]), np.array([0.5, 2.5, 0.0001])
     axes, _ = np.linalg.qr(normal(5, 3, 3))
     a, b = (exact(np.zeros(3), axes @ np.diag(s**2) @ axes.T, seed=k) for k, s in enumerate((one, two)))
     assert frechet_distance(a, b) == pytest.approx(((one - two) ** 2).sum())
 
 
-def test_general_covariances_cost_what_the_matrix_square_root_says() -> None:
+def test_general_covariances_give_the_closed_form() -> None:
     first, second = random_covariance(1, 5), random_covariance(2, 5)
     values, vectors = np.linalg.eig(first @ second)  # similar to a symmetric positive matrix: real, positive eigenvalues
     root = (vectors * np.sqrt(values)) @ np.linalg.inv(vectors)
@@ -53,25 +53,25 @@ def test_general_covariances_cost_what_the_matrix_square_root_says() -> None:
     assert frechet_distance(b, a) == pytest.approx(expected)
 
 
-def test_collapsed_columns_and_single_ones_have_a_distance_too() -> None:
+def test_constant_and_single_columns_have_a_distance() -> None:
     flat = normal(0) * np.array([1, 1, 1, 0, 0, 0])
     assert frechet_distance(flat, flat) == pytest.approx(0, abs=1e-9)
     assert frechet_distance(exact(np.zeros(1), np.eye(1)), exact(np.ones(1), 4 * np.eye(1))) == pytest.approx(2)
 
 
-def test_two_samples_of_one_density_are_near_and_shrink_with_rows() -> None:
+def test_samples_of_one_density_converge_with_rows() -> None:
     few, many = (frechet_distance(normal(0, rows), normal(1, rows)) for rows in (200, 20_000))
     assert 0 <= many < few < 0.5
     assert many < 0.01
 
 
-def test_the_discrepancy_of_one_density_is_around_zero_and_either_side_of_it() -> None:
+def test_the_discrepancy_of_one_density_is_unbiased() -> None:
     draws = np.array([mean_discrepancy(normal(2 * k, 200), normal(2 * k + 1, 200)) for k in range(40)])
     assert (draws < 0).any() and (draws > 0).any()  # it is unbiased
     assert abs(draws.mean()) < 3 * draws.std() / np.sqrt(len(draws))
 
 
-def test_the_discrepancy_of_two_gaussians_is_the_closed_form() -> None:
+def test_the_discrepancy_of_gaussians_is_the_closed_form() -> None:
     # E k(x, y) for x - y ~ N(m, 2 I) under exp(-|x - y|^2 / w) is (w / (w + 4))^(D/2) exp(-|m|^2 / (w + 4)).
     shift, width, ratios = 1.5, 3, []
     for seed in range(0, 20, 2):
@@ -83,7 +83,7 @@ def test_the_discrepancy_of_two_gaussians_is_the_closed_form() -> None:
     assert np.std(ratios) < 0.2
 
 
-def test_the_discrepancy_sees_what_the_moments_hide() -> None:
+def test_the_discrepancy_differs_where_moments_are_equal() -> None:
     rng = np.random.default_rng(3)
     two_points = rng.choice([-1.0, 1.0], (1000, 2))
     bell = normal(4, 1000, 2)
@@ -97,5 +97,5 @@ def test_the_discrepancy_grows_with_the_shift() -> None:
     assert steps == sorted(steps)
 
 
-def test_the_discrepancy_of_a_single_row_is_not_a_number() -> None:
+def test_the_discrepancy_of_one_row_is_nan() -> None:
     assert np.isnan(mean_discrepancy(normal(0, 1), normal(1)))

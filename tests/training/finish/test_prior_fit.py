@@ -33,7 +33,7 @@ def test_a_known_mixture_is_recovered():
     np.testing.assert_allclose(covariances(prior)[order][1], [[0.3, 0.0], [0.0, 2.0]], atol=0.12)
 
 
-def test_the_covariance_counts_posterior_variances_and_the_spread_of_means():
+def test_the_covariance_includes_posterior_variances():
     """autoencodix keeps the first term only, and a Gaussian fitted to means keeps the second only."""
     mu = np.random.default_rng(0).multivariate_normal([1, -1], [[2.0, 0.5], [0.5, 1.0]], 5000)
     variance = np.tile([0.3, 4.0], (5000, 1))
@@ -42,7 +42,7 @@ def test_the_covariance_counts_posterior_variances_and_the_spread_of_means():
     np.testing.assert_allclose(prior.means[0], mu.mean(axis=0), atol=1e-9)
 
 
-def test_posteriors_that_fill_the_prior_choose_the_standard_normal():
+def test_standard_posteriors_choose_the_standard_normal():
     """Means of variance 0.36 with posteriors of variance 0.64 add up to N(0, I): there is nothing to fit."""
     rng = np.random.default_rng(1)
     train, held_out = (posterior(0.6 * rng.standard_normal((rows, 6)), 0.64) for rows in (300, 200))
@@ -72,7 +72,7 @@ def test_a_fit_is_the_same_every_time():
 
 
 @pytest.mark.parametrize("rows", [1, 2, 9, 11])
-def test_few_rows_and_dead_latents_still_give_a_density(rows):
+def test_few_rows_and_inactive_latents_give_a_density(rows):
     rng = np.random.default_rng(rows)
     mu = np.column_stack([rng.standard_normal(rows), np.zeros(rows)])
     prior = fit_prior(posterior(mu, np.array([0.5, 1.0])), posterior(mu[:1], np.array([0.5, 1.0])), seed=0)

@@ -101,7 +101,7 @@ def test_the_spectral_start_is_the_full_gaussian_exactly(rows):
 
 
 @torch.no_grad()
-def test_a_start_with_its_mlps_still_in_it_is_close_to_ppca(rows):
+def test_the_start_with_its_mlps_approximates_ppca(rows):
     torch.manual_seed(0)
     ppca = fit_ppca(rows.T @ rows / len(rows), LATENTS)
     model = AAPTVAE(WIDTH, LATENTS, 64, linear_skip=True, sigma="learned").double()
@@ -117,7 +117,7 @@ def test_ppca_is_the_density_of_its_own_covariance(rows):
     np.testing.assert_allclose(ppca.log_likelihood(rows), density.log_prob(torch.from_numpy(rows)).numpy(), rtol=1e-9)
 
 
-def test_a_bernoulli_model_starts_at_the_logistic_loadings_and_knows_rows_from_the_first_step():
+def test_a_bernoulli_model_starts_at_the_logistic_loadings():
     """Weak loadings A of binary rows come back as A A', for latents may turn; the ELBO is above that of the means."""
     rng = np.random.default_rng(5)
     loadings = 0.5 * rng.standard_normal((LATENTS, 12))

@@ -16,15 +16,15 @@ import torch._dynamo  # optimisers import it when they are made: here once, not 
 
 from aaptvae_training.config import make_config
 from aaptvae_training.loop import trainer
-from aaptvae_training.talk import Talk
+from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.train_run import train
 
-STAGES = ("reading", "training", "finishing")
+STAGES = ("reading", "training", "polishing", "fitting the prior", "evaluating", "writing the report")
 KILLS, RUNS = 20, 4
 OPTIONS = {"latent_dim": 3, "hidden_dim": [8], "epochs": 12, "batch_size": 32, "patience": 1.0, "precision": "fp32"}
 
 
-class Telling(Talk):
+class Telling(TrainingProgress):
     """Writes a line for every stage that begins and for every unit that is done."""
 
     def __init__(self, descriptor: int) -> None:
@@ -60,7 +60,7 @@ def killed(features: Path, run: Path, aim: str, chosen: random.Random) -> tuple[
     with os.fdopen(reading) as lines:
         for line in lines:
             if line.strip():
-                stage, units = line.split()
+                stage, units = line.rsplit(maxsplit=1)
                 reached = STAGES.index(stage) >= STAGES.index(aim) and int(units) > 0
                 # Reading comes in one piece; after the last unit of the other stages too little would be left to hit.
                 left = chosen.randrange(int(units)) if reached and stage != "reading" else 0
@@ -88,8 +88,8 @@ def main() -> None:
     undisturbed(features, folder / "peace", resume=False)
     chosen, done = random.Random(seed), []  # noqa: S311 - moments, not secrets
     for number in range(KILLS):
-        # Training twice as often as reading or finishing; a run whose turn comes again goes on where it was killed.
-        aim = ("training", "reading", "training", "finishing")[number // RUNS % 4]
+        # Training twice as often as reading or a later stage; a run whose turn comes again goes on where it was killed.
+        aim = ("training", "reading", "training", chosen.choice(STAGES[2:]))[number // RUNS % 4]
         done.append(killed(features, folder / f"fire{number % RUNS}", aim, chosen))
     for number in range(RUNS):
         undisturbed(features, folder / f"fire{number}", resume=True)

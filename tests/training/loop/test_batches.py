@@ -82,7 +82,7 @@ def test_blocks_without_training_rows_are_passed_over(numbered):
 
 
 @pytest.mark.parametrize("kind", ["resident", "streamed"])
-def test_the_order_follows_seed_and_epoch_and_nothing_else(numbered, kind):
+def test_the_order_depends_on_seed_and_epoch(numbered, kind):
     train = np.arange(ROWS)
     make = (lambda seed: streamed(numbered, train, seed=seed)) if kind == "streamed" else lambda seed: resident(ROWS, seed=seed)
     first = make(1)
@@ -99,7 +99,7 @@ def test_a_batch_from_disk_mixes_distant_rows(numbered):
     assert (first.diff() < 0).any()
 
 
-def test_more_shards_than_may_be_open_are_one_table(tmp_path):
+def test_more_shards_than_open_files_are_read(tmp_path):
     rows = np.random.default_rng(0).standard_normal((300, WIDTH)).astype(np.float32)
     for number, row in enumerate(rows):
         np.save(tmp_path / f"{number:03}.npy", row[None])
@@ -110,7 +110,7 @@ def test_more_shards_than_may_be_open_are_one_table(tmp_path):
             np.testing.assert_array_equal(features.read(0, 300), rows)
             np.testing.assert_array_equal(features.read(7, 9), rows[7:9])
             np.save(tmp_path / "005.npy", rows[:2])
-            with pytest.raises(InputError, match=r"005\.npy has changed since it was opened: leave it alone"):
+            with pytest.raises(InputError, match=r"005\.npy has changed since it was opened: do not change it"):
                 features.read(0, 10)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)

@@ -35,7 +35,7 @@ def faults_a_step(kind: str) -> float:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc can be told")
-def test_a_step_of_training_meets_no_memory_that_the_kernel_has_to_fill() -> None:
+def test_a_step_causes_few_page_faults() -> None:
     usual, kept = faults_a_step("usual"), faults_a_step("kept")
     assert kept < 50 and kept < usual
 
@@ -57,7 +57,7 @@ print(within, resident() - before)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc can be told")
-def test_what_was_kept_goes_back_when_training_ends() -> None:
+def test_kept_memory_is_returned_after_training() -> None:
     done = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, check=True, timeout=120)
     within, after = map(int, done.stdout.split())
     assert within > 300e6 and after < 50e6

@@ -93,11 +93,11 @@ with join("cpu") as world:
     except AaptvaeError as error:
         said.append(str(error))
     world.wait()
-    assert said == ([0, "no"] if world.leads else ["the first process has stopped and says why"]), said
+    assert said == ([0, "no"] if world.leads else ["the first process has stopped: see its error"]), said
 """
 
 
-def test_where_the_first_process_refuses_the_others_stop_too(tmp_path):
+def test_an_error_of_the_first_process_stops_all(tmp_path):
     torchrun(tmp_path, LEADING)
 
 

@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from aaptvae_training import RunError, load_run, read_run
+from aaptvae_training import RunError, read_run
+from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.run import state as checkpoint
-from aaptvae_training.run.layout import BEST, LAST
+from aaptvae_training.run.layout import BEST, LAST, METRICS
 from aaptvae_training.run.state import read_state, write_state
-from aaptvae_training.talk import Talk
 from aaptvae_training.train_run import train
 
 from ..conftest import features_of, options, saved
@@ -26,7 +26,7 @@ class Interruption(Exception):  # noqa: N818 - as in KeyboardInterrupt
     """Stands for ctrl-C at a chosen moment."""
 
 
-class InterruptedAt(Talk):
+class InterruptedAt(TrainingProgress):
     """Stops a training when this many epochs are over."""
 
     def __init__(self, epoch: int) -> None:
@@ -62,13 +62,13 @@ def test_twenty_kills_change_no_byte(tmp_path, table):
     report = json.loads(done.stdout)
     stages = [stage for stage, dead in report["kills"] if dead]
     assert len(report["kills"]) == 20 and len(stages) >= 18, "nearly all of the kills must have hit a living process"
-    assert set(stages) == {"reading", "training", "finishing"}
+    assert {"reading", "training"} < set(stages), "some kills must have hit a stage after the training"
     for number in range(4):
         assert same(tmp_path / "peace", tmp_path / f"fire{number}") == []
 
 
 def test_a_resumed_run_trains_only_what_is_missing(interrupted, table, tmp_path):
-    class Counting(Talk):
+    class Counting(TrainingProgress):
         epochs = 0
 
         def __init__(self) -> None:
@@ -110,28 +110,18 @@ def test_every_kind_of_model_resumes_exactly(tmp_path, table, monkeypatch, chang
     assert same(tmp_path / "whole", tmp_path / "parts") == []
 
 
-def test_a_kill_between_the_files_of_a_checkpoint_is_harmless(tmp_path, table, monkeypatch):
-    """The state is written last: whatever came out before it is come by again."""
+@pytest.mark.parametrize(("seconds", "occurrence"), [(0.0, 3), (5.0, 2)], ids=["an epoch", "the end"])
+@pytest.mark.parametrize("victim", [BEST, METRICS, LAST])
+def test_a_kill_between_two_files_changes_nothing(tmp_path, table, monkeypatch, victim, seconds, occurrence):
+    """A checkpoint is three files and the state is written last, so a resumed training writes the others again."""
     train(table, tmp_path / "whole", options(patience=1.0))
-    monkeypatch.setattr("aaptvae_training.loop.trainer.SAVE_EVERY", 0.0)
-    for number, victim in enumerate((BEST, "metrics.jsonl", LAST)):
-        run = tmp_path / f"killed{number}"
-        with pytest.raises(Interruption), monkeypatch.context() as patch:
-            before_writing(patch, victim, occurrence=3)
-            train(table, run, options(patience=1.0))
-        train(table, run, options(patience=1.0), resume=True)
-        assert same(run, tmp_path / "whole") == []
-
-
-def test_a_kill_before_the_last_figures_were_written_is_harmless(tmp_path, table, monkeypatch):
-    train(table, tmp_path / "whole", options(patience=1.0))
-    for number, victim in enumerate((BEST, "metrics.jsonl", LAST)):
-        run = tmp_path / f"killed{number}"
-        with pytest.raises(Interruption), monkeypatch.context() as patch:
-            before_writing(patch, victim, occurrence=2)  # the first is of the start, the second of the end
-            train(table, run, options(patience=1.0))
-        train(table, run, options(patience=1.0), resume=True)
-        assert same(run, tmp_path / "whole") == []
+    monkeypatch.setattr("aaptvae_training.loop.trainer.SAVE_EVERY", seconds)
+    run = tmp_path / "killed"
+    with pytest.raises(Interruption), monkeypatch.context() as patch:
+        before_writing(patch, victim, occurrence)
+        train(table, run, options(patience=1.0))
+    train(table, run, options(patience=1.0), resume=True)
+    assert same(run, tmp_path / "whole") == []
 
 
 def before_writing(patch: pytest.MonkeyPatch, victim: str, occurrence: int) -> None:
@@ -154,14 +144,14 @@ def test_a_finished_run_resumes_to_itself(tmp_path, finished, table):
     assert {path.name: path.read_bytes() for path in finished.iterdir() if path.is_file()} == before
 
 
-def test_resume_begins_what_was_killed_before_there_was_anything(tmp_path, table):
+def test_resume_starts_where_there_is_no_run(tmp_path, table):
     train(table, tmp_path / "run", options(epochs=1), resume=True)
     assert read_run(tmp_path / "run").summary.epochs == 1
 
 
 def test_other_rows_are_refused(interrupted, tmp_path):
     other = saved(tmp_path, features_of(600, seed=1), "other.npy")
-    with pytest.raises(RunError, match="was trained on other rows than these: resume with the features it was begun with"):
+    with pytest.raises(RunError, match="was begun with other rows than these: resume it with the features it was begun with"):
         train(other, interrupted, options(patience=1.0), resume=True)
 
 
@@ -173,12 +163,6 @@ def test_other_options_are_refused_by_name(interrupted, table):
 def test_the_same_rows_in_another_format_resume(interrupted, tmp_path):
     as_double = saved(tmp_path, features_of(600).astype(np.float64), "double.npy")
     assert train(as_double, interrupted, options(patience=1.0), resume=True).epochs == 4
-
-
-def test_an_unfinished_run_is_not_mistaken_for_a_finished_one(interrupted):
-    with pytest.raises(RunError, match=r"is not finished: continue it with aaptvae train \.\.\. --resume"):
-        read_run(interrupted)
-    assert load_run(interrupted).latent_dim == 3
 
 
 @pytest.mark.parametrize("victim", [BEST, LAST])
@@ -202,14 +186,14 @@ def test_a_damaged_checkpoint_is_refused_with_its_name(interrupted, table, victi
     ],
     ids=["epoch", "history", "figures", "list", "name", "long name"],
 )
-def test_a_checkpoint_whose_facts_are_none_is_refused(interrupted, table, change):
+def test_a_checkpoint_with_wrong_facts_is_refused(interrupted, table, change):
     tensors, facts = read_state(interrupted / LAST)
     write_state(interrupted / LAST, tensors, change(tensors, facts))
     with pytest.raises(RunError, match=r"state\.safetensors is damaged .*: train again, or restore the file"):
         train(table, interrupted, options(patience=1.0), resume=True)
 
 
-def test_best_weights_and_the_optimisers_weights_are_kept_apart(interrupted):
+def test_best_weights_and_current_weights_are_separate(interrupted):
     best, _ = read_state(interrupted / BEST)
     last, facts = read_state(interrupted / LAST)
     assert not any(name.startswith("optimizer") for name in best)

@@ -13,6 +13,7 @@ from aaptvae_training.loop.processes import World
 from aaptvae_training.loop.trainer import SMALLER_RATE, Trainer, wants_bf16
 from aaptvae_training.model.network import AAPTVAE
 from aaptvae_training.model.objective import Objective
+from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.run.layout import BEST, LAST
 from aaptvae_training.run.state import read_state
 from aaptvae_training.train_run import train
@@ -69,7 +70,7 @@ def test_weights_are_judged_by_the_unweighted_validation_elbo(tmp_path):
     assert trainer.progress.history[-1] == figures[1], "the same noise every time"
 
 
-def test_nothing_is_selected_while_the_divergence_is_still_cheap(tmp_path):
+def test_no_epoch_is_selected_before_full_beta(tmp_path):
     run = tmp_path / "run"
     rows = saved(tmp_path, features_of(300))
     train(rows, run, options(epochs=8, kl_warmup=0.5, linear_skip=False, sigma="learned", likelihood="gaussian"))
@@ -77,19 +78,35 @@ def test_nothing_is_selected_while_the_divergence_is_still_cheap(tmp_path):
     assert read_state(run / BEST)[1]["epoch"] == best["epoch"] >= 4
 
 
-def test_the_best_epoch_is_the_one_with_the_highest_validation_elbo(finished):
+def test_the_best_epoch_has_the_highest_validation_elbo(finished):
     lines = metrics_of(finished)
     assert [line["epoch"] for line in lines] == list(range(len(lines)))
     best = max(lines, key=lambda line: line["validation_elbo"])
     assert read_state(finished / BEST)[1]["epoch"] == best["epoch"]
 
 
-def test_a_run_that_stops_improving_ends_early(tmp_path):
-    run = tmp_path / "run"
-    train(saved(tmp_path, features_of(200)), run, options(epochs=40, patience=0.1, learning_rate=0.3, weight_decay=0.0))
+class Notes(TrainingProgress):
+    """Remembers stages and notes."""
+
+    def __init__(self) -> None:
+        self.stages, self.notes = [], []
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        self.stages.append(name)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_early_stopping_is_announced(tmp_path):
+    run, seen = tmp_path / "run", Notes()
+    config = options(epochs=40, patience=0.1, learning_rate=0.3, weight_decay=0.0)
+    train(saved(tmp_path, features_of(200)), run, config, seen)
     lines = metrics_of(run)
     best = int(np.argmax([line["validation_elbo"] for line in lines]))
     assert len(lines) - 1 == best + 5 < 40, "stopped at the first epoch that is more than 4 after the best"
+    assert seen.notes == [f"stopped after epoch {best + 5} of 40: the validation ELBO has not improved for 5 epochs"]
+    assert seen.stages == ["reading", "training", "polishing", "fitting the prior", "evaluating", "writing the report"]
 
 
 class FailsAt:
@@ -108,7 +125,7 @@ class FailsAt:
         return self.inner(objective)
 
 
-def test_one_bad_step_restores_the_epoch_and_lowers_the_rate_once(tmp_path):
+def test_one_bad_step_repeats_the_epoch_more_slowly(tmp_path):
     trainer = trainer_in(tmp_path, epochs=4, warmup=0.0)
     fails = FailsAt(trainer, step=10, times=1)
     progress = trainer.run(lambda steps, figures: None)
@@ -120,7 +137,7 @@ def test_one_bad_step_restores_the_epoch_and_lowers_the_rate_once(tmp_path):
     assert read_state(tmp_path / LAST)[1]["rate_scale"] == SMALLER_RATE
 
 
-def test_recovery_does_not_depend_on_when_the_last_checkpoint_was_written(tmp_path, monkeypatch):
+def test_recovery_does_not_depend_on_checkpoint_times(tmp_path, monkeypatch):
     weights = []
     for seconds in (0.0, 1e9):
         monkeypatch.setattr("aaptvae_training.loop.trainer.SAVE_EVERY", seconds)
@@ -133,7 +150,7 @@ def test_recovery_does_not_depend_on_when_the_last_checkpoint_was_written(tmp_pa
     assert weights[0] == weights[1]
 
 
-def test_a_second_bad_step_ends_the_run_with_step_column_and_advice(tmp_path):
+def test_a_second_bad_step_is_an_error(tmp_path):
     rows = torch.from_numpy(features_of(200))
     rows[:, 7] += 1e4
     trainer = trainer_in(tmp_path, rows=rows)
@@ -145,7 +162,7 @@ def test_a_second_bad_step_ends_the_run_with_step_column_and_advice(tmp_path):
     assert words.endswith("in column 7: try a lower --learning-rate, --precision fp32, or drop that column")
 
 
-def test_the_column_that_is_named_is_a_feature_and_not_a_principal_axis(tmp_path):
+def test_errors_name_a_column_and_not_an_axis(tmp_path):
     torch.manual_seed(3)
     model = AAPTVAE(12, 3, 8, sigma="spectral")
     axes = torch.linalg.qr(torch.randn(12, 12, dtype=torch.float64))[0]
@@ -156,7 +173,7 @@ def test_the_column_that_is_named_is_a_feature_and_not_a_principal_axis(tmp_path
     assert words == "100 standard deviations out, in column 5"
 
 
-def test_an_explosive_rate_is_survived_or_explained(tmp_path):
+def test_a_huge_learning_rate_trains_or_is_explained(tmp_path):
     try:
         evaluation = train(saved(tmp_path, features_of(200)), tmp_path / "run", options(learning_rate=1e8, clip_norm=1e9))
     except RunError as error:
@@ -165,7 +182,7 @@ def test_an_explosive_rate_is_survived_or_explained(tmp_path):
         assert np.isfinite(list(evaluation.metrics.values())).all()
 
 
-def test_a_held_out_row_beyond_float32_is_named_by_its_column(tmp_path):
+def test_overflow_in_held_out_rows_names_its_column(tmp_path):
     rows = features_of(300)
     rows[::29, 4] = 1e38  # some of these are held out, and none is a NaN
     rows[::29, 4] *= np.linspace(-1, 1, len(rows[::29]))
@@ -177,7 +194,7 @@ def test_a_held_out_row_beyond_float32_is_named_by_its_column(tmp_path):
         assert np.isfinite(list(evaluation.metrics.values())).all()
 
 
-def test_a_validation_row_out_of_reach_ends_the_run_with_its_column(tmp_path):
+def test_an_extreme_validation_row_names_its_column(tmp_path):
     trainer = trainer_in(tmp_path)
     trainer.validation[3, 9] = 1e30
     with pytest.raises(RunError, match=r"validation ELBO is -?(inf|nan).*in column 9: drop such rows, or clip that column"):
@@ -208,7 +225,7 @@ def test_every_noise_rule_trains_and_reads_back(tmp_path, table, sigma, likeliho
 
 
 @pytest.mark.parametrize("sigma", ["learned", "optimal", "per_feature"])
-def test_noise_starts_at_what_ppca_leaves_and_never_large(tmp_path, table, sigma):
+def test_noise_starts_at_the_noise_of_ppca(tmp_path, table, sigma):
     train(table, tmp_path / "run", options(sigma=sigma, likelihood="gaussian", epochs=1, learning_rate=1e-9))
     assert load_run(tmp_path / "run").noise_log_sigma.exp().max().item() < 0.75
 
@@ -222,7 +239,7 @@ def test_probabilities_train_under_a_bernoulli_likelihood(tmp_path):
     assert "ppca_log_likelihood" not in evaluation.baseline
 
 
-def test_a_bernoulli_likelihood_refuses_what_is_no_probability(tmp_path):
+def test_a_bernoulli_likelihood_refuses_other_features(tmp_path):
     rows = np.full((50, 3), 0.5, np.float32)
     rows[17, 1] = 1.25
     with pytest.raises(InputError, match=r"features go from 0.5 to 1.25: a bernoulli likelihood expects them in \[0, 1\]"):
@@ -238,7 +255,7 @@ def test_bf16_trains_where_the_processor_has_it(tmp_path, table):
     assert all(p.dtype == torch.float32 for p in load_run(tmp_path / "bf16").parameters())
 
 
-def test_existing_folders_are_never_clobbered(tmp_path, table):
+def test_existing_folders_are_never_overwritten(tmp_path, table):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("irreplaceable")
     (tmp_path / "file").write_text("also mine")
@@ -252,7 +269,7 @@ def test_existing_folders_are_never_clobbered(tmp_path, table):
         train(table, tmp_path / "missing" / "run", options())
 
 
-def test_force_replaces_a_run_and_an_empty_folder_is_welcome(tmp_path, table):
+def test_force_replaces_a_run(tmp_path, table):
     run = tmp_path / "run"
     run.mkdir()
     train(table, run, options(epochs=1))

@@ -30,7 +30,7 @@ def test_one_deviation_serves_every_feature():
     torch.testing.assert_close(losses.gaussian_nll(ERROR, torch.tensor([0.7]).log()), expected)
 
 
-def test_the_multivariate_t_integrates_the_gaussian_over_its_scale():
+def test_the_t_integrates_gaussians_over_their_scale():
     """t(e; nu) is the mean of N(e; 0, S / w) over w ~ Gamma(nu/2, nu/2): done here by brute quadrature."""
     freedom = torch.tensor(6.5, dtype=torch.float64)
     error, log_scale = ERROR.double(), LOG_SIGMA.double()
@@ -42,13 +42,13 @@ def test_the_multivariate_t_integrates_the_gaussian_over_its_scale():
         assert float(torch.trapezoid((density + gaussian).exp(), w).log()) == pytest.approx(-float(nll), abs=1e-6)
 
 
-def test_the_t_of_one_feature_is_the_one_torch_knows():
+def test_the_t_of_one_feature_is_torchs():
     freedom, error = torch.tensor(5.0), ERROR[:, :1]
     expected = -torch.distributions.StudentT(freedom, scale=0.3).log_prob(error[:, 0])
     torch.testing.assert_close(losses.student_nll(error, torch.tensor([0.3]).log(), freedom), expected)
 
 
-def test_a_t_with_endless_freedom_is_the_gaussian():
+def test_a_t_with_infinite_freedom_is_gaussian():
     error, log_scale = ERROR.double(), LOG_SIGMA.double()
     student = losses.student_nll(error, log_scale, torch.tensor(1e9, dtype=torch.float64))
     torch.testing.assert_close(student, losses.gaussian_nll(error, log_scale), rtol=1e-6, atol=1e-5)
@@ -72,7 +72,7 @@ def test_training_and_runtime_measure_the_same_density(kind):
 
 @pytest.mark.parametrize("sigma", [0.3, "learned", "optimal", "per_feature", "spectral"])
 @pytest.mark.parametrize("likelihood", ["gaussian", "student"])
-def test_a_model_and_its_plain_arrays_measure_the_same_density(sigma, likelihood):
+def test_torch_and_numpy_give_the_same_density(sigma, likelihood):
     torch.manual_seed(1)
     model = AAPTVAE(7, 3, 5, sigma=sigma, likelihood=likelihood).eval()
     model.scaler.standardise_by(torch.linspace(-2, 2, 7), torch.linspace(0.5, 3, 7))
@@ -108,7 +108,7 @@ def test_the_divergence_is_zero_for_the_prior_alone():
     assert (losses.kl_divergence(MU, LOGVAR).sum(dim=1) > 0.1).all()
 
 
-def test_free_bits_hold_each_latent_at_its_floor_and_take_its_gradient():
+def test_free_bits_remove_gradients_below_the_floor():
     mu = torch.tensor([[0.1, 2.0], [-0.1, 3.0]], requires_grad=True)
     kl = losses.kl_divergence(mu, torch.zeros(2, 2))
     held = losses.free_bits(kl, 0.5)
@@ -122,7 +122,7 @@ def test_no_free_bits_leave_the_divergence_alone():
     torch.testing.assert_close(losses.free_bits(kl, 0.0), kl.sum(dim=1))
 
 
-def test_the_optimal_deviation_is_the_root_mean_square_of_the_batch():
+def test_the_optimal_sigma_is_the_root_mean_square():
     model = AAPTVAE(7, 3, 5, sigma="optimal").train()
     nll = model.negative_log_likelihood(ERROR)
     rms = float(ERROR.square().mean().sqrt())
@@ -133,7 +133,7 @@ def test_the_optimal_deviation_is_the_root_mean_square_of_the_batch():
     assert model.noise_log_sigma.exp().item() == pytest.approx(rms, rel=1e-4), "judging must not move the noise"
 
 
-def test_a_learned_deviation_cannot_run_away_from_its_floor():
+def test_a_learned_sigma_stays_above_its_floor():
     model = AAPTVAE(7, 3, 5, sigma="learned")
     with torch.no_grad():
         model.log_sigma.fill_(-100.0)
@@ -142,7 +142,7 @@ def test_a_learned_deviation_cannot_run_away_from_its_floor():
     assert model.noise_log_sigma.exp().item() == pytest.approx(0.37, rel=1e-5)
 
 
-def test_loss_function_of_a_bernoulli_model_is_the_cross_entropy():
+def test_the_bernoulli_loss_is_the_cross_entropy():
     model = AAPTVAE(7, 3, 5, likelihood="bernoulli")
     reconstruction, mu, logvar = model(X)
     assert ((reconstruction > 0) & (reconstruction < 1)).all()
@@ -151,5 +151,5 @@ def test_loss_function_of_a_bernoulli_model_is_the_cross_entropy():
 
 
 @pytest.mark.parametrize("sigma", [1e-4, 0.5, 30.0])
-def test_a_fixed_sigma_is_the_one_that_was_asked_for_however_small(sigma):
+def test_a_fixed_sigma_is_exact_at_any_size(sigma):
     assert AAPTVAE(5, 2, 8, sigma=sigma).noise_log_sigma.exp().item() == pytest.approx(sigma, rel=1e-6)

@@ -63,7 +63,7 @@ def test_losses_are_three_scalars_and_add_up(vae):
         torch.testing.assert_close(losses["loss"], losses["reconstruction_loss"] + beta * losses["kl_divergence"])
 
 
-def test_the_default_reconstruction_loss_is_the_sum_of_squares_of_a_row(vae):
+def test_the_default_reconstruction_loss_is_squared_error(vae):
     x = torch.randn(9, 20)
     reconstruction, mu, logvar = vae(x)
     losses = vae.loss_function(reconstruction, x, mu, logvar)
@@ -130,7 +130,7 @@ def test_a_draw_follows_the_posterior_and_the_seed(vae):
     assert torch.equal(z, vae.reparameterize(mu, logvar))
 
 
-def test_hidden_dim_takes_several_widths_and_the_decoder_mirrors_them():
+def test_the_decoder_mirrors_the_hidden_widths():
     vae = AAPTVAE(10, 3, (8, 6))
     shapes = [tuple(p.shape) for name, p in vae.named_parameters() if name.endswith("weight")]
     assert shapes == [(8, 10), (6, 8), (3, 6), (3, 6), (6, 3), (8, 6), (10, 8)]

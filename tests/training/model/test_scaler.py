@@ -7,9 +7,10 @@ import torch
 from aaptvae.errors import InputError
 from aaptvae_training import AAPTVAE, FeatureScaler
 from aaptvae_training.features.moments import Moments, first_bad_value
-from aaptvae_training.features.prepare import MOST_DEVIATIONS, Prepared, column_scale, prepare
+from aaptvae_training.features.prepare import MOST_DEVIATIONS, Prepared, column_scale, constant_columns, prepare_features
 from aaptvae_training.features.table import open_features
 from aaptvae_training.model.as_numpy import scale_rows
+from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.train_run import train
 
 from ..conftest import features_of, options, saved
@@ -17,16 +18,16 @@ from ..conftest import features_of, options, saved
 
 def prepared_from(folder, rows: np.ndarray) -> Prepared:
     with open_features(saved(folder, rows)) as features:
-        return prepare(features, (0.1, 0.1), 0, lambda rows: None)
+        return prepare_features(features, (0.1, 0.1), 0, TrainingProgress())
 
 
 def fitted(prepared: Prepared) -> FeatureScaler:
     scaler = FeatureScaler(len(prepared.scale))
-    scaler.standardise_by(torch.from_numpy(prepared.statistics.mean), torch.from_numpy(prepared.scale))
+    scaler.standardise_by(*map(torch.from_numpy, (prepared.statistics.mean, prepared.scale, prepared.constant)))
     return scaler
 
 
-def test_moments_in_blocks_are_the_moments_of_the_whole():
+def test_moments_in_blocks_equal_those_of_all_rows():
     rows = 1e4 + features_of(1000)
     moments = Moments(rows.shape[1])
     for block in np.split(rows, [1, 300, 300, 777]):
@@ -37,16 +38,31 @@ def test_moments_in_blocks_are_the_moments_of_the_whole():
     assert statistics.rows == 1000
 
 
-def test_a_constant_column_keeps_its_value_and_harms_nothing(tmp_path):
+def test_constant_columns_scale_to_zero_and_are_marked(tmp_path):
     rows = features_of(200)
     rows[:, 3], rows[:, 5] = 7.25, 0.0
     prepared = prepared_from(tmp_path, rows)
     assert prepared.scale[3] == prepared.scale[5] == 1
-    scaled = fitted(prepared).to_scaled(torch.from_numpy(rows))
+    scaler = fitted(prepared)
+    assert scaler.constant.nonzero().flatten().tolist() == [3, 5]
+    scaled = scaler.to_scaled(torch.from_numpy(rows))
     assert torch.isfinite(scaled).all() and (scaled[:, 3] == 0).all() and (scaled[:, 5] == 0).all()
 
 
-def test_a_column_of_rounding_errors_is_not_blown_up(tmp_path):
+def test_a_column_of_deviation_1_is_not_constant(tmp_path):
+    rows = features_of(200)
+    rows[:, 4] = np.where(np.arange(200) % 2, 1, -1)
+    scaler = FeatureScaler(12)
+    with open_features(saved(tmp_path, rows)) as features:
+        moments = Moments(12)
+        moments.add(features.read(0, 200))
+    statistics = moments.finish()
+    constant = constant_columns(statistics)
+    scaler.standardise_by(*map(torch.from_numpy, (statistics.mean, column_scale(statistics, constant), constant)))
+    assert scaler.scale[4] == 1 and not scaler.constant.any()
+
+
+def test_columns_of_rounding_errors_count_as_constant(tmp_path):
     rows = features_of(200)
     rows[:, 2] = np.where(np.arange(200) % 2, np.float32(1000), np.nextafter(np.float32(1000), np.float32(2000)))
     prepared = prepared_from(tmp_path, rows)
@@ -54,13 +70,13 @@ def test_a_column_of_rounding_errors_is_not_blown_up(tmp_path):
     assert abs(prepared.standardise(rows)[:, 2]).max() < 0.1
 
 
-def test_a_small_column_that_really_moves_is_standardised(tmp_path):
+def test_a_column_of_small_values_is_standardised(tmp_path):
     rows = features_of(400)
     rows[:, 2] = 1e-12 * np.random.default_rng(0).standard_normal(400)
     assert prepared_from(tmp_path, rows).standardise(rows)[:, 2].std() == pytest.approx(1, rel=0.1)
 
 
-def test_a_pixel_that_is_rarely_lit_never_outweighs_the_others(tmp_path):
+def test_rarely_nonzero_columns_have_a_bounded_scale(tmp_path):
     rows = features_of(2000)
     rows[:, 0] = 0
     rows[:5, 0] = 16
@@ -110,7 +126,7 @@ def test_an_unfitted_scaler_changes_nothing():
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 0.0, -1.0])
 def test_statistics_that_cannot_scale_are_refused(bad):
     good, scale = torch.zeros(3), torch.tensor([1.0, bad, 1.0])
-    with pytest.raises(ValueError, match="scaler scale must be finite and positive: give columns that never move"):
+    with pytest.raises(ValueError, match="scaler scale must be finite and positive: use the scale 1 for constant columns"):
         FeatureScaler(3).standardise_by(good, scale)
     with pytest.raises(ValueError, match="scaler spread must be finite and positive"):
         FeatureScaler(3, rotated=True).rotate_by(torch.eye(3), scale, torch.ones(3))
@@ -121,7 +137,7 @@ def test_a_mean_that_is_not_finite_is_refused():
         FeatureScaler(3).standardise_by(torch.tensor([0.0, float("nan"), 0.0]), torch.ones(3))
 
 
-def test_large_means_cost_no_digits(tmp_path):
+def test_large_means_lose_no_digits(tmp_path):
     """One million plus a little: the variation has 6 bits in float32, and all of them must arrive."""
     rows = (1e6 + 3 * np.random.default_rng(0).standard_normal((4000, 4))).astype(np.float32)
     prepared = prepared_from(tmp_path, rows)
@@ -137,14 +153,14 @@ def test_large_means_cost_no_digits(tmp_path):
 
 
 @pytest.mark.parametrize("values", [(np.nan,), (np.inf,), (-np.inf,), (np.inf, -np.inf)])
-def test_a_bad_value_is_named_by_row_and_column(values):
+def test_bad_values_are_named_by_row_and_column(values):
     rows = features_of(50)
     for offset, value in enumerate(values):
         rows[7 + offset, 2] = value
     assert first_bad_value(rows, 100) == f"row 107, column 2 is {values[0]}"
 
 
-def test_values_at_the_edge_of_float32_are_not_bad():
+def test_the_largest_float32_values_are_not_bad():
     assert first_bad_value(np.full((300, 300), 3e38, np.float32), 0) is None
 
 
@@ -157,7 +173,7 @@ def test_training_refuses_a_bad_value_and_leaves_nothing(tmp_path, place):
     assert [path.name for path in tmp_path.iterdir()] == ["features.npy"]
 
 
-def test_a_model_of_features_with_dead_columns_trains_to_finite_figures(tmp_path):
+def test_constant_and_copied_columns_give_finite_figures(tmp_path):
     rows = features_of(400)
     rows[:, 3], rows[:, 4], rows[:, 5] = 7.25, rows[:, 2], 0
     rows[0, 5] = 1
@@ -165,8 +181,9 @@ def test_a_model_of_features_with_dead_columns_trains_to_finite_figures(tmp_path
     assert np.isfinite(list(evaluation.metrics.values())).all()
 
 
-def test_column_scale_is_positive_whatever_comes():
+def test_column_scale_is_positive_for_extreme_values():
     moments = Moments(4)
     moments.add(np.array([[0, 1e-30, 3e38, -3e38], [0, 2e-30, -3e38, -3e38]], np.float32))
-    scale = column_scale(moments.finish())
+    statistics = moments.finish()
+    scale = column_scale(statistics, constant_columns(statistics))
     assert (scale > 0).all() and np.isfinite(scale).all()

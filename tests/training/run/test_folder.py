@@ -39,7 +39,7 @@ def changed(run: Path, folder: Path, **values: object) -> Path:
         ({"input_dim": 13}, "expected .* by the configuration"),
     ],
 )
-def test_a_configuration_that_is_not_that_of_the_weights_is_refused(finished, tmp_path, values, words):
+def test_a_configuration_of_other_weights_is_refused(finished, tmp_path, values, words):
     with pytest.raises(RunError, match=words):
         load_run(changed(finished, tmp_path, **values))
     with pytest.raises(RunError):
@@ -47,7 +47,7 @@ def test_a_configuration_that_is_not_that_of_the_weights_is_refused(finished, tm
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is counted in other units elsewhere")
-def test_widths_without_weights_behind_them_cost_no_memory(finished, tmp_path):
+def test_wrong_widths_allocate_no_memory(finished, tmp_path):
     code = """
 import re, sys
 from pathlib import Path
@@ -65,11 +65,11 @@ except RunError:
     assert grown * 1024 < 100e6
 
 
-def test_a_run_that_was_killed_says_how_to_go_on(finished, tmp_path):
+def test_an_unfinished_run_advises_resume(finished, tmp_path):
     for name in ("prior.safetensors", "evaluation.json"):
         copy = shutil.copytree(finished, tmp_path / name)
         (copy / name).unlink()
-        with pytest.raises(RunError, match=r"is not finished: continue it with aaptvae train \.\.\. --resume"):
+        with pytest.raises(RunError, match=r"is not finished: continue it with the same aaptvae train command and --resume"):
             read_run(copy)
     with pytest.raises(RunError, match="is not finished"):
         evaluate(tmp_path / "prior.safetensors")
@@ -86,7 +86,7 @@ def test_a_run_that_was_killed_says_how_to_go_on(finished, tmp_path):
         ("best", None),
     ],
 )
-def test_files_of_other_shapes_than_the_configuration_s_are_refused_by_name(finished, tmp_path, name, change):
+def test_files_of_other_shapes_are_refused_by_name(finished, tmp_path, name, change):
     run = shutil.copytree(finished, tmp_path / "run")
     tensors, facts = read_state(run / f"{name}.safetensors")
     write_state(run / f"{name}.safetensors", tensors | (change or {}), facts if change else {"epoch": "two"})
@@ -94,12 +94,12 @@ def test_files_of_other_shapes_than_the_configuration_s_are_refused_by_name(fini
         evaluate(run)
 
 
-def test_rows_of_another_file_are_not_called_unseen(finished, table):
+def test_other_rows_give_no_warning_of_overfitting(finished, table):
     """Training rows, judged again: nothing can be said of overfitting."""
     assert not any("unseen" in note or "few" in note for note in evaluate(finished, table).warnings)
 
 
-def test_rows_that_trained_a_run_are_known_again_in_any_format(finished, table, tmp_path):
+def test_training_rows_are_recognised_in_any_format(finished, table, tmp_path):
     rows = np.load(table)
     np.savez(tmp_path / "same.npz", rows)
     np.save(tmp_path / "other.npy", rows[::-1])

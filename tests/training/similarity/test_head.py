@@ -29,7 +29,7 @@ def baseline_of(x: np.ndarray) -> Baseline:
     statistics = moments.finish()
     scale = statistics.deviation
     values, vectors = principal_axes(statistics.standardised_covariance(scale))
-    return Baseline(statistics.mean, scale, values, vectors, values)
+    return Baseline(statistics.mean, scale, values, vectors, values, np.zeros(x.shape[1], bool))
 
 
 @pytest.mark.parametrize("geometry", ["cosine", "euclidean"])

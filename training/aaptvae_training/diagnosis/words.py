@@ -1,27 +1,24 @@
-"""What a diagnosis means, in words: warnings, advice and the page for a terminal. Numbers are `diagnosis.py`."""
+"""The text of a diagnosis: warnings, advice and the page for a terminal."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-from ..features.split import FEW_ROWS, LEAST_ROWS
+from ..features import FEW_ROWS, LEAST_ROWS
+from .figures import Diagnosis
 
-if TYPE_CHECKING:
-    from .survey import Diagnosis
-
-WORTH = "95"  # percent of the variance that advised latents hold, where the rows allow
-SHOWN = 10  # columns that are named
+ADVISED_SHARE = "95"  # percent of the variance that PCA explains with the advised latents, if there are enough rows
+SHOWN = 10  # columns that are listed
 
 
-def findings(found: "Diagnosis") -> dict[str, object]:
+def findings(found: Diagnosis) -> dict[str, object]:
     """Advised latents, warnings and advice."""
-    latents = advised_latents(found)
+    latents = _advised_latents(found)
     return {"latent_dim": latents, "warnings": list(_warnings(found)), "advice": list(_advice(found, latents))}
 
 
-def advised_latents(found: "Diagnosis") -> int | None:
-    """The least power of two that holds most of the variance, fewer where rows are few; None if there is no ground for any."""
+def _advised_latents(found: Diagnosis) -> int | None:
+    """The least power of two with which PCA explains 95 %, fewer if there are few rows; None without rows or variance."""
     usable = found.rows - found.bad_rows
-    needed = found.latents_for.get(WORTH)
+    needed = found.latents_for.get(ADVISED_SHARE)
     if needed is None or usable < LEAST_ROWS:
         return None
     most = max(1, min(usable // FEW_ROWS, found.width - 1))
@@ -31,19 +28,18 @@ def advised_latents(found: "Diagnosis") -> int | None:
     return max(power, 1)
 
 
-def _warnings(found: "Diagnosis") -> Iterable[str]:
+def _warnings(found: Diagnosis) -> Iterable[str]:
     usable = found.rows - found.bad_rows
     if found.bad_rows:
         yield (
             f"{_count(found.bad_rows, 'row')} hold NaN or infinity ({_count(found.bad_values, 'value')}): training refuses "
-            "them, drop or repair them first."
+            "them: drop or repair them first."
         )
     if usable < LEAST_ROWS:
-        yield f"{_count(usable, 'usable row')}: training needs at least {LEAST_ROWS}, and hundreds to be of use."
+        yield f"{_count(usable, 'usable row')}: training needs at least {LEAST_ROWS}, and useful models need more."
     elif usable <= found.width:
         yield (
-            f"{usable} usable rows span at most {usable - 1} of {found.width} columns: what lies beyond cannot be learned "
-            "from them."
+            f"{usable} usable rows span at most {usable - 1} of {found.width} columns: the other directions cannot be learned."
         )
     if usable and found.latents_for == {}:
         yield "No column varies: there is nothing to learn."
@@ -51,32 +47,32 @@ def _warnings(found: "Diagnosis") -> Iterable[str]:
     for fixed in found.fixed:
         if not fixed.active:
             yield (
-                f"{fixed.loss} would use NO latent at all: the largest eigenvalue, {fixed.largest_eigenvalue:.3g}, is below "
+                f"{fixed.loss} would leave NO latent active: the largest eigenvalue, {fixed.largest_eigenvalue:.3g}, is below "
                 f"its decoder variance of {fixed.variance:g}, so the posterior collapses."
             )
 
 
-def _advice(found: "Diagnosis", latents: int | None) -> Iterable[str]:
+def _advice(found: Diagnosis, latents: int | None) -> Iterable[str]:
     if any(not fixed.active and not fixed.loss.startswith("--sigma") for fixed in found.fixed):
         yield "aaptvae train standardises features and learns sigma, so its defaults do not collapse here."
     if any(not fixed.active and fixed.loss.startswith("--sigma") for fixed in found.fixed):
         yield "Leave --sigma at its default, which learns it, or choose one below the square root of the largest eigenvalue."
     if found.constant or found.near_constant:
-        yield "Constant columns are kept and reproduced; they cost nothing."
+        yield "Constant columns are reproduced exactly and do not change the likelihood."
     if found.duplicates:
-        yield "Copies of columns count twice in every error: drop them, unless they are meant to."
+        yield "A column and its copy both count in every error: drop copies, unless that is intended."
     if latents is not None:
         shares = {entry.latents: entry.explained for entry in found.learned}
         beside = f", with which PCA keeps {shares[latents]:.1%} of the variance" if latents in shares else ""
-        yield f"Start with --latent-dim {latents}{beside}; fewer reconstruct less and need not be less likely."
-        needed = found.latents_for[WORTH]
+        yield f"Start with --latent-dim {latents}{beside}; fewer latents reconstruct worse, but can have the same likelihood."
+        needed = found.latents_for[ADVISED_SHARE]
         if latents < needed and found.rows - found.bad_rows < FEW_ROWS * needed:
-            yield f"{WORTH} % of the variance would need {needed} latents, and about {FEW_ROWS * needed} rows to fit them."
+            yield f"{ADVISED_SHARE} % of the variance needs {needed} latents, and about {FEW_ROWS * needed} rows to fit them."
         elif latents < needed:
-            yield f"{WORTH} % of the variance would need {needed} latents: these features hardly compress linearly."
+            yield f"{ADVISED_SHARE} % of the variance needs {needed} latents: it is spread over nearly all directions."
 
 
-def describe(found: "Diagnosis") -> list[str]:
+def describe(found: Diagnosis) -> list[str]:
     """The page of `aaptvae diagnose`."""
     lines = [f"{found.name}: {found.rows:,} rows of {found.width} columns, {found.dtype}"]
     lines += [f"  row {bad.row}, column {bad.column} is {bad.value}" for bad in found.first_bad]
@@ -90,7 +86,7 @@ def describe(found: "Diagnosis") -> list[str]:
     return lines
 
 
-def _columns(found: "Diagnosis") -> list[str]:
+def _columns(found: Diagnosis) -> list[str]:
     lines = []
     if found.norms is not None:
         norms = found.norms
@@ -105,12 +101,12 @@ def _columns(found: "Diagnosis") -> list[str]:
     return lines
 
 
-def _spectrum(found: "Diagnosis") -> list[str]:
+def _spectrum(found: Diagnosis) -> list[str]:
     needed = ", ".join(f"{count} for {percent} %" for percent, count in found.latents_for.items())
     return [f"effective rank     {found.effective_rank:.1f} of {found.width}", f"PCA latents        {needed} of the variance"]
 
 
-def _predictions(found: "Diagnosis") -> list[str]:
+def _predictions(found: Diagnosis) -> list[str]:
     fixed = [f"  {entry.loss:<38} variance {entry.variance:<8.4g} {entry.active:>5} at most" for entry in found.fixed]
     learned = [
         f"  {f'learned noise, {entry.latents} latents':<38} variance {entry.variance:<8.4g} {entry.active:>5}"

@@ -1,4 +1,4 @@
-"""What a trained model is worth on rows it never saw, beside PCA, probabilistic PCA and one full Gaussian."""
+"""Figures of a trained model on held-out rows, and the same figures of PCA, probabilistic PCA and one full Gaussian."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -12,17 +12,15 @@ from aaptvae.rows import Matrix, Rows
 
 from ..linear.ppca import ACTIVE, PPCA, gaussian_log_likelihood
 from ..linear.start import LEAST_CHANCE
-from ..model.as_numpy import decode, encode
-from ..model.network import AAPTVAE
+from ..model import AAPTVAE, decode, encode
 from .sample_quality import frechet_distance, mean_discrepancy
 
 IMPORTANCE_ROWS = 1_000
-SAMPLE_ROWS = 5_000
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A model with everything that its evaluation needs."""
+    """A model with its densities and its baselines; the methods compute the figures of an evaluation."""
 
     model: AAPTVAE
     prior: LatentPrior
@@ -33,7 +31,7 @@ class Judge:
 
     @property
     def bounds(self) -> LikelihoodBounds:
-        """What the runtime takes likelihoods by, with torch's decoder."""
+        """The runtime's bounds of log p(x), with the decoder in torch."""
         return LikelihoodBounds(partial(decode, self.model), self.observation)
 
     def standardise(self, x: Rows) -> Matrix:
@@ -42,7 +40,7 @@ class Judge:
         return standardised
 
     def metrics(self, test: Rows, train: Rows) -> dict[str, float]:
-        """Every figure of the model by name; `test` [N, D] are unseen rows, `train` [M, D] seen ones."""
+        """Every figure of the model by name, from held-out rows `test` [N, D] and training rows `train` [M, D]."""
         mu, logvar = encode(self.model, test)
         figures = self.evidence(test, mu, logvar) | self.likelihoods(test[:IMPORTANCE_ROWS])
         figures |= {"r2": self.r2(test, decode(self.model, mu)), "active_units": float(active_units(mu))}
@@ -51,29 +49,45 @@ class Judge:
         return figures | self.sample_figures(test, train)
 
     def baseline(self, test: Rows) -> dict[str, float]:
-        """The same figures of PCA, of probabilistic PCA and of one Gaussian with a full covariance; of features in [0, 1]
+        """The same figures of PCA, of probabilistic PCA and of one Gaussian with a full covariance; of independent
 
-        that know nothing of each other where the likelihood is bernoulli.
+        columns in [0, 1] where the likelihood is bernoulli.
         """
         x = self.standardise(test)
         figures = {"r2": r_squared(x, self.ppca.project(x))}
         if self.model.likelihood == "bernoulli":
-            means = np.broadcast_to(self.observation.mean.clip(LEAST_CHANCE, 1 - LEAST_CHANCE), x.shape).astype(np.float32)
-            alone = self.observation.log_density(test[:IMPORTANCE_ROWS], means[:IMPORTANCE_ROWS])
-            figures["independent_log_likelihood"] = float(alone.mean())
+            figures["independent_log_likelihood"] = float(self._start_log_likelihood(test[:IMPORTANCE_ROWS]).mean())
         else:
-            x = x[:IMPORTANCE_ROWS]  # the rows that the model's own likelihood is taken over
-            figures["ppca_log_likelihood"] = float(self.ppca.log_likelihood(x).mean())
-            full = gaussian_log_likelihood(x @ self.ppca.eigenvectors, self.spectrum)
+            rows = test[:IMPORTANCE_ROWS]  # those that the model's own likelihood is taken over
+            figures["ppca_log_likelihood"] = float(self._start_log_likelihood(rows).mean())
+            full = gaussian_log_likelihood(self.standardise(rows) @ self.ppca.eigenvectors, self.spectrum)
             figures["gaussian_log_likelihood"] = float(full.mean())
         return figures
+
+    def errors(self, x: Rows) -> Matrix:
+        """Mean squared error of each row's reconstruction in standardised columns: [N]."""
+        return self.observation.squared_error(x, decode(self.model, encode(self.model, x)[0]))
+
+    def linear_gap(self, test: Rows, train: Rows) -> float:
+        """Nats by which the median training row is more likely than the median held-out row under the linear start.
+
+        The start is probabilistic PCA, or the column means where the likelihood is bernoulli.
+        """
+        seen, unseen = (float(np.median(self._start_log_likelihood(rows))) for rows in (train, test))
+        return seen - unseen
+
+    def _start_log_likelihood(self, x: Rows) -> Matrix:
+        if self.model.likelihood == "bernoulli":
+            means = self.observation.mean.clip(LEAST_CHANCE, 1 - LEAST_CHANCE).astype(np.float32)
+            return self.observation.log_density(x, np.broadcast_to(means, x.shape))
+        return self.ppca.log_likelihood(self.standardise(x))
 
     def r2(self, x: Rows, reconstruction: Rows) -> float:
         """Share of the standardised variance that reconstructions [N, D] explain."""
         return r_squared(self.standardise(x), self.standardise(reconstruction))
 
     def evidence(self, x: Rows, mu: Rows, logvar: Rows) -> dict[str, float]:
-        """ELBO under N(0, I) and its two parts, in nats per row, by the runtime's own rule; the median forgives outliers."""
+        """ELBO under N(0, I) and its two parts, in nats per row; outliers do not change the median."""
         expected, divergence = self.bounds.expected_log_density(x, mu, logvar), kl_divergence(mu, logvar)
         reconstruction, kl = float(expected.mean()), float(divergence.mean())
         return {
@@ -97,7 +111,7 @@ class Judge:
         return self.observation.add_noise(mean, self.seed, 0, rows)
 
     def sample_figures(self, test: Rows, train: Rows) -> dict[str, float]:
-        """Distances of samples from unseen rows, beside those of as many seen rows."""
+        """Distances of samples from held-out rows, and of training rows from held-out rows."""
         real, seen = self.standardise(test), self.standardise(train)
         drawn = self.standardise(self.sample(len(train)))
         return {
@@ -113,10 +127,14 @@ def active_units(mu: Rows) -> int:
     return int((mu.var(axis=0) > ACTIVE).sum())
 
 
+def kl_of_latents(mu: Rows, logvar: Rows) -> Matrix:
+    """KL divergence of each latent in nats, mean over rows [N, L]: [L]."""
+    return np.array([kl_divergence(mu[:, [latent]], logvar[:, [latent]]).mean() for latent in range(mu.shape[1])])
+
+
 def kl_per_latent(mu: Rows, logvar: Rows) -> list[float]:
-    """Mean KL divergence of every latent in nats, largest first."""
-    kl = 0.5 * (mu**2 + np.exp(logvar) - logvar - 1).mean(axis=0)
-    return sorted((float(value) for value in kl), reverse=True)
+    """KL divergence of each latent in nats, largest first."""
+    return sorted(kl_of_latents(mu, logvar).tolist(), reverse=True)
 
 
 def r_squared(x: Matrix, prediction: Matrix) -> float:

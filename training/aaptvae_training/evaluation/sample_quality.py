@@ -1,4 +1,4 @@
-"""How far samples are from real rows: Frechet distance and maximum mean discrepancy, both of standardised features."""
+"""Distances between samples and real rows: Frechet distance and maximum mean discrepancy of standardised features."""
 
 import numpy as np
 
@@ -22,7 +22,7 @@ def _square_root(covariance: Matrix) -> Matrix:
 
 
 def mean_discrepancy(a: Matrix, b: Matrix) -> float:
-    """Unbiased squared MMD under a Gaussian kernel as wide as the median distance (Gretton et al. 2012), 0 for equals."""
+    """Unbiased squared MMD under a Gaussian kernel of median width (Gretton et al. 2012); 0 for equal densities."""
     a, b = a[:MMD_ROWS], b[:MMD_ROWS]
     between = _squared_distances(a, b)
     width = max(float(np.median(between)), 1e-12)

@@ -5,11 +5,9 @@ import numpy as np
 from aaptvae.rows import Array, Matrix, Rows
 
 from ..linear.baseline import Baseline
-from ..model.as_numpy import encode
-from ..model.network import AAPTVAE
-from ..run.views import RunViews
-from ..similarity.recall import geometry_of
-from ..similarity.views import Search, apply_head, project
+from ..model import AAPTVAE, encode
+from ..run import RunViews
+from ..similarity import Search, apply_head, geometry_of, project
 
 
 def recall_figures(

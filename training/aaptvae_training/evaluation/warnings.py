@@ -1,63 +1,99 @@
-"""What the figures of an evaluation mean, in words."""
+"""The evaluation in sentences: one headline, and warnings."""
 
-import math
 from collections.abc import Mapping
 
 from ..config import TrainConfig
 from ..features.split import FEW_ROWS
 from ..model.network import LOG_SIGMA_FLOOR
 
-LEAST_NATS = 0.1  # what chance alone may cost
-MANY_NATS = 0.05  # share of the training ELBO that may be lost on unseen rows
+LEAST_NATS = 0.1  # a difference of this size may be chance
+LEAST_R2 = 5e-4
+MANY_NATS = 0.05  # share of the training ELBO that may be lost on held-out rows
+
+Figures = Mapping[str, float]
 
 
-def warnings_of(
-    metrics: Mapping[str, float], baseline: Mapping[str, float], config: TrainConfig, log_sigma: float
-) -> list[str]:
+def headline(metrics: Figures, baseline: Figures) -> str:
+    """The evaluation in one sentence: what is worst about it, else what the model gains over the baseline."""
+    if not metrics["active_units"]:
+        return "The posterior collapsed: no latent carries information."
+    losses = [text for text in (_likelihood_loss(metrics, baseline), _r2_loss(metrics, baseline)) if text]
+    if losses:
+        return " and ".join([losses[0], *(text[0].lower() + text[1:] for text in losses[1:])]) + "."
+    r2 = f"R2 {metrics['r2']:.4f}, PCA {baseline['r2']:.4f}"
+    name, reference = _reference(baseline)
+    gain = metrics["log_likelihood"] - reference
+    return f"Equals {name} in log-likelihood; {r2}." if gain < LEAST_NATS else f"{gain:.1f} nats per row above {name}; {r2}."
+
+
+def _reference(baseline: Figures) -> tuple[str, float]:
+    """The density that a log-likelihood is compared with, and its own."""
+    if "ppca_log_likelihood" in baseline:
+        return "probabilistic PCA", baseline["ppca_log_likelihood"]
+    return "independent columns", baseline["independent_log_likelihood"]
+
+
+def _likelihood_loss(metrics: Figures, baseline: Figures) -> str:
+    name, reference = _reference(baseline)
+    loss = reference - metrics["log_likelihood"]
+    return f"Loses to {name} by {loss:.1f} nats per row" if loss > LEAST_NATS else ""
+
+
+def _r2_loss(metrics: Figures, baseline: Figures) -> str:
+    own, pca = metrics["r2"], baseline["r2"]
+    return f"Reconstructs worse than PCA (R2 {own:.4f}, PCA {pca:.4f})" if own < pca - LEAST_R2 else ""
+
+
+def warnings_of(metrics: Figures, baseline: Figures, config: TrainConfig, log_sigma: float) -> list[str]:
     """Sentences for whatever a user should know before trusting this model with such rows; empty when there is nothing."""
     found = []
     latents, active = config.latent_dim, int(metrics["active_units"])
     if active == 0:
-        found.append(
-            "The posterior collapsed: no latent carries anything. "
-            + (
-                "Lower --beta, if there is anything in these features to carry."
-                if config.sigma == "spectral"
-                else "Lower --beta, or use --sigma spectral."
-            )
-        )
+        lower = "Lower --beta" if config.sigma == "spectral" else "Lower --beta, or use --sigma spectral"
+        found.append(f"The posterior collapsed: the posterior mean of every latent is the same for all rows. {lower}.")
     elif active < latents // 2:
-        found.append(f"Only {active} of {latents} latents are in use: a --latent-dim of {active} would do.")
+        found.append(f"Only {active} of {latents} latents are in use: a --latent-dim of {active} is enough.")
     if log_sigma < LOG_SIGMA_FLOOR + 0.1:
-        found.append("Sigma stands at its floor: features are reproduced almost exactly, so likelihoods are not comparable.")
-    if "ppca_log_likelihood" in baseline and metrics["log_likelihood"] < baseline["ppca_log_likelihood"] - LEAST_NATS:
         found.append(
-            f"It loses to probabilistic PCA: {metrics['log_likelihood']:.2f} against {baseline['ppca_log_likelihood']:.2f} "
-            "nats per row. Use more rows, or fewer latents."
+            "The noise deviation sigma is at its lower limit, because columns are reproduced almost exactly: do not compare "
+            "log-likelihoods with those of other models."
         )
-    if metrics["log_likelihood"] < baseline.get("independent_log_likelihood", -math.inf):
-        found.append(
-            f"It loses to features that know nothing of each other: {metrics['log_likelihood']:.2f} against "
-            f"{baseline['independent_log_likelihood']:.2f} nats per row. Train longer, or use more rows."
-        )
-    if metrics["r2"] < baseline["r2"] - 5e-4:
-        found.append(f"It reconstructs worse than PCA: R2 {metrics['r2']:.4f} against {baseline['r2']:.4f}.")
+    if loss := _likelihood_loss(metrics, baseline):
+        advice = "Train longer, or use more rows" if "independent" in loss else "Use more rows, or fewer latents"
+        found.append(f"{loss}. {advice}.")
+    if loss := _r2_loss(metrics, baseline):
+        found.append(f"{loss}.")
     return found
 
 
-def warnings_of_training(metrics: Mapping[str, float], latents: int, shape: tuple[int, int], best_epoch: int) -> list[str]:
-    """What there is to say of how it was trained, where the rows are those that no gradient saw."""
+def warnings_of_training(
+    metrics: Figures, latents: int, shape: tuple[int, int], best_epoch: int, linear_gap: float
+) -> list[str]:
+    """Sentences about how it was trained, where the rows are the run's own held-out rows.
+
+    `linear_gap` is the difference between the median training and the median held-out row under the linear start, in nats.
+    """
     found, (rows, width) = [], shape
-    seen, unseen = metrics["train_elbo_median"], metrics["elbo_median"]  # one row far out would move a mean by itself
-    if seen - unseen > MANY_NATS * abs(seen) + 0.02 * latents:
+    if best_epoch == 0:
+        found.append("No epoch improved on the linear start, so the linear start was kept. More rows would help.")
+    elif overfits(metrics, latents, linear_gap):
+        seen, unseen = metrics["train_elbo_median"], metrics["elbo_median"]
         found.append(
-            f"It overfits: the median of seen rows is {seen:.1f} nats, that of unseen ones {unseen:.1f}. "
-            "More rows help most, then fewer latents or a higher --weight-decay."
+            f"It overfits: the ELBO of the median row is {seen:.1f} nats for training rows and {unseen:.1f} for held-out rows, "
+            f"a difference of {seen - unseen:.1f}; under the linear start the same rows differ by {linear_gap:.1f}. More rows "
+            "help most, then fewer latents or a higher --weight-decay."
         )
     if latents > width:
-        found.append(f"{latents} latents are more than {width} features can fill: a --latent-dim of {width} or less would do.")
+        found.append(f"{latents} latents are more than the {width} columns: use a --latent-dim of {width} or less.")
     if rows < FEW_ROWS * latents:
-        found.append(f"{rows} rows are few for {latents} latents: expect figures to move with the seed.")
-    if best_epoch == 0:
-        found.append("No epoch beat the linear start, which is what was kept: more rows would help.")
+        found.append(f"{rows} rows are few for {latents} latents: figures will change with --seed.")
     return found
+
+
+def overfits(metrics: Figures, latents: int, linear_gap: float) -> bool:
+    """Whether held-out rows lose more against training rows than under the linear start.
+
+    Medians, because one outlying row would move a mean by itself.
+    """
+    seen, unseen = metrics["train_elbo_median"], metrics["elbo_median"]
+    return seen - unseen - max(linear_gap, 0.0) > MANY_NATS * abs(seen) + 0.02 * latents

@@ -1,4 +1,4 @@
-"""Mean and covariance of a feature table in one streaming pass."""
+"""Mean and covariance of a feature table, accumulated block by block."""
 
 from dataclasses import dataclass
 
@@ -40,7 +40,7 @@ class Moments:
         self._minimum, self._maximum = np.full(width, np.inf), np.full(width, -np.inf)
 
     def add(self, block: Rows) -> None:
-        """Take in finite rows [n, D]."""
+        """Add finite rows [n, D]."""
         if not len(block):
             return
         wide = block.astype(np.float64)
@@ -54,17 +54,17 @@ class Moments:
         self._products += wide.T @ wide
 
     def finish(self) -> Statistics:
-        """The moments of everything added; `InputError` when that was nothing."""
+        """The moments of all rows added; `InputError` if there were none."""
         if self._shift is None:
-            raise InputError("got no rows: training needs features to learn from")
+            raise InputError("got no rows: training needs at least one file with rows")
         offset = self._sum / self.rows
         covariance = self._products / self.rows - np.outer(offset, offset)
         return Statistics(self.rows, self._shift + offset, covariance, self._minimum, self._maximum)
 
 
 def first_bad_value(block: Rows, first_row: int) -> str | None:
-    """Words for the first NaN or infinity of rows [n, D] that begin at `first_row`, or None."""
-    # One sum is far cheaper than a mask; it misses nothing, and an overflow only costs the mask after all.
+    """Place and value of the first NaN or infinity in rows [n, D] that begin at `first_row`, or None."""
+    # A sum is much cheaper than a mask. It is finite only if every value is; where it overflows, the mask decides.
     with np.errstate(invalid="ignore"):  # infinities of both signs
         if np.isfinite(block.sum(dtype=np.float64)):
             return None

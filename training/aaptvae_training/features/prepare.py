@@ -1,7 +1,6 @@
-"""From a feature table to what training needs, in one streaming pass: digest, split, scaler, covariance, held-out rows."""
+"""One pass over a feature table: digest, split, moments of the training rows, held-out rows."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,87 +10,91 @@ from numpy.typing import NDArray
 from aaptvae.errors import InputError
 from aaptvae.rows import Matrix, Rows
 
+from ..progress import TrainingProgress
 from .moments import Moments, Statistics, first_bad_value
 from .split import Split, split_rows
 from .table import Features, rows_within
 
-SAMPLE_ROWS = 2_000  # training rows kept beside the held-out ones, to compare the two
+Mask = NDArray[np.bool_]
+
+SAMPLE_ROWS = 2_000  # training rows that are kept to compare their figures with those of held-out rows
 MOST_DEVIATIONS = 6.0
-ROUNDINGS = 8.0  # a range of no more roundings than this is no signal
-FLOAT32 = np.dtype(np.float32)
+_ROUNDINGS = 8.0
+_FLOAT32 = np.dtype(np.float32)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What one pass over the features leaves: rows are raw, moments are of the training rows alone."""
+    """Results of the pass: rows are raw, `statistics` are of the training rows alone, `constant` [D] marks constant columns."""
 
     sha256: str
     split: Split
     statistics: Statistics
     scale: Matrix
+    constant: Mask
     validation: Rows
     test: Rows
     train_sample: Rows
 
     def standardise(self, rows: Rows) -> Rows:
-        """Raw rows to standardised float32 rows; in float64 between, so that large means cost no digits."""
+        """Raw rows as standardised float32 rows, computed in float64 so that large means lose no digits."""
         return ((rows - self.statistics.mean) / self.scale).astype(np.float32)
 
 
-def prepare(features: Features, shares: tuple[float, float], seed: int, tick: Callable[[int], object]) -> Prepared:
+def prepare_features(features: Features, shares: tuple[float, float], seed: int, progress: TrainingProgress) -> Prepared:
     """Read the table once; `InputError` at the first NaN or infinity."""
     split = split_rows(features.rows, *shares, seed)
     sample = np.sort(np.random.default_rng([seed, 0x5A3]).permutation(split.train)[:SAMPLE_ROWS])
     moments = Moments(features.width)
-    digest = shape_digest(features)
+    digest = _shape_digest(features)
     kept: tuple[list[Rows], ...] = ([], [], [])
     for start, block in features.blocks():
         if bad := first_bad_value(block, start):
-            raise InputError(f"features must be finite, but {bad}: drop or repair such rows (aaptvae diagnose lists them)")
-        digest.update(values(block))
+            raise InputError(f"features must be finite, but {bad}: drop or repair such rows; aaptvae diagnose lists them")
+        digest.update(_values(block))
         moments.add(rows_within(split.train, start, block))
         for index, rows in zip((split.validation, split.test, sample), kept, strict=True):
             rows.append(rows_within(index, start, block))
-        tick(len(block))
+        progress.advance(len(block))
     statistics = moments.finish()
     parts = [np.concatenate(rows) for rows in kept]
-    return Prepared(digest.hexdigest(), split, statistics, column_scale(statistics, np.dtype(features.dtype)), *parts)
+    constant = constant_columns(statistics, np.dtype(features.dtype))
+    return Prepared(digest.hexdigest(), split, statistics, column_scale(statistics, constant), constant, *parts)
 
 
 def digest_of(features: Features) -> str:
-    """SHA-256 of a table's shape and values, the same in whatever format or shards they are stored."""
-    digest = shape_digest(features)
+    """SHA-256 of the shape and the values of a table; it does not depend on the file format or on shards."""
+    digest = _shape_digest(features)
     for _, block in features.blocks():
-        digest.update(values(block))
+        digest.update(_values(block))
     return digest.hexdigest()
 
 
-def shape_digest(features: Features) -> "hashlib._Hash":
-    """What a digest of these features begins with."""
+def _shape_digest(features: Features) -> "hashlib._Hash":
+    """A digest that holds the shape of the table."""
     return hashlib.sha256(f"{features.rows}x{features.width}".encode())
 
 
-def values(block: Rows) -> memoryview:
-    """The bytes of rows that go into a digest, alike on every machine."""
+def _values(block: Rows) -> memoryview:
+    """The bytes of rows for a digest: little-endian float32 on every machine."""
     return np.ascontiguousarray(block, "<f4").data
 
 
-def column_scale(statistics: Statistics, dtype: np.dtype[Any] = FLOAT32) -> Matrix:
-    """Positive scale of every column [D] of a table stored as `dtype`: its deviation, 1 for a column that never moves.
+def column_scale(statistics: Statistics, constant: Mask) -> Matrix:
+    """Positive scale of every column [D]: its standard deviation, or 1 where `constant` [D] is true.
 
-    A rare feature may lie many deviations out and would outweigh every other column, so no training value counts for more
-    than `MOST_DEVIATIONS`.
+    The scale is larger where a training value would lie more than `MOST_DEVIATIONS` from the mean, because a column that is
+    rarely different from zero would otherwise have a larger squared error than all others.
     """
     reach = np.maximum(statistics.maximum - statistics.mean, statistics.mean - statistics.minimum)
-    scale = np.maximum(statistics.deviation, reach / MOST_DEVIATIONS)
-    return np.where(is_constant(statistics, dtype), 1.0, scale)
+    return np.where(constant, 1.0, np.maximum(statistics.deviation, reach / MOST_DEVIATIONS))
 
 
-def is_constant(statistics: Statistics, dtype: np.dtype[Any] = FLOAT32) -> NDArray[np.bool_]:
-    """Which columns [D] never move: their whole range is a few roundings of the type they are stored in."""
+def constant_columns(statistics: Statistics, dtype: np.dtype[Any] = _FLOAT32) -> Mask:
+    """True for columns [D] whose range is at most `_ROUNDINGS` roundings of the type that the table is stored in."""
     largest = np.maximum(np.abs(statistics.minimum), np.abs(statistics.maximum))
-    stored = dtype if dtype.kind == "f" and dtype.itemsize < FLOAT32.itemsize else FLOAT32  # rows are read as float32
+    stored = dtype if dtype.kind == "f" and dtype.itemsize < _FLOAT32.itemsize else _FLOAT32  # rows are read as float32
     with np.errstate(over="ignore"):
         rounding = np.spacing(largest.astype(stored)).astype(np.float64)
-    constant: NDArray[np.bool_] = statistics.maximum - statistics.minimum <= ROUNDINGS * rounding
+    constant: Mask = statistics.maximum - statistics.minimum <= _ROUNDINGS * rounding
     return constant

@@ -1,59 +1,71 @@
-"""Feature files as one table of float32 rows, read a stretch at a time so that memory stays bounded.
+"""Feature files as one table of float32 rows, read in blocks so that memory stays bounded.
 
-Formats are the runtime's (`aaptvae.files`). What cannot be read at random (text, archives) is decoded once to a scratch file.
+The runtime reads the formats (`aaptvae.files`). Formats without random access (text, archives) are decoded once to a
+temporary .npy file.
 """
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aaptvae.errors import InputError
 from aaptvae.files import Layout, RowReader, open_output, open_rows
 from aaptvae.files.binary import BinaryRows
 from aaptvae.files.opening import ShardedRows
-from aaptvae.rows import Rows
+from aaptvae.rows import Array, Rows
+
+from .split import Index
 
 BLOCK_ROWS = 4096
 MOST_OPEN = 64  # files at a time
-RANDOM_ACCESS = (".npy", ".safetensors")
+_RANDOM_ACCESS = (".npy", ".safetensors")
 
 
 class Features:
-    """A table of N `rows` of D numbers (`width`) over one file or several, of which a few are open at a time."""
+    """A table of N `rows` of D numbers (`width`) in one file or several; at most `MOST_OPEN` files are open at a time."""
 
-    def __init__(self, paths: Sequence[str], rows: Sequence[int], width: int, dtype: str = "float32") -> None:
-        self._paths, self._counts, self.width, self.dtype = paths, rows, width, dtype
-        self._ends = np.cumsum(rows)
-        self.rows = int(self._ends[-1])
-        self._open: dict[int, RowReader] = {}  # the one used last comes last
+    def __init__(self, width: int, dtype: str = "float32") -> None:
+        self.rows, self.width, self.dtype = 0, width, dtype
+        self._files: list[tuple[str, int]] = []  # path and number of rows
+        self._open: dict[int, RowReader] = {}  # by position in `_files`; the most recently used comes last
+
+    def append(self, reader: RowReader) -> None:
+        """Add the rows of an open file behind the others; `close` closes the file."""
+        self._open[len(self._files)] = reader
+        self._files.append((reader.name, reader.rows or 0))
+        self.rows += reader.rows or 0
+        self._close_oldest()
 
     def read(self, start: int, stop: int) -> Rows:
-        """Rows start..stop: float32 [stop - start, D]; `InputError` if a file is no longer what it was."""
-        parts = [np.empty((0, self.width), np.float32)]
-        for number, end in enumerate(self._ends.tolist()):
-            begin = end - self._counts[number]
+        """Rows start..stop: float32 [stop - start, D]; `InputError` if a file has changed since it was opened."""
+        parts, begin = [np.empty((0, self.width), np.float32)], 0
+        for number, (_, rows) in enumerate(self._files):
+            end = begin + rows
             low, high = max(start, begin), min(stop, end)
             if low < high:
-                parts.append(_single(next(self._reader(number).batches(high - low, low - begin))))
+                parts.append(_as_float32(next(self._reader(number).batches(high - low, low - begin))))
+            begin = end
         return parts[1] if len(parts) == 2 else np.concatenate(parts)
 
     def _reader(self, number: int) -> RowReader:
-        reader = self._open.pop(number, None) or open_rows(self._paths[number])
+        path, rows = self._files[number]
+        reader = self._open.pop(number, None) or open_rows(path)
         self._open[number] = reader
-        if (reader.rows, reader.width) != (self._counts[number], self.width):
-            raise InputError(f"{self._paths[number]} has changed since it was opened: leave it alone until training is done")
-        if len(self._open) > MOST_OPEN:
-            self._open.pop(next(iter(self._open))).close()
+        if (reader.rows, reader.width) != (rows, self.width):
+            raise InputError(f"{path} has changed since it was opened: do not change it before the training is done")
+        self._close_oldest()
         return reader
 
+    def _close_oldest(self) -> None:
+        if len(self._open) > MOST_OPEN:
+            self._open.pop(next(iter(self._open))).close()
+
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         for reader in self._open.values():
             reader.close()
 
@@ -62,46 +74,50 @@ class Features:
         for start in range(0, self.rows, rows):
             yield start, self.read(start, min(start + rows, self.rows))
 
-    def take(self, index: NDArray[np.int64]) -> Rows:
+    def take(self, index: Index) -> Rows:
         """The rows at these sorted positions: float32 [len(index), D]."""
         return np.concatenate([rows_within(index, start, block) for start, block in self.blocks()])
 
 
-def _single(rows: NDArray[Any]) -> Rows:
-    """Rows as float32; values beyond its range become infinities, which whoever reads them refuses by name."""
+def _as_float32(rows: Array) -> Rows:
+    """Rows as float32; values beyond its range become infinities, which `first_bad_value` finds."""
     with np.errstate(over="ignore"):
         return rows.astype(np.float32, copy=False)
 
 
-def rows_within(index: NDArray[np.int64], start: int, block: Rows) -> Rows:
-    """The rows of a block, which begins at row `start` of its table, that a sorted index names."""
+def rows_within(index: Index, start: int, block: Rows) -> Rows:
+    """The rows of a block, which begins at row `start` of its table, at the positions of a sorted index."""
     low, high = np.searchsorted(index, (start, start + len(block)))
     return block[index[low:high] - start]
 
 
 @contextmanager
 def open_features(path: str | os.PathLike[str]) -> Iterator[Features]:
-    """A feature file, a folder of shards or a pattern as one table; `InputError` says what is wrong with it."""
+    """A feature file, a folder of shards or a pattern as one table; `InputError` if it is none.
+
+    A file is opened once; a shard twice, because the width of all shards is checked first.
+    """
     if os.fspath(path) == "-":
-        raise InputError("features are read more than once, which stdin cannot be: name a file")
+        raise InputError("features are read more than once, which stdin does not allow: name a file")
     with ExitStack() as stack:
-        with open_rows(path) as whole:
-            paths = whole.paths if isinstance(whole, ShardedRows) else [os.fspath(path)]
-            width, dtype = whole.width, str(whole.dtype)
-        scratch, rows = None, []
-        for number, piece in enumerate(paths):
-            with open_rows(piece) as reader:
-                if not (isinstance(reader, BinaryRows) and piece.lower().endswith(RANDOM_ACCESS)):
+        whole = open_rows(path)
+        readers = map(open_rows, whole.paths) if isinstance(whole, ShardedRows) else [whole]
+        features, scratch = Features(whole.width, str(whole.dtype)), None
+        try:
+            for number, reader in enumerate(readers):
+                if isinstance(reader, BinaryRows) and reader.name.lower().endswith(_RANDOM_ACCESS):
+                    features.append(reader)
+                else:
                     scratch = scratch or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aaptvae-features-")))
-                    paths[number] = str(_decode(reader, scratch / f"{number}.npy"))
-            with open_rows(paths[number]) as reader:
-                rows.append(reader.rows or 0)
-        yield stack.enter_context(closing(Features(paths, rows, width, dtype)))
+                    features.append(open_rows(_decode(reader, scratch / f"{number}.npy")))
+            yield features
+        finally:
+            features.close()
 
 
 def _decode(reader: RowReader, target: Path) -> Path:
-    """Copy rows of any format to an .npy, which can be read at random."""
-    with open_output(target, Layout(width=reader.width)) as writer:
+    """Copy rows of any format to an .npy file and close their reader."""
+    with reader, open_output(target, Layout(width=reader.width)) as writer:
         for batch in reader.batches(BLOCK_ROWS):
-            writer.write(_single(batch))
+            writer.write(_as_float32(batch))
     return target

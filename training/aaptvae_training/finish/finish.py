@@ -1,4 +1,4 @@
-"""After training: polish the best weights, fit the prior, judge the model."""
+"""After training: correct the best weights, fit the prior, evaluate, write the report."""
 
 from pathlib import Path
 
@@ -6,15 +6,11 @@ import numpy as np
 
 from ..evaluate_run import evaluate
 from ..evaluation.judge import r_squared
-from ..features.prepare import Prepared
-from ..features.table import Features
-from ..model.as_numpy import posterior, scale_rows
-from ..model.objective import MARGIN
-from ..run.folder import RunConfig, load_run, read_baseline, write_prior
-from ..run.layout import BEST
-from ..run.state import read_state, write_state
-from ..run.views import write_views
-from ..talk import Talk
+from ..features import Features, Prepared
+from ..loop import on_threads
+from ..model import MARGIN, posterior, scale_rows
+from ..progress import TrainingProgress
+from ..run import BEST, RunConfig, load_run, read_baseline, read_state, write_prior, write_state, write_views
 from .polish import polish
 from .prior_fit import fit_prior
 from .view_fit import fit_views
@@ -23,11 +19,16 @@ MOST_PRIOR_ROWS = 20_000
 
 
 def finish(
-    run: Path, config: RunConfig, prepared: Prepared, features: Features, talk: Talk, shape: tuple[int, int] | None
+    run: Path,
+    config: RunConfig,
+    prepared: Prepared,
+    features: Features,
+    progress: TrainingProgress,
+    image_shape: tuple[int, int] | None,
 ) -> None:
-    """Polish the best weights, fit the prior, evaluate, and write the report; each is the same whenever it is done again."""
+    """Correct the best weights, fit the prior, evaluate, and write the report; repeating a step gives the same result."""
     model = load_run(run)
-    talk.stage("finishing", 2)
+    progress.stage("polishing", 1)
     baseline = read_baseline(run)
     chosen = np.linspace(0, len(prepared.split.train) - 1, min(MOST_PRIOR_ROWS, len(prepared.split.train))).astype(np.int64)
     train_rows = features.take(prepared.split.train[chosen])
@@ -37,12 +38,11 @@ def finish(
         target = 1 - MARGIN * (1 - r_squared(validation, baseline.ppca(model.latent_dim).project(validation)))
         wanted = config.train.fidelity and config.train.sigma == "spectral"
         rows = scale_rows(model, train_rows), scale_rows(model, prepared.validation)
-        facts["polish"] = polish(model, *rows, target) if wanted else 0.0
+        with on_threads(1):  # sums over rows: their last bits must not depend on how many threads share them
+            facts["polish"] = polish(model, *rows, target) if wanted else 0.0
         write_state(run / BEST, model.state_dict(), facts)
-    talk.advance(1)
-    prior = fit_prior(posterior(model, train_rows), posterior(model, prepared.validation), config.train.seed)
-    write_prior(run, prior)
-    write_views(run, fit_views(model, config.train, (prepared, features, baseline), talk))
-    talk.stage("judging", 1)
-    evaluate(run, image_shape=shape)
-    talk.advance(1)
+    progress.advance(1)
+    train, held_out = posterior(model, train_rows), posterior(model, prepared.validation)
+    write_prior(run, fit_prior(train, held_out, config.train.seed, progress))
+    write_views(run, fit_views(model, config.train, (prepared, features, baseline), progress))
+    evaluate(run, image_shape=image_shape, progress=progress)

@@ -1,7 +1,7 @@
-"""The density that latents really follow: Gaussians fitted to the aggregate posterior, chosen on held-out rows.
+"""The prior that latents are drawn from: Gaussians fitted to the aggregate posterior, chosen on held-out rows.
 
-The aggregate posterior is the mixture of all posteriors, so every row counts with its mean and its variances; fitting means
-alone would draw latents that are too narrow (ex-post density estimation: Ghosh et al. 2020).
+The aggregate posterior is the mixture of the posteriors of all rows, so the fit uses their means and their variances; a fit
+to the means alone would be too narrow (ex-post density estimation: Ghosh et al. 2020).
 """
 
 import numpy as np
@@ -11,17 +11,20 @@ from aaptvae.density.noise import Stream, normal_rows
 from aaptvae.density.prior import LatentPrior
 from aaptvae.rows import Matrix
 
-from ..model.as_numpy import Posterior
+from ..model import Posterior
+from ..progress import TrainingProgress
 
 COMPONENTS = (1, 2, 4, 8, 16)
 STEPS = 12
-SETTLED = 0.02  # nats per row that an EM step must bring
-PSEUDO_ROWS = 2.0  # per latent: rows that speak for the pooled covariance in every component's
+SETTLED = 0.02  # nats per row; EM stops when a step gains less
+PSEUDO_ROWS = 2.0  # per latent: weight of the pooled covariance in that of every component
 LLOYD_STEPS = 10
 
 
-def fit_prior(train: Posterior, held_out: Posterior, seed: int) -> LatentPrior:
-    """The standard normal, one Gaussian or a mixture: whichever gives draws from held-out posteriors the highest density."""
+def fit_prior(train: Posterior, held_out: Posterior, seed: int, progress: TrainingProgress | None = None) -> LatentPrior:
+    """The standard normal, one Gaussian or a mixture: the one with the highest density of draws from held-out posteriors."""
+    progress = progress or TrainingProgress()
+    progress.stage("fitting the prior", len(COMPONENTS))
     noise = normal_rows(seed, 0, len(held_out.mu), held_out.mu.shape[1], Stream.IMPORTANCE)
     draws = (held_out.mu + np.sqrt(held_out.variance) * noise).astype(np.float32)
     best = LatentPrior.standard(train.mu.shape[1])
@@ -31,8 +34,9 @@ def fit_prior(train: Posterior, held_out: Posterior, seed: int) -> LatentPrior:
             break
         prior = fit_mixture(train, components, seed)
         density = float(prior.log_density(draws).mean())
+        progress.advance(1)
         if density <= highest and components > 1:
-            break  # more components only cost more from here on
+            break  # more components fit held-out rows no better
         if density > highest:
             best, highest = prior, density
     return best
@@ -40,11 +44,11 @@ def fit_prior(train: Posterior, held_out: Posterior, seed: int) -> LatentPrior:
 
 def fit_mixture(rows: Posterior, components: int, seed: int) -> LatentPrior:
     """A mixture of full Gaussians fitted by EM to posteriors [N, L], covariances shrunk towards the pooled one."""
-    shares = np.eye(components)[k_means(rows.mu, components, seed)]
+    shares = np.eye(components)[_k_means(rows.mu, components, seed)]
     last = -np.inf
     for _ in range(STEPS if components > 1 else 1):
         prior = _maximise(rows, shares)
-        log_shares = expected_log_density(rows, prior)
+        log_shares = _expected_log_density(rows, prior)
         total = np.logaddexp.reduce(log_shares, axis=1)
         if total.mean() - last < SETTLED:
             break
@@ -54,7 +58,7 @@ def fit_mixture(rows: Posterior, components: int, seed: int) -> LatentPrior:
 
 
 def _maximise(rows: Posterior, shares: Matrix) -> LatentPrior:
-    """The mixture that rows belong to by `shares` [N, K]."""
+    """The M step: the mixture that is likeliest when row n belongs to component k with probability `shares` [N, K]."""
     count, latents = shares.sum(axis=0) + 1e-9, rows.mu.shape[1]
     means = shares.T @ rows.mu / count[:, None]
     scatters = np.stack([_scatter(rows, share, mean) for share, mean in zip(shares.T, means, strict=True)])
@@ -72,7 +76,7 @@ def _scatter(rows: Posterior, share: Matrix, mean: Matrix) -> Matrix:
     return scatter
 
 
-def expected_log_density(rows: Posterior, prior: LatentPrior) -> Matrix:
+def _expected_log_density(rows: Posterior, prior: LatentPrior) -> Matrix:
     """E[log w_k N(z; m_k, S_k)] for z from each posterior: [N, K], up to the constant of the dimension."""
     out = np.empty((len(rows.mu), len(prior.weights)))
     for k, (weight, mean, factor) in enumerate(zip(prior.weights, prior.means, prior.factors, strict=True)):
@@ -83,7 +87,7 @@ def expected_log_density(rows: Posterior, prior: LatentPrior) -> Matrix:
     return out
 
 
-def k_means(points: Matrix, clusters: int, seed: int) -> NDArray[np.int64]:
+def _k_means(points: Matrix, clusters: int, seed: int) -> NDArray[np.int64]:
     """Cluster of each row [N], after a few steps of Lloyd's algorithm on standardised columns."""
     points = (points - points.mean(axis=0)) / np.maximum(points.std(axis=0), 1e-12)
     centres = points[np.random.default_rng([seed, 0xC1]).choice(len(points), clusters, replace=False)]

@@ -1,13 +1,13 @@
-"""Probabilistic PCA in closed form (Tipping and Bishop 1999): the honest baseline, and where training starts."""
+"""Probabilistic PCA in closed form (Tipping and Bishop 1999): the baseline, and the start of training. Needs no torch."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from aaptvae.density.observation import LOG_2PI
 from aaptvae.rows import Matrix
 
-LOG_2PI = float(np.log(2 * np.pi))
-NULL = 1e-7  # share of the largest eigenvalue below which an axis is rounding
+NULL = 1e-7  # share of the largest eigenvalue below which an eigenvalue is a rounding error
 ACTIVE = 0.01  # variance of a posterior mean above which a latent is in use (Burda et al. 2016)
 
 
@@ -34,14 +34,14 @@ class PPCA:
         return gaussian_log_likelihood(standardised @ self.eigenvectors, spectrum)
 
     def project(self, standardised: Matrix) -> Matrix:
-        """The PCA reconstruction, which the R2 of a model is held against: [N, D] -> [N, D]."""
+        """The PCA reconstruction: [N, D] -> [N, D]."""
         basis = self.eigenvectors[:, : self.latents]
         projection: Matrix = standardised @ basis @ basis.T
         return projection
 
 
 def gaussian_log_likelihood(rotated: Matrix, variances: Matrix) -> Matrix:
-    """log N(x; 0, diag(variances)) of rows already in the principal axes: [N, D] -> [N]."""
+    """log N(x; 0, diag(variances)) of rows in coordinates along the principal axes: [N, D] -> [N]."""
     density: Matrix = -0.5 * (rotated**2 / variances + np.log(variances) + LOG_2PI).sum(axis=1)
     return density
 
@@ -50,7 +50,7 @@ def principal_axes(covariance: Matrix) -> tuple[Matrix, Matrix]:
     """Eigenvalues [D], largest first, none negative, and eigenvectors [D, D] with a fixed sign."""
     values, vectors = np.linalg.eigh(covariance)
     values, vectors = np.clip(values[::-1], 0, None), vectors[:, ::-1]
-    # The sign is free; fixing it makes runs comparable across LAPACK builds.
+    # Without a rule for the sign, runs on different LAPACK builds could not be compared.
     largest = np.abs(vectors).argmax(axis=0)
     return values, vectors * np.where(vectors[largest, np.arange(len(values))] < 0, -1.0, 1.0)
 
@@ -58,7 +58,7 @@ def principal_axes(covariance: Matrix) -> tuple[Matrix, Matrix]:
 def ppca_of(eigenvalues: Matrix, eigenvectors: Matrix, latents: int, floor: float = 1e-6) -> PPCA:
     """pPCA from principal axes; the discarded variance is held at `floor` or more.
 
-    One axis that carries anything is always left to the noise: with all of them in latents the likelihood has no maximum.
+    At least one axis with variance is left to the noise; without any the likelihood has no maximum.
     """
     live = int((eigenvalues > NULL * eigenvalues[0]).sum())
     latents = min(latents, max(live - 1, 0))

@@ -12,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aaptvae.density.observation import LOG_2PI
 from aaptvae.rows import Matrix
 
 from ..features.moments import Statistics
 from ..model.network import AAPTVAE, last_layer
-from .ppca import LOG_2PI, NULL, PPCA, principal_axes
+from .ppca import NULL, PPCA, principal_axes
 
 LEAST_CHANCE = 1e-4  # of a feature that was never 1
 HEAD = 0.01  # what is left of the MLPs' random outputs beside the linear start

@@ -1,1 +1,20 @@
 """The training loop: batches, optimizer, epochs, checkpoints, processes and threads."""
+
+from .batches import RESIDENT_BYTES, Batches, ResidentBatches, StreamedBatches
+from .processes import World, join
+from .threads import most_threads, on_threads, paced
+from .trainer import Trainer, wants_bf16
+
+__all__ = [
+    "RESIDENT_BYTES",
+    "Batches",
+    "ResidentBatches",
+    "StreamedBatches",
+    "Trainer",
+    "World",
+    "join",
+    "most_threads",
+    "on_threads",
+    "paced",
+    "wants_bf16",
+]

@@ -1,6 +1,6 @@
-"""Batches of scaled rows in an order that seed, epoch and rank decide: nothing about the order needs saving.
+"""Batches of scaled rows in an order that depends on seed, epoch and rank alone, so that checkpoints need not store it.
 
-Tables that fit are held as one tensor and sliced; larger ones are read in shuffled blocks through a bounded buffer.
+Small tables are held as one tensor; larger ones are read in shuffled blocks through a bounded buffer.
 """
 
 from abc import ABC, abstractmethod
@@ -12,20 +12,18 @@ from torch import Tensor
 
 from aaptvae.rows import Rows
 
-from ..features.split import Index
-from ..features.table import Features
+from ..features import Features, Index
 from .processes import World
 
 RESIDENT_BYTES = 512 << 20  # training rows up to this size stay in memory
-BUFFER_BYTES = 128 << 20  # rows that a streamed table shuffles at once
-BLOCK_BYTES = 512 << 10  # what one read of a streamed table brings
+BUFFER_BYTES = 128 << 20  # rows of a streamed table that are shuffled together
+BLOCK_BYTES = 512 << 10  # one read of a streamed table
 
-
-Scaled = Callable[[Rows], Rows]  # raw rows [n, D] to rows in the model's space
+Scaling = Callable[[Rows], Rows]  # raw rows [n, D] to scaled rows
 
 
 class Batches(ABC):
-    """Training rows of one process, batch by batch; `epoch(k)` gives the same batches whenever it is asked."""
+    """Training rows of one process, batch by batch; `epoch(k)` always gives the same batches."""
 
     @abstractmethod
     def epoch(self, epoch: int) -> Iterator[Tensor]:
@@ -33,16 +31,16 @@ class Batches(ABC):
 
     def __init__(self, rows: int, batch_size: int, seed: int, world: World) -> None:
         self.seed, self.world = seed, world
-        self.rows = -(-rows // world.size)  # of this process; the order wraps where the division leaves a rest
+        self.rows = -(-rows // world.size)  # of this process; some rows are used twice if it does not divide evenly
         self.batch_size = max(1, batch_size // world.size)
         self.steps = -(-self.rows // self.batch_size)
 
     def rng(self, epoch: int) -> np.random.Generator:
-        """Random numbers that every process draws alike in this epoch."""
+        """A generator that is the same in every process in this epoch."""
         return np.random.default_rng([self.seed, 0xBA7C, epoch])
 
     def mine(self, order: Index) -> Index:
-        """This process's share of an order, as long as everybody else's."""
+        """The part of an order that belongs to this process; all parts have the same length."""
         return np.resize(order, self.rows * self.world.size)[self.world.rank :: self.world.size]
 
 
@@ -61,11 +59,11 @@ class ResidentBatches(Batches):
 
 
 class StreamedBatches(Batches):
-    """Blocks of neighbouring rows read in random order and shuffled together, a buffer at a time."""
+    """Blocks of consecutive rows, read in random order; as many as fit into a buffer are shuffled together."""
 
-    def __init__(self, features: Features, train: Index, scaled: Scaled, batch_size: int, seed: int, world: World) -> None:
+    def __init__(self, features: Features, train: Index, scale: Scaling, batch_size: int, seed: int, world: World) -> None:
         super().__init__(len(train), batch_size, seed, world)
-        self.features, self.scaled = features, scaled
+        self.features, self.scale = features, scale
         self._is_train = np.zeros(features.rows, bool)
         self._is_train[train] = True
         row_bytes = 4 * features.width
@@ -74,7 +72,7 @@ class StreamedBatches(Batches):
         self._counts = np.add.reduceat(self._is_train, np.arange(0, features.rows, self._block), dtype=np.int64)
 
     def epoch(self, epoch: int) -> Iterator[Tensor]:
-        """Every row of this process's stretch once: [n, D] each."""
+        """Every row of this process once: [n, D] each."""
         rest = np.empty((0, self.features.width), np.float32)
         for buffer in self._buffers(self.rng(epoch)):
             rows = np.concatenate((rest, buffer))
@@ -82,16 +80,17 @@ class StreamedBatches(Batches):
             for start in range(0, whole, self.batch_size):
                 yield torch.from_numpy(rows[start : start + self.batch_size]).to(self.world.device)
             rest = rows[whole:].copy()
-            del buffer, rows  # before the next ones are read: what is held is two buffers, not five
+            del buffer, rows  # before the next buffer is read: at most two are in memory, not five
         if len(rest):
             yield torch.from_numpy(rest).to(self.world.device)
 
     def _buffers(self, rng: np.random.Generator) -> Iterator[Rows]:
-        """Shuffled buffers of this process's stretch of the rows, in the order of shuffled blocks.
+        """Shuffled buffers of the rows of this process, in the order of shuffled blocks.
 
-        Processes share the rows, not the blocks: dealt out whole, blocks would give one process rows that nobody trains on.
+        Each process has an interval of equally many rows, whose ends may lie within blocks: with whole blocks for each
+        process, the processes would have different numbers of rows.
         """
-        laps = -(-self.rows * self.world.size // int(self._counts.sum()))  # the last stretch may run into the first
+        laps = -(-self.rows * self.world.size // int(self._counts.sum()))  # the last interval may reach beyond the last row
         order = np.tile(rng.permutation(len(self._counts)), laps)
         ends = np.cumsum(self._counts[order])
         first = self.world.rank * self.rows
@@ -105,8 +104,8 @@ class StreamedBatches(Batches):
             del rows
 
     def _read(self, block: int, first: int) -> Rows:
-        """Scaled training rows of a block that lie in a stretch of `rows` rows, which begins `first` rows into the block."""
+        """Scaled training rows of a block within the interval of this process, which begins `first` rows into the block."""
         start = block * self._block
         stop = min(start + self._block, self.features.rows)
         rows = self.features.read(start, stop)[self._is_train[start:stop]]
-        return self.scaled(rows[max(first, 0) : first + self.rows])
+        return self.scale(rows[max(first, 0) : first + self.rows])

@@ -1,20 +1,19 @@
-"""AdamW with a rate and a decay for each kind of weight."""
+"""AdamW with a learning rate and a weight decay for each kind of parameter."""
 
 import torch
 from torch import nn
 
 from ..config import TrainConfig
-from ..model.network import AAPTVAE
+from ..model import AAPTVAE
 
-SKIP_RATE = 0.1  # learning rate of the linear skips, as a share
-NOISE_RATE = 10.0  # of the noise scales
+# Learning rates as factors of the configured one. The linear paths start near their optimum; the noise is a scale, which
+# must be able to change by orders of magnitude.
+SKIP_RATE = 0.1
+NOISE_RATE = 10.0
 
 
 def make_optimizer(model: AAPTVAE, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW that decays the MLP matrices only: with them at zero the model is its linear start.
-
-    Skips are right from the start and move slowly; the noise is a scale and must be free to move fast.
-    """
+    """AdamW that decays only the matrices of the MLPs: with these at zero the model is its linear start."""
     groups: dict[str, list[nn.Parameter]] = {"matrix": [], "bias": [], "skip": [], "noise": []}
     for name, parameter in model.named_parameters():
         kind = "skip" if "skip" in name else "noise" if name in ("log_sigma", "log_tail") else "bias"

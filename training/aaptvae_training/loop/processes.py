@@ -1,4 +1,4 @@
-"""One process or many: the few collective operations that training needs, each a no-op for a single process.
+"""The collective operations of a training in several processes; with one process each does nothing.
 
 `torchrun --nproc-per-node 2 -m aaptvae train ...` sets the environment that `join` reads.
 """
@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ParamSpec
 
 import torch
 import torch.distributed as dist
@@ -17,10 +18,12 @@ from aaptvae.errors import InputError
 
 from ..errors import RunError
 
+P = ParamSpec("P")
+
 
 @dataclass(frozen=True)
 class World:
-    """Which of how many processes this is, and the device it computes on."""
+    """Rank of this process, number of processes, and the device of this one."""
 
     rank: int
     size: int
@@ -28,7 +31,7 @@ class World:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes files and talks."""
+        """Whether this is the first process, which writes files and reports progress."""
         return self.rank == 0
 
     def total(self, *values: Tensor) -> list[Tensor]:
@@ -42,26 +45,26 @@ class World:
         """Whether `flag` is true in any process."""
         return flag if self.size == 1 else bool(self.total(torch.tensor(float(flag)))[0] > 0)
 
-    def leading(self, action: Callable[[], object]) -> None:
-        """Run `action` in the first process while the others wait; where it fails there, `RunError` here."""
+    def leading(self, action: Callable[P, object], *arguments: P.args, **options: P.kwargs) -> None:
+        """Call `action` in the first process while the others wait; if it fails, the others raise `RunError`."""
         failed = True
         try:
             if self.leads:
-                action()
+                action(*arguments, **options)
             failed = False
         finally:
             if self.any(failed) and not failed:
-                raise RunError("the first process has stopped and says why")
+                raise RunError("the first process has stopped: see its error")
 
     def wait(self) -> None:
-        """Let every process arrive here."""
+        """Wait until every process has called this."""
         if self.size > 1:
             dist.barrier()
 
 
 @contextmanager
 def join(device: str) -> Iterator[World]:
-    """The processes that the launcher started, or this one alone; `InputError` when the device is not there."""
+    """The processes that the launcher started, or this one alone; `InputError` if there is no such device."""
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     chosen = pick_device(device)
     if size == 1:
@@ -69,8 +72,8 @@ def join(device: str) -> Iterator[World]:
         return
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
-    # Imported later, by an optimiser or DDP, it would keep the group (as the default of functions, in cycles of frames),
-    # threads and all, to the interpreter's end, where those threads now and then abort a process whose work is done.
+    # An optimiser or DDP imports this module. If that happens after the group exists, references from the module keep the
+    # group and its threads until the interpreter exits, and those threads sometimes abort the process then.
     importlib.import_module("torch._dynamo")
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
@@ -80,9 +83,9 @@ def join(device: str) -> Iterator[World]:
 
 
 def pick_device(device: str) -> torch.device:
-    """`auto` takes a CUDA device where there is one."""
+    """The device named `device`; "auto" is CUDA if there is a CUDA device."""
     if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda was asked for and torch sees no CUDA device: use --device cpu, or install a CUDA build")
+        raise InputError("--device is cuda and torch finds no CUDA device: use --device cpu, or install a CUDA build of torch")
     if device == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))

@@ -38,7 +38,7 @@ Tick = Callable[[int, dict[str, float]], object]
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """Where a training stands; saved beside the weights."""
 
     epoch: int = 0  # epochs done
@@ -67,7 +67,7 @@ class Trainer:
         self.batches, self.config, self.folder, self.world = batches, config, folder, world
         self.validation = validation[world.rank :: world.size].to(world.device)
         self.draws = max(1, VALIDATION_DRAWS // max(1, len(validation)))  # of every row, whichever process judges it
-        self.progress = Progress()
+        self.progress = TrainingState()
         self.best: Tensors = {}
         self.saved_at = 0.0
         self.epochs = config.epochs or 1
@@ -82,7 +82,7 @@ class Trainer:
         """Made when it is needed: the first one of a process imports torch's compiler, a second after the start is known."""
         return make_optimizer(self.model, self.config)
 
-    def run(self, tick: Tick) -> Progress:
+    def run(self, tick: Tick) -> TrainingState:
         """Train to the end, telling `tick(steps, figures)`; `RunError` if the objective cannot be kept finite."""
         with freed_memory_kept():
             return self._run(tick)
@@ -93,7 +93,7 @@ class Trainer:
             self.restore()
         return self.progress.epoch
 
-    def _run(self, tick: Tick) -> Progress:
+    def _run(self, tick: Tick) -> TrainingState:
         self.begin()
         if not self.progress.history:
             self.validate({})
@@ -261,7 +261,7 @@ class Trainer:
         tensors, facts = read_state(path)
         self.load(tensors, path)
         try:
-            self.progress = msgspec.convert(facts, Progress)
+            self.progress = msgspec.convert(facts, TrainingState)
         except msgspec.ValidationError as error:
             raise damaged(path, error) from None
 

@@ -1,1 +1,19 @@
 """The network, its feature scaler, its loss, and the same model for numpy arrays."""
+
+from .as_numpy import Posterior, decode, encode, observation_of, posterior, scale_rows
+from .network import AAPTVAE
+from .objective import MARGIN, Objective
+from .scaler import FeatureScaler
+
+__all__ = [
+    "AAPTVAE",
+    "MARGIN",
+    "FeatureScaler",
+    "Objective",
+    "Posterior",
+    "decode",
+    "encode",
+    "observation_of",
+    "posterior",
+    "scale_rows",
+]

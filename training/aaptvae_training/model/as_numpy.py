@@ -1,20 +1,19 @@
-"""A torch model for numpy arrays: rows in, rows out, on whatever device the model lives."""
+"""Encode, decode and the densities of a torch model, with numpy arrays in and out."""
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from aaptvae.density.observation import ObservationModel
-from aaptvae.rows import Matrix, Rows
+from aaptvae.rows import Array, Matrix, Rows
 
 from .network import AAPTVAE
 
-CHUNK = 1_024  # rows that are computed at once
+_CHUNK = 1_024  # rows that are computed at once
 
 
 class Posterior(NamedTuple):
@@ -26,15 +25,15 @@ class Posterior(NamedTuple):
 
 @torch.no_grad()
 def encode(model: AAPTVAE, x: Rows) -> tuple[Rows, Rows]:
-    """Posterior parameters of raw rows as numpy: [N, D] -> mu [N, L], logvar [N, L]."""
+    """Posterior parameters of raw rows: [N, D] -> mu [N, L], logvar [N, L]."""
     parts = [model.encode(chunk) for chunk in _chunks(model, x)]
     mu, logvar = (torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True))
     return mu, logvar
 
 
 @torch.no_grad()
-def decode(model: AAPTVAE, z: NDArray[Any]) -> Rows:
-    """Reconstructions of latents as numpy: [N, L] -> [N, D]."""
+def decode(model: AAPTVAE, z: Array) -> Rows:
+    """Raw reconstructions of latents: [N, L] -> [N, D]."""
     return torch.cat([model.decode(chunk) for chunk in _chunks(model, z)]).float().cpu().numpy()
 
 
@@ -45,7 +44,7 @@ def posterior(model: AAPTVAE, x: Rows) -> Posterior:
 
 
 def scale_rows(model: AAPTVAE, rows: Rows) -> Rows:
-    """Raw rows [N, D] in the scaler's space, through float64 so that large means cost no digits."""
+    """Scaled rows of raw ones [N, D], computed in float64 so that large means lose no digits."""
     scaler = model.scaler
     device = scaler.mean.device
     scaled: Rows = scaler.to_scaled(torch.from_numpy(rows).to(device, torch.float64)).float().cpu().numpy()
@@ -53,7 +52,7 @@ def scale_rows(model: AAPTVAE, rows: Rows) -> Rows:
 
 
 def observation_of(model: AAPTVAE) -> ObservationModel:
-    """The observation model of a trained network, as the runtime's plain arrays."""
+    """The observation model of a network, as the runtime class that holds numpy arrays."""
     scaler = model.scaler
     mean, scale = scaler.mean.cpu().numpy(), scaler.scale.cpu().numpy()
     if model.likelihood == "bernoulli":
@@ -66,7 +65,7 @@ def observation_of(model: AAPTVAE) -> ObservationModel:
     return ObservationModel(model.likelihood, mean, scale, sigma, basis, freedom)
 
 
-def _chunks(model: AAPTVAE, rows: NDArray[Any]) -> Iterator[Tensor]:
+def _chunks(model: AAPTVAE, rows: Array) -> Iterator[Tensor]:
     device = model.mu.weight.device
-    for start in range(0, max(1, len(rows)), CHUNK):
-        yield torch.from_numpy(np.ascontiguousarray(rows[start : start + CHUNK], np.float32)).to(device)
+    for start in range(0, max(1, len(rows)), _CHUNK):
+        yield torch.from_numpy(np.ascontiguousarray(rows[start : start + _CHUNK], np.float32)).to(device)

@@ -1,4 +1,4 @@
-"""The objective as pure functions of tensors: sums over features and latents, one figure per row, in nats."""
+"""Densities and the KL divergence as functions of tensors, in nats, summed over features or latents."""
 
 import math
 
@@ -6,12 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-LOG_2PI = math.log(2 * math.pi)
-
-
-def squared_error(reconstruction: Tensor, x: Tensor) -> Tensor:
-    """Sum of squared errors per row: [N, D], [N, D] -> [N]."""
-    return (reconstruction - x).square().sum(dim=1)
+from aaptvae.density.observation import LOG_2PI
 
 
 def gaussian_nll(error: Tensor, log_sigma: Tensor) -> Tensor:
@@ -48,5 +43,5 @@ def free_bits(kl: Tensor, nats: float) -> Tensor:
     if nats == 0:
         return kl.sum(dim=1)
     mean = kl.mean(dim=0)
-    # Latents under the floor keep their value and lose their gradient.
+    # A latent whose mean is below `nats` adds a constant, so that no gradient pushes it further down.
     return torch.where(mean < nats, nats - mean.detach() + kl.detach(), kl).sum(dim=1)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aaptvae.density.observation import LOG_2PI
+
 from . import losses
 from .scaler import FeatureScaler
 
@@ -193,6 +195,6 @@ class AAPTVAE(nn.Module):
         else:
             nll = self.negative_log_likelihood(self.scaler.to_scaled(reconstruction) - self.scaler.to_scaled(x)).mean()
         if isinstance(self.sigma, int | float) and self.likelihood == "gaussian":
-            nll = nll - self.input_dim * (math.log(self.sigma) + 0.5 * losses.LOG_2PI)
+            nll = nll - self.input_dim * (math.log(self.sigma) + 0.5 * LOG_2PI)
         kl = losses.kl_divergence(mu, logvar).sum(dim=1).mean()
         return {"loss": nll + self.beta * kl, "reconstruction_loss": nll, "kl_divergence": kl}

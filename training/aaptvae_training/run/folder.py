@@ -1,50 +1,50 @@
-"""A run: the folder that training leaves and that export reads. It holds no pickle and needs nothing beside it."""
+"""A run: the folder that training writes and that export reads. It holds no pickle and refers to no other file."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import numpy as np
 import torch
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from aaptvae.bundle.manifest import Count, Digest, Training, Width
 from aaptvae.density.observation import ObservationModel
 from aaptvae.density.prior import LatentPrior
 from aaptvae.errors import BundleError
 from aaptvae.files.publish import publish_file
-from aaptvae.rows import Rows
+from aaptvae.rows import Array, Rows
 
 from ..config import TrainConfig
 from ..errors import RunError
 from ..linear.baseline import Baseline
-from ..model.as_numpy import observation_of
-from ..model.network import AAPTVAE
+from ..model import AAPTVAE, observation_of
 from .layout import BEST, CONFIG, EVALUATION, HELD_OUT, PRIOR, STATISTICS
 from .state import check_shapes, damaged, load_into, read_state, write_state
 from .views import RunViews, read_views
 
 MAX_JSON = 16 << 20
-MOST_HELD_OUT = 2_048  # rows that an export judges its precisions on
+EXPORT_ROWS = 2_048  # held-out rows on which an export compares its precisions
 
 T = TypeVar("T")
+Shapes = Mapping[str, tuple[int | None, ...]]
 
 
 class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`config.json`: the resolved options and what the data were."""
+    """`config.json`: size and digest of the features, and the options with every default decided."""
 
     input_dim: Width
     rows: Count
     data_sha256: Digest
+    data_name: str = ""  # of the file or folder, without its path
     train: TrainConfig
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):
-    """`evaluation.json`: figures of the model on held-out rows, the same figures of the baselines, and words."""
+    """`evaluation.json`: figures of the model on held-out rows, the same figures of the baselines, and warnings."""
 
     rows: int
     epochs: int
@@ -56,7 +56,7 @@ class Evaluation(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run, read whole: `model` is in eval mode with the best weights, `heldout` are raw rows no gradient saw."""
+    """A finished run: `model` is in eval mode with the best weights; `heldout` are raw rows that training did not use."""
 
     config: RunConfig
     model: AAPTVAE
@@ -68,7 +68,7 @@ class Run:
 
 
 def build_model(config: RunConfig) -> AAPTVAE:
-    """The network that a configuration describes, freshly initialised."""
+    """The network of a configuration, with random weights."""
     train = config.train
     return AAPTVAE(
         config.input_dim,
@@ -98,14 +98,17 @@ def read_run(path: str | os.PathLike[str]) -> Run:
         baseline=evaluation.baseline,
     )
     views = read_views(folder, config.input_dim, model.latent_dim)
-    return Run(config, model, prior, observation_of(model), test[:MOST_HELD_OUT], summary, views)
+    return Run(config, model, prior, observation_of(model), test[:EXPORT_ROWS], summary, views)
 
 
 def load_run(path: str | os.PathLike[str]) -> AAPTVAE:
     """The trained model of a run, in eval mode on the CPU; `RunError` if the run cannot be read."""
     folder = Path(path)
-    config, (tensors, _) = read_config(folder), read_state(folder / BEST)
-    with torch.device("meta"):  # widths without weights behind them cost no memory
+    config = read_config(folder)
+    if is_unfinished(folder):
+        refuse_unfinished(folder, BEST)
+    tensors, _ = read_state(folder / BEST)
+    with torch.device("meta"):  # a configuration with wrong widths must not allocate memory
         check_shapes(build_model(config), tensors, folder / BEST)
     model = build_model(config)
     load_into(model, tensors, folder / BEST)
@@ -113,26 +116,31 @@ def load_run(path: str | os.PathLike[str]) -> AAPTVAE:
 
 
 def read_config(folder: Path) -> RunConfig:
-    """The configuration of a run; `RunError` if there is none or it is not ours."""
+    """The configuration of a run; `RunError` if it is missing or damaged."""
     return _read_json(folder / CONFIG, RunConfig)
 
 
 def read_evaluation(folder: Path) -> Evaluation:
-    """The figures of a finished run; `RunError` for one that is not finished."""
+    """The evaluation of a finished run; `RunError` if the run is not finished."""
     refuse_unfinished(folder, EVALUATION)
     return _read_json(folder / EVALUATION, Evaluation)
 
 
 def refuse_unfinished(folder: Path, name: str) -> None:
-    """`RunError` for a run that lacks what its end would have written."""
-    if not (folder / name).exists() and (folder / CONFIG).exists():
-        raise RunError(f"{folder} is not finished: continue it with aaptvae train ... --resume")
+    """`RunError` for a run that does not have the file `name` yet."""
+    if (folder / CONFIG).exists() and not (folder / name).exists():
+        raise RunError(f"{folder} is not finished: continue it with the same aaptvae train command and --resume")
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether a training was interrupted here: it writes its configuration first and its evaluation last."""
+    return (folder / CONFIG).exists() and not (folder / EVALUATION).exists()
 
 
 def _read_json(path: Path, kind: type[T]) -> T:
     try:
         if path.stat().st_size > MAX_JSON:
-            raise RunError(f"{path} is larger than {MAX_JSON} bytes: aaptvae train did not write it")
+            raise RunError(f"{path} is larger than {MAX_JSON} bytes: give a folder that aaptvae train wrote")
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}: give a folder that aaptvae train wrote") from None
@@ -141,13 +149,13 @@ def _read_json(path: Path, kind: type[T]) -> T:
 
 
 def write_json(path: Path, value: Struct) -> None:
-    """Write a struct as JSON for people, in one step."""
+    """Write a struct as indented JSON, atomically."""
     with publish_file(path, force=True) as temporary:
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
 
 
 def write_baseline(folder: Path, baseline: Baseline) -> None:
-    """Keep the statistics of the training rows."""
+    """Write the statistics of the training rows."""
     write_state(folder / STATISTICS, {name: torch.from_numpy(array) for name, array in vars(baseline).items()})
 
 
@@ -155,23 +163,25 @@ def read_baseline(folder: Path) -> Baseline:
     """The statistics of the training rows."""
     width = read_config(folder).input_dim
     shapes = {field.name: (width,) for field in fields(Baseline)} | {"eigenvectors": (width, width)}
-    return Baseline(**_arrays(folder / STATISTICS, shapes))
+    constant = shapes.pop("constant")
+    arrays = _arrays(folder / STATISTICS, shapes, optional={"constant": constant})
+    return Baseline(**{"constant": arrays["scale"] == 1} | arrays)  # version 0.1.0 wrote no mask
 
 
 def write_held_out(folder: Path, test: Rows, train_sample: Rows) -> None:
-    """Keep raw rows that no gradient saw, and a sample of those that one did."""
+    """Write the raw test rows and a sample of the raw training rows."""
     write_state(folder / HELD_OUT, {"test": torch.from_numpy(test), "train_sample": torch.from_numpy(train_sample)})
 
 
 def read_held_out(folder: Path) -> tuple[Rows, Rows]:
-    """Raw rows: unseen in training, and a sample of the seen."""
+    """The raw test rows and a sample of the raw training rows."""
     table = (None, read_config(folder).input_dim)
     arrays = _arrays(folder / HELD_OUT, {"test": table, "train_sample": table})
     return arrays["test"], arrays["train_sample"]
 
 
 def write_prior(folder: Path, prior: LatentPrior) -> None:
-    """Keep the fitted density of latents as plain arrays."""
+    """Write the fitted density of latents."""
     write_state(folder / PRIOR, {name: torch.from_numpy(np.array(array)) for name, array in prior.to_arrays().items()})
 
 
@@ -186,13 +196,14 @@ def read_prior(folder: Path) -> LatentPrior:
         raise damaged(folder / PRIOR, error) from None
 
 
-def _arrays(path: Path, shapes: Mapping[str, tuple[int | None, ...]]) -> dict[str, NDArray[Any]]:
-    """Arrays of these shapes; None stands for any length."""
+def _arrays(path: Path, shapes: Shapes, optional: Shapes | None = None) -> dict[str, Array]:
+    """Arrays of these shapes by name; None stands for any length. `optional` ones may be missing."""
     tensors, _ = read_state(path)
     if missing := [name for name in shapes if name not in tensors]:
         raise RunError(f"{path} has no {', '.join(missing)}: train again, or restore the file")
-    for name, shape in shapes.items():
+    present = {name: shape for name, shape in ({**shapes, **(optional or {})}).items() if name in tensors}
+    for name, shape in present.items():
         found = tuple(tensors[name].shape)
         if len(found) != len(shape) or any(want not in (None, got) for want, got in zip(shape, found, strict=True)):
             raise damaged(path, f"{name} is {found}, expected {shape}")
-    return {name: tensors[name].numpy() for name in shapes}
+    return {name: tensors[name].numpy() for name in present}

@@ -7,10 +7,7 @@ from typing import Any, get_args
 import msgspec
 import torch
 
-from ..similarity.head import SimilarityHead
-from ..similarity.metric import MetricMap
-from ..similarity.recall import Geometry
-from ..similarity.views import Chosen
+from ..similarity import Chosen, Geometry, MetricMap, SimilarityHead
 from .layout import METRIC, SIMILARITY
 from .state import damaged, load_into, read_state, write_state
 

@@ -21,6 +21,7 @@ EPOCHS = 40
 STEPS = (30, 3_000)  # least and most
 BATCH_ROWS = 512
 RATE = 1e-3  # peak; it falls to zero along a half cosine
+DECAY = 3.0  # of weights: without it, the head finds neighbours of rows that it trained on better than those of others
 WARMUP = 20  # steps
 BANDWIDTH = 0.05  # of a row's squared distance to its 10th neighbour in the batch: the temperature of the softmax
 SQUARED_ERROR = 10.0  # weight of the squared error, of distances in units of their mean
@@ -31,7 +32,11 @@ def distill(head: SimilarityHead, x: Rows, geometry: Geometry, seed: int, tick: 
     """Train `head` in place on raw rows `x` [N, D]; deterministic for a seed and a number of threads."""
     generator = torch.Generator().manual_seed(seed)
     size = min(BATCH_ROWS, len(x))
-    optimizer = torch.optim.AdamW(head.parameters(), lr=RATE)
+    # A cosine ignores the size of the linear map, so that it may decay too; distances do not.
+    free = [] if geometry == "cosine" else list(head.linear.parameters())
+    decayed = [parameter for parameter in head.parameters() if not any(parameter is other for other in free)]
+    groups = [{"params": decayed, "weight_decay": DECAY}, {"params": free, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=RATE)
     with torch.no_grad():
         inputs = head.standardise(torch.from_numpy(x).double()).float()
         targets = F.normalize(torch.from_numpy(x), dim=1) if geometry == "cosine" else inputs

@@ -1,6 +1,7 @@
 """The views of a trained model: which metric map and which similarity head validation rows choose."""
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from .recall import NEIGHBOURS, Geometry, recall_at
 
 MOST_QUERIES = 1_000
 LEAST_ANSWERS = 1_000  # training rows beside the held-out ones: otherwise as many as those, so that half is unseen
-GAIN = 0.002  # recall by which a larger head must be better to be chosen
+SPREAD = 0.15  # deviation of the difference of two recalls of one row: a larger head must be better by its standard error
 HEADS = {"linear": 0, "mlp": HIDDEN}  # trained heads by method, and the width of their MLP
 
 
@@ -94,7 +95,7 @@ def choose_head(
     figures = search.recall({method: apply_head(head, search.rows) for method, head in heads.items()})
     best = "start"
     for method in HEADS:
-        if figures[method] > figures[best] + GAIN:
+        if figures[method] > figures[best] + SPREAD / math.sqrt(search.queries):
             best = method
     return heads[best].eval(), Chosen(best, figures[best], figures["start"])
 

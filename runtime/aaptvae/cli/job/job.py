@@ -142,7 +142,7 @@ class Job(msgspec.Struct, kw_only=True):
         for writer, position in zip(writers, record.positions, strict=True):
             if not writer.resume(position, record.rows):
                 raise InputError(
-                    f"the rows kept for {self.outputs[0][0]} are fewer than recorded: to start again, give --force, not --resume"
+                    f"rows kept for {self.outputs[0][0]} are fewer than recorded: to start again, give --force, not --resume"
                 )
         return record
 

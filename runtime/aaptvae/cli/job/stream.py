@@ -36,20 +36,19 @@ def run_rows(
 
     Named `columns` are float64; without them, an output has the width of latents (encode) or of features.
     """
-    path, view = options["input"], options.get("view", "mu")
-    refuse_same_file(path, *outputs)
+    view = options.get("view", "mu")
+    refuse_same_file(options["input"], *outputs)
     vae, workers = load_for_workers(options)
     width = vae.views.width(view) if verb == "decode" else vae.input_dim
-    reader = open_rows(path, format=options["format"], width=width, skip_bad=options["on_bad_row"] == "skip")
+    skip = options["on_bad_row"] == "skip"
+    reader = open_rows(options["input"], format=options["format"], width=width, skip_bad=skip)
 
     def results(batch: Array, first: int) -> Results:
         computed = compute(vae, as_rows(batch, width, reader.name, first))
         return computed if isinstance(computed, tuple) else (computed,)
 
     try:
-        layout = Layout(width=vae.views.width(view) if verb == "encode" else vae.input_dim, rows=reader.rows)
-        if columns:
-            layout = Layout(width=len(columns), rows=reader.rows, columns=columns, dtype=np.float64)
+        layout = _layout(vae.views.width(view) if verb == "encode" else vae.input_dim, reader.rows, columns)
         job = Job(
             verb=verb,
             outputs=[(output, layout) for output in outputs],
@@ -64,9 +63,19 @@ def run_rows(
         job.run(partial(reader.batches, batch_rows(vae)), results)
     finally:
         close_without_waiting(reader.close)
-    for line in reader.bad:
+    return _report_skipped(reader.bad)
+
+
+def _report_skipped(lines: Sequence[str]) -> int:
+    for line in lines:
         click.echo(printable(f"skipped: {line}"), err=True)
-    return 1 if reader.bad else 0
+    return 1 if lines else 0
+
+
+def _layout(width: int, rows: int | None, columns: tuple[str, ...]) -> Layout:
+    if columns:
+        return Layout(width=len(columns), rows=rows, columns=columns, dtype=np.float64)
+    return Layout(width=width, rows=rows)
 
 
 def refuse_same_file(source: str, *outputs: str) -> None:

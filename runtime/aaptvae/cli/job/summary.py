@@ -1,4 +1,4 @@
-"""Mean, deviation and range of columns of figures, gathered batch by batch."""
+"""Mean, standard deviation and range of columns, updated batch by batch."""
 
 from collections.abc import Sequence
 

@@ -1,0 +1,183 @@
+"""Imports between rooms follow the arrows and form no circle; names of modules in strings exist; names mean one thing.
+
+A room is a folder of a floor, or a module at the floor's root.
+"""
+
+import ast
+import importlib
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from test_floors import FLOORS, ROOT, sources
+
+import aaptvae_export
+import aaptvae_training
+from aaptvae.cli import app, stop
+
+# Each room with the rooms that it may import.
+ARROWS = {
+    "aaptvae": {
+        "__init__": "errors vae",
+        "__main__": "cli",
+        "errors": "",
+        "open_flags": "",
+        "rows": "errors",
+        "density": "errors rows",
+        "bundle": "errors open_flags rows",
+        "engine": "bundle errors rows",
+        "files": "errors open_flags rows",
+        "interpolation": "errors rows",
+        "vae": "bundle density engine errors interpolation rows",
+        "verify": "bundle engine vae",
+        "bench": "bundle engine vae",
+        "cli": "bench bundle density engine errors files interpolation rows vae verify",
+    },
+    "aaptvae_training": {
+        "__init__": "errors model run",
+        "errors": "",
+        "config": "errors",
+        "progress": "",
+        "events": "errors",
+        "digits": "",
+        "features": "config errors progress",
+        "model": "config errors",
+        "linear": "config errors features model",
+        "run": "config errors features linear model",
+        "loop": "config errors features model run",
+        "evaluation": "config errors features linear model",
+        "report": "config errors evaluation features linear model run",
+        "diagnosis": "config errors features linear model progress",
+        "evaluate_run": "config errors evaluation features linear model report run progress",
+        "finish": "config errors evaluate_run evaluation features linear loop model report run progress",
+        "train_run": "config errors evaluation features finish linear loop model report run progress",
+        "cli": "config diagnosis digits errors evaluate_run evaluation events features finish run progress train_run",
+    },
+    "aaptvae_export": {
+        "__init__": "bundle errors options",
+        "errors": "",
+        "options": "errors",
+        "graph": "errors options",
+        "proof": "errors graph options",
+        "variants": "errors graph options proof",
+        "bundle": "errors graph options proof variants",
+        "demo": "bundle errors options",
+        "cli": "bundle demo errors options",
+    },
+}
+
+
+def room_of(path: Path, floor: Path) -> str:
+    """The folder below `floor`, or the module at its root."""
+    return path.relative_to(floor).with_suffix("").parts[0]
+
+
+def imported_rooms(source: str, parents: tuple[str, ...], package: str) -> set[str]:
+    """Rooms of `package` that a module inside the packages `parents` imports, at any depth of its code."""
+    modules: list[tuple[str, ...]] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            modules += [tuple(alias.name.split(".")) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = parents[: len(parents) - node.level + 1] if node.level else ()
+            module = base + tuple((node.module or "").split(".") if node.module else ())
+            modules += [module] if len(module) > 1 else [(*module, alias.name) for alias in node.names]
+    return {module[1] for module in modules if module[0] == package and len(module) > 1}
+
+
+def arrows_of(package: str) -> dict[str, set[str]]:
+    """Each room with the rooms that it imports."""
+    floor = ROOT / FLOORS[package] / package
+    arrows: dict[str, set[str]] = defaultdict(set)
+    for path in sources(package):
+        parents = (package, *path.relative_to(floor).parts[:-1])
+        room = room_of(path, floor)
+        arrows[room] |= imported_rooms(path.read_text(), parents, package) - {room}
+    return dict(arrows)
+
+
+def circle(arrows: dict[str, set[str]]) -> list[str]:
+    """Rooms that import each other in a circle; empty if there is none."""
+    left = dict(arrows)
+    while free := [room for room, targets in left.items() if not targets & left.keys()]:
+        for room in free:
+            del left[room]
+    return sorted(left)
+
+
+@pytest.mark.parametrize("package", ARROWS)
+def test_rooms_import_only_what_the_arrows_allow(package: str) -> None:
+    allowed = {room: set(targets.split()) for room, targets in ARROWS[package].items()}
+    found = arrows_of(package)
+    assert {room: extra for room, targets in found.items() if (extra := targets - allowed.get(room, set()))} == {}
+    assert found.keys() <= allowed.keys()
+    assert circle(found) == []
+
+
+@pytest.mark.parametrize("package", ARROWS)
+def test_the_allowed_arrows_form_no_circle(package: str) -> None:
+    assert circle({room: set(targets.split()) for room, targets in ARROWS[package].items()}) == []
+
+
+def test_a_made_up_circle_is_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == ["a", "b", "c", "d"]
+    assert circle({"a": {"b"}, "b": set()}) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "parents"),
+    [
+        ("from ..vae import VAE", ("aaptvae", "cli")),
+        ("def f():\n    from ...vae import VAE", ("aaptvae", "cli", "job")),
+        ("from . import vae", ("aaptvae",)),
+        ("from aaptvae.vae import load", ("aaptvae", "cli")),
+        ("import aaptvae.vae", ("aaptvae", "cli")),
+    ],
+)
+def test_every_kind_of_import_is_seen(source: str, parents: tuple[str, ...]) -> None:
+    assert imported_rooms(source, parents, "aaptvae") == {"vae"}
+
+
+def named_modules() -> list[str]:
+    """`module:attribute` for every module that a string names."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = [*project["scripts"].values(), *project["entry-points"]["aaptvae.commands"].values()]
+    named += [f"aaptvae.cli.{module}:{verb}" for verb, module in app.VERBS.items()]
+    named += [f"{stop.PUBLISHING}:abandon"]
+    for package in (aaptvae_training, aaptvae_export):
+        named += [f"{package.__name__}.{module}:{name}" for name, module in package._HOMES.items()]
+    return named
+
+
+@pytest.mark.parametrize("target", named_modules())
+def test_a_module_named_by_a_string_exists(target: str) -> None:
+    module, _, attribute = target.partition(":")
+    assert hasattr(importlib.import_module(module), attribute)
+
+
+def definitions(package: str) -> dict[str, list[str]]:
+    """Public classes of a floor, with the modules that define them."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in sources(package):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found[node.name].append(str(path.relative_to(ROOT)))
+    return found
+
+
+def ambiguous(found: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Names that more than one module defines."""
+    return {name: places for name, places in found.items() if len(places) > 1}
+
+
+MEANT_TWICE = {"Judge", "Progress"}  # both are renamed on the training and export floors
+
+
+def test_a_public_class_name_has_one_meaning() -> None:
+    found: dict[str, list[str]] = defaultdict(list)
+    for package in FLOORS:
+        for name, places in definitions(package).items():
+            found[name] += places
+    assert ambiguous(found).keys() <= MEANT_TWICE, ambiguous(found)
+    assert ambiguous({"A": ["x.py", "y.py"], "B": ["x.py"]}) == {"A": ["x.py", "y.py"]}

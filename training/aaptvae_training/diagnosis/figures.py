@@ -1,0 +1,135 @@
+"""The figures of a diagnosis: columns, spectrum, and the latents that a linear VAE would use. Needs no torch."""
+
+from typing import Any
+
+import numpy as np
+from msgspec import Struct, field
+
+from aaptvae.rows import Matrix
+
+from ..features import Mask, Statistics, column_scale, constant_columns
+from ..linear.ppca import ACTIVE, ppca_of, principal_axes
+
+SUM_OF_SQUARES_VARIANCE = 0.5  # of the decoder, where the loss is squared error + KL
+SHARES = (0.5, 0.8, 0.9, 0.95, 0.99)
+LATENTS = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+COPY = 1e-9  # columns with a correlation this close to 1 or -1 are copies
+
+
+class Norms(Struct, frozen=True):
+    """Euclidean norms of the raw rows."""
+
+    smallest: float
+    median: float
+    largest: float
+    unit: bool
+
+
+class BadValue(Struct, frozen=True):
+    """The first NaN or infinity of a row, counted from 0."""
+
+    row: int
+    column: int
+    value: str
+
+
+class Fixed(Struct, frozen=True):
+    """Active latents under a fixed decoder variance: those whose eigenvalue exceeds it (Lucas et al. 2019)."""
+
+    loss: str
+    variance: float
+    active: int
+    largest_eigenvalue: float
+
+
+class Learned(Struct, frozen=True):
+    """Active latents if the noise is learned, which then is that of probabilistic PCA with this number of latents."""
+
+    latents: int
+    variance: float
+    active: int
+    explained: float  # share of the standardised variance
+
+
+class Diagnosis(Struct, frozen=True, kw_only=True):
+    """The result of `diagnose`; the spectrum is that of the standardised features of the `rows - bad_rows` usable rows."""
+
+    name: str
+    rows: int
+    width: int
+    dtype: str
+    bad_rows: int
+    bad_values: int
+    first_bad: list[BadValue]
+    smallest: float | None = None
+    largest: float | None = None
+    norms: Norms | None = None
+    constant: list[int] = field(default_factory=list)
+    near_constant: list[int] = field(default_factory=list)
+    duplicates: list[tuple[int, int]] = field(default_factory=list)
+    effective_rank: float = 0.0  # participation ratio of the eigenvalues
+    eigenvalues: list[float] = field(default_factory=list)
+    latents_for: dict[str, int] = field(default_factory=dict)  # percent of variance: latents that PCA needs for it
+    fixed: list[Fixed] = field(default_factory=list)
+    learned: list[Learned] = field(default_factory=list)
+    latent_dim: int | None = None  # advised
+    warnings: list[str] = field(default_factory=list)
+    advice: list[str] = field(default_factory=list)
+
+
+def spectrum_of(statistics: Statistics, dtype: np.dtype[Any], sigma: float | None) -> dict[str, object]:
+    """Fields of a `Diagnosis` that need finite rows: columns, eigenvalues, and the latents that they predict."""
+    constant = constant_columns(statistics, dtype)
+    covariance = statistics.standardised_covariance(column_scale(statistics, constant))
+    eigenvalues, _ = principal_axes(covariance)
+    raw, _ = principal_axes(statistics.covariance)
+    fixed = [("SSE + KL on raw features", SUM_OF_SQUARES_VARIANCE, raw)]
+    fixed.append(("SSE + KL on standardised features", SUM_OF_SQUARES_VARIANCE, eigenvalues))
+    if sigma is not None:
+        fixed.append((f"--sigma {sigma:g} on standardised features", sigma**2, eigenvalues))
+    exactly = statistics.deviation == 0
+    return {
+        "smallest": float(statistics.minimum.min()),
+        "largest": float(statistics.maximum.max()),
+        "constant": np.flatnonzero(exactly).tolist(),
+        "near_constant": np.flatnonzero(constant & ~exactly).tolist(),
+        "duplicates": _copies(covariance, constant | exactly),
+        "effective_rank": float(eigenvalues.sum() ** 2 / max(float((eigenvalues**2).sum()), 1e-300)),
+        "eigenvalues": eigenvalues.tolist(),
+        "latents_for": _latents_for(eigenvalues),
+        "fixed": [
+            Fixed(loss, variance, _active_latents(values, variance), float(values[0])) for loss, variance, values in fixed
+        ],
+        "learned": [_learned(eigenvalues, latents) for latents in LATENTS if latents < len(eigenvalues)],
+    }
+
+
+def _active_latents(eigenvalues: Matrix, variance: float) -> int:
+    """Number of active latents of a linear VAE with this decoder variance: Var(mu_j) = 1 - variance / eigenvalue."""
+    return int((variance < (1 - ACTIVE) * eigenvalues).sum())
+
+
+def _learned(eigenvalues: Matrix, latents: int) -> Learned:
+    """Noise variance, active latents and explained share of probabilistic PCA."""
+    variance = ppca_of(eigenvalues, np.empty((0, 0)), latents).variance
+    explained = float(eigenvalues[:latents].sum() / max(float(eigenvalues.sum()), 1e-300))
+    return Learned(latents, variance, _active_latents(eigenvalues[:latents], variance), explained)
+
+
+def _latents_for(eigenvalues: Matrix) -> dict[str, int]:
+    """Number of components with which PCA explains a share of the variance, by percent; empty if no column varies."""
+    total = float(eigenvalues.sum())
+    if not total:
+        return {}
+    # Slightly less than the share, so that a rounding error of the sum does not add a component.
+    needed = np.searchsorted(np.cumsum(eigenvalues), (np.array(SHARES) - 1e-12) * total) + 1
+    return {f"{100 * share:g}": int(count) for share, count in zip(SHARES, needed, strict=True)}
+
+
+def _copies(covariance: Matrix, constant: Mask) -> list[tuple[int, int]]:
+    """Pairs of columns: the first one, and a later one that is a copy of it up to sign, scale and shift."""
+    deviation = np.where(constant, 1.0, np.sqrt(np.clip(np.diag(covariance), 1e-300, None)))
+    alike = np.abs(covariance / np.outer(deviation, deviation)) > 1 - COPY
+    alike[constant] = False
+    first = alike.argmax(axis=1)
+    return [(int(first[column]), int(column)) for column in np.flatnonzero(alike.any(axis=1) & (first < np.arange(len(first))))]

@@ -1,0 +1,134 @@
+"""A finished run with everything that its plots show: weights, held-out rows, their posterior, samples and figures."""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from aaptvae.errors import InputError
+from aaptvae.rows import Matrix, Rows
+
+from ..evaluation.judge import Judge, kl_of_latents
+from ..features.split import split_rows
+from ..model import decode, encode, observation_of
+from ..run import (
+    Evaluation,
+    RunConfig,
+    load_run,
+    read_baseline,
+    read_config,
+    read_evaluation,
+    read_held_out,
+    read_metrics,
+    read_prior,
+)
+
+LEAST_SAMPLES = 1_000
+
+
+@dataclass(frozen=True)
+class JudgedRun:
+    """A run and its evaluation: `test` are held-out rows [N, D] and `seen` training rows [M, D], both raw.
+
+    `history` holds the figures of each epoch; `labels` [N] name the held-out rows.
+    """
+
+    name: str
+    config: RunConfig
+    evaluation: Evaluation
+    judge: Judge
+    test: Rows
+    seen: Rows
+    history: list[dict[str, float]]
+    image_shape: tuple[int, int] | None = None
+    labels: NDArray[Any] | None = None
+
+    @cached_property
+    def posterior(self) -> tuple[Rows, Rows]:
+        """Mean and log variance of the latents of held-out rows: two [N, L]."""
+        return encode(self.judge.model, self.test)
+
+    @cached_property
+    def reconstruction(self) -> Rows:
+        """Held-out rows after encoding and decoding: [N, D]."""
+        return decode(self.judge.model, self.posterior[0])
+
+    @cached_property
+    def samples(self) -> Rows:
+        """Raw rows drawn from the fitted prior, with observation noise: as many as held-out rows, 1,000 at least."""
+        return self.judge.sample(max(len(self.test), LEAST_SAMPLES))
+
+    @cached_property
+    def kl(self) -> Matrix:
+        """KL divergence of each latent in nats, mean over held-out rows: [L]."""
+        return kl_of_latents(*self.posterior)
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """Latents by KL divergence, largest first: [L]."""
+        return np.argsort(-self.kl, kind="stable")
+
+    @cached_property
+    def errors(self) -> Matrix:
+        """Mean squared error of each held-out row in standardised columns: [N]."""
+        return self.judge.observation.squared_error(self.test, self.reconstruction)
+
+    def column(self, number: int) -> str:
+        """How plots name a column."""
+        return f"column {number}"
+
+
+def open_report(
+    run: str | os.PathLike[str], image_shape: tuple[int, int] | None = None, labels: ArrayLike | None = None
+) -> JudgedRun:
+    """The judged run in a folder, for the `plot_*` functions.
+
+    `labels` are one for each row of the table that the run was trained on, or one for each held-out row. Raises `RunError`
+    for a run that cannot be read or is not finished, `InputError` for a shape or labels that do not fit.
+    """
+    folder = Path(run)
+    return judged_run(folder, read_evaluation(folder), open_judge(folder), image_shape, labels)
+
+
+def open_judge(folder: Path) -> Judge:
+    """What evaluates the model of a run."""
+    model, baseline = load_run(folder), read_baseline(folder)
+    ppca, seed = baseline.ppca(model.latent_dim), read_config(folder).train.seed
+    return Judge(model, read_prior(folder), observation_of(model), ppca, baseline.spectrum, seed)
+
+
+def judged_run(
+    folder: Path, evaluation: Evaluation, judge: Judge, image_shape: tuple[int, int] | None, labels: ArrayLike | None = None
+) -> JudgedRun:
+    """A run that has just been evaluated; `InputError` for a shape or labels that do not fit."""
+    config, (test, seen) = read_config(folder), read_held_out(folder)
+    if image_shape is not None:
+        check_shape(image_shape, config.input_dim)
+    named = None if labels is None else held_out_labels(np.asarray(labels), config, len(test))
+    return JudgedRun(folder.resolve().name, config, evaluation, judge, test, seen, read_metrics(folder), image_shape, named)
+
+
+def held_out_labels(labels: NDArray[Any], config: RunConfig, held_out: int) -> NDArray[Any]:
+    """Labels of the held-out rows [N], out of one for every row of the table; `InputError` for any other number."""
+    if labels.shape == (held_out,):
+        return labels
+    if labels.shape != (config.rows,):
+        raise InputError(
+            f"labels have shape {labels.shape}: expected one for each of {config.rows} rows of the table, or for each of "
+            f"{held_out} held-out rows"
+        )
+    shares = config.train.validation_share, config.train.test_share
+    return labels[split_rows(config.rows, *shares, config.train.seed).test]
+
+
+def check_shape(shape: tuple[int, int], width: int) -> None:
+    """`InputError` unless rows of this width are pictures of this shape."""
+    if shape[0] * shape[1] != width:
+        raise InputError(
+            f"--image-shape {shape[0]}x{shape[1]} means {shape[0] * shape[1]} pixels: features have {width} columns, "
+            "so give a shape that fits them"
+        )
