@@ -27,7 +27,7 @@ def tables(names: list[str] | None = None, folder: Path | None = None) -> Iterat
 
 def _read(folder: Path, source: Source) -> Table:
     with np.load(folder / f"{source.name}.npz") as file:
-        labels = file["labels"] if "labels" in file else None
+        labels = file.get("labels")
         arrays = file["x"], file["train"], file["test"]
         return Table(source.name, source.kind, source.split, source.package, *arrays, labels, int(file["latents"]))
 
