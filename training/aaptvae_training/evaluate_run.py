@@ -11,7 +11,7 @@ from aaptvae.rows import Matrix, Rows
 
 from .errors import RunError
 from .evaluation.judge import kl_per_latent
-from .evaluation.warnings import warnings_of, warnings_of_training
+from .evaluation.warnings import warnings_of, warnings_of_columns, warnings_of_training
 from .features import digest_of, first_bad_value, open_features
 from .model import encode
 from .progress import TrainingProgress
@@ -59,6 +59,8 @@ def evaluate(
         warnings += warnings_of_training(metrics, model.latent_dim, shape, _best_epoch(run), gap)
     elif known:
         warnings.append(f"Most of these rows trained this run: without {path} it is evaluated on rows that did not.")
+    worst = judge.worst_columns(test)
+    warnings += warnings_of_columns(metrics, reference, worst)
     evaluation = Evaluation(
         rows=len(test),
         epochs=len(read_metrics(run)) - 1,
@@ -66,6 +68,7 @@ def evaluate(
         baseline=reference,
         kl_per_latent=kl_per_latent(*encode(model, test)),
         warnings=warnings,
+        worst_columns=worst,
     )
     if path is None:
         progress.stage("writing the report", 1)

@@ -20,7 +20,7 @@ from aaptvae.rows import Array, Rows
 
 from ..config import TrainConfig
 from ..errors import RunError
-from ..linear.baseline import Baseline
+from ..linear.baseline import Baseline, ColumnR2
 from ..model import AAPTVAE, observation_of
 from .layout import BEST, CONFIG, EVALUATION, HELD_OUT, PRIOR, STATISTICS
 from .state import check_shapes, damaged, load_into, read_state, write_state
@@ -51,6 +51,7 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     baseline: dict[str, float]
     kl_per_latent: list[float]
     warnings: list[str]
+    worst_columns: list[ColumnR2] = []
 
 
 @dataclass(frozen=True)
