@@ -11,7 +11,7 @@ from aaptvae.rows import Matrix, Rows
 
 from .errors import RunError
 from .evaluation.judge import kl_per_latent
-from .evaluation.warnings import warnings_of, warnings_of_columns, warnings_of_training
+from .evaluation.warnings import warnings_of, warnings_of_columns, warnings_of_copies, warnings_of_training
 from .features import digest_of, first_bad_value, open_features
 from .model import encode
 from .progress import TrainingProgress
@@ -55,6 +55,7 @@ def evaluate(
     _refuse_not_finite(metrics, judge.standardise(test))
     warnings = warnings_of(metrics, reference, config.train, float(model.noise_log_sigma.detach().min()))
     if path is None:
+        warnings += warnings_of_copies(config.rows, config.copies or 0, config.held_out_copies)
         shape, gap = (config.rows, config.input_dim), judge.linear_gap(test, train_sample)
         warnings += warnings_of_training(metrics, model.latent_dim, shape, _best_epoch(run), gap)
     elif known:

@@ -76,14 +76,14 @@ def train(  # noqa: PLR0913 - the arguments of the public function
         check_folder(run, force)
     with join(config.device) as world, open_features(path) as features:
         progress = progress if progress is not None and world.leads else TrainingProgress()
-        shares = (config.validation_share, config.test_share)
         if image_shape is not None:
             check_shape(image_shape, features.width)
         progress.stage("reading", features.rows)
-        prepared = prepare_features(features, shares, config.seed, progress)
+        saved = read_config(run) if begun else None
+        prepared = prepare_features(features, config, progress, copies=saved is None or saved.copies is not None)
         check_probabilities(config, prepared)
         resolved = resolve(config, features, prepared, Path(path).name)
-        if begun:
+        if saved is not None:
             check_resumable(run, resolved)
         else:
             world.leading(begin_folder, run, resolved, prepared)
@@ -118,7 +118,7 @@ def begin_folder(run: Path, config: RunConfig, prepared: Prepared) -> None:
     """Create the folder of a run with its configuration and its held-out rows, atomically."""
     with publish_folder(run, force=True, marker=CONFIG) as folder:
         (folder / LAST).parent.mkdir()
-        write_held_out(folder, prepared.test, prepared.train_sample)
+        write_held_out(folder, prepared.test, prepared.train_sample, prepared.split.test)
         write_json(folder / CONFIG, config)
 
 
@@ -159,6 +159,8 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared, name: s
         data_sha256=prepared.sha256,
         data_name=name,
         train=msgspec.structs.replace(config, batch_size=batch, epochs=epochs, weight_decay=decay),
+        copies=prepared.copies,
+        held_out_copies=prepared.held_out_copies,
     )
 
 

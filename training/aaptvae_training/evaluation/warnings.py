@@ -110,3 +110,15 @@ def warnings_of_columns(metrics: Figures, baseline: Figures, worst: Sequence[Col
         f"In the features' own units it reconstructs worse than PCA: R2 {metrics['r2_raw']:.4f} against "
         f"{baseline['r2_raw']:.4f}. Columns that lose most, with their R2: {named}."
     ]
+
+
+def warnings_of_copies(rows: int, copies: int, held_out: int) -> list[str]:
+    """A sentence where rows of the table equal each other; `held_out` of those that judge or select equal a training row."""
+    if held_out:
+        return [
+            f"{copies:,} of {rows:,} rows are copies of earlier rows, and {held_out:,} held-out rows equal a training row: "
+            "figures are better than rows not seen before will get."
+        ]
+    if copies:
+        return [f"{copies:,} of {rows:,} rows are copies of earlier rows: copies are on one side of the split."]
+    return []

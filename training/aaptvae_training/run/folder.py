@@ -20,6 +20,7 @@ from aaptvae.rows import Array, Rows
 
 from ..config import TrainConfig
 from ..errors import RunError
+from ..features import Index
 from ..linear.baseline import Baseline, ColumnR2
 from ..model import AAPTVAE, observation_of
 from .layout import BEST, CONFIG, EVALUATION, HELD_OUT, PRIOR, STATISTICS
@@ -40,6 +41,8 @@ class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     data_sha256: Digest
     data_name: str = ""  # of the file or folder, without its path
     train: TrainConfig
+    copies: int | None = None  # rows that equal an earlier row; None in runs begun before they were looked for
+    held_out_copies: int = 0  # held-out rows that equal a training row
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):
@@ -166,9 +169,10 @@ def read_baseline(folder: Path) -> Baseline:
     return Baseline(**{"constant": arrays["scale"] == 1} | arrays)  # version 0.1.0 wrote no mask
 
 
-def write_held_out(folder: Path, test: Rows, train_sample: Rows) -> None:
-    """Write the raw test rows and a sample of the raw training rows."""
-    write_state(folder / HELD_OUT, {"test": torch.from_numpy(test), "train_sample": torch.from_numpy(train_sample)})
+def write_held_out(folder: Path, test: Rows, train_sample: Rows, positions: Index) -> None:
+    """Write the raw test rows, their positions in the table, and a sample of the raw training rows."""
+    arrays = {"test": test, "train_sample": train_sample, "positions": positions}
+    write_state(folder / HELD_OUT, {name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
 def read_held_out(folder: Path) -> tuple[Rows, Rows]:
@@ -176,6 +180,12 @@ def read_held_out(folder: Path) -> tuple[Rows, Rows]:
     table = (None, read_config(folder).input_dim)
     arrays = _arrays(folder / HELD_OUT, {"test": table, "train_sample": table})
     return arrays["test"], arrays["train_sample"]
+
+
+def read_positions(folder: Path) -> Index | None:
+    """Positions of the test rows in the table [M]; None for a run of before, whose split was `split_rows`."""
+    tensors, _ = read_state(folder / HELD_OUT)
+    return tensors["positions"].numpy() if "positions" in tensors else None
 
 
 def write_prior(folder: Path, prior: LatentPrior) -> None:
