@@ -58,6 +58,9 @@ class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     split_column: Annotated[
         Column | None, Meta(description="Number of the column, from 0, that holds the time or the group [default: row order].")
     ] = None
+    refit: Annotated[
+        bool | None, Meta(description="After judging, fit again to all rows [default: for tables of under 20,000 rows].")
+    ] = None
     seed: Annotated[int, Meta(ge=0, le=1 << 53, description="Seed of split, weights, order and noise.")] = 0
     precision: Annotated[
         Literal["auto", "fp32", "bf16"], Meta(description="bf16 autocast; auto where the hardware has it.")

@@ -23,6 +23,7 @@ from .run import (
     Evaluation,
     RunConfig,
     damaged,
+    final_folder,
     read_config,
     read_held_out,
     read_metrics,
@@ -44,7 +45,8 @@ def evaluate(
     `RunError` for a run that is damaged or not finished, `InputError` for other rows that do not fit it.
     """
     progress = progress or TrainingProgress()
-    config, judge = read_config(run), open_judge(run)
+    # A refitted model has seen the held-out rows: the run's own judge is that of the model before.
+    config, judge = read_config(run), open_judge(run if path is None else final_folder(run))
     model = judge.model
     test, train_sample = read_held_out(run)
     if path is not None:
@@ -70,6 +72,7 @@ def evaluate(
         kl_per_latent=kl_per_latent(*encode(model, test)),
         warnings=warnings,
         worst_columns=worst,
+        refit=final_folder(run) != run,
     )
     if path is None:
         progress.stage("writing the report", 1)

@@ -18,7 +18,7 @@ from ..model import decode, encode, observation_of
 from ..run import (
     Evaluation,
     RunConfig,
-    load_run,
+    load_model,
     read_baseline,
     read_config,
     read_evaluation,
@@ -96,8 +96,8 @@ def open_report(
 
 
 def open_judge(folder: Path) -> Judge:
-    """What evaluates the model of a run."""
-    model, baseline = load_run(folder), read_baseline(folder)
+    """What evaluates the model of exactly this folder: of a run, the one before a refit."""
+    model, baseline = load_model(folder), read_baseline(folder)
     ppca, seed = baseline.ppca(model.latent_dim), read_config(folder).train.seed
     return Judge(model, read_prior(folder), observation_of(model), ppca, baseline.spectrum, seed)
 

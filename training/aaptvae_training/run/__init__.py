@@ -5,7 +5,9 @@ from .folder import (
     Run,
     RunConfig,
     build_model,
+    final_folder,
     is_unfinished,
+    load_model,
     load_run,
     read_baseline,
     read_config,
@@ -19,7 +21,7 @@ from .folder import (
     write_json,
     write_prior,
 )
-from .layout import BEST, CONFIG, EVALUATION, LAST, METRICS, REPORT
+from .layout import BEST, CONFIG, EVALUATION, LAST, METRICS, REFIT, REPORT
 from .state import damaged, read_metrics, read_state, write_metrics, write_state
 
 __all__ = [
@@ -28,13 +30,16 @@ __all__ = [
     "EVALUATION",
     "LAST",
     "METRICS",
+    "REFIT",
     "REPORT",
     "Evaluation",
     "Run",
     "RunConfig",
     "build_model",
     "damaged",
+    "final_folder",
     "is_unfinished",
+    "load_model",
     "load_run",
     "read_baseline",
     "read_config",

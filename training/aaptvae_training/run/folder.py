@@ -23,7 +23,7 @@ from ..errors import RunError
 from ..features import Index
 from ..linear.baseline import Baseline, ColumnR2
 from ..model import AAPTVAE, observation_of
-from .layout import BEST, CONFIG, EVALUATION, HELD_OUT, PRIOR, STATISTICS
+from .layout import BEST, CONFIG, EVALUATION, HELD_OUT, PRIOR, REFIT, STATISTICS
 from .state import check_shapes, damaged, load_into, read_state, write_state
 
 MAX_JSON = 16 << 20
@@ -43,6 +43,7 @@ class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     train: TrainConfig
     copies: int | None = None  # rows that equal an earlier row; None in runs begun before they were looked for
     held_out_copies: int = 0  # held-out rows that equal a training row
+    refit: bool = False  # whether the model is fitted again to all rows once it is judged
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):
@@ -55,6 +56,7 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     kl_per_latent: list[float]
     warnings: list[str]
     worst_columns: list[ColumnR2] = []
+    refit: bool = False  # figures are of the judged model; the one to use was then fitted again to all rows
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,7 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     """Read a finished run; `RunError` if it is missing, damaged or not finished."""
     folder = Path(path)
     config, evaluation = read_config(folder), read_evaluation(folder)
-    model = load_run(folder)
-    prior = read_prior(folder)
+    model, prior = load_run(folder), read_prior(final_folder(folder))
     test, _ = read_held_out(folder)
     summary = Training(
         rows=config.rows,
@@ -103,8 +104,21 @@ def read_run(path: str | os.PathLike[str]) -> Run:
 
 
 def load_run(path: str | os.PathLike[str]) -> AAPTVAE:
-    """The trained model of a run, in eval mode on the CPU; `RunError` if the run cannot be read."""
-    folder = Path(path)
+    """The trained model of a run, in eval mode on the CPU, fitted to all rows where the run was refitted.
+
+    `RunError` if the run cannot be read.
+    """
+    return load_model(final_folder(Path(path)))
+
+
+def final_folder(run: Path) -> Path:
+    """Where the model to use lies: the folder of the refit once that is complete, else the run itself."""
+    refit = run / REFIT
+    return refit if (refit / PRIOR).exists() else run
+
+
+def load_model(folder: Path) -> AAPTVAE:
+    """The model of exactly this folder, the judged one where it is the run's own."""
     config = read_config(folder)
     if is_unfinished(folder):
         refuse_unfinished(folder, BEST)

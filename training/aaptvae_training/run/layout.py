@@ -8,4 +8,5 @@ BEST = "best.safetensors"
 METRICS = "metrics.jsonl"
 PRIOR = "prior.safetensors"
 EVALUATION = "evaluation.json"
+REFIT = "refit"  # a folder like the run's own: the model fitted again to all rows
 REPORT = "report.html"
