@@ -55,15 +55,13 @@ def evaluate(
     metrics, reference = judge.metrics(test, train_sample), judge.baseline(test)
     progress.advance(1)
     _refuse_not_finite(metrics, judge.standardise(test))
+    worst = judge.worst_columns(test)
     warnings = warnings_of(metrics, reference, config.train, float(model.noise_log_sigma.detach().min()))
+    warnings += warnings_of_columns(metrics, reference, worst)
     if path is None:
-        warnings += warnings_of_copies(config.rows, config.copies or 0, config.held_out_copies)
-        shape, gap = (config.rows, config.input_dim), judge.linear_gap(test, train_sample)
-        warnings += warnings_of_training(metrics, model.latent_dim, shape, _best_epoch(run), gap)
+        warnings += _warnings_of_run(run, config, metrics, judge.linear_gap(test, train_sample))
     elif known:
         warnings.append(f"Most of these rows trained this run: without {path} it is evaluated on rows that did not.")
-    worst = judge.worst_columns(test)
-    warnings += warnings_of_columns(metrics, reference, worst)
     evaluation = Evaluation(
         rows=len(test),
         epochs=len(read_metrics(run)) - 1,
@@ -80,6 +78,13 @@ def evaluate(
         write_json(run / EVALUATION, evaluation)
         progress.advance(1)
     return evaluation
+
+
+def _warnings_of_run(run: Path, config: RunConfig, metrics: dict[str, float], linear_gap: float) -> list[str]:
+    """Warnings about the training and the table, where a run is judged on its own held-out rows."""
+    copies = warnings_of_copies(config.rows, config.copies or 0, config.held_out_copies)
+    shape = config.rows, config.input_dim
+    return copies + warnings_of_training(metrics, config.train.latent_dim, shape, _best_epoch(run), linear_gap)
 
 
 def _best_epoch(run: Path) -> int:

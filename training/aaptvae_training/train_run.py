@@ -92,16 +92,15 @@ def train(  # noqa: PLR0913 - the arguments of the public function
         check_probabilities(config, prepared)
         resolved = resolve(config, features, prepared, Path(path).name)
         if saved is not None:
-            check_resumable(run, resolved)
-            resolved = msgspec.structs.replace(resolved, refit=saved.refit)
+            resolved = resumable(run, resolved)
         else:
             world.leading(begin_folder, run, resolved, prepared)
         with on_threads(threads or most_threads()):
             start = fit(features, prepared, resolved, Phase(run, threads is None), world, progress)
             world.leading(finish, run, resolved.train, prepared, features, progress)
             if resolved.refit:
-                phase = refit_phase(run, threads is None, tail_of(resolved, prepared, start.ppca))
-                refit(features, prepared, resolved, phase, world, progress)
+                tail = tail_of(resolved, prepared, start.ppca)
+                refit(features, prepared, resolved, refit_phase(run, threads is None, tail), world, progress)
             world.leading(evaluate, run, None, image_shape, progress)
     return msgspec.json.decode((run / EVALUATION).read_bytes(), type=Evaluation)
 
@@ -146,8 +145,8 @@ def check_probabilities(config: TrainConfig, prepared: Prepared) -> None:
         )
 
 
-def check_resumable(run: Path, config: RunConfig) -> None:
-    """`RunError` unless `run` was begun with the same rows and the same options."""
+def resumable(run: Path, config: RunConfig) -> RunConfig:
+    """The configuration with what `run` was begun with; `RunError` unless rows and options are the same."""
     saved = read_config(run)
     if saved.data_sha256 != config.data_sha256:
         raise RunError(f"{run} was begun with other rows than these: resume it with the features it was begun with")
@@ -155,6 +154,7 @@ def check_resumable(run: Path, config: RunConfig) -> None:
     if changed := [key for key in before if before[key] != now[key]]:
         key = changed[0]
         raise RunError(f"{run} was begun with {key} = {before[key]}, not {now[key]}: to resume, leave that option out")
+    return msgspec.structs.replace(config, refit=saved.refit)
 
 
 def resolve(config: TrainConfig, features: Features, prepared: Prepared, name: str) -> RunConfig:
