@@ -50,8 +50,8 @@ ARROWS = {
         "report": "config errors evaluation features linear model run",
         "diagnosis": "config errors features linear model progress",
         "evaluate_run": "config errors evaluation features linear model report run progress",
-        "finish": "config errors evaluate_run evaluation features linear loop model report run progress",
-        "train_run": "config errors evaluation features finish linear loop model report run progress",
+        "finish": "config errors evaluation features linear loop model run progress",
+        "train_run": "config errors evaluate_run evaluation features finish linear loop model report run progress",
         "cli": "config diagnosis digits errors evaluate_run evaluation events features finish run progress train_run",
     },
     "aaptvae_export": {
