@@ -48,6 +48,17 @@ def evaluate(
     `RunError` for a run that is damaged or not finished, `InputError` for other rows that do not fit it.
     """
     progress = progress or TrainingProgress()
+    evaluation, judge = _evaluated(run, path, progress)
+    if path is None:
+        progress.stage("writing the report", 1)
+        write_report(run, evaluation, judge, image_shape)
+        write_json(run / EVALUATION, evaluation)
+        progress.advance(1)
+    return evaluation
+
+
+def _evaluated(run: Path, path: str | os.PathLike[str] | None, progress: TrainingProgress) -> tuple[Evaluation, Judge]:
+    """The figures of a run on its held-out rows or on those of `path`, and the judge that made them."""
     # A refitted model has seen the held-out rows: the run is judged by the model before.
     folder = run if path is None else final_folder(run)
     config, judge = read_config(run), open_judge(folder)
@@ -75,12 +86,7 @@ def evaluate(
         worst_columns=worst,
         refit=final_folder(run) != run,
     )
-    if path is None:
-        progress.stage("writing the report", 1)
-        write_report(run, evaluation, judge, image_shape)
-        write_json(run / EVALUATION, evaluation)
-        progress.advance(1)
-    return evaluation
+    return evaluation, judge
 
 
 def _figures(folder: Path, judge: Judge, test: Rows, train: Rows) -> tuple[dict[str, float], dict[str, float]]:
