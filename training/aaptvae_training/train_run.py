@@ -78,6 +78,7 @@ def train(  # noqa: PLR0913 - what to learn from, where to leave it, and how
         resolved = resolve(config, features, prepared)
         if begun:
             check_resumable(run, resolved)
+            resolved = msgspec.structs.replace(resolved, bounded=read_config(run).bounded)
         else:
             world.leading(lambda: begin_folder(run, resolved, prepared))
         with on_threads(threads or advisable_threads(resolved)):
@@ -147,6 +148,7 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
         rows=features.rows,
         data_sha256=prepared.sha256,
         train=msgspec.structs.replace(config, batch_size=batch, epochs=epochs, weight_decay=decay),
+        bounded=config.linear_skip,  # without a linear path there is nothing to fall back on
     )
 
 

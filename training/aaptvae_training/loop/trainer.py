@@ -21,9 +21,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..config import TrainConfig
 from ..errors import RunError
+from ..model.network import AAPTVAE, silenced
 from ..model.objective import Objective
 from ..run.state import Tensors, damaged, load_into, read_state, write_metrics, write_state
 from .batches import Batches
+from .gain import Gain
 from .malloc import freed_memory_kept
 from .optimizer import make_optimizer
 from .processes import World
@@ -32,8 +34,10 @@ LAST = "last/state.safetensors"
 BEST = "best.safetensors"
 VALIDATION_DRAWS = 4096  # posterior draws that a validation ELBO averages at least
 SMALLER_RATE = 0.1  # what one NaN costs the learning rate
+MOST_R2_LOST = 0.001  # on validation rows, against PCA, by weights that may be kept
 MARGIN = 0.998  # of PCA's squared error: unseen rows fare a little worse than those that steer
 LEAST_FIDELITY = 0.25  # first answer to reconstructions worse than PCA's; it doubles while that is not enough
+MOST_FIDELITY = 64.0  # squared error outweighs the likelihood then; doubled without end, gradients overflow after 70 epochs
 SAVE_EVERY = 5.0  # seconds of training that a kill may cost
 
 Tick = Callable[[int, dict[str, float]], object]
@@ -50,6 +54,8 @@ class Progress:
     rate_scale: float = 1.0
     fidelity: float = 0.0
     done: bool = False
+    promising_epoch: int = -1  # of the highest score so far, whether it could be told from chance or not
+    promising: float = -math.inf
     history: list[dict[str, int | float]] = field(default_factory=list)
 
 
@@ -78,6 +84,7 @@ class Trainer:
         self.objective: nn.Module = objective if world.size == 1 else DistributedDataParallel(objective)
         self.average = copy.deepcopy(model).eval()  # of the weights over about one epoch: what is judged and kept
         self.bf16 = wants_bf16(config.precision, world.device)
+        self.linear = self.start_bounds() if model.bounded else None
 
     @cached_property
     def optimizer(self) -> torch.optim.Optimizer:
@@ -202,38 +209,70 @@ class Trainer:
         """Record the unweighted ELBO of the validation rows, with the same noise every time; keep the best weights."""
         for kept, buffer in zip(self.average.buffers(), self.model.buffers(), strict=True):
             kept.copy_(buffer)
-        judged = Objective(self.average)
-        seed_noise(self.config.seed, -1, self.world.rank)
-        parts = [judged(x, 1.0) for x in torch.split(self.validation, 2048) for _ in range(self.draws)]
-        sums = [torch.stack([p[k].sum() for p in parts]).sum() if parts else torch.zeros(()) for k in (1, 2)]
-        rows = torch.tensor(float(sum(len(p[1]) for p in parts)))
-        errors = [judged.squared_error(x) for x in torch.split(self.validation, 2048)]
-        nll, kl, count, error = (float(t) for t in self.world.total(*sums, rows, torch.cat(errors).sum()))
-        faithful = self.keep_faith(error * self.draws / count)
+        bounds, errors = self.judge(self.average)
+        rows = errors.new_tensor(float(len(self.validation)))
+        nll, kl, count, error = (float(t) for t in self.world.total(bounds[0].sum(), bounds[1].sum(), rows, errors.sum()))
+        faithful = self.keep_faith(error / count)
         elbo = -(nll + kl) / count
         if not math.isfinite(elbo):
             where = f"; their largest feature is {self.farthest(self.validation)}" if len(self.validation) else ""
             raise RunError(f"the validation ELBO is {elbo}{where}: drop such rows, or clip that column")
         progress = self.progress
         progress.history.append({"epoch": progress.epoch, "validation_elbo": elbo, "validation_kl": kl / count} | figures)
-        warm = progress.epoch >= self.config.kl_warmup * self.epochs
-        # Reconstructions as good as PCA's come first, but never at the price of a likelihood below the start's.
-        faithful = faithful and elbo >= progress.history[0]["validation_elbo"]
-        if warm and (faithful, elbo) > (progress.best_faithful, progress.best_elbo):
-            progress.best_faithful, progress.best_elbo, progress.best_epoch = faithful, elbo, progress.epoch
+        if self.linear is None:
+            # Reconstructions as good as PCA's come first, but never at the price of a likelihood below the start's.
+            self.keep_best(faithful and elbo >= progress.history[0]["validation_elbo"], elbo, eligible=True)
+        elif progress.epoch == 0:
+            progress.best_epoch = progress.promising_epoch = 0
+            progress.best_elbo = progress.promising = 0.0
+            self.best = {name: tensor.clone() for name, tensor in silenced(self.average).state_dict().items()}
+        else:
+            gain = Gain.of(self.linear - bounds.sum(dim=0), self.world)
+            self.keep_best(faithful, gain.score, eligible=gain.beyond_chance and error / count <= self.most_error)
+
+    def keep_best(self, faithful: bool, score: float, *, eligible: bool) -> None:
+        """Keep the averaged weights if they are `eligible`, past the warm-up, and better than the best so far."""
+        progress = self.progress
+        if progress.epoch < self.config.kl_warmup * self.epochs:
+            return
+        if score > progress.promising:
+            progress.promising, progress.promising_epoch = score, progress.epoch
+        if eligible and (faithful, score) > (progress.best_faithful, progress.best_elbo):
+            progress.best_faithful, progress.best_elbo, progress.best_epoch = faithful, score, progress.epoch
             self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
+
+    @torch.no_grad()
+    def judge(self, model: AAPTVAE) -> tuple[Tensor, Tensor]:
+        """-log p(x|z) and KL [2, n] of this process's validation rows, with the same noise every time; squared errors [n]."""
+        judged = Objective(model)
+        seed_noise(self.config.seed, -1, self.world.rank)
+        parts = [torch.stack(judged.bound(x, self.draws)) for x in torch.split(self.validation, 2048)]
+        errors = [judged.squared_error(x) for x in torch.split(self.validation, 2048)]
+        return torch.cat(parts, dim=1), torch.cat(errors)
+
+    def start_bounds(self) -> Tensor:
+        """Negative ELBO [n] of validation rows under the linear start, which every later epoch is compared with."""
+        return self.judge(silenced(self.average))[0].sum(dim=0)
+
+    @cached_property
+    def most_error(self) -> float:
+        """Squared error per validation row up to which reconstructions count as good as PCA's."""
+        squares = self.model.scaler.squared_length(self.validation)
+        total, rows = self.world.total(squares.sum(), squares.new_tensor(float(len(squares))))
+        return self.plain.tolerated + MOST_R2_LOST * float(total / rows)
 
     def keep_faith(self, error: float) -> bool:
         """Whether validation rows are reconstructed better than by PCA; squared error weighs more from now on if not."""
         faithful = error <= MARGIN * self.plain.tolerated
         self.progress.fidelity *= 0.5 if faithful else 2
         if not faithful:
-            self.progress.fidelity = max(LEAST_FIDELITY, self.progress.fidelity)
+            self.progress.fidelity = min(max(LEAST_FIDELITY, self.progress.fidelity), MOST_FIDELITY)
         return faithful
 
     def out_of_patience(self) -> bool:
         """Whether the validation ELBO has not improved for the configured share of the run."""
-        waited = self.progress.epoch - max(self.progress.best_epoch, self.config.kl_warmup * self.epochs)
+        latest = max(self.progress.best_epoch, self.progress.promising_epoch)
+        waited = self.progress.epoch - max(latest, self.config.kl_warmup * self.epochs)
         return waited > max(1.0, self.config.patience * self.epochs)
 
     def save(self) -> None:

@@ -47,6 +47,7 @@ class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     rows: Count
     data_sha256: Digest
     train: TrainConfig
+    bounded: bool = False  # runs of before had networks without bounds
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):
@@ -99,6 +100,7 @@ def build_model(config: RunConfig) -> AAPTVAE:
         sigma=train.sigma,
         likelihood=train.likelihood,
         dropout=train.dropout,
+        bounded=config.bounded,
     )
 
 
