@@ -187,6 +187,8 @@ def start_model(config: RunConfig, prepared: Prepared) -> tuple[AAPTVAE, Start]:
     model, options = build_model(config), config.train
     statistics, scale = prepared.statistics, prepared.scale
     model.scaler.standardise_by(torch.from_numpy(statistics.mean), torch.from_numpy(scale))
+    if model.scaler.constant is not None:
+        model.scaler.constant.copy_(torch.from_numpy(prepared.constant))
     ppca = fit_ppca(statistics.standardised_covariance(scale), options.latent_dim)
     if options.sigma == "spectral":
         validation = prepared.standardise(prepared.validation).astype(np.float64)

@@ -94,6 +94,8 @@ class Trunk(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.fades = reach is not None
+        self.slope: Tensor
+        self.origin: Tensor
         if reach is not None:
             self.register_buffer("slope", torch.tensor([-1 / (reach * (FADED - 1))]))
             self.register_buffer("origin", torch.tensor([FADED / (FADED - 1)]))
@@ -156,16 +158,20 @@ class DecoderGraph(nn.Module):
         return torch.sigmoid(out) if self.sigmoid else out
 
 
-def in_directions(layers: nn.Sequential, heads: list[Affine], bounded: bool) -> list[Affine]:
+def linear_layers(chain: nn.Sequential) -> list[nn.Linear]:
+    """The linear layers of an MLP, input first."""
+    return [layer for layer in chain if isinstance(layer, nn.Linear)]
+
+
+def in_directions(layers: list[nn.Linear], heads: list[Affine], bounded: bool) -> list[Affine]:
     """Hidden layers of an MLP and then `heads`; if bounded, the first in units of `direction_norms`, the next undoing it.
 
     relu(a) = n relu(a / n) for n > 0.
     """
-    linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
-    first, *rest = [Affine.of(layer) for layer in linear]
+    first, *rest = [Affine.of(layer) for layer in layers]
     if not bounded:
         return [first, *rest, *heads]
-    norms = direction_norms(linear[0]).detach().double()
+    norms = direction_norms(layers[0]).detach().double()
     first, zero = first.then(1 / norms), torch.zeros_like(norms)
     if rest:
         return [first, rest[0].after(norms, zero), *rest[1:], *heads]
@@ -180,7 +186,7 @@ def fold_encoder(model: AAPTVAE, subspace: Subspace | None = None) -> EncoderGra
     origin = _times(forward, mean)
     scaled = forward, torch.zeros_like(origin) if shifted else -origin
     heads = [Affine.of(model.mu), Affine.of(model.logvar)]
-    first, *rest, mu, logvar = in_directions(model.encoder, heads, model.bounded)
+    first, *rest, mu, logvar = in_directions(linear_layers(model.encoder), heads, model.bounded)
     skip = None
     if model.mu_skip is not None:
         skip = Affine.of(model.mu_skip).after(*scaled)
@@ -204,7 +210,7 @@ def fold_encoder(model: AAPTVAE, subspace: Subspace | None = None) -> EncoderGra
 
 def fold_decoder(model: AAPTVAE, subspace: Subspace | None = None) -> DecoderGraph:
     """The decoder to raw features as plain layers."""
-    first, *rest, out = in_directions(model.decoder[:-1], [Affine.of(last_layer(model.decoder))], model.bounded)
+    first, *rest, out = in_directions(linear_layers(model.decoder)[:-1], [Affine.of(last_layer(model.decoder))], model.bounded)
     skip = None if model.decoder_skip is None else Affine.of(model.decoder_skip)
     if subspace is not None:
         first = first.after(subspace.basis.T, subspace.offset)

@@ -20,8 +20,7 @@ _OPERATORS: dict[Precision, frozenset[str]] = {
     "fp32": _FP32,
     "fp16": _FP32 | {"Cast"},
     # Nothing here adds an axis: one row against another would make tensors as large as a batch's square, or cube.
-    "int8": _FP32
-    | {"DequantizeLinear", "Expand", "MatMulInteger", "QuantizeLinear", "Shape"},
+    "int8": _FP32 | {"DequantizeLinear", "Expand", "MatMulInteger", "QuantizeLinear", "Shape"},
 }
 _TYPE_BYTES = {"fp32": {1: 4, 7: 8}, "fp16": {1: 4, 7: 8, 10: 2}, "int8": {1: 4, 2: 1, 3: 1, 7: 8}}  # by TensorProto.DataType
 _FLOAT = 1

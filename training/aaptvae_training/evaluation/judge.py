@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aaptvae.density.bounds import SAMPLES, Bounds, importance_draws
-from aaptvae.density.observation import ObservationModel, kl_divergence
+from aaptvae.density.observation import Broad, ObservationModel, kl_divergence
 from aaptvae.density.prior import LatentPrior
 
 from ..features.table import Rows
 from ..finish.prior_fit import Posterior
 from ..linear.ppca import ACTIVE, PPCA, gaussian_log_likelihood
 from ..linear.start import LEAST_CHANCE
-from ..model.network import AAPTVAE
+from ..model.network import AAPTVAE, BROAD_FREEDOM, BROAD_SHARE
 from .sample_quality import frechet_distance, mean_discrepancy
 
 Matrix = NDArray[np.float64]
@@ -123,12 +123,17 @@ def observation_of(model: AAPTVAE) -> ObservationModel:
     mean, scale = scaler.mean.cpu().numpy(), scaler.scale.cpu().numpy()
     if model.likelihood == "bernoulli":
         return ObservationModel("bernoulli", mean, scale, np.zeros(1))
+    constant = scaler.constant.cpu().numpy() if scaler.constant is not None else None
     sigma = model.noise_log_sigma.detach().exp().double().cpu().numpy()
     basis = scaler.axes.cpu().numpy() if scaler.rotated else None
     if scaler.rotated:
         sigma = sigma * scaler.spread.cpu().numpy()
     freedom = float(model.degrees_of_freedom.detach()) if model.likelihood == "student" else math.inf
-    return ObservationModel(model.likelihood, mean, scale, sigma, basis, freedom)
+    broad = None
+    if model.has_broad_noise:
+        scales = model.broad_log_sigma.exp().double().cpu().numpy() * scaler.spread.cpu().numpy()
+        broad = Broad(scales, BROAD_SHARE, BROAD_FREEDOM)
+    return ObservationModel(model.likelihood, mean, scale, sigma, basis, freedom, broad, constant)
 
 
 def scale_rows(model: AAPTVAE, rows: Rows) -> Rows:

@@ -59,5 +59,5 @@ def warnings_of_training(metrics: Mapping[str, float], latents: int, shape: tupl
     if rows < FEW_ROWS * latents:
         found.append(f"{rows} rows are few for {latents} latents: expect figures to move with the seed.")
     if best_epoch == 0:
-        found.append("No epoch beat the linear start, which is what was kept: more rows would help.")
+        found.append("The model is linear: no epoch beat its linear start by more than chance: more rows would help.")
     return found

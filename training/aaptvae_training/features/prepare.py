@@ -30,6 +30,7 @@ class Prepared:
     split: Split
     statistics: Statistics
     scale: Matrix
+    constant: NDArray[np.bool_]
     validation: Rows
     test: Rows
     train_sample: Rows
@@ -56,7 +57,9 @@ def prepare(features: Features, shares: tuple[float, float], seed: int, tick: Ca
         tick(len(block))
     statistics = moments.finish()
     parts = [np.concatenate(rows) for rows in kept]
-    return Prepared(digest.hexdigest(), split, statistics, column_scale(statistics, np.dtype(features.dtype)), *parts)
+    dtype = np.dtype(features.dtype)
+    scale, constant = column_scale(statistics, dtype), is_constant(statistics, dtype)
+    return Prepared(digest.hexdigest(), split, statistics, scale, constant, *parts)
 
 
 def digest_of(features: Features) -> str:

@@ -49,7 +49,8 @@ def finish(
     if "polish" not in facts:
         validation = prepared.standardise(prepared.validation).astype(np.float64)
         target = 1 - MARGIN * (1 - r_squared(validation, baseline.ppca(model.latent_dim).project(validation)))
-        wanted = config.train.fidelity and config.train.sigma == "spectral"
+        is_linear = config.bounded and facts.get("epoch") == 0
+        wanted = config.train.fidelity and config.train.sigma == "spectral" and not is_linear
         rows = scale_rows(model, train_rows), scale_rows(model, prepared.validation)
         facts["polish"] = polish(model, *rows, target) if wanted else 0.0
         write_state(run / BEST, model.state_dict(), facts)

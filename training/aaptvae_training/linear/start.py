@@ -122,6 +122,9 @@ def begin_at(model: AAPTVAE, start: Start) -> None:
         # Axes that a latent carries keep their noise: if it grew, reconstructions would shrink. Null axes must not pay.
         carried = np.arange(model.input_dim) < latents
         model.hold_noise(torch.from_numpy(carried | is_null(start.ppca)))
+        if model.has_broad_noise:
+            broad = np.where(carried, noise, np.maximum(noise, np.sqrt(start.ppca.variance)))
+            model.broad_log_sigma.copy_(_tensor(np.log(broad / noise)))
         axes, into, outof = np.eye(model.input_dim), np.sqrt(variance), noise
     else:
         into = outof = np.ones(model.input_dim)

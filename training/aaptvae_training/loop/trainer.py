@@ -21,18 +21,17 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..config import TrainConfig
 from ..errors import RunError
-from ..model.network import AAPTVAE, silenced
+from ..model.network import silenced
 from ..model.objective import Objective
 from ..run.state import Tensors, damaged, load_into, read_state, write_metrics, write_state
 from .batches import Batches
-from .gain import Gain
 from .malloc import freed_memory_kept
 from .optimizer import make_optimizer
-from .processes import World
+from .processes import World, wants_bf16
+from .validation import Gain, Validation, seed_noise
 
 LAST = "last/state.safetensors"
 BEST = "best.safetensors"
-VALIDATION_DRAWS = 4096  # posterior draws that a validation ELBO averages at least
 SMALLER_RATE = 0.1  # what one NaN costs the learning rate
 MOST_R2_LOST = 0.001  # on validation rows, against PCA, by weights that may be kept
 MARGIN = 0.998  # of PCA's squared error: unseen rows fare a little worse than those that steer
@@ -73,8 +72,7 @@ class Trainer:
     ) -> None:
         self.model = model = objective.model
         self.batches, self.config, self.folder, self.world = batches, config, folder, world
-        self.validation = validation[world.rank :: world.size].to(world.device)
-        self.draws = max(1, VALIDATION_DRAWS // max(1, len(validation)))  # of every row, whichever process judges it
+        self.validation = Validation(validation, config.seed, world)
         self.progress = Progress()
         self.best: Tensors = {}
         self.saved_at = 0.0
@@ -84,7 +82,7 @@ class Trainer:
         self.objective: nn.Module = objective if world.size == 1 else DistributedDataParallel(objective)
         self.average = copy.deepcopy(model).eval()  # of the weights over about one epoch: what is judged and kept
         self.bf16 = wants_bf16(config.precision, world.device)
-        self.linear = self.start_bounds() if model.bounded else None
+        self.linear = self.validation.bounds(silenced(self.average)).sum(dim=0) if model.bounded else None
 
     @cached_property
     def optimizer(self) -> torch.optim.Optimizer:
@@ -209,13 +207,13 @@ class Trainer:
         """Record the unweighted ELBO of the validation rows, with the same noise every time; keep the best weights."""
         for kept, buffer in zip(self.average.buffers(), self.model.buffers(), strict=True):
             kept.copy_(buffer)
-        bounds, errors = self.judge(self.average)
-        rows = errors.new_tensor(float(len(self.validation)))
+        bounds, errors = self.validation.bounds(self.average), self.validation.squared_errors(self.average)
+        rows = errors.new_tensor(float(len(errors)))
         nll, kl, count, error = (float(t) for t in self.world.total(bounds[0].sum(), bounds[1].sum(), rows, errors.sum()))
         faithful = self.keep_faith(error / count)
         elbo = -(nll + kl) / count
         if not math.isfinite(elbo):
-            where = f"; their largest feature is {self.farthest(self.validation)}" if len(self.validation) else ""
+            where = f"; their largest feature is {self.farthest(self.validation.rows)}" if len(errors) else ""
             raise RunError(f"the validation ELBO is {elbo}{where}: drop such rows, or clip that column")
         progress = self.progress
         progress.history.append({"epoch": progress.epoch, "validation_elbo": elbo, "validation_kl": kl / count} | figures)
@@ -228,7 +226,8 @@ class Trainer:
             self.best = {name: tensor.clone() for name, tensor in silenced(self.average).state_dict().items()}
         else:
             gain = Gain.of(self.linear - bounds.sum(dim=0), self.world)
-            self.keep_best(faithful, gain.score, eligible=gain.beyond_chance and error / count <= self.most_error)
+            most = self.plain.tolerated + MOST_R2_LOST * self.validation.total_variance(self.model.scaler)
+            self.keep_best(faithful, gain.score, eligible=gain.beyond_chance and error / count <= most)
 
     def keep_best(self, faithful: bool, score: float, *, eligible: bool) -> None:
         """Keep the averaged weights if they are `eligible`, past the warm-up, and better than the best so far."""
@@ -240,26 +239,6 @@ class Trainer:
         if eligible and (faithful, score) > (progress.best_faithful, progress.best_elbo):
             progress.best_faithful, progress.best_elbo, progress.best_epoch = faithful, score, progress.epoch
             self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
-
-    @torch.no_grad()
-    def judge(self, model: AAPTVAE) -> tuple[Tensor, Tensor]:
-        """-log p(x|z) and KL [2, n] of this process's validation rows, with the same noise every time; squared errors [n]."""
-        judged = Objective(model)
-        seed_noise(self.config.seed, -1, self.world.rank)
-        parts = [torch.stack(judged.bound(x, self.draws)) for x in torch.split(self.validation, 2048)]
-        errors = [judged.squared_error(x) for x in torch.split(self.validation, 2048)]
-        return torch.cat(parts, dim=1), torch.cat(errors)
-
-    def start_bounds(self) -> Tensor:
-        """Negative ELBO [n] of validation rows under the linear start, which every later epoch is compared with."""
-        return self.judge(silenced(self.average))[0].sum(dim=0)
-
-    @cached_property
-    def most_error(self) -> float:
-        """Squared error per validation row up to which reconstructions count as good as PCA's."""
-        squares = self.model.scaler.squared_length(self.validation)
-        total, rows = self.world.total(squares.sum(), squares.new_tensor(float(len(squares))))
-        return self.plain.tolerated + MOST_R2_LOST * float(total / rows)
 
     def keep_faith(self, error: float) -> bool:
         """Whether validation rows are reconstructed better than by PCA; squared error weighs more from now on if not."""
@@ -320,17 +299,3 @@ class Trainer:
                 state.setdefault(int(found[1]), {})[found[2]] = tensor
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-
-def seed_noise(seed: int, epoch: int, rank: int) -> None:
-    """Give torch's generators the state that belongs to this epoch of this process."""
-    torch.manual_seed((seed * 1_000_003 + (epoch + 2) * 1_009 + rank) % (1 << 63))
-
-
-def wants_bf16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bf16: as asked, or where the hardware multiplies it natively."""
-    if precision != "auto":
-        return precision == "bf16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -25,10 +25,12 @@ SEED_SIGMA = math.sqrt(0.5)  # the one fixed deviation under which SSE + KL is a
 LOGVAR_RANGE = (-30.0, 20.0)  # keeps exp(logvar) finite on rows far from the training data
 BOUNDED_LOGVAR = (-30.0, 0.0)  # the posterior of a linear Gaussian model is never wider than the prior
 REACHED = 0.95  # share of the training rows within which a bounded network counts in full
-FADED = 2.0  # where it no longer counts at all, in multiples of that reach
+FADED = 1.3  # where it no longer counts at all, in multiples of that reach
 SETTLING = 0.05  # weight of a batch in the running estimate of the reach
 FIRST_REACH = 4.0  # deviations; until batches have been seen
 LEAST_FREEDOM = 4.0  # below this a t has no fourth moment, and samples of it are useless
+BROAD_SHARE = 0.1  # of a bounded Student's rows whose noise is pPCA's: no row costs more than log(1 / share) nats beside it
+BROAD_FREEDOM = 5.0
 LOG_SIGMA_FLOOR = -6.0  # below this the likelihood, not the model, runs away (Rybkin et al. 2021)
 
 
@@ -47,6 +49,14 @@ def last_layer(layers: nn.Sequential) -> nn.Linear:
     layer = layers[-1]
     if not isinstance(layer, nn.Linear):
         raise TypeError(f"the chain ends in {type(layer).__name__}, not in a linear layer")
+    return layer
+
+
+def first_layer(layers: nn.Sequential) -> nn.Linear:
+    """The linear layer that a chain begins with; `TypeError` if it begins otherwise."""
+    layer = layers[0]
+    if not isinstance(layer, nn.Linear):
+        raise TypeError(f"the chain begins with {type(layer).__name__}, not with a linear layer")
     return layer
 
 
@@ -77,6 +87,7 @@ class AAPTVAE(nn.Module):
     """
 
     noise_is_free: Tensor
+    broad_log_sigma: Tensor
     encoder_reach: Tensor
     decoder_reach: Tensor
 
@@ -102,7 +113,7 @@ class AAPTVAE(nn.Module):
             )
         self.beta, self.linear_skip, self.likelihood, self.sigma = beta, linear_skip, likelihood, sigma
         self.bounded, self.logvar_range = bounded, BOUNDED_LOGVAR if bounded else LOGVAR_RANGE
-        self.scaler = FeatureScaler(input_dim, rotated=sigma == "spectral")
+        self.scaler = FeatureScaler(input_dim, rotated=sigma == "spectral", masked=bounded and likelihood != "bernoulli")
 
         self.encoder = mlp((input_dim, *self.hidden_dims), dropout)  # [N, D] -> [N, H]
         self.mu = nn.Linear(self.hidden_dims[-1], latent_dim)  # [N, H] -> [N, L]
@@ -135,6 +146,13 @@ class AAPTVAE(nn.Module):
             self.register_buffer("noise_is_free", torch.ones(width, dtype=torch.bool))
         if self.likelihood == "student":
             self.log_tail = nn.Parameter(torch.tensor(math.log(100.0)))
+        if self.has_broad_noise:
+            self.register_buffer("broad_log_sigma", torch.zeros(width))
+
+    @property
+    def has_broad_noise(self) -> bool:
+        """Whether a share of the noise follows broader tails than the rest."""
+        return self.bounded and self.sigma == "spectral" and self.likelihood == "student"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior parameters of raw features: [N, D] -> mu [N, L], logvar [N, L]."""
@@ -153,7 +171,7 @@ class AAPTVAE(nn.Module):
             hidden: Tensor = layers(x)
             return hidden
         first = layers[0](x)
-        distance = (first / direction_norms(layers[0])).abs().amax(dim=1, keepdim=True)
+        distance = (first / direction_norms(first_layer(layers))).abs().amax(dim=1, keepdim=True)
         if self.training:
             with torch.no_grad():
                 reach.lerp_(torch.quantile(distance.detach().float(), REACHED), SETTLING)
@@ -171,8 +189,9 @@ class AAPTVAE(nn.Module):
 
     def observation_mean(self, z: Tensor) -> Tensor:
         """`decode` before the scaler is undone; for a Bernoulli model these are the probabilities."""
-        hidden = self._hidden(self.decoder[:-1], z, self.decoder_reach if self.bounded else None)
-        mean: Tensor = self.decoder[-1](hidden)
+        trunk = nn.Sequential(*list(self.decoder)[:-1])
+        hidden = self._hidden(trunk, z, self.decoder_reach if self.bounded else None)
+        mean: Tensor = last_layer(self.decoder)(hidden)
         if self.decoder_skip is not None:
             mean = mean + self.decoder_skip(z)
         return torch.sigmoid(mean) if self.likelihood == "bernoulli" else mean
@@ -190,7 +209,12 @@ class AAPTVAE(nn.Module):
         log_sigma = self.noise_log_sigma
         volume = self.scaler.log_volume().to(error.dtype)
         if self.likelihood == "student":
-            return losses.student_nll(error, log_sigma, self.degrees_of_freedom) + volume
+            nll = losses.student_nll(error, log_sigma, self.degrees_of_freedom)
+            if self.has_broad_noise:
+                freedom = self.degrees_of_freedom.new_tensor(BROAD_FREEDOM)
+                broad = losses.student_nll(error, self.broad_log_sigma, freedom)
+                nll = -torch.logaddexp(math.log1p(-BROAD_SHARE) - nll, math.log(BROAD_SHARE) - broad)
+            return nll + volume
         return losses.gaussian_nll(error, log_sigma) + volume
 
     @property

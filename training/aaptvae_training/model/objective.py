@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from . import losses
 from .network import AAPTVAE
 
-
 PASS_ROWS = 4096  # that one pass of the decoder takes at most
 
 

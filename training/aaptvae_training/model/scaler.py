@@ -19,9 +19,11 @@ class FeatureScaler(nn.Module):
     spread: Tensor
     signal: Tensor
 
-    def __init__(self, width: int, *, rotated: bool = False) -> None:
+    def __init__(self, width: int, *, rotated: bool = False, masked: bool = False) -> None:
         super().__init__()
         self.rotated = rotated
+        self.constant: Tensor | None  # bool [D]: columns that never move, which are decoded to their mean exactly
+        self.register_buffer("constant", torch.zeros(width, dtype=torch.bool) if masked else None)
         self.register_buffer("mean", torch.zeros(width, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(width, dtype=torch.float64))
         if rotated:
@@ -59,6 +61,8 @@ class FeatureScaler(nn.Module):
     def to_raw(self, scaled: Tensor) -> Tensor:
         """Scaled features [N, D] back to raw ones."""
         standardised = self.to_standardised(scaled)
+        if self.constant is not None:
+            standardised = standardised.masked_fill(self.constant, 0.0)
         return standardised * self.scale.to(scaled.dtype) + self.mean.to(scaled.dtype)
 
     def to_standardised(self, scaled: Tensor) -> Tensor:
@@ -74,7 +78,11 @@ class FeatureScaler(nn.Module):
         return self.spread.log().sum() if self.rotated else self.mean.new_zeros(())
 
     def matrices(self) -> tuple[Tensor, Tensor]:
-        """F and B in float64: whiten(scaled) = F (raw - mean) and raw = B scaled + mean; vectors stand for diagonals."""
+        """F and B in float64: whiten(scaled) = F (raw - mean) and raw = B scaled + mean; vectors stand for diagonals.
+
+        Rows of B are zero for constant columns.
+        """
+        scale = self.scale if self.constant is None else self.scale.masked_fill(self.constant, 0.0)
         if not self.rotated:
-            return 1 / self.scale, self.scale
-        return (self.axes / self.signal).T / self.scale, self.scale[:, None] * self.axes * self.spread
+            return 1 / self.scale, scale
+        return (self.axes / self.signal).T / self.scale, scale[:, None] * self.axes * self.spread
