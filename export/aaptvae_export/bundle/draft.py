@@ -196,8 +196,9 @@ def describe(run: Run, gate: Gate, pair: str, name: str | None) -> Manifest:
     noise = "none" if kind == "bernoulli" else "fixed" if isinstance(sigma, int | float) else sigma
     components = len(run.prior.weights)
     identity = bool((model.scaler.mean == 0).all() and (model.scaler.scale == 1).all())
-    # Columns that never moved, and only they, are given the scale 1.
-    constant = (model.scaler.scale == 1).sum()
+    # Runs of before hold no mask; columns that never moved, and few others, were given the scale 1.
+    mask = model.scaler.constant
+    constant = (model.scaler.scale == 1 if mask is None else mask).sum()
     return Manifest(
         schema_version=bundle.SCHEMA_VERSION,
         name=name or f"vae-{model.input_dim}-{gate.latent_dim}",
