@@ -13,14 +13,13 @@ NOISE_RATE = 10.0  # of the noise scales
 def make_optimizer(model: AAPTVAE, config: TrainConfig) -> torch.optim.Optimizer:
     """AdamW that decays the MLP matrices only: with them at zero the model is its linear start.
 
-    Skips are right from the start and move slowly; those of a bounded model, which is linear away from its training rows,
-    do not move. The noise is a scale and must be free to move fast.
+    Skips are right from the start and move slowly; the noise is a scale and must be free to move fast.
     """
     groups: dict[str, list[nn.Parameter]] = {"matrix": [], "bias": [], "skip": [], "noise": []}
     for name, parameter in model.named_parameters():
         kind = "skip" if "skip" in name else "noise" if name in ("log_sigma", "log_tail") else "bias"
         groups["matrix" if kind == "bias" and parameter.ndim == 2 else kind].append(parameter)
-    rates = {"skip": 0.0 if model.bounded else SKIP_RATE, "noise": NOISE_RATE}
+    rates = {"skip": SKIP_RATE, "noise": NOISE_RATE}
     return torch.optim.AdamW(
         [
             {

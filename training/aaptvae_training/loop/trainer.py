@@ -1,7 +1,7 @@
 """The training loop: AdamW on the negative ELBO, best weights by the unweighted validation ELBO, exact resume.
 
 Nothing random outlives an epoch: order and noise are drawn from (seed, epoch, rank), so a checkpoint is weights,
-optimiser state and a few numbers. Which rows come in is `batches.py`; what is computed is `model.py`.
+optimiser state and a few numbers.
 """
 
 import copy
@@ -38,7 +38,6 @@ MARGIN = 0.998  # of PCA's squared error: unseen rows fare a little worse than t
 LEAST_FIDELITY = 0.25  # first answer to reconstructions worse than PCA's; it doubles while that is not enough
 MOST_FIDELITY = 64.0  # squared error outweighs the likelihood then; doubled without end, gradients overflow after 70 epochs
 SAVE_EVERY = 5.0  # seconds of training that a kill may cost
-
 Tick = Callable[[int, dict[str, float]], object]
 
 
