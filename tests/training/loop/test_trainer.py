@@ -178,7 +178,7 @@ def test_a_held_out_row_beyond_float32_is_named_by_its_column(tmp_path):
 
 def test_a_validation_row_out_of_reach_ends_the_run_with_its_column(tmp_path):
     trainer = trainer_in(tmp_path)
-    trainer.validation[3, 9] = 1e30
+    trainer.validation.rows[3, 9] = 1e30
     with pytest.raises(RunError, match=r"validation ELBO is -?(inf|nan).*in column 9: drop such rows, or clip that column"):
         trainer.run(lambda steps, figures: None)
 
