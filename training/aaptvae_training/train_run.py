@@ -174,6 +174,7 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared, name: s
         copies=prepared.copies,
         held_out_copies=prepared.held_out_copies,
         refit=features.rows < MOST_REFITTED if config.refit is None else config.refit,
+        bounded=config.linear_skip,  # without a linear path there is nothing to fall back on
     )
 
 
