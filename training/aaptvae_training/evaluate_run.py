@@ -14,7 +14,7 @@ from .evaluation.judge import kl_per_latent
 from .evaluation.search_quality import recall_figures
 from .evaluation.warnings import warnings_of, warnings_of_training
 from .features import digest_of, first_bad_value, open_features
-from .model import encode
+from .model import AAPTVAE, encode
 from .progress import TrainingProgress
 from .report.judged import open_judge
 from .report.page import write_report
@@ -48,15 +48,12 @@ def evaluate(
     """
     progress = progress or TrainingProgress()
     config, judge = read_config(run), open_judge(run)
-    model = judge.model
-    test, train_sample = read_held_out(run)
+    (test, train_sample), model = read_held_out(run), judge.model
     if path is not None:
         test, known = _other_rows(path, config)
     progress.stage("evaluating", 1)
-    metrics, reference = judge.metrics(test, train_sample), judge.baseline(test)
-    views, baseline = read_views(run, config.input_dim, config.train.latent_dim), read_baseline(run)
-    found, beside = recall_figures(model, views, baseline, test, train_sample, config.train.seed)
-    metrics, reference = metrics | found, reference | beside
+    found, beside = _recall_figures(run, model, test, train_sample)
+    metrics, reference = judge.metrics(test, train_sample) | found, judge.baseline(test) | beside
     progress.advance(1)
     _refuse_not_finite(metrics, judge.standardise(test))
     warnings = warnings_of(metrics, reference, config.train, float(model.noise_log_sigma.detach().min()))
@@ -79,6 +76,11 @@ def evaluate(
         write_json(run / EVALUATION, evaluation)
         progress.advance(1)
     return evaluation
+
+
+def _recall_figures(run: Path, model: AAPTVAE, test: Rows, train: Rows) -> tuple[dict[str, float], dict[str, float]]:
+    views = read_views(run, model.input_dim, model.latent_dim)
+    return recall_figures(model, views, read_baseline(run), test, train, read_config(run).train.seed)
 
 
 def _best_epoch(run: Path) -> int:

@@ -78,5 +78,4 @@ def compact_metric(metric: MetricMap, subspace: Subspace | None) -> MetricMap:
 
 def inverse_of(metric: MetricMap) -> dict[str, Matrix]:
     """What `views.npz` holds: mu = (metric - offset) @ inverse."""
-    inverse: Matrix = np.linalg.inv(metric.matrix)
-    return {"inverse": inverse, "offset": metric.offset}
+    return {"inverse": np.asarray(np.linalg.inv(metric.matrix), np.float64), "offset": metric.offset}
