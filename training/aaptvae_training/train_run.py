@@ -153,7 +153,7 @@ def resumable(run: Path, config: RunConfig) -> RunConfig:
     if changed := [key for key in before if before[key] != now[key]]:
         key = changed[0]
         raise RunError(f"{run} was begun with {key} = {before[key]}, not {now[key]}: to resume, leave that option out")
-    return msgspec.structs.replace(config, refit=saved.refit)
+    return msgspec.structs.replace(config, refit=saved.refit, bounded=saved.bounded)
 
 
 def resolve(config: TrainConfig, features: Features, prepared: Prepared, name: str) -> RunConfig:
