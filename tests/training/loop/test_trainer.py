@@ -107,8 +107,7 @@ def test_early_stopping_is_announced(tmp_path):
     assert len(lines) - 1 == best + 5 < 40, "stopped at the first epoch that is more than 4 after the best"
     assert seen.notes == [f"stopped after epoch {best + 5} of 40: the validation ELBO has not improved for 5 epochs"]
     after = ["polishing", "metric view", "fitting the prior"]
-    refit = ["refitting", *after]
-    assert seen.stages == ["reading", "training", *after, *refit, "evaluating", "writing the report"]
+    assert seen.stages == ["reading", "training", *after, "evaluating", "writing the report"]
 
 
 class FailsAt:
