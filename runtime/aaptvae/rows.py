@@ -140,6 +140,17 @@ def as_count(value: int, name: str) -> int:
     return count
 
 
+def as_range(n: int | range) -> range:
+    """Rows 0 to `n`, or the given range of rows; raises `InputError`."""
+    if not isinstance(n, range):
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+            raise InputError(f"n is {n!r}: expected the number of rows, an integer from 0 up")
+        n = range(int(n))
+    if n.start < 0 or n.step != 1:
+        raise InputError(f"n is {n!r}: expected a range of rows from 0 up, one by one")
+    return n
+
+
 def sum_rows(values: Matrix) -> Nats:
     """Sum of each row of `values` [N, width]: [N]."""
     sums: Nats = values.sum(axis=1)

@@ -2,16 +2,20 @@
 
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from aaptvae.errors import InputError
+from aaptvae.files import Reading
+from aaptvae.files.opening import READ_ALL
 from aaptvae.rows import Matrix, Rows
 
 from .errors import RunError
-from .evaluation.judge import kl_per_latent
-from .evaluation.warnings import warnings_of, warnings_of_training
+from .evaluation.judge import Judge, kl_per_latent
+from .evaluation.search_quality import recall_figures
+from .evaluation.warnings import warnings_of, warnings_of_columns, warnings_of_copies, warnings_of_training
 from .features import digest_of, first_bad_value, open_features
 from .model import encode
 from .progress import TrainingProgress
@@ -23,10 +27,13 @@ from .run import (
     Evaluation,
     RunConfig,
     damaged,
+    final_folder,
+    read_baseline,
     read_config,
     read_held_out,
     read_metrics,
     read_state,
+    read_views,
     write_json,
 )
 
@@ -38,25 +45,41 @@ def evaluate(
     path: str | os.PathLike[str] | None = None,
     image_shape: tuple[int, int] | None = None,
     progress: TrainingProgress | None = None,
+    reading: Reading = READ_ALL,
 ) -> Evaluation:
     """Evaluate a finished run on its held-out rows and write the figures and the report; or only evaluate it on other rows.
 
     `RunError` for a run that is damaged or not finished, `InputError` for other rows that do not fit it.
     """
     progress = progress or TrainingProgress()
-    config, judge = read_config(run), open_judge(run)
-    model = judge.model
+    evaluation, judge = _evaluated(run, path, progress, reading)
+    if path is None:
+        progress.stage("writing the report", 1)
+        write_report(run, evaluation, judge, image_shape)
+        write_json(run / EVALUATION, evaluation)
+        progress.advance(1)
+    return evaluation
+
+
+def _evaluated(
+    run: Path, path: str | os.PathLike[str] | None, progress: TrainingProgress, reading: Reading
+) -> tuple[Evaluation, Judge]:
+    """The figures of a run on its held-out rows or on those of `path`, and the judge that made them."""
+    # A refitted model has seen the held-out rows: the run is judged by the model before.
+    folder = run if path is None else final_folder(run)
+    config, judge = read_config(run), open_judge(folder)
     test, train_sample = read_held_out(run)
     if path is not None:
-        test, known = _other_rows(path, config)
+        test, known = _other_rows(path, config, replace(reading, expected=config.columns))
     progress.stage("evaluating", 1)
-    metrics, reference = judge.metrics(test, train_sample), judge.baseline(test)
+    metrics, reference = _figures(folder, judge, test, train_sample)
     progress.advance(1)
     _refuse_not_finite(metrics, judge.standardise(test))
-    warnings = warnings_of(metrics, reference, config.train, float(model.noise_log_sigma.detach().min()))
+    worst = judge.worst_columns(test)
+    warnings = warnings_of(metrics, reference, config.train, float(judge.model.noise_log_sigma.detach().min()))
+    warnings += warnings_of_columns(metrics, reference, worst)
     if path is None:
-        shape, gap = (config.rows, config.input_dim), judge.linear_gap(test, train_sample)
-        warnings += warnings_of_training(metrics, model.latent_dim, shape, _best_epoch(run), gap)
+        warnings += _warnings_of_run(run, config, metrics, judge.linear_gap(test, train_sample))
     elif known:
         warnings.append(f"Most of these rows trained this run: without {path} it is evaluated on rows that did not.")
     evaluation = Evaluation(
@@ -64,15 +87,27 @@ def evaluate(
         epochs=len(read_metrics(run)) - 1,
         metrics=metrics,
         baseline=reference,
-        kl_per_latent=kl_per_latent(*encode(model, test)),
+        kl_per_latent=kl_per_latent(*encode(judge.model, test)),
         warnings=warnings,
+        worst_columns=worst,
+        refit=final_folder(run) != run,
     )
-    if path is None:
-        progress.stage("writing the report", 1)
-        write_report(run, evaluation, judge, image_shape)
-        write_json(run / EVALUATION, evaluation)
-        progress.advance(1)
-    return evaluation
+    return evaluation, judge
+
+
+def _figures(folder: Path, judge: Judge, test: Rows, train: Rows) -> tuple[dict[str, float], dict[str, float]]:
+    """Figures of the model and of the baselines, by name."""
+    model = judge.model
+    views = read_views(folder, model.input_dim, model.latent_dim)
+    metrics, reference = recall_figures(model, views, read_baseline(folder), test, train, judge.seed)
+    return judge.metrics(test, train) | metrics, judge.baseline(test) | reference
+
+
+def _warnings_of_run(run: Path, config: RunConfig, metrics: dict[str, float], linear_gap: float) -> list[str]:
+    """Warnings about the training and the table, where a run is judged on its own held-out rows."""
+    copies = warnings_of_copies(config.rows, config.copies or 0, config.held_out_copies)
+    shape = config.rows, config.input_dim
+    return copies + warnings_of_training(metrics, config.train.latent_dim, shape, _best_epoch(run), linear_gap)
 
 
 def _best_epoch(run: Path) -> int:
@@ -93,12 +128,12 @@ def _refuse_not_finite(figures: dict[str, float], x: Matrix) -> None:
         )
 
 
-def _other_rows(path: str | os.PathLike[str], config: RunConfig) -> tuple[Rows, bool]:
+def _other_rows(path: str | os.PathLike[str], config: RunConfig, reading: Reading) -> tuple[Rows, bool]:
     """Up to `MOST_OTHER_ROWS` rows of another feature file, and whether it is the one that the run was trained on.
 
     `InputError` where the width or a value is wrong.
     """
-    with open_features(path) as features:
+    with open_features(path, reading, config.train.missing) as features:
         if features.width != config.input_dim:
             raise InputError(f"{path} has {features.width} columns: this run was trained on {config.input_dim}: give such rows")
         rows = features.read(0, min(features.rows, MOST_OTHER_ROWS))

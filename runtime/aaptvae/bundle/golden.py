@@ -1,6 +1,6 @@
 """Golden vectors: inputs with torch's outputs, which a bundle carries and every machine can compare with its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,14 @@ class Replay:
         """True if the difference is within the tolerance (false for NaN)."""
         return self.difference <= self.tolerance
 
+    def require(self) -> None:
+        """Raise `BundleError` unless the difference is within the tolerance."""
+        if not self.passed:
+            raise BundleError(
+                f"{self.tensor} differs from the golden vectors by {self.difference:.2g}, {self.tolerance:.2g} allowed: "
+                "the bundle or this machine's onnxruntime does not compute the trained model: run `aaptvae verify`"
+            )
+
 
 @dataclass(frozen=True)
 class Golden:
@@ -46,8 +54,9 @@ class Golden:
     @classmethod
     def read(cls, data: bytes, manifest: Manifest, unit: Matrix) -> "Golden":
         """The vectors of `golden.npz`; raises `BundleError` if they do not fit the manifest."""
-        arrays = read_npz(data, GOLDEN, ARRAYS)
-        widths = {
+        views = {view.name: view.dim for view in manifest.views}
+        arrays = read_npz(data, GOLDEN, ARRAYS | dict.fromkeys(views, 2))
+        widths = views | {
             "x": manifest.input_dim,
             "mu": manifest.latent_dim,
             "logvar": manifest.latent_dim,
@@ -59,7 +68,7 @@ class Golden:
         if any(
             arrays[name].shape[1:] != (width,) or arrays[name].dtype != np.float32 for name, width in widths.items()
         ) or not (
-            rows["x"] == rows["mu"] == rows["logvar"]
+            {rows["x"]} == {rows[name] for name in ("mu", "logvar", *views)}
             and rows["z"] == rows["reconstruction"]
             and 1 <= real <= rows["x"] <= _ROWS
             and 1 <= rows["z"] <= _ROWS
@@ -72,7 +81,7 @@ class Golden:
 
     def replay(
         self,
-        encode: Callable[[Rows], tuple[Rows, Rows]],
+        encode: Callable[[Rows], Iterable[Rows]],
         decode: Callable[[Rows], Rows],
         precision: Precision,
         on_cpu: bool = True,
@@ -93,6 +102,22 @@ class Golden:
             Replay(name, len(a), float((np.abs(a - b).max(axis=1) / sizes[name]).max()), tolerance)
             for name, (a, b) in pairs.items()
         )
+
+    def replay_view(
+        self,
+        name: str,
+        embed: Callable[[Rows], Rows],
+        precision: Precision,
+        on_cpu: bool = True,
+        tolerance: float = TOLERANCE,
+    ) -> Replay:
+        """Difference of a view of `x`, computed by a graph of this precision; rows and units as in `replay`."""
+        exact = precision == "fp32" and on_cpu
+        computed, expected = self._pair(name, embed(self._rows("x", None if exact else self.real)), 1.0)
+        if not exact:
+            return Replay(name, len(computed), _typical(computed, expected), _TWIN_TOLERANCE[precision])
+        gap = np.abs(computed - expected).max(axis=1) / _sizes(expected)
+        return Replay(name, len(computed), float(gap.max()), tolerance)
 
     def _pair(self, name: str, value: Rows, unit: float | Matrix) -> tuple[Matrix, Matrix]:
         """The computed and the reference values in `unit`."""

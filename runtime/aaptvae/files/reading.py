@@ -7,7 +7,7 @@ from ..errors import InputError
 from ..tables import check_names, match_columns
 from ..tables.names import listed
 
-REMEDY = "leave them out with --drop, or pass them through with --id"
+REMEDY = "leave them out with --drop, or copy them to the output with --id"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,7 @@ class Reading:
 
     Features are the columns `columns`, else all but those in `drop` and `ids`; with `expected` they are matched by name.
     `width` is checked if given; bad lines of text are skipped with `skip_bad`. A csv file has a header and a delimiter
-    as given, else as its first lines show.
+    as given, else as its first lines show. With `missing`, a row that is checked may hold missing values.
     """
 
     columns: tuple[str, ...] = ()
@@ -27,6 +27,7 @@ class Reading:
     skip_bad: bool = False
     header: bool | None = None
     delimiter: str | None = None
+    missing: bool = False
 
     @property
     def selects(self) -> bool:

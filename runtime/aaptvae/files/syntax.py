@@ -9,17 +9,26 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from ..errors import InputError
+from .fields import (
+    DELIMITERS,
+    MISSING,
+    all_quoted,
+    in_steps,
+    is_json_number,
+    is_number,
+    is_vector,
+    numbers,
+    record,
+    sniffed,
+    vector,
+)
 from .reading import Chosen, Reading, choose
 from .table import Batch
 
 Line = tuple[int, str]  # number and text
-MISSING = ("", "NA", "N/A", "null", "NULL")
-QUOTED = re.compile(r'"[^"]*"')
-DELIMITERS = {";": "semicolons", "\t": "tabs", ",": "commas"}
 
 
 class Syntax(ABC):
@@ -53,7 +62,7 @@ class CsvSyntax(Syntax):
 
     def __init__(self, name: str, first: list[Line], reading: Reading) -> None:
         self._name, self.reading = name, reading
-        self._delimiter = reading.delimiter or _delimiter(name, first[0][1])
+        self._delimiter = reading.delimiter or sniffed(first[0][1])
         header = reading.header if reading.header is not None else self._is_header(first)
         self._comma = False
         if self._delimiter != "," and len(first) > header:
@@ -78,17 +87,17 @@ class CsvSyntax(Syntax):
     def _is_header(self, first: list[Line]) -> bool:
         """Whether the first line holds names: fields that are no numbers, or numbers of another kind than the second line's."""
         above = self._fields(first[0][1])
-        numbers = [_is_number(field) for field in above]
+        numbers = [is_number(field) for field in above]
         if not any(numbers):
             return True
         if len(first) < 2:
             return False
         below = self._fields(first[1][1])
         if not all(numbers):
-            return any(_is_number(value) and not one for value, one in zip(below, numbers, strict=False))
-        if len(above) > 1 and _all_quoted(first[0][1]) and not _all_quoted(first[1][1]):
+            return any(is_number(value) and not one for value, one in zip(below, numbers, strict=False))
+        if len(above) > 1 and all_quoted(first[0][1]) and not all_quoted(first[1][1]):
             return True
-        if len(above) < 3 or not _in_steps(above) or _in_steps(below):
+        if len(above) < 3 or not in_steps(above) or in_steps(below):
             return False
         counts = all(field.isdecimal() for field in above) and int(above[0]) in (0, 1) and int(above[1]) == int(above[0]) + 1
         if counts and not all(field.lstrip("-").isdecimal() for field in below):
@@ -124,7 +133,7 @@ class CsvSyntax(Syntax):
         return ["" if self._number(field) or field.strip() in MISSING else "text" for field in fields]
 
     def _number(self, field: str) -> bool:
-        return _is_number(field.replace(",", ".") if self._comma else field)
+        return is_number(field.replace(",", ".") if self._comma else field)
 
     def parse(self, texts: list[str]) -> Batch:
         """Numbers by numpy; text that passes through by the csv module."""
@@ -184,14 +193,14 @@ class JsonSyntax(Syntax):
         if not self._record:
             return
         try:
-            held = _record(first[0][1])
+            held = record(first[0][1])
         except ValueError:
             if reading.skip_bad:
                 return
             raise InputError(f"{name} line {first[0][0]} {self.unreadable(first[0][1])}") from None
         left_out = (*reading.drop, *reading.ids)
         arrays = {key: value for key, value in held.items() if isinstance(value, list) and key not in left_out}
-        vectors = [key for key, value in arrays.items() if len(arrays) == 1 or _is_vector(value)]
+        vectors = [key for key, value in arrays.items() if len(arrays) == 1 or is_vector(value)]
         if len(vectors) == 1 and reading.columns in ((), (vectors[0],)):
             choose(name, tuple(held), len(held), replace(reading, columns=(), expected=None))  # ids and drop are keys
             self._vector, self.reading = vectors[0], replace(reading, columns=(), drop=(), ids=())
@@ -201,11 +210,11 @@ class JsonSyntax(Syntax):
     def types(self, text: str) -> list[str]:
         """JSON's types other than number; null is a missing number."""
         if not self._record:
-            return [""] * len(_vector(text))
-        held = _record(text)
+            return [""] * len(vector(text))
+        held = record(text)
         if self._vector is not None:
             return [""] * len(held[self._vector])
-        return ["" if value is None or _is_json_number(value) else type(value).__name__ for value in held.values()]
+        return ["" if value is None or is_json_number(value) else type(value).__name__ for value in held.values()]
 
     def take(self, chosen: Chosen, width: int) -> None:
         """Read only these of `width` columns from now on."""
@@ -215,12 +224,12 @@ class JsonSyntax(Syntax):
     def parse(self, texts: list[str]) -> Batch:
         """Rows by msgspec; keys are looked up in each record."""
         if not self._record:
-            rows = np.array(list(map(_vector, texts)), np.float64, ndmin=2)
+            rows = np.array(list(map(vector, texts)), np.float64, ndmin=2)
             return Batch(rows if self._all is None else rows[:, self._all])
-        records = list(map(_record, texts))
+        records = list(map(record, texts))
         try:
             ids = tuple(np.fromiter((record[key] for record in records), object) for key in self._ids)
-            rows = np.array([_numbers(self._values(record)) for record in records], np.float64, ndmin=2)
+            rows = np.array([numbers(self._values(record)) for record in records], np.float64, ndmin=2)
         except KeyError as error:
             raise ValueError(str(error)) from None
         return Batch(rows, ids)
@@ -237,77 +246,12 @@ class JsonSyntax(Syntax):
             return f"holds NaN or Infinity, which are no JSON: write null for a missing value: {text[:60]!r}"
         keys = (self._vector,) if self._vector is not None else (self._chosen and self._chosen.columns) or ()
         try:
-            held = _record(text) if self._record else {}
+            held = record(text) if self._record else {}
         except ValueError:
             held, keys = {}, ()
         for key in (*keys, *self._ids) if self._record and keys else ():
             if key not in held:
                 return f"has no key {key!r}: expected the keys of the first line"
-            if self._vector is None and key in keys and not _is_json_number(held[key]):
+            if self._vector is None and key in keys and not is_json_number(held[key]):
                 return f"has {str(held[key])[:60]!r} under {key!r}: expected a number: drop columns of text"
         return f"is not a row of numbers: {text[:60]!r}"
-
-
-def _delimiter(name: str, text: str) -> str:
-    """The delimiter of a line by its content: semicolons, else tabs, else commas."""
-    bare = QUOTED.sub("", text)
-    return next((mark for mark in DELIMITERS if mark in bare), ",")
-
-
-def _is_number(field: str) -> bool:
-    try:
-        float(field.strip().strip('"'))
-    except ValueError:
-        return False
-    return True
-
-
-def _all_quoted(text: str) -> bool:
-    return bool(re.fullmatch(r'(\s*"[^"]*"\s*[,;\t]?)+', text))
-
-
-def _in_steps(fields: list[str]) -> bool:
-    """Whether numbers rise in equal steps."""
-    if not all(map(_is_number, fields)):
-        return False
-    steps = np.diff([float(field.strip().strip('"')) for field in fields])
-    return bool(len(steps) and np.isfinite(steps).all() and steps[0] > 0 and np.allclose(steps, steps[0], rtol=1e-3, atol=0))
-
-
-def _is_json_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_vector(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_json_number, value))
-
-
-def _vector(text: str) -> list[float]:
-    try:
-        return msgspec.json.decode(text, type=list[float])
-    except (msgspec.MsgspecError, RecursionError, UnicodeError):
-        return _numbers(_decoded(text, list[float | None]))
-
-
-def _numbers(values: Any) -> list[float]:
-    """Values of a JSON array as numbers; null becomes NaN."""
-    try:
-        return msgspec.convert(values, list[float])
-    except msgspec.ValidationError:
-        pass
-    try:
-        return [np.nan if value is None else value for value in msgspec.convert(values, list[float | None])]
-    except msgspec.ValidationError as error:
-        raise ValueError(str(error)) from None
-
-
-def _record(text: str) -> dict[str, Any]:
-    record: dict[str, Any] = _decoded(text, dict[str, Any])
-    return record
-
-
-def _decoded(text: str, kind: Any) -> Any:
-    try:
-        return msgspec.json.decode(text, type=kind)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-        raise ValueError(str(error)) from error

@@ -30,7 +30,7 @@ class TextRows(RowReader):
         reading = source.reading
         self.name, self._stream, self._skip = source.name, source.stream, reading.skip_bad
         self.bad: list[str] = []
-        self._strict = reading.width is not None
+        self._strict, self._missing = reading.width is not None, reading.missing
         self._read = False
         lines = self._numbered()
         first = list(itertools.islice(lines, 2))
@@ -114,7 +114,7 @@ class TextRows(RowReader):
     def _block(self, block: list[Line]) -> Batch:
         try:
             batch = self._syntax.parse([text for _, text in block])
-            if batch.values.shape == (len(block), self.width) and not (self._strict and _wild(batch.values).any()):
+            if batch.values.shape == (len(block), self.width) and not (self._strict and self._wild(batch.values).any()):
                 return batch
         except ValueError:
             pass
@@ -128,8 +128,8 @@ class TextRows(RowReader):
         else:
             if batch.values.shape != (1, self.width):
                 problem = f"has {batch.values.size} values: expected {self.width}"
-            elif self._strict and _wild(batch.values).any():
-                column = int(np.argmax(_wild(batch.values)))
+            elif self._strict and self._wild(batch.values).any():
+                column = int(np.argmax(self._wild(batch.values)))
                 problem = f"has {batch.values[0, column]} in column {self._called(column)}: expected finite float32 numbers"
             else:
                 return batch
@@ -141,6 +141,7 @@ class TextRows(RowReader):
     def _called(self, column: int) -> str:
         return self.columns[column] if self.columns else str(column)
 
-
-def _wild(rows: Array) -> Array:
-    return ~(np.abs(rows) <= FLOAT32_MAX)  # NaN compares false
+    def _wild(self, rows: Array) -> Array:
+        """True for values that are no finite float32 numbers; a missing value is none unless it is allowed."""
+        wild: Array = ~(np.abs(rows) <= FLOAT32_MAX)  # NaN compares false
+        return wild & ~np.isnan(rows) if self._missing else wild

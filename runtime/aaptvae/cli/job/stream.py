@@ -16,6 +16,7 @@ from ...files import Batch, Layout, Reading, RowReader, open_rows
 from ...files.opening import input_files
 from ...rows import BLOCK, Array, Rows, as_rows, numbered
 from ...vae import VAE
+from ...views import ViewName
 from ..options import load_for_workers, printable, reading_of, tell
 from .job import Job
 from .threads import close_without_waiting
@@ -35,31 +36,26 @@ def run_rows(
 
     Named `columns` are float64; without them, an output has the width of latents (encode) or of features.
     """
+    view = options.get("view", "mu")
     refuse_same_file(options["input"], *outputs)
     vae, workers = load_for_workers(options)
-    width = vae.latent_dim if verb == "decode" else vae.input_dim
-    names = latent_names(vae) if verb == "decode" else vae.columns
-    skip = options["on_bad_row"] == "skip"
-    chosen = Reading(width=width, expected=names, skip_bad=skip, **reading_of(options))
-    reader = open_rows(options["input"], format=options["format"], reading=chosen)
-    tell(reader.notes)
+    width = vae.views.width(view) if verb == "decode" else vae.input_dim
+    reader = _open_input(vae, verb, width, options)
 
     def results(batch: Batch, first: int) -> tuple[Batch, ...]:
-        rows = as_rows(batch.values, width, reader.name, first)
+        rows = as_rows(batch.values if verb == "decode" else vae.features(batch.values), width, reader.name, first)
         with numbered(first, reader.name):
             computed = compute(vae, rows)
         parts = computed if isinstance(computed, tuple) else (computed,)
         return tuple(Batch(part, batch.ids) for part in parts)
 
     try:
-        layout = _layout(vae, verb, reader, columns)
+        layout = _layout(vae, verb, reader, columns, view)
         job = Job(
             verb=verb,
             outputs=[(output, layout) for output in outputs],
             total=reader.rows,
-            format=options["format"],
-            force=options["force"],
-            resume=options["resume"],
+            **{key: options[key] for key in ("format", "force", "resume")},
             identity=_identity(verb, vae, options, outputs) if options["resume"] else {},
             workers=workers,
             seen=seen,
@@ -70,24 +66,36 @@ def run_rows(
     return _report_skipped(reader.bad)
 
 
+def _open_input(vae: VAE, verb: str, width: int, options: dict[str, Any]) -> RowReader:
+    """The reader of INPUT, whose columns are matched with those of the model."""
+    names = vae.columns if verb != "decode" else latent_names(width) if vae.columns else None
+    fills = verb != "decode" and vae.manifest.missing == "mean"
+    reading = Reading(
+        width=width, expected=names, skip_bad=options["on_bad_row"] == "skip", missing=fills, **reading_of(options)
+    )
+    reader = open_rows(options["input"], format=options["format"], reading=reading)
+    tell(reader.notes)
+    return reader
+
+
 def _report_skipped(lines: Sequence[str]) -> int:
     for line in lines:
         click.echo(printable(f"skipped: {line}"), err=True)
     return 1 if lines else 0
 
 
-def _layout(vae: VAE, verb: str, reader: RowReader, columns: tuple[str, ...]) -> Layout:
+def _layout(vae: VAE, verb: str, reader: RowReader, columns: tuple[str, ...], view: ViewName) -> Layout:
     """Numbers are named where the bundle names its features or columns pass through, in formats that hold names."""
     if columns:
         return Layout(width=len(columns), rows=reader.rows, columns=columns, ids=reader.ids, dtype=np.float64)
     named = vae.columns is not None or bool(reader.ids)
-    names = latent_names(vae) if verb == "encode" else feature_names(vae)
+    names = latent_names(vae.views.width(view)) if verb == "encode" else feature_names(vae)
     return Layout(width=len(names), rows=reader.rows, columns=names if named else (), ids=reader.ids)
 
 
-def latent_names(vae: VAE) -> tuple[str, ...]:
+def latent_names(width: int) -> tuple[str, ...]:
     """z0, z1, ..."""
-    return tuple(f"z{index}" for index in range(vae.latent_dim))
+    return tuple(f"z{index}" for index in range(width))
 
 
 def feature_names(vae: VAE) -> tuple[str, ...]:
@@ -124,7 +132,7 @@ def _identity(verb: str, vae: VAE, options: dict[str, Any], outputs: Sequence[st
         "verb": verb,
         "input": str(facts),
         "list of outputs": str([os.path.realpath(name) for name in outputs]),
-        "options": str([options["format"], options["on_bad_row"], reading_of(options)]),
+        "options": str([options["format"], options["on_bad_row"], options.get("view", "mu"), reading_of(options)]),
         **same_bundle(vae),
     }
 
