@@ -78,12 +78,10 @@ def train(  # noqa: PLR0913 - the arguments of the public function
 ) -> Evaluation:
     """Train on a feature file, write the folder `run`, and return the evaluation on held-out rows.
 
-    `reading` says which columns are features. `resume` continues an interrupted run with the same result as one that was
-    not interrupted; `force` replaces a run; without `threads` torch computes on one thread or on all. Raises `InputError`
-    for features or folders that cannot be used, `RunError` when training cannot go on.
+    `reading` says which columns are features. `resume` continues an interrupted run; `force` replaces a run. Raises
+    `InputError` for features or folders that cannot be used, `RunError` when training cannot go on.
     """
-    begun = resume and not is_empty(run)  # a training may be killed before it has written anything
-    if not begun:
+    if not (begun := resume and not is_empty(run)):  # a training may be killed before it has written anything
         check_folder(run, force)
     with join(config.device) as world, open_features(path, reading, config.missing) as features:
         progress = progress if progress is not None and world.leads else TrainingProgress()

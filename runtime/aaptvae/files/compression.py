@@ -15,8 +15,8 @@ SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 class _Inflated(io.RawIOBase):
     """The decompressed bytes; damage is an `InputError`."""
 
-    def __init__(self, name: str, inner: Any) -> None:
-        self._name, self._inner = name, inner
+    def __init__(self, name: str, inner: Any, packed: IO[bytes]) -> None:
+        self._name, self._inner, self._packed = name, inner, packed
 
     def readable(self) -> bool:
         return True
@@ -41,6 +41,7 @@ class _Inflated(io.RawIOBase):
     def close(self) -> None:
         if not self.closed:
             self._inner.close()
+            self._packed.close()
         super().close()
 
 
@@ -51,7 +52,7 @@ def decompress(name: str, stream: IO[bytes], suffix: str) -> IO[bytes]:
     else:
         opener: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}[suffix]
         inner = opener(stream)
-    return io.BufferedReader(_Inflated(name, inner))
+    return io.BufferedReader(_Inflated(name, inner, stream))
 
 
 def _zstd(name: str, stream: IO[bytes]) -> Any:

@@ -36,7 +36,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Selection:
     """Positions of the features and of the columns that pass through; `columns` are None for features without names."""
 
     features: list[int]
@@ -44,7 +44,7 @@ class Chosen:
     columns: tuple[str, ...] | None
 
 
-def choose(name: str, names: Sequence[str] | None, width: int, reading: Reading) -> Chosen:
+def choose(name: str, names: Sequence[str] | None, width: int, reading: Reading) -> Selection:
     """The columns of a file with columns `names`; without names, columns are called by their positions, from 0.
 
     `InputError` names columns that are missing, unknown or there twice.
@@ -63,10 +63,10 @@ def choose(name: str, names: Sequence[str] | None, width: int, reading: Reading)
         taken = taken if order is None else tuple(taken[index] for index in order)
     place = {key: index for index, key in enumerate(called)}
     ids = [place[key] for key in check_names(reading.ids, "--id")]
-    return Chosen([place[key] for key in taken], ids, taken if names is not None else None)
+    return Selection([place[key] for key in taken], ids, taken if names is not None else None)
 
 
-def refuse_others(name: str, types: Sequence[str], chosen: Chosen, names: Sequence[str] | None) -> None:
+def refuse_others(name: str, types: Sequence[str], chosen: Selection, names: Sequence[str] | None) -> None:
     """`InputError` that names every chosen column whose type is given, because it holds no numbers."""
     wrong = [f"{names[index] if names else index} ({types[index]})" for index in chosen.features if types[index]]
     if wrong:

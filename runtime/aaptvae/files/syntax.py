@@ -25,7 +25,7 @@ from .fields import (
     sniffed,
     vector,
 )
-from .reading import Chosen, Reading, choose
+from .reading import Reading, Selection, choose
 from .table import Batch
 
 Line = tuple[int, str]  # number and text
@@ -38,9 +38,9 @@ class Syntax(ABC):
     header_lines = 0
     notes: tuple[str, ...] = ()
     reading: Reading  # of the columns that a line is split into
-    _chosen: Chosen | None = None
+    _chosen: Selection | None = None
 
-    def take(self, chosen: Chosen, width: int) -> None:
+    def take(self, chosen: Selection, width: int) -> None:
         """Read only these of `width` columns from now on."""
         self._chosen = chosen
 
@@ -120,7 +120,7 @@ class CsvSyntax(Syntax):
                 f"leave it out with --drop {key}, pass it through with --id {key}, or name all features with --columns"
             )
 
-    def take(self, chosen: Chosen, width: int) -> None:
+    def take(self, chosen: Selection, width: int) -> None:
         """Read only these of `width` columns from now on; all in their order are read without selection."""
         super().take(chosen, width)
         self._all = None if chosen.features == list(range(width)) else chosen.features
@@ -216,7 +216,7 @@ class JsonSyntax(Syntax):
             return [""] * len(held[self._vector])
         return ["" if value is None or is_json_number(value) else type(value).__name__ for value in held.values()]
 
-    def take(self, chosen: Chosen, width: int) -> None:
+    def take(self, chosen: Selection, width: int) -> None:
         """Read only these of `width` columns from now on."""
         super().take(chosen, width)
         self._all = None if self._record or chosen.features == list(range(width)) else chosen.features

@@ -16,7 +16,6 @@ from ...files import Batch, Layout, Reading, RowReader, open_rows
 from ...files.opening import input_files
 from ...rows import BLOCK, Array, Rows, as_rows, numbered
 from ...vae import VAE
-from ...views import ViewName
 from ..options import load_for_workers, printable, reading_of, tell
 from .job import Job
 from .threads import close_without_waiting
@@ -84,7 +83,7 @@ def _report_skipped(lines: Sequence[str]) -> int:
     return 1 if lines else 0
 
 
-def _layout(vae: VAE, verb: str, reader: RowReader, columns: tuple[str, ...], view: ViewName) -> Layout:
+def _layout(vae: VAE, verb: str, reader: RowReader, columns: tuple[str, ...], view: str) -> Layout:
     """Numbers are named where the bundle names its features or columns pass through, in formats that hold names."""
     if columns:
         return Layout(width=len(columns), rows=reader.rows, columns=columns, ids=reader.ids, dtype=np.float64)
