@@ -78,4 +78,5 @@ def compact_metric(metric: MetricMap, subspace: Subspace | None) -> MetricMap:
 
 def inverse_of(metric: MetricMap) -> dict[str, Matrix]:
     """What `views.npz` holds: mu = (metric - offset) @ inverse."""
-    return {"inverse": np.asarray(np.linalg.inv(metric.matrix), np.float64), "offset": metric.offset}
+    inverse: Matrix = np.linalg.inv(metric.matrix).astype(np.float64)
+    return {"inverse": inverse, "offset": metric.offset}

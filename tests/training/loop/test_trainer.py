@@ -196,7 +196,7 @@ def test_overflow_in_held_out_rows_names_its_column(tmp_path):
 
 def test_an_extreme_validation_row_names_its_column(tmp_path):
     trainer = trainer_in(tmp_path)
-    trainer.validation[3, 9] = 1e30
+    trainer.validation.rows[3, 9] = 1e30
     with pytest.raises(RunError, match=r"validation ELBO is -?(inf|nan).*in column 9: drop such rows, or clip that column"):
         trainer.run(lambda steps, figures: None)
 

@@ -1,13 +1,15 @@
 """The training loop: batches, optimizer, epochs, checkpoints, processes and threads."""
 
 from .batches import RESIDENT_BYTES, Batches, ResidentBatches, StreamedBatches
-from .processes import World, join
+from .processes import World, join, wants_bf16
+from .refit import Refit
 from .threads import most_threads, on_threads, paced
-from .trainer import Trainer, wants_bf16
+from .trainer import Trainer
 
 __all__ = [
     "RESIDENT_BYTES",
     "Batches",
+    "Refit",
     "ResidentBatches",
     "StreamedBatches",
     "Trainer",

@@ -5,12 +5,15 @@ from .folder import (
     Run,
     RunConfig,
     build_model,
+    final_folder,
     is_unfinished,
+    load_model,
     load_run,
     read_baseline,
     read_config,
     read_evaluation,
     read_held_out,
+    read_positions,
     read_prior,
     read_run,
     write_baseline,
@@ -18,7 +21,7 @@ from .folder import (
     write_json,
     write_prior,
 )
-from .layout import BEST, CONFIG, EVALUATION, LAST, METRICS, REPORT
+from .layout import BEST, CONFIG, EVALUATION, LAST, METRICS, REFIT, REPORT
 from .state import damaged, read_metrics, read_state, write_metrics, write_state
 from .views import RunViews, read_views, write_views
 
@@ -28,6 +31,7 @@ __all__ = [
     "EVALUATION",
     "LAST",
     "METRICS",
+    "REFIT",
     "REPORT",
     "Evaluation",
     "Run",
@@ -35,13 +39,16 @@ __all__ = [
     "RunViews",
     "build_model",
     "damaged",
+    "final_folder",
     "is_unfinished",
+    "load_model",
     "load_run",
     "read_baseline",
     "read_config",
     "read_evaluation",
     "read_held_out",
     "read_metrics",
+    "read_positions",
     "read_prior",
     "read_run",
     "read_state",
