@@ -30,10 +30,11 @@ ARROWS = {
         "files": "errors open_flags rows",
         "interpolation": "errors rows",
         "views": "bundle engine errors rows",
-        "vae": "bundle density engine errors interpolation rows views",
+        "scores": "rows",
+        "vae": "bundle density engine errors interpolation rows scores views",
         "verify": "bundle engine vae",
         "bench": "bundle engine vae",
-        "cli": "bench bundle density engine errors files interpolation rows vae verify",
+        "cli": "bench bundle density engine errors files interpolation rows scores vae verify",
     },
     "aaptvae_training": {
         "__init__": "errors model run",

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -58,6 +58,7 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     kl_per_latent: list[float]
     warnings: list[str]
     worst_columns: list[ColumnR2] = []
+    heldout_elbo: list[float] = []  # of held-out rows, ascending, against which `score` takes p-values
     refit: bool = False  # figures are of the judged model; the one to use was then fitted again to all rows
 
 
@@ -72,6 +73,7 @@ class Run:
     heldout: Rows
     summary: Training
     views: RunViews | None = None
+    heldout_elbo: list[float] = field(default_factory=list)
 
 
 def build_model(config: RunConfig) -> AAPTVAE:
@@ -105,7 +107,7 @@ def read_run(path: str | os.PathLike[str]) -> Run:
         baseline=evaluation.baseline,
     )
     views = read_views(final_folder(folder), config.input_dim, model.latent_dim)
-    return Run(config, model, prior, observation_of(model), test[:EXPORT_ROWS], summary, views)
+    return Run(config, model, prior, observation_of(model), test[:EXPORT_ROWS], summary, views, evaluation.heldout_elbo)
 
 
 def load_run(path: str | os.PathLike[str]) -> AAPTVAE:
