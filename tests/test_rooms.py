@@ -35,7 +35,7 @@ ARROWS = {
         "cli": "bench bundle density engine errors files interpolation rows vae verify",
     },
     "aaptvae_training": {
-        "__init__": "errors model run",
+        "__init__": "errors model progress run train_table",
         "errors": "",
         "config": "errors",
         "progress": "",
@@ -52,6 +52,9 @@ ARROWS = {
         "evaluate_run": "config errors evaluation features linear model report run progress",
         "finish": "config errors evaluate_run evaluation features linear loop model report run progress",
         "train_run": "config errors evaluation features finish linear loop model report run progress",
+        "train_table": "config progress run train_run",
+        "own_loop": "config errors features finish linear model progress run train_run",
+        "sklearn": "config errors features model run train_run",
         "cli": "config diagnosis digits errors evaluate_run evaluation events features finish run progress train_run",
     },
     "aaptvae_export": {
@@ -66,6 +69,9 @@ ARROWS = {
         "cli": "bundle demo errors options",
     },
 }
+
+# Constructors of `AAPTVAE` and `Run` that call the rooms above theirs, imported when they are called.
+CONSTRUCTORS = {("model", "own_loop"), ("run", "own_loop")}
 
 
 def room_of(path: Path, floor: Path) -> str:
@@ -93,7 +99,8 @@ def arrows_of(package: str) -> dict[str, set[str]]:
     for path in sources(package):
         parents = (package, *path.relative_to(floor).parts[:-1])
         room = room_of(path, floor)
-        arrows[room] |= imported_rooms(path.read_text(), parents, package) - {room}
+        above = {target for source, target in CONSTRUCTORS if source == room and package == "aaptvae_training"}
+        arrows[room] |= imported_rooms(path.read_text(), parents, package) - {room} - above
     return dict(arrows)
 
 

@@ -61,7 +61,7 @@ def evaluate(
         warnings.append(f"Most of these rows trained this run: without {path} it is evaluated on rows that did not.")
     evaluation = Evaluation(
         rows=len(test),
-        epochs=len(read_metrics(run)) - 1,
+        epochs=int(read_metrics(run)[-1]["epoch"]),
         metrics=metrics,
         baseline=reference,
         kl_per_latent=kl_per_latent(*encode(model, test)),

@@ -3,6 +3,7 @@
 import os
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,7 +15,7 @@ from aaptvae.files.publish import publish_folder, refuse_existing
 from .config import TrainConfig
 from .errors import RunError
 from .features import Features, Prepared, open_features, prepare_features, rows_within
-from .finish.finish import finish
+from .finish.finish import complete, finish
 from .linear.baseline import fit_baseline, tolerated_error
 from .linear.ppca import fit_ppca
 from .linear.start import Start, begin_at, begin_bernoulli, scalar_start, spectral_start
@@ -29,6 +30,7 @@ from .loop import (
     most_threads,
     on_threads,
     paced,
+    pick_device,
     wants_bf16,
 )
 from .model import AAPTVAE, Objective, scale_rows
@@ -55,7 +57,7 @@ LARGE = 100_000
 
 
 def train(  # noqa: PLR0913 - the arguments of the public function
-    path: str | os.PathLike[str],
+    source: Any,
     run: Path,
     config: TrainConfig,
     progress: TrainingProgress | None = None,
@@ -65,7 +67,7 @@ def train(  # noqa: PLR0913 - the arguments of the public function
     image_shape: tuple[int, int] | None = None,
     threads: int | None = None,
 ) -> Evaluation:
-    """Train on a feature file, write the folder `run`, and return the evaluation on held-out rows.
+    """Train on a feature file or a table, write the folder `run`, and return the evaluation on held-out rows.
 
     `resume` continues an interrupted run with the same result as one that was not interrupted; `force` replaces a run.
     Without `threads` torch computes on one thread or on all, whichever is faster at the moment (`loop/threads.py`). Raises
@@ -74,15 +76,11 @@ def train(  # noqa: PLR0913 - the arguments of the public function
     begun = resume and not is_empty(run)  # a training may be killed before it has written anything
     if not begun:
         check_folder(run, force)
-    with join(config.device) as world, open_features(path) as features:
+    with join(config.device) as world, open_features(source) as features:
         progress = progress if progress is not None and world.leads else TrainingProgress()
-        shares = (config.validation_share, config.test_share)
         if image_shape is not None:
             check_shape(image_shape, features.width)
-        progress.stage("reading", features.rows)
-        prepared = prepare_features(features, shares, config.seed, progress)
-        check_probabilities(config, prepared)
-        resolved = resolve(config, features, prepared, Path(path).name)
+        resolved, prepared = prepare_run(features, config, progress, name_of(source))
         if begun:
             check_resumable(run, resolved)
         else:
@@ -91,6 +89,29 @@ def train(  # noqa: PLR0913 - the arguments of the public function
             fit(features, prepared, resolved, run, world, progress, adapt=threads is None)
             world.leading(finish, run, resolved, prepared, features, progress, image_shape)
     return msgspec.json.decode((run / EVALUATION).read_bytes(), type=Evaluation)
+
+
+def train_unevaluated(source: Any, run: Path, config: TrainConfig, threads: int | None = None) -> None:
+    """`train` in this process alone, without the evaluation and the report, whose time small tables would mostly spend."""
+    progress, world = TrainingProgress(), World(0, 1, pick_device(config.device))
+    with open_features(source) as features, on_threads(threads or most_threads()):
+        resolved, prepared = prepare_run(features, config, progress, name_of(source))
+        begin_folder(run, resolved, prepared)
+        fit(features, prepared, resolved, run, world, progress, adapt=threads is None)
+        complete(run, resolved, prepared, features, progress)
+
+
+def prepare_run(features: Features, config: TrainConfig, progress: TrainingProgress, name: str) -> tuple[RunConfig, Prepared]:
+    """Read the features once: the configuration with every option decided, and what the pass has found."""
+    progress.stage("reading", features.rows)
+    prepared = prepare_features(features, (config.validation_share, config.test_share), config.seed, progress)
+    check_probabilities(config, prepared)
+    return resolve(config, features, prepared, name), prepared
+
+
+def name_of(source: Any) -> str:
+    """Of a file or a folder, without its path; a table in memory has no name."""
+    return Path(source).name if isinstance(source, str | os.PathLike) else ""
 
 
 def begun_with(run: Path) -> TrainConfig | None:

@@ -26,6 +26,12 @@ def finish(
     image_shape: tuple[int, int] | None,
 ) -> None:
     """Correct the best weights, fit the prior, evaluate, and write the report; repeating a step gives the same result."""
+    complete(run, config, prepared, features, progress)
+    evaluate(run, image_shape=image_shape, progress=progress)
+
+
+def complete(run: Path, config: RunConfig, prepared: Prepared, features: Features, progress: TrainingProgress) -> None:
+    """Correct the best weights and fit the prior."""
     model = load_run(run)
     progress.stage("polishing", 1)
     baseline = read_baseline(run)
@@ -43,4 +49,3 @@ def finish(
     progress.advance(1)
     train, held_out = posterior(model, train_rows), posterior(model, prepared.validation)
     write_prior(run, fit_prior(train, held_out, config.train.seed, progress))
-    evaluate(run, image_shape=image_shape, progress=progress)

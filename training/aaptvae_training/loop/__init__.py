@@ -1,7 +1,7 @@
 """The training loop: batches, optimizer, epochs, checkpoints, processes and threads."""
 
 from .batches import RESIDENT_BYTES, Batches, ResidentBatches, StreamedBatches
-from .processes import World, join
+from .processes import World, join, pick_device
 from .threads import most_threads, on_threads, paced
 from .trainer import Trainer, wants_bf16
 
@@ -16,5 +16,6 @@ __all__ = [
     "most_threads",
     "on_threads",
     "paced",
+    "pick_device",
     "wants_bf16",
 ]

@@ -18,7 +18,8 @@ from .folder import (
     write_json,
     write_prior,
 )
-from .layout import BEST, CONFIG, EVALUATION, LAST, METRICS, REPORT
+from .layout import BEST, CONFIG, EVALUATION, LAST, METRICS, REPORT, RUN
+from .shown import TemporaryFolder
 from .state import damaged, read_metrics, read_state, write_metrics, write_state
 
 __all__ = [
@@ -28,9 +29,11 @@ __all__ = [
     "LAST",
     "METRICS",
     "REPORT",
+    "RUN",
     "Evaluation",
     "Run",
     "RunConfig",
+    "TemporaryFolder",
     "build_model",
     "damaged",
     "is_unfinished",

@@ -9,3 +9,4 @@ METRICS = "metrics.jsonl"
 PRIOR = "prior.safetensors"
 EVALUATION = "evaluation.json"
 REPORT = "report.html"
+RUN = "run"  # the name of a folder that nobody named
