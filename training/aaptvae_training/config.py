@@ -50,6 +50,10 @@ class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     ] = 0.25
     validation_share: Annotated[Share, Meta(description="Share of the rows that select the best weights.")] = 0.1
     test_share: Annotated[Share, Meta(description="Share of the rows that are used by the evaluation alone.")] = 0.1
+    similarity: Annotated[
+        Literal["auto", "on", "off"], Meta(description="Train a head for search; auto: where rows look like embeddings.")
+    ] = "auto"
+    similarity_dim: Annotated[Width | None, Meta(description="Width of that head [default: as latent-dim].")] = None
     seed: Annotated[int, Meta(ge=0, le=1 << 53, description="Seed of split, weights, order and noise.")] = 0
     precision: Annotated[
         Literal["auto", "fp32", "bf16"], Meta(description="bf16 autocast; auto where the hardware has it.")

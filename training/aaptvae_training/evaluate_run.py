@@ -11,6 +11,7 @@ from aaptvae.rows import Matrix, Rows
 
 from .errors import RunError
 from .evaluation.judge import kl_per_latent
+from .evaluation.search_quality import recall_figures
 from .evaluation.warnings import warnings_of, warnings_of_training
 from .features import digest_of, first_bad_value, open_features
 from .model import encode
@@ -23,10 +24,12 @@ from .run import (
     Evaluation,
     RunConfig,
     damaged,
+    read_baseline,
     read_config,
     read_held_out,
     read_metrics,
     read_state,
+    read_views,
     write_json,
 )
 
@@ -51,6 +54,9 @@ def evaluate(
         test, known = _other_rows(path, config)
     progress.stage("evaluating", 1)
     metrics, reference = judge.metrics(test, train_sample), judge.baseline(test)
+    views, baseline = read_views(run, config.input_dim, config.train.latent_dim), read_baseline(run)
+    found, beside = recall_figures(model, views, baseline, test, train_sample, config.train.seed)
+    metrics, reference = metrics | found, reference | beside
     progress.advance(1)
     _refuse_not_finite(metrics, judge.standardise(test))
     warnings = warnings_of(metrics, reference, config.train, float(model.noise_log_sigma.detach().min()))

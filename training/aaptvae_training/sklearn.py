@@ -109,7 +109,7 @@ class VAETransformer(TransformerMixin, BaseEstimator):
 
     def score_samples(self, X: ArrayLike) -> Nats:
         """Log-likelihood of each row in nats [N]: a bound from 64 importance samples, the same ones for every row."""
-        x = self._checked(X).astype(np.float64, copy=False)
+        x: Array = self._checked(X).astype(np.float64, copy=False)
         model, prior, observation = _fitted(self.state_, x.dtype.name)
         bounds, draws = (
             LikelihoodBounds(lambda z: _decode(model, z), observation),

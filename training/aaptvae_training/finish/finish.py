@@ -10,9 +10,10 @@ from ..features import Features, Prepared
 from ..loop import on_threads
 from ..model import MARGIN, posterior, scale_rows
 from ..progress import TrainingProgress
-from ..run import BEST, RunConfig, load_run, read_baseline, read_state, write_prior, write_state
+from ..run import BEST, RunConfig, load_run, read_baseline, read_state, write_prior, write_state, write_views
 from .polish import polish
 from .prior_fit import fit_prior
+from .view_fit import fit_views
 
 MOST_PRIOR_ROWS = 20_000
 
@@ -27,6 +28,7 @@ def finish(
 ) -> None:
     """Correct the best weights, fit the prior, evaluate, and write the report; repeating a step gives the same result."""
     complete(run, config, prepared, features, progress)
+    write_views(run, fit_views(load_run(run), config.train, (prepared, features, read_baseline(run)), progress))
     evaluate(run, image_shape=image_shape, progress=progress)
 
 

@@ -21,6 +21,7 @@ from .folder import (
 from .layout import BEST, CONFIG, EVALUATION, LAST, METRICS, REPORT, RUN
 from .shown import TemporaryFolder
 from .state import damaged, read_metrics, read_state, write_metrics, write_state
+from .views import RunViews, read_views, write_views
 
 __all__ = [
     "BEST",
@@ -33,6 +34,7 @@ __all__ = [
     "Evaluation",
     "Run",
     "RunConfig",
+    "RunViews",
     "TemporaryFolder",
     "build_model",
     "damaged",
@@ -46,10 +48,12 @@ __all__ = [
     "read_prior",
     "read_run",
     "read_state",
+    "read_views",
     "write_baseline",
     "write_held_out",
     "write_json",
     "write_metrics",
     "write_prior",
     "write_state",
+    "write_views",
 ]

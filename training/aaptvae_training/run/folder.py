@@ -27,6 +27,7 @@ from ..model import AAPTVAE, observation_of
 from .layout import BEST, CONFIG, EVALUATION, HELD_OUT, PRIOR, REPORT, STATISTICS
 from .shown import Compared, RunReport, TemporaryFolder, compare, figures_html
 from .state import check_shapes, damaged, load_into, read_state, write_state
+from .views import RunViews, read_views
 
 MAX_JSON = 16 << 20
 EXPORT_ROWS = 2_048  # held-out rows on which an export compares its precisions
@@ -70,6 +71,7 @@ class Run:
     observation: ObservationModel
     heldout: Rows
     summary: Training
+    views: RunViews | None = None
     folder: Path | None = None
     owner: TemporaryFolder | None = field(default=None, repr=False, compare=False)
 
@@ -148,7 +150,8 @@ def read_run(path: str | os.PathLike[str]) -> Run:
         metrics=evaluation.metrics,
         baseline=evaluation.baseline,
     )
-    return Run(config, model, prior, observation_of(model), test[:EXPORT_ROWS], summary, folder)
+    views = read_views(folder, config.input_dim, model.latent_dim)
+    return Run(config, model, prior, observation_of(model), test[:EXPORT_ROWS], summary, views, folder)
 
 
 def load_run(path: str | os.PathLike[str]) -> AAPTVAE:
