@@ -100,7 +100,8 @@ def licensed_card(card: bytes, licence: str | None) -> bytes:
     """The model card with `licence` in its front matter; `InputError` if neither names one or the YAML is broken."""
     hub = _huggingface_hub()
     try:
-        parsed = hub.ModelCard(card.decode())
+        text = card.decode()
+        parsed = hub.ModelCard(text if text.startswith("---") else "---\n{}\n---\n\n" + text)
     except Exception as error:  # of the YAML parser, or UnicodeDecodeError
         raise InputError(f"the front matter of README.md is not valid YAML ({_first_line(error)}): correct it") from None
     if licence is not None:

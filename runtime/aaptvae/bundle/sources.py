@@ -38,7 +38,9 @@ def opened(place: Place) -> Iterator[OpenedBundle]:
         if path.startswith(SCHEME):
             snapshot = Snapshot(path)
             with _explained(path):
-                yield OpenedBundle(lambda name, limit: _read(snapshot.file(name, limit), None, limit), lambda: snapshot.address, path)
+                yield OpenedBundle(
+                    lambda name, limit: _read(snapshot.file(name, limit), None, limit), lambda: snapshot.address, path
+                )
         else:
             path = _absolute(path)
             with _explained(path), _folder_or_zip(path) as read:
