@@ -1,13 +1,12 @@
 """The VAE of a bundle: encode, decode, sample, interpolate and score with numpy and onnxruntime, no torch."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .bundle import Bundle, Manifest, Precision, graph_file, read_bundle
+from .bundle import Bundle, Manifest, Place, Precision, graph_file, read_bundle
 from .bundle.golden import LOAD_TOLERANCE, Golden
 from .bundle.graph_check import check_graph
 from .bundle.manifest import GOLDEN, LIKELIHOOD, PRIOR, metadata
@@ -45,7 +44,7 @@ class Scores(NamedTuple):
 
 
 def load(  # noqa: PLR0913 (all options of the runtime)
-    path: str | os.PathLike[str],
+    path: Place,
     *,
     precision: Precision = "fp32",
     providers: Sequence[Provider] | None = None,
@@ -55,9 +54,11 @@ def load(  # noqa: PLR0913 (all options of the runtime)
     sha256: str | None = None,
     golden: bool = True,
 ) -> "VAE":
-    """Load a bundle (a directory or a .zip), check it, and compare it with its golden vectors.
+    """Load a bundle, check it, and compare it with its golden vectors.
 
-    Raises `BundleError`, `ProviderError` for a provider that is not active, `InputError` for invalid options.
+    `path` is a folder, a .zip, hf://OWNER/NAME[@REVISION] (huggingface_hub downloads it to its cache), the bytes of a
+    .zip, or a .zip opened with "rb". Raises `BundleError`, `ProviderError` for a provider that is not active,
+    `InputError` for invalid options.
     `threads` defaults to the CPUs that the process may use, without spinning; `session_options`, an onnxruntime
     object, replaces this. `sha256` is the digest that the bundle must have; `golden=False` skips the comparison.
     """
@@ -66,7 +67,7 @@ def load(  # noqa: PLR0913 (all options of the runtime)
 
 
 class VAE:
-    """A loaded bundle: rows in, float32 rows out. Thread-safe; pickled as path and digest."""
+    """A loaded bundle: rows in, float32 rows out. Thread-safe; pickled as path (or bytes, if loaded from bytes) and digest."""
 
     def __init__(self, source: Bundle, precision: Precision, settings: Settings, *, golden: bool = True) -> None:
         manifest = source.manifest
@@ -289,11 +290,11 @@ class VAE:
         return ((start, min(start + size, rows)) for start in range(0, rows, size))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle path, digest and options, not weights; unpickling loads the bundle again."""
+        """Pickle path, digest and options; unpickling loads the bundle again. A VAE of bytes is pickled with the bytes."""
         if self._settings.session_options is not None:
             raise InputError("session_options cannot be pickled: load the bundle in the other process")
-        return _load_again, (self._source.path, self.digest, self.precision, self._settings, self._golden)
+        return _load_again, (self._source.source, self.digest, self.precision, self._settings, self._golden)
 
 
-def _load_again(path: str, digest: str, precision: Precision, settings: Settings, golden: bool) -> VAE:
-    return VAE(read_bundle(path, sha256=digest), precision, settings, golden=golden)
+def _load_again(source: str | bytes, digest: str, precision: Precision, settings: Settings, golden: bool) -> VAE:
+    return VAE(read_bundle(source, sha256=digest), precision, settings, golden=golden)
