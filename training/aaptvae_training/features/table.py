@@ -18,6 +18,7 @@ from aaptvae.files import Layout, RowReader, open_output, open_rows
 from aaptvae.files.binary import BinaryRows
 from aaptvae.files.opening import ShardedRows
 from aaptvae.rows import Array, Rows
+from aaptvae.tables import as_table
 
 from .split import Index
 
@@ -105,8 +106,8 @@ class ArrayFeatures(Features):
 
 
 def array_features(x: Any) -> ArrayFeatures:
-    """The table of an array, a tensor, a DataFrame or an Arrow table; `InputError` unless it is numbers [N, D]."""
-    table = _as_array(x)
+    """The table of an array, a tensor, a data frame or an Arrow table; `InputError` unless it is numbers [N, D]."""
+    table = as_table(x, name="features").values
     if table.ndim != 2 or not table.shape[1]:
         raise InputError(
             f"features have shape {table.shape}: expected rows of one or more columns [N, D]: x[:, None] makes one"
@@ -114,19 +115,6 @@ def array_features(x: Any) -> ArrayFeatures:
     if table.dtype.kind not in "fiu":
         raise InputError(f"features have dtype {table.dtype}: expected floats or integers: choose the columns of numbers")
     return ArrayFeatures(table)
-
-
-def _as_array(x: Any) -> Array:
-    if hasattr(x, "detach"):
-        x = x.detach().cpu()
-    if hasattr(x, "column_names") and hasattr(x, "columns"):  # an Arrow table
-        return np.column_stack([column.to_numpy() for column in x.columns])
-    try:
-        return np.asarray(x.to_numpy() if hasattr(x, "to_numpy") else x)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"features are a {type(x).__name__} that numpy cannot read ({error}): expected numbers [N, D]: pass a 2-D array"
-        ) from None
 
 
 @contextmanager
