@@ -31,7 +31,15 @@ def features_of(rows: int, width: int = WIDTH, rank: int = RANK, seed: int = 0) 
 
 def options(**changes: object) -> TrainConfig:
     """A configuration that trains in a blink; arithmetic that every processor does alike."""
-    quick = {"latent_dim": 3, "hidden_dim": [8], "epochs": 4, "batch_size": 32, "precision": "fp32", "device": "cpu"}
+    quick = {
+        "latent_dim": 3,
+        "hidden_dim": [8],
+        "epochs": 4,
+        "batch_size": 32,
+        "precision": "fp32",
+        "device": "cpu",
+        "refit": False,
+    }
     return make_config(quick | changes)
 
 

@@ -212,6 +212,8 @@ def summary(evaluation: Any, run: Path, rows: str = "held-out rows") -> str:
         unit = f"of {len(evaluation.kl_per_latent)}" if figure.key == "active_units" else figure.unit
         beside = "".join(f"   {label} {other}" for label, other in others)
         lines.append(f"{figure.label:<{width}}  {value:>9} {unit:<12}{beside}".rstrip())
+    if evaluation.refit:
+        lines.append("These are figures of the model before the refit, which fitted it again to all rows.")
     return "\n".join(lines + [f"warning: {text}" for text in evaluation.warnings])
 
 

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from aaptvae.errors import InputError
 
 Width = Annotated[int, Meta(ge=1, le=1 << 20)]
+Column = Annotated[int, Meta(ge=0, lt=1 << 20)]
 Share = Annotated[float, Meta(gt=0, lt=0.5)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
@@ -54,6 +55,16 @@ class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         Literal["auto", "on", "off"], Meta(description="Train a head for search; auto: where rows look like embeddings.")
     ] = "auto"
     similarity_dim: Annotated[Width | None, Meta(description="Width of that head [default: as latent-dim].")] = None
+    split: Annotated[
+        Literal["random", "time", "group"],
+        Meta(description="Held-out rows: random ones, the last ones, or whole groups; copies of a row stay together."),
+    ] = "random"
+    split_column: Annotated[
+        Column | None, Meta(description="Number of the column, from 0, that holds the time or the group [default: row order].")
+    ] = None
+    refit: Annotated[
+        bool | None, Meta(description="After judging, fit again to all rows [default: for tables of under 20,000 rows].")
+    ] = None
     seed: Annotated[int, Meta(ge=0, le=1 << 53, description="Seed of split, weights, order and noise.")] = 0
     precision: Annotated[
         Literal["auto", "fp32", "bf16"], Meta(description="bf16 autocast; auto where the hardware has it.")

@@ -15,6 +15,7 @@ from aaptvae.rows import Rows
 
 from .config import TrainConfig, make_config
 from .errors import RunError
+from .evaluate_run import evaluate
 from .features import SAMPLE_ROWS, Moments, Prepared, Split, Statistics, constant_columns, digest_of, open_features
 from .finish.finish import finish
 from .linear.baseline import fit_baseline
@@ -54,7 +55,7 @@ def model_for(x: Any, options: dict[str, Any]) -> AAPTVAE:
     config = make_config({"test_share": FEW_TEST_ROWS, **options})
     torch.manual_seed(config.seed)
     with open_features(x) as features:
-        resolved, prepared = prepare_run(features, config, TrainingProgress(), "")
+        resolved, prepared = prepare_run(features, config, TrainingProgress())
     return start_model(resolved, prepared)[0]
 
 
@@ -95,13 +96,14 @@ def write_run(folder: Path, model: AAPTVAE, trained: Rows, unseen: Rows, facts: 
                 "the scaler of this bernoulli model does not hold the means of the rows, which are its baseline: make it with "
                 "AAPTVAE.for_data, or call model.scaler.standardise_by before training"
             )
-        write_held_out(folder, prepared.test, prepared.train_sample)
+        write_held_out(folder, prepared.test, prepared.train_sample, split.test)
         write_json(folder / CONFIG, config)
         ppca = fit_ppca(prepared.statistics.standardised_covariance(prepared.scale), model.latent_dim)
         write_baseline(folder, fit_baseline(prepared, scalar_start(ppca)))
         write_state(folder / BEST, model.state_dict(), {"epoch": epochs, "polish": 0.0})  # the weights stay as they are
         write_metrics(folder, [{"epoch": epochs, **validation_figures(model, prepared.validation, seed)}])
-        finish(folder, config, prepared, features, TrainingProgress(), None)
+        finish(folder, config.train, prepared, features, TrainingProgress())
+        evaluate(folder)
 
 
 def prepared_for(model: AAPTVAE, table: Rows, split: Split, sha256: str) -> Prepared:

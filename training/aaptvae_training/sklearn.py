@@ -15,10 +15,10 @@ from aaptvae.rows import Array, Nats
 from .config import make_config
 from .features import LEAST_ROWS
 from .model import AAPTVAE, observation_of
-from .run import RUN, RunConfig, TemporaryFolder, build_model, read_config, read_prior, read_state
+from .run import RUN, RunConfig, TemporaryFolder, build_model, final_folder, read_config, read_prior, read_state
 from .run.layout import BEST
 from .run.state import decode_state, encode_state
-from .train_run import train_unevaluated
+from .train_table import train_unevaluated
 
 try:
     from sklearn.base import BaseEstimator, TransformerMixin
@@ -87,7 +87,7 @@ class VAETransformer(TransformerMixin, BaseEstimator):
         given = self.get_params(deep=False)
         other, threads, state = (given.pop(name) for name in ("options", "threads", "random_state"))
         given["latent_dim"] = given["latent_dim"] or min(MOST_LATENTS, x.shape[1])
-        config = make_config({**given, **(other or {}), "seed": _seed(state)})
+        config = make_config({"similarity": "off", **given, **(other or {}), "seed": _seed(state)})
         folder = TemporaryFolder()
         with torch.random.fork_rng(devices=[]):
             train_unevaluated(x, folder.path / RUN, config, threads)
@@ -167,9 +167,12 @@ def _seed(random_state: Any) -> int:
 def _pack(folder: TemporaryFolder) -> bytes:
     """Configuration, weights and prior of a run as one safetensors file."""
     run = folder.path / RUN
-    weights, _ = read_state(run / BEST)
+    folder_of_use = final_folder(run)
+    weights, _ = read_state(folder_of_use / BEST)
     tensors = {f"model.{name}": tensor for name, tensor in weights.items()}
-    tensors |= {f"prior.{name}": torch.from_numpy(np.array(array)) for name, array in read_prior(run).to_arrays().items()}
+    tensors |= {
+        f"prior.{name}": torch.from_numpy(np.array(array)) for name, array in read_prior(folder_of_use).to_arrays().items()
+    }
     return encode_state(tensors, {"config": msgspec.to_builtins(read_config(run))})
 
 

@@ -1,6 +1,6 @@
-"""From a feature file to a finished run: read, start at pPCA, train, finish."""
+"""From a feature file to a finished run: read, start at pPCA, train, evaluate, and fit again to all rows."""
 
-import os
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,16 @@ from aaptvae.files.publish import publish_folder, refuse_existing
 
 from .config import TrainConfig
 from .errors import RunError
-from .features import Features, Prepared, open_features, prepare_features, rows_within
-from .finish.finish import complete, finish
+from .evaluate_run import evaluate
+from .features import Features, Prepared, everything, open_features, prepare_features, rows_within
+from .finish.finish import finish
 from .linear.baseline import fit_baseline, tolerated_error
-from .linear.ppca import fit_ppca
-from .linear.start import Start, begin_at, begin_bernoulli, scalar_start, spectral_start
+from .linear.ppca import PPCA, fit_ppca
+from .linear.start import Start, Tail, begin_at, begin_bernoulli, scalar_start, spectral_tail, start_with
 from .loop import (
     RESIDENT_BYTES,
     Batches,
+    Refit,
     ResidentBatches,
     StreamedBatches,
     Trainer,
@@ -30,33 +32,52 @@ from .loop import (
     most_threads,
     on_threads,
     paced,
-    pick_device,
     wants_bf16,
 )
 from .model import AAPTVAE, Objective, scale_rows
 from .progress import TrainingProgress
 from .report.judged import check_shape
 from .run import (
+    BEST,
     CONFIG,
     EVALUATION,
     LAST,
+    REFIT,
     Evaluation,
     RunConfig,
     build_model,
+    damaged,
+    is_empty,
     is_unfinished,
     read_config,
+    read_state,
     write_baseline,
     write_held_out,
     write_json,
 )
 
+MOST_REFITTED = 20_000  # rows; to larger tables a tenth more rows is not worth a second training
 STEPS = 3_000  # of a training whose epochs are not given; more steps change the result little, whatever the rows
 EPOCHS = (10, 200)
 BATCH_ROWS = (16, 128, 512)  # least, usual, and for tables of more than LARGE rows
 LARGE = 100_000
 
 
-def train(  # noqa: PLR0913 - the arguments of the public function
+@dataclass(frozen=True)
+class Phase:
+    """A training: the folder of its checkpoints, and whether the count of torch's threads follows measured steps.
+
+    A refit has no rows left to choose by: it takes what the judged training has chosen.
+    """
+
+    folder: Path
+    adapt: bool
+    tail: Tail | None = None
+    epochs: int | None = None
+    correction: float | None = None
+
+
+def train(  # noqa: PLR0913 - the arguments of a training
     source: Any,
     run: Path,
     config: TrainConfig,
@@ -80,38 +101,36 @@ def train(  # noqa: PLR0913 - the arguments of the public function
         progress = progress if progress is not None and world.leads else TrainingProgress()
         if image_shape is not None:
             check_shape(image_shape, features.width)
-        resolved, prepared = prepare_run(features, config, progress, name_of(source))
-        if begun:
-            check_resumable(run, resolved)
-        else:
+        saved = read_config(run) if begun else None
+        resolved, prepared = prepare_run(features, config, progress, copies=saved is None or saved.copies is not None)
+        resolved = resolved if saved is None else resumable(run, resolved)
+        if saved is None:
             world.leading(begin_folder, run, resolved, prepared)
         with on_threads(threads or most_threads()):
-            fit(features, prepared, resolved, run, world, progress, adapt=threads is None)
-            world.leading(finish, run, resolved, prepared, features, progress, image_shape)
+            fit_phases(features, prepared, resolved, Phase(run, threads is None), world, progress)
+            world.leading(evaluate, run, None, image_shape, progress)
     return msgspec.json.decode((run / EVALUATION).read_bytes(), type=Evaluation)
 
 
-def train_unevaluated(source: Any, run: Path, config: TrainConfig, threads: int | None = None) -> None:
-    """`train` in this process alone, without the evaluation and the report, whose time small tables would mostly spend."""
-    progress, world = TrainingProgress(), World(0, 1, pick_device(config.device))
-    with open_features(source) as features, on_threads(threads or most_threads()):
-        resolved, prepared = prepare_run(features, config, progress, name_of(source))
-        begin_folder(run, resolved, prepared)
-        fit(features, prepared, resolved, run, world, progress, adapt=threads is None)
-        complete(run, resolved, prepared, features, progress)
-
-
-def prepare_run(features: Features, config: TrainConfig, progress: TrainingProgress, name: str) -> tuple[RunConfig, Prepared]:
-    """Read the features once: the configuration with every option decided, and what the pass has found."""
+def prepare_run(
+    features: Features, config: TrainConfig, progress: TrainingProgress, *, copies: bool = True
+) -> tuple[RunConfig, Prepared]:
+    """Read the features: the configuration with every option decided, and the split with its statistics."""
     progress.stage("reading", features.rows)
-    prepared = prepare_features(features, (config.validation_share, config.test_share), config.seed, progress)
+    prepared = prepare_features(features, config, progress, copies=copies)
     check_probabilities(config, prepared)
-    return resolve(config, features, prepared, name), prepared
+    return resolve(config, features, prepared), prepared
 
 
-def name_of(source: Any) -> str:
-    """Of a file or a folder, without its path; a table in memory has no name."""
-    return Path(source).name if isinstance(source, str | os.PathLike) else ""
+def fit_phases(
+    features: Features, prepared: Prepared, config: RunConfig, phase: Phase, world: World, progress: TrainingProgress
+) -> None:
+    """Fit the model and its prior and, where the configuration says so, both again to all rows."""
+    start = fit(features, prepared, config, phase, world, progress)
+    world.leading(finish, phase.folder, config.train, prepared, features, progress)
+    if config.refit:
+        tail = tail_of(config, prepared, start.ppca)
+        refit(features, prepared, config, refit_phase(phase.folder, phase.adapt, tail), world, progress)
 
 
 def begun_with(run: Path) -> TrainConfig | None:
@@ -130,16 +149,11 @@ def check_folder(run: Path, force: bool) -> None:
         raise InputError(f"{run} holds something that is not a run: name another folder")
 
 
-def is_empty(run: Path) -> bool:
-    """Whether `run` does not exist or is an empty folder."""
-    return not run.exists() or (run.is_dir() and not any(run.iterdir()))
-
-
 def begin_folder(run: Path, config: RunConfig, prepared: Prepared) -> None:
     """Create the folder of a run with its configuration and its held-out rows, atomically."""
     with publish_folder(run, force=True, marker=CONFIG) as folder:
         (folder / LAST).parent.mkdir()
-        write_held_out(folder, prepared.test, prepared.train_sample)
+        write_held_out(folder, prepared.test, prepared.train_sample, prepared.split.test)
         write_json(folder / CONFIG, config)
 
 
@@ -154,8 +168,8 @@ def check_probabilities(config: TrainConfig, prepared: Prepared) -> None:
         )
 
 
-def check_resumable(run: Path, config: RunConfig) -> None:
-    """`RunError` unless `run` was begun with the same rows and the same options."""
+def resumable(run: Path, config: RunConfig) -> RunConfig:
+    """The configuration with what `run` was begun with; `RunError` unless rows and options are the same."""
     saved = read_config(run)
     if saved.data_sha256 != config.data_sha256:
         raise RunError(f"{run} was begun with other rows than these: resume it with the features it was begun with")
@@ -163,9 +177,10 @@ def check_resumable(run: Path, config: RunConfig) -> None:
     if changed := [key for key in before if before[key] != now[key]]:
         key = changed[0]
         raise RunError(f"{run} was begun with {key} = {before[key]}, not {now[key]}: to resume, leave that option out")
+    return msgspec.structs.replace(config, refit=saved.refit)
 
 
-def resolve(config: TrainConfig, features: Features, prepared: Prepared, name: str) -> RunConfig:
+def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunConfig:
     """The configuration, with the options that depend on the data decided."""
     rows = len(prepared.split.train)
     least, usual, large = BATCH_ROWS
@@ -178,63 +193,92 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared, name: s
         input_dim=features.width,
         rows=features.rows,
         data_sha256=prepared.sha256,
-        data_name=name,
+        data_name=features.name,
         train=msgspec.structs.replace(config, batch_size=batch, epochs=epochs, weight_decay=decay),
+        copies=prepared.copies,
+        held_out_copies=prepared.held_out_copies,
+        refit=features.rows < MOST_REFITTED if config.refit is None else config.refit,
     )
 
 
-def fit(  # noqa: PLR0913 - all that a training needs
-    features: Features,
-    prepared: Prepared,
-    config: RunConfig,
-    run: Path,
-    world: World,
-    progress: TrainingProgress,
-    *,
-    adapt: bool = False,
-) -> None:
-    """Build the model, write the linear start into it and train it; the result is in the checkpoints of the run.
+def refit_phase(run: Path, adapt: bool, tail: Tail | None) -> Phase:
+    """The refit of a judged run: as many epochs, the same noise and the same amount of correction."""
+    _, facts = read_state(run / BEST)
+    epochs, correction = facts.get("epoch"), facts.get("polish")
+    if not isinstance(epochs, int) or not isinstance(correction, float):
+        raise damaged(run / BEST, f"its epoch is {epochs!r}, its correction {correction!r}")
+    return Phase(run / REFIT, adapt, tail, epochs, correction)
 
-    With `adapt` the count of torch's threads follows measured steps.
-    """
+
+def refit(
+    features: Features, prepared: Prepared, config: RunConfig, phase: Phase, world: World, progress: TrainingProgress
+) -> None:
+    """Fit the model again to all rows; the folder of the phase is complete once it holds a prior."""
+    whole = everything(features, prepared, config.train.seed)
+    world.leading(begin_refit, phase.folder, config)
+    fit(features, whole, config, phase, world, progress)
+    world.leading(finish, phase.folder, config.train, whole, features, progress, phase.correction)
+
+
+def begin_refit(folder: Path, config: RunConfig) -> None:
+    """Make the folder of a refit, with the configuration that its model is built from."""
+    (folder / LAST).parent.mkdir(parents=True, exist_ok=True)
+    write_json(folder / CONFIG, config)
+
+
+def fit(
+    features: Features, prepared: Prepared, config: RunConfig, phase: Phase, world: World, progress: TrainingProgress
+) -> Start:
+    """Build the model, write the linear start into it and train it; the result is in the checkpoints of the phase."""
     torch.manual_seed(config.train.seed)  # before the model is built with random weights
-    model, start = start_model(config, prepared)
+    model, start = start_model(config, prepared, phase.tail)
     if world.leads:
-        write_baseline(run, fit_baseline(prepared, start))
+        write_baseline(phase.folder, fit_baseline(prepared, start))
     model.to(world.device)
 
     batches = training_batches(features, prepared, model, config.train, world)
     validation = torch.from_numpy(scale_rows(model, prepared.validation))
     objective = Objective(model, config.train.free_bits, start.ppca.variance, tolerated_error(config.train, prepared, start))
-    if adapt:
+    if phase.adapt:
         batches = paced(batches, objective, validation, wants_bf16(config.train.precision, world.device))
-    trainer = Trainer(objective, batches, validation, config.train, run, world)
-    progress.stage("training", trainer.steps, trainer.begin() * batches.steps)
+    kind = Trainer if phase.epochs is None else partial(Refit, until=phase.epochs)
+    trainer = kind(objective, batches, validation, config.train, phase.folder, world)
+    name, epochs = ("training", trainer.epochs) if phase.epochs is None else ("refitting", phase.epochs)
+    progress.stage(name, epochs * batches.steps, trainer.begin() * batches.steps)
 
     def advance(steps: int, figures: dict[str, float]) -> None:
         progress.advance(steps)
-        if figures:
+        if figures and phase.epochs is None:
             progress.epoch(figures)
 
     reached = trainer.run(advance)
-    if reached.epoch < trainer.epochs:
+    if reached.epoch < epochs:
         progress.note(
-            f"stopped after epoch {reached.epoch} of {trainer.epochs}: the validation ELBO has not improved for "
+            f"stopped after epoch {reached.epoch} of {epochs}: the validation ELBO has not improved for "
             f"{reached.epoch - max(reached.best_epoch, 0)} epochs"
         )
+    return start
 
 
-def start_model(config: RunConfig, prepared: Prepared) -> tuple[AAPTVAE, Start]:
-    """A model with a fitted scaler, whose linear paths are the maximum-likelihood linear model of the training rows."""
+def tail_of(config: RunConfig, prepared: Prepared, ppca: PPCA) -> Tail | None:
+    """The noise of discarded directions that the validation rows choose; None where the noise is not spectral."""
+    if config.train.sigma != "spectral":
+        return None
+    validation = prepared.standardise(prepared.validation).astype(np.float64)
+    return spectral_tail(ppca, validation, tails=config.train.likelihood == "student")
+
+
+def start_model(config: RunConfig, prepared: Prepared, tail: Tail | None = None) -> tuple[AAPTVAE, Start]:
+    """A model with a fitted scaler, whose linear paths are the maximum-likelihood linear model of the training rows.
+
+    Validation rows choose the noise of the `tail` where none is given.
+    """
     model, options = build_model(config), config.train
     statistics, scale = prepared.statistics, prepared.scale
     model.scaler.standardise_by(*map(torch.from_numpy, (statistics.mean, scale, prepared.constant)))
     ppca = fit_ppca(statistics.standardised_covariance(scale), options.latent_dim)
-    if options.sigma == "spectral":
-        validation = prepared.standardise(prepared.validation).astype(np.float64)
-        start = spectral_start(ppca, validation, tails=options.likelihood == "student")
-    else:
-        start = scalar_start(ppca)
+    tail = tail or tail_of(config, prepared, ppca)
+    start = scalar_start(ppca) if tail is None else start_with(ppca, tail)
     if options.likelihood == "bernoulli":
         begin_bernoulli(model, statistics)
     elif options.linear_skip:

@@ -5,8 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from . import train_run
-from .config import make_config
+from .config import TrainConfig, make_config
+from .features import open_features
+from .loop import World, most_threads, on_threads, pick_device
 from .progress import TrainingProgress
 from .run import RUN, Run, TemporaryFolder, read_run
 
@@ -34,5 +38,15 @@ def train(
     if folder is None:
         owner = TemporaryFolder()
         folder = owner.path / RUN
-    train_run.train(x, Path(folder), config, progress, force=force, image_shape=image_shape, threads=threads)
+    with torch.random.fork_rng(devices=[]):
+        train_run.train(x, Path(folder), config, progress, force=force, image_shape=image_shape, threads=threads)
     return replace(read_run(folder), owner=owner)
+
+
+def train_unevaluated(source: Any, run: Path, config: TrainConfig, threads: int | None = None) -> None:
+    """`train` in this process alone, without the evaluation and the report, whose time small tables would mostly spend."""
+    progress, world = TrainingProgress(), World(0, 1, pick_device(config.device))
+    with open_features(source) as features, on_threads(threads or most_threads()):
+        resolved, prepared = train_run.prepare_run(features, config, progress)
+        train_run.begin_folder(run, resolved, prepared)
+        train_run.fit_phases(features, prepared, resolved, train_run.Phase(run, threads is None), world, progress)

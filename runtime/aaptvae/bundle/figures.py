@@ -40,7 +40,7 @@ FIGURES: tuple[Figure, ...] = (
     Figure(
         "log_likelihood",
         "Log-likelihood",
-        "Importance-weighted estimate of log p(x), under the better of the two priors.",
+        "Importance-weighted estimate of log p(x), under the prior N(0, I).",
         NATS,
         "higher",
         (
@@ -48,6 +48,15 @@ FIGURES: tuple[Figure, ...] = (
             ("full Gaussian", "gaussian_log_likelihood"),
             ("independent columns", "independent_log_likelihood"),
         ),
+    ),
+    Figure(
+        "log_likelihood_median",
+        "Log-likelihood, median row",
+        "A few outlying rows do not change it.",
+        NATS,
+        "higher",
+        (("pPCA", "ppca_log_likelihood_median"), ("full Gaussian", "gaussian_log_likelihood_median")),
+        True,
     ),
     Figure("log_likelihood_standard", "Log-likelihood, prior N(0, I)", "Latents drawn from N(0, I).", NATS, "higher", (), True),
     Figure(
@@ -79,6 +88,15 @@ FIGURES: tuple[Figure, ...] = (
         "",
         "higher",
         (("PCA", "r2"),),
+    ),
+    Figure(
+        "r2_raw",
+        "R2 of reconstructions, own units",
+        "The same for columns in their own units, so that wide columns count more.",
+        "",
+        "higher",
+        (("PCA", "r2_raw"),),
+        True,
     ),
     Figure("active_units", "Active latents", "Latents whose posterior mean varies from row to row."),
     Figure(

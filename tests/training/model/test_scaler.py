@@ -6,6 +6,7 @@ import torch
 
 from aaptvae.errors import InputError
 from aaptvae_training import AAPTVAE, FeatureScaler
+from aaptvae_training.config import TrainConfig
 from aaptvae_training.features.moments import Moments, first_bad_value
 from aaptvae_training.features.prepare import MOST_DEVIATIONS, Prepared, column_scale, constant_columns, prepare_features
 from aaptvae_training.features.table import open_features
@@ -18,7 +19,7 @@ from ..conftest import features_of, options, saved
 
 def prepared_from(folder, rows: np.ndarray) -> Prepared:
     with open_features(saved(folder, rows)) as features:
-        return prepare_features(features, (0.1, 0.1), 0, TrainingProgress())
+        return prepare_features(features, TrainConfig(), TrainingProgress())
 
 
 def fitted(prepared: Prepared) -> FeatureScaler:

@@ -10,12 +10,14 @@ from aaptvae.density.observation import ObservationModel, kl_divergence
 from aaptvae.density.prior import LatentPrior
 from aaptvae.rows import Matrix, Rows
 
+from ..linear.baseline import ColumnR2
 from ..linear.ppca import ACTIVE, PPCA, gaussian_log_likelihood
 from ..linear.start import LEAST_CHANCE
 from ..model import AAPTVAE, decode, encode
 from .sample_quality import frechet_distance, mean_discrepancy
 
 IMPORTANCE_ROWS = 1_000
+WORST_COLUMNS = 5
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,12 @@ class Judge:
         """Every figure of the model by name, from held-out rows `test` [N, D] and training rows `train` [M, D]."""
         mu, logvar = encode(self.model, test)
         figures = self.evidence(test, mu, logvar) | self.likelihoods(test[:IMPORTANCE_ROWS])
-        figures |= {"r2": self.r2(test, decode(self.model, mu)), "active_units": float(active_units(mu))}
+        reconstruction = decode(self.model, mu)
+        figures |= {
+            "r2": self.r2(test, reconstruction),
+            "r2_raw": r_squared(test.astype(np.float64), reconstruction.astype(np.float64)),
+        }
+        figures["active_units"] = float(active_units(mu))
         seen = self.evidence(train, *encode(self.model, train))
         figures |= {f"train_{name}": seen[name] for name in ("elbo", "elbo_median")}
         return figures | self.sample_figures(test, train)
@@ -54,15 +61,31 @@ class Judge:
         columns in [0, 1] where the likelihood is bernoulli.
         """
         x = self.standardise(test)
-        figures = {"r2": r_squared(x, self.ppca.project(x))}
+        figures = {"r2": r_squared(x, self.pca(test)), "r2_raw": r_squared(test.astype(np.float64), self.pca_raw(test))}
         if self.model.likelihood == "bernoulli":
             figures["independent_log_likelihood"] = float(self._start_log_likelihood(test[:IMPORTANCE_ROWS]).mean())
         else:
             rows = test[:IMPORTANCE_ROWS]  # those that the model's own likelihood is taken over
-            figures["ppca_log_likelihood"] = float(self._start_log_likelihood(rows).mean())
+            figures |= mean_and_median("ppca_log_likelihood", self._start_log_likelihood(rows))
             full = gaussian_log_likelihood(self.standardise(rows) @ self.ppca.eigenvectors, self.spectrum)
-            figures["gaussian_log_likelihood"] = float(full.mean())
+            figures |= mean_and_median("gaussian_log_likelihood", full)
         return figures
+
+    def pca(self, x: Rows) -> Matrix:
+        """PCA's reconstruction of raw rows from exactly L components, in standardised features: [N, D]."""
+        return self.ppca.project(self.standardise(x))
+
+    def pca_raw(self, x: Rows) -> Matrix:
+        """The same in the features' own units: [N, D]."""
+        restored: Matrix = self.pca(x) * self.observation.scale + self.observation.mean
+        return restored
+
+    def worst_columns(self, x: Rows) -> list[ColumnR2]:
+        """The columns of raw rows [N, D] whose R2 falls furthest below that of PCA from L components, the worst first."""
+        reconstruction = decode(self.model, encode(self.model, x)[0]).astype(np.float64)
+        own, pca = (column_r_squared(x.astype(np.float64), rows) for rows in (reconstruction, self.pca_raw(x)))
+        worst = np.argsort(own - pca, kind="stable")[:WORST_COLUMNS]
+        return [ColumnR2(int(column), float(own[column]), float(pca[column])) for column in worst if own[column] < pca[column]]
 
     def errors(self, x: Rows) -> Matrix:
         """Mean squared error of each row's reconstruction in standardised columns: [N]."""
@@ -98,12 +121,13 @@ class Judge:
         }
 
     def likelihoods(self, x: Rows) -> dict[str, float]:
-        """Importance-weighted log p(x) under N(0, I) and under the fitted prior: the means of `VAE.log_likelihood`."""
+        """Importance-weighted log p(x) under N(0, I) and under the fitted prior: the means, and one median."""
         priors = {"standard": LatentPrior.standard(self.prior.latent_dim), "fitted": self.prior}
         noise = importance_draws(self.seed, 0, len(x), SAMPLES, self.prior.latent_dim)
         bounds = self.bounds.importance_weighted(list(priors.values()), x, *encode(self.model, x), noise)
         figures = {f"log_likelihood_{name}": float(bound.mean()) for name, bound in zip(priors, bounds, strict=True)}
-        return figures | {"log_likelihood": max(figures.values())}
+        # The one that `VAE.log_likelihood` gives where no prior is named.
+        return figures | mean_and_median("log_likelihood", bounds[0])
 
     def sample(self, rows: int) -> Rows:
         """New raw rows [rows, D] from the fitted prior, with observation noise."""
@@ -120,6 +144,11 @@ class Judge:
             "mmd_samples": mean_discrepancy(drawn, real),
             "mmd_real": mean_discrepancy(seen, real),
         }
+
+
+def mean_and_median(name: str, values: Matrix) -> dict[str, float]:
+    """Both figures of values [N]: a mean shows what few rows cost, a median how the usual row fares."""
+    return {name: float(values.mean()), f"{name}_median": float(np.median(values))}
 
 
 def active_units(mu: Rows) -> int:
@@ -141,3 +170,10 @@ def r_squared(x: Matrix, prediction: Matrix) -> float:
     """1 - residual / total sum of squares around the column means of x [N, D]."""
     total = float(((x - x.mean(axis=0)) ** 2).sum())
     return 1 - float(((x - prediction) ** 2).sum()) / max(total, 1e-9)
+
+
+def column_r_squared(x: Matrix, prediction: Matrix) -> Matrix:
+    """R2 of each column of x [N, D]: [D]; 1 for a column without variance."""
+    residual, total = ((x - prediction) ** 2).sum(axis=0), ((x - x.mean(axis=0)) ** 2).sum(axis=0)
+    shares: Matrix = np.where(total > 0, 1 - residual / np.where(total > 0, total, 1.0), 1.0)
+    return shares

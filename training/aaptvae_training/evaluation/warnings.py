@@ -1,13 +1,15 @@
 """The evaluation in sentences: one headline, and warnings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..config import TrainConfig
 from ..features.split import FEW_ROWS
+from ..linear.baseline import ColumnR2
 from ..model.network import LOG_SIGMA_FLOOR
 
 LEAST_NATS = 0.1  # a difference of this size may be chance
 LEAST_R2 = 5e-4
+LEAST_R2_RAW = 0.002
 MANY_NATS = 0.05  # share of the training ELBO that may be lost on held-out rows
 
 Figures = Mapping[str, float]
@@ -97,3 +99,26 @@ def overfits(metrics: Figures, latents: int, linear_gap: float) -> bool:
     """
     seen, unseen = metrics["train_elbo_median"], metrics["elbo_median"]
     return seen - unseen - max(linear_gap, 0.0) > MANY_NATS * abs(seen) + 0.02 * latents
+
+
+def warnings_of_columns(metrics: Figures, baseline: Figures, worst: Sequence[ColumnR2]) -> list[str]:
+    """A sentence where reconstructions are worse than PCA's in the features' own units, with the columns that cost most."""
+    if metrics["r2_raw"] >= baseline["r2_raw"] - LEAST_R2_RAW:
+        return []
+    named = ", ".join(f"{found.column} ({found.r2:.4f}, PCA {found.pca_r2:.4f})" for found in worst)
+    return [
+        f"In the features' own units it reconstructs worse than PCA: R2 {metrics['r2_raw']:.4f} against "
+        f"{baseline['r2_raw']:.4f}. Columns that lose most, with their R2: {named}."
+    ]
+
+
+def warnings_of_copies(rows: int, copies: int, held_out: int) -> list[str]:
+    """A sentence where rows of the table equal each other; `held_out` of those that judge or select equal a training row."""
+    if held_out:
+        return [
+            f"{copies:,} of {rows:,} rows are copies of earlier rows, and {held_out:,} held-out rows equal a training row: "
+            "figures are better than rows not seen before will get."
+        ]
+    if copies:
+        return [f"{copies:,} of {rows:,} rows are copies of earlier rows: copies are on one side of the split."]
+    return []

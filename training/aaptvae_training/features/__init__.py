@@ -1,7 +1,7 @@
 """A feature table on disk: reading it block by block, splitting its rows, and the statistics of its columns."""
 
 from .moments import Moments, Statistics, first_bad_value
-from .prepare import SAMPLE_ROWS, Mask, Prepared, column_scale, constant_columns, digest_of, prepare_features
+from .prepare import SAMPLE_ROWS, Mask, Prepared, column_scale, constant_columns, digest_of, everything, prepare_features
 from .split import FEW_ROWS, LEAST_ROWS, Index, Split, split_rows
 from .table import Features, open_features, rows_within
 
@@ -19,6 +19,7 @@ __all__ = [
     "column_scale",
     "constant_columns",
     "digest_of",
+    "everything",
     "first_bad_value",
     "open_features",
     "prepare_features",

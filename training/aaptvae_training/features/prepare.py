@@ -1,7 +1,8 @@
 """One pass over a feature table: digest, split, moments of the training rows, held-out rows."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 from aaptvae.errors import InputError
 from aaptvae.rows import Matrix, Rows
 
+from ..config import TrainConfig
 from ..progress import TrainingProgress
+from .copies import RowKeys
 from .moments import Moments, Statistics, first_bad_value
-from .split import Split, split_rows
+from .split import Split, split_rows, split_time
 from .table import Features, rows_within
 
 Mask = NDArray[np.bool_]
@@ -35,31 +38,72 @@ class Prepared:
     validation: Rows
     test: Rows
     train_sample: Rows
+    copies: int | None = None  # rows that equal an earlier row, None where nobody looked
+    held_out_copies: int = 0  # held-out rows that equal a training row
 
     def standardise(self, rows: Rows) -> Rows:
         """Raw rows as standardised float32 rows, computed in float64 so that large means lose no digits."""
         return ((rows - self.statistics.mean) / self.scale).astype(np.float32)
 
 
-def prepare_features(features: Features, shares: tuple[float, float], seed: int, progress: TrainingProgress) -> Prepared:
-    """Read the table once; `InputError` at the first NaN or infinity."""
-    split = split_rows(features.rows, *shares, seed)
-    sample = np.sort(np.random.default_rng([seed, 0x5A3]).permutation(split.train)[:SAMPLE_ROWS])
-    moments = Moments(features.width)
-    digest = _shape_digest(features)
-    kept: tuple[list[Rows], ...] = ([], [], [])
-    for start, block in features.blocks():
+def prepare_features(features: Features, config: TrainConfig, progress: TrainingProgress, *, copies: bool = True) -> Prepared:
+    """Read the table once, or twice where its values decide the split; `InputError` at the first NaN or infinity.
+
+    Without `copies` they are not looked for, as before they were: the split of an interrupted run must not change.
+    """
+    check_split(config, features.width)
+    digest, keys = _shape_digest(features), RowKeys(features, config)
+
+    def each(start: int, block: Rows) -> None:
         if bad := first_bad_value(block, start):
             raise InputError(f"features must be finite, but {bad}: drop or repair such rows; aaptvae diagnose lists them")
         digest.update(_values(block))
+        if copies:
+            keys.add(start, block)
+        progress.advance(len(block))
+
+    shares = config.validation_share, config.test_share
+    plain = split_time(features.rows, *shares) if config.split == "time" else split_rows(features.rows, *shares, config.seed)
+    prepared = _gather(features, plain, config.seed, each)
+    if copies:
+        wanted = keys.split(config)
+        if any(not np.array_equal(a, b) for a, b in zip(plain, wanted, strict=True)):
+            prepared = _gather(features, wanted, config.seed, lambda start, block: None)
+        prepared = replace(prepared, copies=keys.copies, held_out_copies=keys.shared(wanted))
+    return replace(prepared, sha256=digest.hexdigest())
+
+
+def everything(features: Features, prepared: Prepared, seed: int) -> Prepared:
+    """The same table with every row a training row; the validation rows are those of before, now seen."""
+    split = Split(np.arange(features.rows), *prepared.split[1:])
+    return replace(_gather(features, split, seed, lambda start, block: None), sha256=prepared.sha256)
+
+
+def _gather(features: Features, split: Split, seed: int, each: Callable[[int, Rows], object]) -> Prepared:
+    """Moments of the training rows and the held-out rows of a split, in one pass that shows every block to `each` first."""
+    sample = np.sort(np.random.default_rng([seed, 0x5A3]).permutation(split.train)[:SAMPLE_ROWS])
+    moments = Moments(features.width)
+    kept: tuple[list[Rows], ...] = ([], [], [])
+    for start, block in features.blocks():
+        each(start, block)
         moments.add(rows_within(split.train, start, block))
         for index, rows in zip((split.validation, split.test, sample), kept, strict=True):
             rows.append(rows_within(index, start, block))
-        progress.advance(len(block))
     statistics = moments.finish()
-    parts = [np.concatenate(rows) for rows in kept]
     constant = constant_columns(statistics, np.dtype(features.dtype))
-    return Prepared(digest.hexdigest(), split, statistics, column_scale(statistics, constant), constant, *parts)
+    validation, test, train_sample = (np.concatenate(rows) for rows in kept)
+    return Prepared("", split, statistics, column_scale(statistics, constant), constant, validation, test, train_sample)
+
+
+def check_split(config: TrainConfig, width: int) -> None:
+    """`InputError` when the options of the split do not fit together, or the table."""
+    column = config.split_column
+    if column is None and config.split == "group":
+        raise InputError("split is group without a column: name the one that holds the groups with --split-column")
+    if column is not None and config.split == "random":
+        raise InputError(f"split_column is {column}, which a random split does not use: add --split time or --split group")
+    if column is not None and column >= width:
+        raise InputError(f"split_column is {column}: features have {width} columns, numbered from 0 to {width - 1}")
 
 
 def digest_of(features: Features) -> str:

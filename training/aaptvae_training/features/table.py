@@ -30,8 +30,8 @@ _RANDOM_ACCESS = (".npy", ".safetensors")
 class Features:
     """A table of N `rows` of D numbers (`width`) in one file or several; at most `MOST_OPEN` files are open at a time."""
 
-    def __init__(self, width: int, dtype: str = "float32") -> None:
-        self.rows, self.width, self.dtype = 0, width, dtype
+    def __init__(self, width: int, dtype: str = "float32", name: str = "") -> None:
+        self.rows, self.width, self.dtype, self.name = 0, width, dtype, name
         self._files: list[tuple[str, int]] = []  # path and number of rows
         self._open: dict[int, RowReader] = {}  # by position in `_files`; the most recently used comes last
 
@@ -132,7 +132,7 @@ def open_features(source: Any) -> Iterator[Features]:
     with ExitStack() as stack:
         whole = open_rows(path)
         readers = map(open_rows, whole.paths) if isinstance(whole, ShardedRows) else [whole]
-        features, scratch = Features(whole.width, str(whole.dtype)), None
+        features, scratch = Features(whole.width, str(whole.dtype), Path(path).name), None
         try:
             for number, reader in enumerate(readers):
                 if isinstance(reader, BinaryRows) and reader.name.lower().endswith(_RANDOM_ACCESS):

@@ -1,17 +1,18 @@
-"""After training: correct the best weights, fit the prior, evaluate, write the report."""
+"""After training: correct the best weights, fit the prior."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 
-from ..evaluate_run import evaluate
+from ..config import TrainConfig
 from ..evaluation.judge import r_squared
 from ..features import Features, Prepared
 from ..loop import on_threads
 from ..model import MARGIN, posterior, scale_rows
 from ..progress import TrainingProgress
-from ..run import BEST, RunConfig, load_run, read_baseline, read_state, write_prior, write_state, write_views
-from .polish import polish
+from ..run import BEST, load_model, read_baseline, read_state, read_views, write_prior, write_state, write_views
+from .polish import AMOUNTS, polish
 from .prior_fit import fit_prior
 from .view_fit import fit_views
 
@@ -19,35 +20,36 @@ MOST_PRIOR_ROWS = 20_000
 
 
 def finish(
-    run: Path,
-    config: RunConfig,
+    folder: Path,
+    options: TrainConfig,
     prepared: Prepared,
     features: Features,
     progress: TrainingProgress,
-    image_shape: tuple[int, int] | None,
+    correction: float | None = None,
 ) -> None:
-    """Correct the best weights, fit the prior, evaluate, and write the report; repeating a step gives the same result."""
-    complete(run, config, prepared, features, progress)
-    write_views(run, fit_views(load_run(run), config.train, (prepared, features, read_baseline(run)), progress))
-    evaluate(run, image_shape=image_shape, progress=progress)
+    """Correct the best weights of a folder and fit the prior; repeating a step gives the same result.
 
-
-def complete(run: Path, config: RunConfig, prepared: Prepared, features: Features, progress: TrainingProgress) -> None:
-    """Correct the best weights and fit the prior."""
-    model = load_run(run)
+    Validation rows choose the amount of the correction where it is not given.
+    """
+    model, baseline = load_model(folder), read_baseline(folder)
     progress.stage("polishing", 1)
-    baseline = read_baseline(run)
-    chosen = np.linspace(0, len(prepared.split.train) - 1, min(MOST_PRIOR_ROWS, len(prepared.split.train))).astype(np.int64)
-    train_rows = features.take(prepared.split.train[chosen])
-    _, facts = read_state(run / BEST)
+    # Not the validation rows, which choose among priors: to a refit they are training rows too.
+    rows = np.setdiff1d(prepared.split.train, prepared.split.validation)
+    chosen = np.linspace(0, len(rows) - 1, min(MOST_PRIOR_ROWS, len(rows))).astype(np.int64)
+    train_rows = features.take(rows[chosen])
+    _, facts = read_state(folder / BEST)
     if "polish" not in facts:
         validation = prepared.standardise(prepared.validation).astype(np.float64)
         target = 1 - MARGIN * (1 - r_squared(validation, baseline.ppca(model.latent_dim).project(validation)))
-        wanted = config.train.fidelity and config.train.sigma == "spectral"
-        rows = scale_rows(model, train_rows), scale_rows(model, prepared.validation)
+        scaled = scale_rows(model, train_rows), scale_rows(model, prepared.validation)
+        amounts, target = (AMOUNTS, target) if correction is None else ((0.0, correction), math.inf)
         with on_threads(1):  # sums over rows: their last bits must not depend on how many threads share them
-            facts["polish"] = polish(model, *rows, target) if wanted else 0.0
-        write_state(run / BEST, model.state_dict(), facts)
+            wanted = options.fidelity and options.sigma == "spectral"
+            facts["polish"] = polish(model, *scaled, target, amounts) if wanted else 0.0
+        write_state(folder / BEST, model.state_dict(), facts)
     progress.advance(1)
     train, held_out = posterior(model, train_rows), posterior(model, prepared.validation)
-    write_prior(run, fit_prior(train, held_out, config.train.seed, progress))
+    judged = None if correction is None else read_views(folder.parent, model.input_dim, model.latent_dim)
+    views = fit_views(model, options, (prepared, features, baseline), progress, judged)
+    write_views(folder, views)
+    write_prior(folder, fit_prior(train, held_out, options.seed, progress))  # last: it completes the folder

@@ -5,6 +5,7 @@ A likelihood with heavy tails forgives large rows, which squared error does not;
 """
 
 import copy
+from collections.abc import Sequence
 
 import torch
 
@@ -19,7 +20,7 @@ MOST_NATS = 0.005  # per feature: what a correction may cost of the validation E
 
 
 @torch.no_grad()
-def polish(model: AAPTVAE, train: Rows, validation: Rows, target: float) -> float:
+def polish(model: AAPTVAE, train: Rows, validation: Rows, target: float, amounts: Sequence[float] = AMOUNTS) -> float:
     """Correct `model` in place with scaled rows [N, D] until R2 of validation rows reaches `target`; the amount used.
 
     Amounts that would cost noticeable likelihood are not tried: R2 is never bought with the model.
@@ -30,7 +31,7 @@ def polish(model: AAPTVAE, train: Rows, validation: Rows, target: float) -> floa
     original, rows = copy.deepcopy(model.state_dict()), torch.from_numpy(validation)
     least = _elbo(model, rows) - MOST_NATS * model.input_dim
     scores: dict[float, float] = {}
-    for amount in AMOUNTS:
+    for amount in amounts:
         _correct(model, original, amount * weight, amount * bias)
         if amount and _elbo(model, rows) < least:
             break

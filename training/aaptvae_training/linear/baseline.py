@@ -4,13 +4,24 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from aaptvae.rows import Matrix
 
 from ..config import TrainConfig
 from ..features import Mask, Prepared
-from .ppca import PPCA, gaussian_log_likelihood, ppca_of
-from .start import SHRINKAGES, Start, shrink
+from .ppca import PPCA, ppca_of
+from .start import Start
+
+LEAST_VARIANCE = 1e-6  # of a standardised axis, as for pPCA
+
+
+class ColumnR2(Struct, frozen=True):
+    """R2 of one column in its own units, the model's and PCA's."""
+
+    column: int
+    r2: float
+    pca_r2: float
 
 
 @dataclass(frozen=True)
@@ -30,12 +41,23 @@ class Baseline:
 
 
 def fit_baseline(prepared: Prepared, start: Start) -> Baseline:
-    """Statistics of the training rows, with the shrinkage of the Gaussian under which validation rows are likeliest."""
-    rotated = prepared.standardise(prepared.validation) @ start.ppca.eigenvectors
-    spectra = [shrink(start.ppca, amount) for amount in SHRINKAGES]
-    spectrum = max(spectra, key=lambda variances: float(gaussian_log_likelihood(rotated, variances).mean()))
-    ppca = start.ppca
+    """Statistics of the training rows, and the Gaussian whose shrinkage follows from them alone, not from L."""
+    ppca, sample = start.ppca, prepared.standardise(prepared.train_sample).astype(np.float64)
+    fourth_moment = float(((sample**2).sum(axis=1) ** 2).mean())  # of a sample of the rows: of all of them, if they are few
+    spectrum = ledoit_wolf(ppca.eigenvalues, fourth_moment, prepared.statistics.rows)
     return Baseline(prepared.statistics.mean, prepared.scale, ppca.eigenvalues, ppca.eigenvectors, spectrum, prepared.constant)
+
+
+def ledoit_wolf(eigenvalues: Matrix, fourth_moment: float, rows: int) -> Matrix:
+    """Eigenvalues [D] of a covariance of N rows, shrunk towards their mean (Ledoit and Wolf 2004).
+
+    `fourth_moment` is the mean of |x|^4 over centred rows; the share of shrinkage minimises the expected squared error.
+    """
+    mean, width = float(eigenvalues.mean()), len(eigenvalues)
+    spread = float(((eigenvalues - mean) ** 2).mean())
+    error = (fourth_moment - float((eigenvalues**2).sum())) / (width * rows)
+    share = min(max(error / spread, 0.0), 1.0) if spread > 0 else 0.0
+    return np.maximum((1 - share) * eigenvalues + share * mean, LEAST_VARIANCE)
 
 
 def tolerated_error(config: TrainConfig, prepared: Prepared, start: Start) -> float:

@@ -13,12 +13,16 @@ ACTIVE = 0.01  # variance of a posterior mean above which a latent is in use (Bu
 
 @dataclass(frozen=True)
 class PPCA:
-    """Maximum-likelihood pPCA of standardised features: eigenvalues [D] falling, eigenvectors [D, D], variance s2."""
+    """Maximum-likelihood pPCA of standardised features: eigenvalues [D] falling, eigenvectors [D, D], variance s2.
+
+    `latents` directions are modelled apart from the noise; a PCA reconstruction keeps `components`, which may be more.
+    """
 
     eigenvalues: Matrix
     eigenvectors: Matrix
     latents: int
     variance: float
+    components: int
 
     @property
     def loadings(self) -> Matrix:
@@ -34,8 +38,8 @@ class PPCA:
         return gaussian_log_likelihood(standardised @ self.eigenvectors, spectrum)
 
     def project(self, standardised: Matrix) -> Matrix:
-        """The PCA reconstruction: [N, D] -> [N, D]."""
-        basis = self.eigenvectors[:, : self.latents]
+        """The PCA reconstruction, which the R2 of a model is held against: [N, D] -> [N, D]."""
+        basis = self.eigenvectors[:, : self.components]
         projection: Matrix = standardised @ basis @ basis.T
         return projection
 
@@ -59,10 +63,12 @@ def ppca_of(eigenvalues: Matrix, eigenvectors: Matrix, latents: int, floor: floa
     """pPCA from principal axes; the discarded variance is held at `floor` or more.
 
     At least one axis with variance is left to the noise; without any the likelihood has no maximum.
+    PCA has no such limit and keeps as many components as there are latents.
     """
     live = int((eigenvalues > NULL * eigenvalues[0]).sum())
+    components = min(latents, len(eigenvalues))
     latents = min(latents, max(live - 1, 0))
-    return PPCA(eigenvalues, eigenvectors, latents, max(float(eigenvalues[latents:].mean()), floor))
+    return PPCA(eigenvalues, eigenvectors, latents, max(float(eigenvalues[latents:].mean()), floor), components)
 
 
 def fit_ppca(covariance: Matrix, latents: int) -> PPCA:

@@ -6,6 +6,7 @@ their own variances, so the start is one Gaussian with the full covariance, at a
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +27,14 @@ MOST_NOISE = 0.05  # and never more than this share of its own variance: that sh
 SHRINKAGES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 FREEDOMS = (4.5, 8.0, 16.0, 32.0, 64.0, 256.0)
 TAIL_STEPS = 8
+
+
+class Tail(NamedTuple):
+    """Noise of the discarded directions, as validation rows like it: shrinkage, degrees of freedom, factor on the scales."""
+
+    shrinkage: float
+    freedom: float
+    factor: float
 
 
 @dataclass(frozen=True)
@@ -50,22 +59,40 @@ def scalar_start(ppca: PPCA) -> Start:
 
 
 def spectral_start(ppca: PPCA, validation: Matrix, tails: bool) -> Start:
-    """Noise that follows the spectrum, as the validation rows [N, D] like it best.
+    """Noise that follows the spectrum, as the validation rows [N, D] like it best."""
+    return start_with(ppca, spectral_tail(ppca, validation, tails))
+
+
+def spectral_tail(ppca: PPCA, validation: Matrix, tails: bool) -> Tail:
+    """The noise of the discarded directions that gives validation rows [N, D] the highest density.
 
     They decide how far the discarded variances shrink towards their mean (all the way is pPCA) and, with `tails`, the
     degrees of freedom and the scale of a multivariate t in the discarded directions.
     """
-    squares = (validation @ ppca.eigenvectors[:, ppca.latents :]) ** 2
-    live = ~is_null(ppca)[ppca.latents :]
-    best, chosen = -np.inf, scalar_start(ppca)
+    kept, live = _kept(ppca), ~is_null(ppca)[_kept(ppca) :]
+    squares = (validation @ ppca.eigenvectors[:, kept:]) ** 2
+    best, chosen = -np.inf, Tail(1.0, np.inf, 1.0)
     for shrinkage in SHRINKAGES if live.any() else SHRINKAGES[-1:]:
-        tail = shrink(ppca, shrinkage)[ppca.latents :]
+        tail = shrink(ppca, shrinkage)[kept:]
         for freedom in FREEDOMS if tails else (np.inf,):
-            scale = np.where(live, tail * (tail_scale((squares / tail)[:, live], freedom) if tails else 1.0), tail)
-            likelihood = mean_log_density(squares, scale, freedom)
+            factor = tail_scale((squares / tail)[:, live], freedom) if tails else 1.0
+            likelihood = mean_log_density(squares, np.where(live, tail * factor, tail), freedom)
             if likelihood > best:
-                best, chosen = likelihood, Start(ppca, np.sqrt(np.concatenate([kept_noise(ppca, scale), scale])), freedom)
+                best, chosen = likelihood, Tail(shrinkage, freedom, factor)
     return chosen
+
+
+def start_with(ppca: PPCA, tail: Tail) -> Start:
+    """The start whose discarded directions have this noise."""
+    kept, live = _kept(ppca), ~is_null(ppca)[_kept(ppca) :]
+    scale = shrink(ppca, tail.shrinkage)[kept:]
+    scale = np.where(live, scale * tail.factor, scale)
+    return Start(ppca, np.sqrt(np.concatenate([kept_noise(ppca, scale), scale])), tail.freedom)
+
+
+def _kept(ppca: PPCA) -> int:
+    """How many directions have a latent."""
+    return ppca.latents
 
 
 def kept_noise(ppca: PPCA, scale: Matrix) -> Matrix:

@@ -2,12 +2,14 @@
 
 from .batches import RESIDENT_BYTES, Batches, ResidentBatches, StreamedBatches
 from .processes import World, join, pick_device
+from .refit import Refit
 from .threads import most_threads, on_threads, paced
 from .trainer import Trainer, wants_bf16
 
 __all__ = [
     "RESIDENT_BYTES",
     "Batches",
+    "Refit",
     "ResidentBatches",
     "StreamedBatches",
     "Trainer",

@@ -13,17 +13,18 @@ from aaptvae.errors import InputError
 from aaptvae.rows import Matrix, Rows
 
 from ..evaluation.judge import Judge, kl_of_latents
-from ..features.split import split_rows
+from ..features.split import Index, split_rows
 from ..model import decode, encode, observation_of
 from ..run import (
     Evaluation,
     RunConfig,
-    load_run,
+    load_model,
     read_baseline,
     read_config,
     read_evaluation,
     read_held_out,
     read_metrics,
+    read_positions,
     read_prior,
 )
 
@@ -95,8 +96,8 @@ def open_report(
 
 
 def open_judge(folder: Path) -> Judge:
-    """What evaluates the model of a run."""
-    model, baseline = load_run(folder), read_baseline(folder)
+    """What evaluates the model of exactly this folder: of a run, the one before a refit."""
+    model, baseline = load_model(folder), read_baseline(folder)
     ppca, seed = baseline.ppca(model.latent_dim), read_config(folder).train.seed
     return Judge(model, read_prior(folder), observation_of(model), ppca, baseline.spectrum, seed)
 
@@ -108,11 +109,11 @@ def judged_run(
     config, (test, seen) = read_config(folder), read_held_out(folder)
     if image_shape is not None:
         check_shape(image_shape, config.input_dim)
-    named = None if labels is None else held_out_labels(np.asarray(labels), config, len(test))
+    named = None if labels is None else held_out_labels(np.asarray(labels), config, len(test), read_positions(folder))
     return JudgedRun(folder.resolve().name, config, evaluation, judge, test, seen, read_metrics(folder), image_shape, named)
 
 
-def held_out_labels(labels: NDArray[Any], config: RunConfig, held_out: int) -> NDArray[Any]:
+def held_out_labels(labels: NDArray[Any], config: RunConfig, held_out: int, positions: Index | None = None) -> NDArray[Any]:
     """Labels of the held-out rows [N], out of one for every row of the table; `InputError` for any other number."""
     if labels.shape == (held_out,):
         return labels
@@ -121,7 +122,9 @@ def held_out_labels(labels: NDArray[Any], config: RunConfig, held_out: int) -> N
             f"labels have shape {labels.shape}: expected one for each of {config.rows} rows of the table, or for each of "
             f"{held_out} held-out rows"
         )
-    shares = config.train.validation_share, config.train.test_share
+    if positions is not None:
+        return labels[positions]
+    shares = config.train.validation_share, config.train.test_share  # a run of before
     return labels[split_rows(config.rows, *shares, config.train.seed).test]
 
 

@@ -5,12 +5,16 @@ from .folder import (
     Run,
     RunConfig,
     build_model,
+    final_folder,
+    is_empty,
     is_unfinished,
+    load_model,
     load_run,
     read_baseline,
     read_config,
     read_evaluation,
     read_held_out,
+    read_positions,
     read_prior,
     read_run,
     write_baseline,
@@ -18,7 +22,7 @@ from .folder import (
     write_json,
     write_prior,
 )
-from .layout import BEST, CONFIG, EVALUATION, LAST, METRICS, REPORT, RUN
+from .layout import BEST, CONFIG, EVALUATION, LAST, METRICS, REFIT, REPORT, RUN
 from .shown import TemporaryFolder
 from .state import damaged, read_metrics, read_state, write_metrics, write_state
 from .views import RunViews, read_views, write_views
@@ -29,6 +33,7 @@ __all__ = [
     "EVALUATION",
     "LAST",
     "METRICS",
+    "REFIT",
     "REPORT",
     "RUN",
     "Evaluation",
@@ -38,13 +43,17 @@ __all__ = [
     "TemporaryFolder",
     "build_model",
     "damaged",
+    "final_folder",
+    "is_empty",
     "is_unfinished",
+    "load_model",
     "load_run",
     "read_baseline",
     "read_config",
     "read_evaluation",
     "read_held_out",
     "read_metrics",
+    "read_positions",
     "read_prior",
     "read_run",
     "read_state",

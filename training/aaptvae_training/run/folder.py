@@ -22,9 +22,10 @@ from aaptvae.rows import Array, Rows
 
 from ..config import TrainConfig
 from ..errors import RunError
-from ..linear.baseline import Baseline
+from ..features import Index
+from ..linear.baseline import Baseline, ColumnR2
 from ..model import AAPTVAE, observation_of
-from .layout import BEST, CONFIG, EVALUATION, HELD_OUT, PRIOR, REPORT, STATISTICS
+from .layout import BEST, CONFIG, EVALUATION, HELD_OUT, PRIOR, REFIT, REPORT, STATISTICS
 from .shown import Compared, RunReport, TemporaryFolder, compare, figures_html
 from .state import check_shapes, damaged, load_into, read_state, write_state
 from .views import RunViews, read_views
@@ -44,6 +45,9 @@ class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     data_sha256: Digest
     data_name: str = ""  # of the file or folder, without its path
     train: TrainConfig
+    copies: int | None = None  # rows that equal an earlier row; None in runs begun before they were looked for
+    held_out_copies: int = 0  # held-out rows that equal a training row
+    refit: bool = False  # whether the model is fitted again to all rows once it is judged
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):
@@ -55,6 +59,8 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     baseline: dict[str, float]
     kl_per_latent: list[float]
     warnings: list[str]
+    worst_columns: list[ColumnR2] = []
+    refit: bool = False  # figures are of the judged model; the one to use was then fitted again to all rows
 
 
 @dataclass(frozen=True)
@@ -139,8 +145,7 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     """Read a finished run; `RunError` if it is missing, damaged or not finished."""
     folder = Path(path)
     config, evaluation = read_config(folder), read_evaluation(folder)
-    model = load_run(folder)
-    prior = read_prior(folder)
+    model, prior = load_run(folder), read_prior(final_folder(folder))
     test, _ = read_held_out(folder)
     summary = Training(
         rows=config.rows,
@@ -150,13 +155,26 @@ def read_run(path: str | os.PathLike[str]) -> Run:
         metrics=evaluation.metrics,
         baseline=evaluation.baseline,
     )
-    views = read_views(folder, config.input_dim, model.latent_dim)
+    views = read_views(final_folder(folder), config.input_dim, model.latent_dim)
     return Run(config, model, prior, observation_of(model), test[:EXPORT_ROWS], summary, views, folder)
 
 
 def load_run(path: str | os.PathLike[str]) -> AAPTVAE:
-    """The trained model of a run, in eval mode on the CPU; `RunError` if the run cannot be read."""
-    folder = Path(path)
+    """The trained model of a run, in eval mode on the CPU, fitted to all rows where the run was refitted.
+
+    `RunError` if the run cannot be read.
+    """
+    return load_model(final_folder(Path(path)))
+
+
+def final_folder(run: Path) -> Path:
+    """Where the model to use lies: the folder of the refit once that is complete, else the run itself."""
+    refit = run / REFIT
+    return refit if (refit / PRIOR).exists() else run
+
+
+def load_model(folder: Path) -> AAPTVAE:
+    """The model of exactly this folder, the judged one where it is the run's own."""
     config = read_config(folder)
     if is_unfinished(folder):
         refuse_unfinished(folder, BEST)
@@ -183,6 +201,11 @@ def refuse_unfinished(folder: Path, name: str) -> None:
     """`RunError` for a run that does not have the file `name` yet."""
     if (folder / CONFIG).exists() and not (folder / name).exists():
         raise RunError(f"{folder} is not finished: continue it with the same aaptvae train command and --resume")
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether `folder` does not exist or holds nothing."""
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 
 def is_unfinished(folder: Path) -> bool:
@@ -221,9 +244,10 @@ def read_baseline(folder: Path) -> Baseline:
     return Baseline(**{"constant": arrays["scale"] == 1} | arrays)  # version 0.1.0 wrote no mask
 
 
-def write_held_out(folder: Path, test: Rows, train_sample: Rows) -> None:
-    """Write the raw test rows and a sample of the raw training rows."""
-    write_state(folder / HELD_OUT, {"test": torch.from_numpy(test), "train_sample": torch.from_numpy(train_sample)})
+def write_held_out(folder: Path, test: Rows, train_sample: Rows, positions: Index) -> None:
+    """Write the raw test rows, their positions in the table, and a sample of the raw training rows."""
+    arrays = {"test": test, "train_sample": train_sample, "positions": positions}
+    write_state(folder / HELD_OUT, {name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
 def read_held_out(folder: Path) -> tuple[Rows, Rows]:
@@ -231,6 +255,12 @@ def read_held_out(folder: Path) -> tuple[Rows, Rows]:
     table = (None, read_config(folder).input_dim)
     arrays = _arrays(folder / HELD_OUT, {"test": table, "train_sample": table})
     return arrays["test"], arrays["train_sample"]
+
+
+def read_positions(folder: Path) -> Index | None:
+    """Positions of the test rows in the table [M]; None for a run of before, whose split was `split_rows`."""
+    tensors, _ = read_state(folder / HELD_OUT)
+    return tensors["positions"].numpy() if "positions" in tensors else None
 
 
 def write_prior(folder: Path, prior: LatentPrior) -> None:

@@ -10,5 +10,6 @@ PRIOR = "prior.safetensors"
 METRIC = "metric.safetensors"
 SIMILARITY = "similarity.safetensors"
 EVALUATION = "evaluation.json"
+REFIT = "refit"  # a folder like the run's own: the model fitted again to all rows
 REPORT = "report.html"
 RUN = "run"  # the name of a folder that nobody named

@@ -4,7 +4,6 @@ y = mu M + b with M M' = G, where G is the mean of J'J over rows, J [D, L] the d
 |y - y'| = |decode(mu) - decode(mu')|. The coordinates of y are principal, so that the first k numbers are the best k.
 """
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np

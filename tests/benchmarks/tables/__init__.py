@@ -1,0 +1,1 @@
+"""Real tables that ship inside packages, and what models are worth on them."""
