@@ -136,6 +136,7 @@ def config_of(model: AAPTVAE, seed: int) -> TrainConfig:
             "dropout": dropout[0] if dropout else 0.0,
             "beta": model.beta,
             "fidelity": False,
+            "similarity": "off",  # a head of its own, which is no part of the model
             "seed": seed,
         }
     )

@@ -104,7 +104,7 @@ class VAETransformer(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         z = check_array(X, dtype=NUMBERS)
         if z.shape[1] != self.latent_dim_:
-            raise ValueError(f"X has {z.shape[1]} latents, but VAETransformer is expecting {self.latent_dim_} latents as input")
+            raise ValueError(f"X has {z.shape[1]} latents, but {type(self).__name__} is expecting {self.latent_dim_} latents")
         return _decode(_fitted(self.state_, z.dtype.name).model, z)
 
     def score_samples(self, X: ArrayLike) -> Nats:
