@@ -180,7 +180,8 @@ def _pack(folder: TemporaryFolder) -> bytes:
 def _fitted(state: bytes, precision: str) -> Fitted:
     """The model of a state in float32 or float64, on the CPU."""
     tensors, facts = decode_state(state, "the state of this VAETransformer")
-    model = build_model(msgspec.convert(facts["config"], RunConfig))
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(msgspec.convert(facts["config"], RunConfig))
     model.load_state_dict({name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")})
     prior = LatentPrior.from_arrays(
         {name.removeprefix("prior."): t.numpy() for name, t in tensors.items() if name.startswith("prior.")}

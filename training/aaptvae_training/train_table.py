@@ -38,9 +38,9 @@ def train(
     if folder is None:
         owner = TemporaryFolder()
         folder = owner.path / RUN
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on as if nothing had happened
         train_run.train(x, Path(folder), config, progress, force=force, image_shape=image_shape, threads=threads)
-    return replace(read_run(folder), owner=owner)
+        return replace(read_run(folder), owner=owner)
 
 
 def train_unevaluated(source: Any, run: Path, config: TrainConfig, threads: int | None = None) -> None:
