@@ -88,7 +88,11 @@ def write_run(folder: Path, model: AAPTVAE, trained: Rows, unseen: Rows, facts: 
     with open_features(table) as features:
         prepared = prepared_for(model, table, split, digest_of(features))
         config = RunConfig(
-            input_dim=model.input_dim, rows=len(table), data_sha256=prepared.sha256, train=config_of(model, seed)
+            input_dim=model.input_dim,
+            rows=len(table),
+            data_sha256=prepared.sha256,
+            train=config_of(model, seed),
+            bounded=model.bounded,
         )
         check_probabilities(config.train, prepared)
         if model.likelihood == "bernoulli" and not np.allclose(prepared.statistics.mean, trained.mean(axis=0), atol=0.1):

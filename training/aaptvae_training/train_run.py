@@ -177,7 +177,7 @@ def resumable(run: Path, config: RunConfig) -> RunConfig:
     if changed := [key for key in before if before[key] != now[key]]:
         key = changed[0]
         raise RunError(f"{run} was begun with {key} = {before[key]}, not {now[key]}: to resume, leave that option out")
-    return msgspec.structs.replace(config, refit=saved.refit)
+    return msgspec.structs.replace(config, refit=saved.refit, bounded=saved.bounded)
 
 
 def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunConfig:
@@ -198,6 +198,7 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
         copies=prepared.copies,
         held_out_copies=prepared.held_out_copies,
         refit=features.rows < MOST_REFITTED if config.refit is None else config.refit,
+        bounded=config.linear_skip,  # without a linear path there is nothing to fall back on
     )
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from aaptvae_training import AAPTVAE
-from aaptvae_training.model.network import LOGVAR_RANGE
+from aaptvae_training.model.network import FADED, direction_norms
 from aaptvae_training.model.scaler import FeatureScaler
 
 from ..errors import ExportError
@@ -88,12 +88,40 @@ class Subspace:
         return self.basis.square()
 
 
+class Trunk(nn.Module):
+    """Hidden layers [N, D] or [N, L] -> [N, H]; with a `reach`, the last one fades to 0 beyond it.
+
+    The first layer must then be in units of the lengths of its directions: its largest value is the row's distance.
+    """
+
+    def __init__(self, layers: list[nn.Linear], reach: float | None) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.fades = reach is not None
+        self.slope: Tensor
+        self.origin: Tensor
+        if reach is not None:
+            self.register_buffer("slope", torch.tensor([-1 / (reach * (FADED - 1))]))
+            self.register_buffer("origin", torch.tensor([FADED / (FADED - 1)]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the heads see."""
+        first = self.layers[0](x)
+        hidden = torch.relu(first)
+        for layer in list(self.layers)[1:]:
+            hidden = torch.relu(layer(hidden))
+        if not self.fades:
+            return hidden
+        distance = torch.maximum(first.amax(dim=1, keepdim=True), -first.amin(dim=1, keepdim=True))
+        return hidden * (distance * self.slope + self.origin).clamp(0.0, 1.0)
+
+
 class EncoderGraph(nn.Module):
     """x [N, D] -> mu [N, K], logvar [N, K], with the scaler folded in."""
 
-    def __init__(self, trunk: list[nn.Linear], mu: nn.Linear, logvar: nn.Linear) -> None:
+    def __init__(self, trunk: Trunk, mu: nn.Linear, logvar: nn.Linear, logvar_range: tuple[float, float]) -> None:
         super().__init__()
-        self.trunk = nn.Sequential(*(module for layer in trunk for module in (layer, nn.ReLU())))
+        self.trunk, self.logvar_range = trunk, logvar_range
         self.mu, self.logvar = mu, logvar
         self.mu_skip: nn.Linear | None = None
         self.spread: nn.Linear | None = None
@@ -109,7 +137,7 @@ class EncoderGraph(nn.Module):
         """Posterior parameters of raw features."""
         x = self._shifted(x)
         hidden = self.trunk(x)
-        mu, logvar = self.mu(hidden), self.logvar(hidden).clamp(*LOGVAR_RANGE)
+        mu, logvar = self.mu(hidden), self.logvar(hidden).clamp(*self.logvar_range)
         if self.mu_skip is not None:
             mu = mu + self.mu_skip(x)
         return mu, logvar if self.spread is None else self.spread(logvar.exp()).log()
@@ -121,9 +149,9 @@ class EncoderGraph(nn.Module):
 class DecoderGraph(nn.Module):
     """z [N, K] -> reconstruction [N, D], with the scaler folded in."""
 
-    def __init__(self, trunk: list[nn.Linear], out: nn.Linear, skip: nn.Linear | None, *, sigmoid: bool) -> None:
+    def __init__(self, trunk: Trunk, out: nn.Linear, skip: nn.Linear | None, *, sigmoid: bool) -> None:
         super().__init__()
-        self.trunk = nn.Sequential(*(module for layer in trunk for module in (layer, nn.ReLU())))
+        self.trunk = trunk
         self.out, self.skip, self.sigmoid = out, skip, sigmoid
 
     def forward(self, z: Tensor) -> Tensor:
@@ -143,6 +171,21 @@ def constant_columns(scaler: FeatureScaler) -> Tensor:
     return scaler.scale == 1 if mask is None else mask
 
 
+def in_directions(layers: list[nn.Linear], heads: list[Affine], bounded: bool) -> list[Affine]:
+    """Hidden layers of an MLP and then `heads`; if bounded, the first in units of `direction_norms`, the next undoing it.
+
+    relu(a) = n relu(a / n) for n > 0.
+    """
+    first, *rest = [Affine.of(layer) for layer in layers]
+    if not bounded:
+        return [first, *rest, *heads]
+    norms = direction_norms(layers[0]).detach().double()
+    first, zero = first.then(1 / norms), torch.zeros_like(norms)
+    if rest:
+        return [first, rest[0].after(norms, zero), *rest[1:], *heads]
+    return [first, *(head.after(norms, zero) for head in heads)]
+
+
 def fold_encoder(model: AAPTVAE, subspace: Subspace | None = None) -> EncoderGraph:
     """The encoder of raw features as plain layers; `ExportError` for a layer that cannot be folded."""
     _check_parts(model)
@@ -151,15 +194,19 @@ def fold_encoder(model: AAPTVAE, subspace: Subspace | None = None) -> EncoderGra
     shifted = loses_digits(forward, mean)
     origin = _times(forward, mean)
     scaled = forward, torch.zeros_like(origin) if shifted else -origin
-    first, *rest = [Affine.of(layer) for layer in _linear_layers("encoder", model.encoder)]
-    mu, skip = Affine.of(model.mu), None
+    heads = [Affine.of(model.mu), Affine.of(model.logvar)]
+    first, *rest, mu, logvar = in_directions(_linear_layers("encoder", model.encoder), heads, model.bounded)
+    skip = None
     if model.mu_skip is not None:
         skip = Affine.of(model.mu_skip).after(*scaled)
         mu, skip = mu.with_bias_of(skip)
     graph = EncoderGraph(
-        [layer.layer() for layer in (first.after(*scaled), *rest)],
+        Trunk(
+            [layer.layer() for layer in (first.after(*scaled), *rest)], float(model.encoder_reach) if model.bounded else None
+        ),
         (mu if subspace is None else mu.then(subspace.basis)).layer(),
-        Affine.of(model.logvar).layer(),
+        logvar.layer(),
+        model.logvar_range,
     )
     if skip is not None:
         graph.mu_skip = (skip if subspace is None else skip.then(subspace.basis)).layer()
@@ -173,7 +220,8 @@ def fold_encoder(model: AAPTVAE, subspace: Subspace | None = None) -> EncoderGra
 def fold_decoder(model: AAPTVAE, subspace: Subspace | None = None) -> DecoderGraph:
     """The decoder to raw features as plain layers; `ExportError` for a layer that cannot be folded."""
     _check_parts(model)
-    first, *rest, out = [Affine.of(layer) for layer in _linear_layers("decoder", model.decoder)]
+    *hidden, last = _linear_layers("decoder", model.decoder)
+    first, *rest, out = in_directions(hidden, [Affine.of(last)], model.bounded)
     skip = None if model.decoder_skip is None else Affine.of(model.decoder_skip)
     if subspace is not None:
         first = first.after(subspace.basis.T, subspace.offset)
@@ -185,8 +233,8 @@ def fold_decoder(model: AAPTVAE, subspace: Subspace | None = None) -> DecoderGra
         skip = skip and skip.then(backward)
     if skip is not None:
         out, skip = out.with_bias_of(skip)
-    layers = [layer.layer() for layer in (first, *rest)]
-    return DecoderGraph(layers, out.layer(), skip and skip.layer(), sigmoid=bernoulli).eval()
+    trunk = Trunk([layer.layer() for layer in (first, *rest)], float(model.decoder_reach) if model.bounded else None)
+    return DecoderGraph(trunk, out.layer(), skip and skip.layer(), sigmoid=bernoulli).eval()
 
 
 def _check_parts(model: AAPTVAE) -> None:

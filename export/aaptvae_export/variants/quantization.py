@@ -147,6 +147,13 @@ class _Int8:
     def _made_by(self, name: str, operator: str) -> bool:
         return name in self.makers and self.makers[name].op_type == operator
 
+    def _is_faded(self, name: str) -> bool:
+        """Whether this is a hidden layer times the factor of 0 to 1 by which it fades."""
+        if not self._made_by(name, "Mul"):
+            return False
+        hidden, factor = self.makers[name].input
+        return self._made_by(hidden, "Relu") and self._made_by(factor, "Clip")
+
     def _add(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(operator, inputs, [output], **attributes))
         return output
@@ -154,8 +161,8 @@ class _Int8:
     def _quantize(self, name: str) -> tuple[str, str, str]:
         """Names of the integers, of their scale per row and of their origin."""
         if name not in self.quantized:
-            positive = self._made_by(name, "Relu")
-            source = self.makers[name].input[0] if positive else name
+            positive = self._made_by(name, "Relu") or self._is_faded(name)
+            source = self.makers[name].input[0] if self._made_by(name, "Relu") else name
             largest = self._add("ReduceMax", [source, "int8.axis"], f"{name}.largest", keepdims=0)
             if not positive:
                 smallest = self._add("ReduceMin", [source, "int8.axis"], f"{name}.smallest", keepdims=0)

@@ -11,15 +11,18 @@ from typing import Any, NamedTuple
 from ..errors import BundleError
 from .manifest import IR_VERSION, OPSET, GraphSpec, Precision, TensorSpec
 
-_FP32 = frozenset({"Gemm", "Relu", "Add", "Sub", "Clip", "Exp", "Log", "Sigmoid", "Identity"})
+_FP32 = frozenset(
+    {"Gemm", "Relu", "Add", "Sub", "Clip", "Exp", "Log", "Sigmoid", "Identity"}
+    # Distance of a row from the training rows, and what is multiplied by a function of it.
+    | {"Max", "Mul", "Neg", "ReduceMax", "ReduceMin"}
+)
 _OPERATORS: dict[Precision, frozenset[str]] = {
     "fp32": _FP32,
-    "fp16": _FP32 | {"Cast", "Mul"},
+    "fp16": _FP32 | {"Cast"},
     # No operator adds an axis: broadcasting rows against rows would need memory quadratic in the batch.
-    "int8": _FP32
-    | {"DequantizeLinear", "Expand", "MatMulInteger", "Max", "Mul", "Neg", "QuantizeLinear", "ReduceMax", "ReduceMin", "Shape"},
+    "int8": _FP32 | {"DequantizeLinear", "Expand", "MatMulInteger", "QuantizeLinear", "Shape"},
 }
-_TYPE_BYTES = {"fp32": {1: 4}, "fp16": {1: 4, 10: 2}, "int8": {1: 4, 2: 1, 3: 1, 7: 8}}  # by TensorProto.DataType
+_TYPE_BYTES = {"fp32": {1: 4, 7: 8}, "fp16": {1: 4, 7: 8, 10: 2}, "int8": {1: 4, 2: 1, 3: 1, 7: 8}}  # by TensorProto.DataType
 _FLOAT = 1
 _ATTRIBUTES: dict[str, dict[str, tuple[float, ...]]] = {
     "Gemm": {"alpha": (1.0,), "beta": (1.0,), "transA": (0,), "transB": (0, 1)},
@@ -157,7 +160,7 @@ def _check_nodes(nodes: list[memoryview], ranks: dict[str, int], computed: set[s
         taken = computed | ranks.keys() | shapes
         if not inputs or not outputs or len({*outputs}) < len(outputs) or taken.intersection(outputs):
             raise _RefusedError(f"a {operator} goes from {inputs} to {outputs}")
-        _check_attributes(node["attribute"], operator)
+        _check_attributes(node["attribute"], operator, flat="MatMulInteger" in operators)
         if operator == "Cast" and ranks.get(inputs[0]) == 2 and "MatMulInteger" not in operators:
             # A float16 weight cast for the product that uses it; the stored one may not be used again.
             ranks = {name: rank for name, rank in ranks.items() if name != inputs[0]} | dict.fromkeys(outputs, 2)
@@ -180,13 +183,14 @@ def _fits(operator: str, place: int, rank: int | None, computed: bool, shape: bo
     return computed or (place > 0 and rank in (0, 1))
 
 
-def _check_attributes(attributes: list[memoryview], operator: str) -> None:
+def _check_attributes(attributes: list[memoryview], operator: str, *, flat: bool) -> None:
+    """Attributes of known names and values; without `flat`, reductions keep their axis, so that no batch meets itself."""
     allowed = _ATTRIBUTES.get(operator, {})
     for item in attributes:
         attribute = _parse(item, _ATTRIBUTE, "attribute")
         name = _text(attribute.get("name", b""))
         value = attribute.get("i", 0) if "f" not in attribute else struct.unpack("<f", attribute["f"])[0]
-        if value not in allowed.get(name, ()):
+        if value not in allowed.get(name, ()) or (name == "keepdims" and not value and not flat):
             raise _RefusedError(f"a {operator} has {name} = {value}")
 
 

@@ -26,6 +26,7 @@ class Stream(IntEnum):
     COMPONENT = 2
     IMPORTANCE = 3
     TAIL = 4
+    BREADTH = 5
 
 
 def resolve_seed(seed: int | None) -> int:

@@ -24,6 +24,7 @@ from aaptvae_export.graph import Subspace
 from aaptvae_export.proof import BATCHES, Reference
 from aaptvae_export.variants import compact_prior, quantization
 from aaptvae_training.model.as_numpy import observation_of
+from aaptvae_training.model.network import silenced
 
 from ..conftest import make_run
 
@@ -136,6 +137,24 @@ def test_the_graphs_hold_nothing_but_the_computation(run, tmp_path):
         assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
         assert {tensor.data_location for tensor in model.graph.initializer} == {onnx.TensorProto.DEFAULT}
         assert len(model.metadata_props) == 6
+
+
+def test_bounded_networks_fade_in_the_graphs_too(tmp_path):
+    """All three precisions; a fade costs two reductions and a product of a hidden layer's size, and the likelihood follows."""
+    run = make_run(128, 64, (200,), bounded=True, sigma="spectral", likelihood="student")
+    with torch.no_grad():
+        run.model.broad_log_sigma.fill_(0.7)
+    run = dataclasses.replace(run, observation=observation_of(run.model))
+    made = export_bundle(run, tmp_path / "a", ExportOptions(precisions=("fp32", "fp16", "int8"), speedup=0.0))
+    assert made.manifest.parity.tolerance == 1e-5 and verify(made.path).passed
+    operators = [node.op_type for node in onnx.load(made.path / "decoder.onnx").graph.node]
+    assert " ".join(operators) == "Gemm Relu ReduceMax ReduceMin Neg Max Mul Add Clip Mul Gemm Gemm Add"
+    vae, far = aaptvae.load(made.path), (run.model.scaler.mean + 1e3 * run.model.scaler.scale).float().numpy()[None]
+    with torch.no_grad():
+        linear = silenced(run.model).encode(torch.from_numpy(far))
+    for got, expected in zip(vae.encode(far), linear, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-3)
+    assert run.observation.broad is not None and np.isfinite(vae.log_likelihood(run.heldout, samples=4)).all()
 
 
 def test_the_runtime_gives_what_torch_gives(run, tmp_path):

@@ -214,3 +214,16 @@ def test_a_cut_graph_computes_the_same_bits(output: str) -> None:
     whole, less = (open_session(graph, "fp32", 1, Settings()) for graph in (data, part))
     assert [value.name for value in less.get_outputs()] == [output]
     assert np.array_equal(less.run([output], {"x": x})[0], whole.run([output], {"x": x})[0])
+
+
+def test_reductions_of_fp32_keep_their_axis() -> None:
+    """Without it a row's figure could meet every other row's, in tensors of the batch's square."""
+    model = encoder()
+    add(model, "axes", np.array([1], np.int64))
+    insert(model, "ReduceMax", ["x", "axes"], keepdims=1)
+    check(model)
+    model = encoder()
+    add(model, "axes", np.array([1], np.int64))
+    insert(model, "ReduceMax", ["x", "axes"], keepdims=0)
+    with pytest.raises(BundleError, match="a ReduceMax has keepdims = 0"):
+        check(model)

@@ -7,7 +7,7 @@ import pytest
 
 from aaptvae import BundleError, InputError
 from aaptvae.density.bounds import LikelihoodBounds
-from aaptvae.density.observation import ObservationModel, kl_divergence
+from aaptvae.density.observation import Broad, ObservationModel, kl_divergence
 
 RNG = np.random.default_rng(0)
 D = 4
@@ -109,3 +109,40 @@ def test_the_mean_elbo_of_a_skewed_decoder() -> None:
     assert abs(error.mean()) < 4 * error.std() / np.sqrt(len(x))
     again = bounds.expected_log_density(x[7:9], mu[7:9], logvar[7:9])
     np.testing.assert_allclose(again, (error + exact)[7:9], rtol=1e-6)  # a row's signs are its own, in any company
+
+
+def broad(share: float = 0.25) -> ObservationModel:
+    constant = np.array([False, True, False, False])
+    return ObservationModel("student", np.arange(4.0), SCALE, SIGMA, BASIS, 8.0, Broad(5 * SIGMA, share, 6.0), constant)
+
+
+def test_broad_noise_mixes_two_densities() -> None:
+    narrow, wide = (
+        ObservationModel("student", np.arange(4.0), SCALE, s, BASIS, f) for s, f in ((SIGMA, 8.0), (5 * SIGMA, 6.0))
+    )
+    expected = np.log(0.75 * np.exp(narrow.log_density(X, X_HAT)) + 0.25 * np.exp(wide.log_density(X, X_HAT)))
+    np.testing.assert_allclose(broad().log_density(X, X_HAT), expected, rtol=1e-10)
+
+
+def test_broad_noise_is_read_back_as_written() -> None:
+    arrays = broad().to_arrays()
+    again = ObservationModel.from_arrays("student", arrays)
+    np.testing.assert_array_equal(again.log_density(X, X_HAT), broad().log_density(X, X_HAT))
+    for wrong in (
+        {"broad": np.array([1.0, 6.0])},
+        {"broad": np.ones(1)},
+        {"broad_sigma": -SIGMA},
+        {"constant": np.full(4, 0.5)},
+    ):
+        with pytest.raises(BundleError, match="export the bundle again"):
+            ObservationModel.from_arrays("student", arrays | wrong)
+
+
+def test_samples_have_a_share_of_broad_rows_and_no_noise_on_constant_columns() -> None:
+    zeros = np.zeros((40_000, D), np.float32)
+    noise = broad().add_noise(zeros, 1, 0, len(zeros))
+    assert not noise[:, 1].any()
+    turned = np.delete(np.square(BASIS * SIGMA).sum(axis=1), 1)
+    expected = turned * (0.75 * 8 / 6 + 0.25 * 25 * 6 / 4) * np.delete(SCALE, 1) ** 2
+    np.testing.assert_allclose(np.delete(noise, 1, axis=1).var(axis=0), expected, rtol=0.1)
+    np.testing.assert_array_equal(broad().add_noise(zeros[:9], 1, 30, 39), noise[30:39])

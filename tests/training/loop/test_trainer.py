@@ -106,7 +106,8 @@ def test_early_stopping_is_announced(tmp_path):
     best = int(np.argmax([line["validation_elbo"] for line in lines]))
     assert len(lines) - 1 == best + 5 < 40, "stopped at the first epoch that is more than 4 after the best"
     assert seen.notes == [f"stopped after epoch {best + 5} of 40: the validation ELBO has not improved for 5 epochs"]
-    assert seen.stages == ["reading", "training", "polishing", "fitting the prior", "evaluating", "writing the report"]
+    after = ["polishing", "metric view", "fitting the prior"]
+    assert seen.stages == ["reading", "training", *after, "evaluating", "writing the report"]
 
 
 class FailsAt:
@@ -196,7 +197,7 @@ def test_overflow_in_held_out_rows_names_its_column(tmp_path):
 
 def test_an_extreme_validation_row_names_its_column(tmp_path):
     trainer = trainer_in(tmp_path)
-    trainer.validation[3, 9] = 1e30
+    trainer.validation.rows[3, 9] = 1e30
     with pytest.raises(RunError, match=r"validation ELBO is -?(inf|nan).*in column 9: drop such rows, or clip that column"):
         trainer.run(lambda steps, figures: None)
 

@@ -89,6 +89,8 @@ def warnings_of_training(
         found.append(f"{latents} latents are more than the {width} columns: use a --latent-dim of {width} or less.")
     if rows < FEW_ROWS * latents:
         found.append(f"{rows} rows are few for {latents} latents: figures will change with --seed.")
+    if best_epoch == 0:
+        found.append("The model is linear: no epoch beat its linear start by more than chance: more rows would help.")
     return found
 
 

@@ -44,7 +44,8 @@ def finish(
         scaled = scale_rows(model, train_rows), scale_rows(model, prepared.validation)
         amounts, target = (AMOUNTS, target) if correction is None else ((0.0, correction), math.inf)
         with on_threads(1):  # sums over rows: their last bits must not depend on how many threads share them
-            wanted = options.fidelity and options.sigma == "spectral"
+            is_linear = model.bounded and facts.get("epoch") == 0
+            wanted = options.fidelity and options.sigma == "spectral" and not is_linear
             facts["polish"] = polish(model, *scaled, target, amounts) if wanted else 0.0
         write_state(folder / BEST, model.state_dict(), facts)
     progress.advance(1)

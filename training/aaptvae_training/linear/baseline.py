@@ -24,6 +24,9 @@ class ColumnR2(Struct, frozen=True):
     pca_r2: float
 
 
+EXACT = 1e-3  # share of the variance; reconstructions this good are not held to a PCA of as many latents as features
+
+
 @dataclass(frozen=True)
 class Baseline:
     """Statistics of the training rows: of their columns, their principal axes, and the variances of a Gaussian along them."""
@@ -61,8 +64,9 @@ def ledoit_wolf(eigenvalues: Matrix, fourth_moment: float, rows: int) -> Matrix:
 
 
 def tolerated_error(config: TrainConfig, prepared: Prepared, start: Start) -> float:
-    """Squared error of PCA per validation row, which the trainer holds the model to; infinite where `fidelity` is off."""
+    """Squared error of PCA per validation row, or `EXACT`, that the model is held to; infinite where `fidelity` is off."""
     if not (config.fidelity and config.sigma == "spectral") or config.likelihood == "bernoulli":
         return math.inf
     x = prepared.standardise(prepared.validation).astype(np.float64)
-    return float(((x - start.ppca.project(x)) ** 2).sum(axis=1).mean())
+    left = float(((x - start.ppca.project(x)) ** 2).sum(axis=1).mean())
+    return max(left, EXACT * float((x**2).sum(axis=1).mean()))

@@ -23,7 +23,7 @@ from .ppca import NULL, PPCA, principal_axes
 LEAST_CHANCE = 1e-4  # of a feature that was never 1
 HEAD = 0.01  # what is left of the MLPs' random outputs beside the linear start
 KEPT_NOISE = 0.25  # noise of a kept direction as a share of the discarded mean: less shrinks reconstructions less
-MOST_NOISE = 0.05  # and never more than this share of its own variance: that share of a reconstruction is lost to shrinkage
+MOST_NOISE = 0.03  # and never more than this share of its own variance: its square is what shrinkage costs of R2
 SHRINKAGES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 FREEDOMS = (4.5, 8.0, 16.0, 32.0, 64.0, 256.0)
 TAIL_STEPS = 8
@@ -39,23 +39,24 @@ class Tail(NamedTuple):
 
 @dataclass(frozen=True)
 class Start:
-    """Noise scale [D] along the principal axes of `ppca`, and degrees of freedom (infinite for a Gaussian)."""
+    """Noise scale [D] along the principal axes of `ppca`, degrees of freedom (infinite for a Gaussian), axes with a latent."""
 
     ppca: PPCA
     noise: Matrix
     freedom: float
+    kept: int
 
     @property
     def variance(self) -> Matrix:
         """Variance [D] along the axes: that of the data where a latent carries it, the noise's own elsewhere."""
-        kept = self.ppca.latents
+        kept = self.kept
         data = np.maximum(self.ppca.eigenvalues[:kept], 1.001 * self.noise[:kept] ** 2)
         return np.concatenate([data, self.noise[kept:] ** 2])
 
 
 def scalar_start(ppca: PPCA) -> Start:
     """pPCA itself: the same noise along every axis."""
-    return Start(ppca, np.full(len(ppca.eigenvalues), np.sqrt(ppca.variance)), np.inf)
+    return Start(ppca, np.full(len(ppca.eigenvalues), np.sqrt(ppca.variance)), np.inf, ppca.latents)
 
 
 def spectral_start(ppca: PPCA, validation: Matrix, tails: bool) -> Start:
@@ -74,7 +75,7 @@ def spectral_tail(ppca: PPCA, validation: Matrix, tails: bool) -> Tail:
     best, chosen = -np.inf, Tail(1.0, np.inf, 1.0)
     for shrinkage in SHRINKAGES if live.any() else SHRINKAGES[-1:]:
         tail = shrink(ppca, shrinkage)[kept:]
-        for freedom in FREEDOMS if tails else (np.inf,):
+        for freedom in (FREEDOMS if live.any() else FREEDOMS[-1:]) if tails else (np.inf,):
             factor = tail_scale((squares / tail)[:, live], freedom) if tails else 1.0
             likelihood = mean_log_density(squares, np.where(live, tail * factor, tail), freedom)
             if likelihood > best:
@@ -87,18 +88,19 @@ def start_with(ppca: PPCA, tail: Tail) -> Start:
     kept, live = _kept(ppca), ~is_null(ppca)[_kept(ppca) :]
     scale = shrink(ppca, tail.shrinkage)[kept:]
     scale = np.where(live, scale * tail.factor, scale)
-    return Start(ppca, np.sqrt(np.concatenate([kept_noise(ppca, scale), scale])), tail.freedom)
+    return Start(ppca, np.sqrt(np.concatenate([kept_noise(ppca, scale), scale])), tail.freedom, kept)
 
 
 def _kept(ppca: PPCA) -> int:
-    """How many directions have a latent."""
-    return ppca.latents
+    """How many directions have a latent: with noise of their own all live axes may have one."""
+    return min(ppca.components, int((~is_null(ppca)).sum()))
 
 
 def kept_noise(ppca: PPCA, scale: Matrix) -> Matrix:
-    """Noise variance [L] of the directions that a latent carries, beside squared scales [D - L] of the others."""
+    """Noise variance [K] of the directions that a latent carries, beside squared scales [D - K] of the others."""
     discarded = min(ppca.variance, float(scale.mean())) if len(scale) else ppca.variance
-    return np.maximum(np.minimum(KEPT_NOISE * discarded, MOST_NOISE * ppca.eigenvalues[: ppca.latents]), 1e-9)
+    kept = ppca.eigenvalues[: len(ppca.eigenvalues) - len(scale)]
+    return np.maximum(np.minimum(KEPT_NOISE * discarded, MOST_NOISE * kept), 1e-9)
 
 
 def shrink(ppca: PPCA, amount: float) -> Matrix:
@@ -138,7 +140,7 @@ def mean_log_density(squares: Matrix, scale: Matrix, freedom: float) -> float:
 @torch.no_grad()
 def begin_at(model: AAPTVAE, start: Start) -> None:
     """Write the start into a model whose scaler standardises: skips, posterior variances, noise; the MLPs almost silent."""
-    latents = start.ppca.latents
+    latents = start.kept
     axes, noise, variance = start.ppca.eigenvectors, start.noise, start.variance
     gain = np.sqrt(variance - noise**2)[:latents]
     if model.scaler.rotated:
@@ -146,6 +148,9 @@ def begin_at(model: AAPTVAE, start: Start) -> None:
         # Axes that a latent carries keep their noise: if it grew, reconstructions would shrink. Null axes must not pay.
         carried = np.arange(model.input_dim) < latents
         model.hold_noise(torch.from_numpy(carried | is_null(start.ppca)))
+        if model.has_broad_noise:
+            broad = np.where(carried, noise, np.maximum(noise, np.sqrt(start.ppca.variance)))
+            model.broad_log_sigma.copy_(_tensor(np.log(broad / noise)))
         axes, into, outof = np.eye(model.input_dim), np.sqrt(variance), noise
     else:
         into = outof = np.ones(model.input_dim)

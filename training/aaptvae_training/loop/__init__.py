@@ -1,10 +1,10 @@
 """The training loop: batches, optimizer, epochs, checkpoints, processes and threads."""
 
 from .batches import RESIDENT_BYTES, Batches, ResidentBatches, StreamedBatches
-from .processes import World, join, pick_device
+from .processes import World, join, pick_device, wants_bf16
 from .refit import Refit
 from .threads import most_threads, on_threads, paced
-from .trainer import Trainer, wants_bf16
+from .trainer import Trainer
 
 __all__ = [
     "RESIDENT_BYTES",

@@ -1,7 +1,7 @@
 """The training loop: AdamW on the negative ELBO, best weights by the unweighted validation ELBO, exact resume.
 
 Nothing random outlives an epoch: order and noise are drawn from (seed, epoch, rank), so a checkpoint is weights,
-optimiser state and a few numbers. Which rows come in is `batches.py`; what is computed is `model.py`.
+optimiser state and a few numbers.
 """
 
 import copy
@@ -21,19 +21,21 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..config import TrainConfig
 from ..errors import RunError
+from ..model.network import silenced
 from ..model.objective import MARGIN, Objective
 from ..run.layout import BEST, LAST
 from ..run.state import Tensors, damaged, load_into, read_state, write_metrics, write_state
 from .batches import Batches
 from .malloc import freed_memory_kept
 from .optimizer import make_optimizer
-from .processes import World
+from .processes import World, wants_bf16
+from .validation import Gain, Validation, seed_noise
 
-VALIDATION_DRAWS = 4096  # posterior draws that a validation ELBO averages at least
 SMALLER_RATE = 0.1  # what one NaN costs the learning rate
+MOST_R2_LOST = 0.001  # on validation rows, against PCA, by weights that may be kept
 LEAST_FIDELITY = 0.25  # first answer to reconstructions worse than PCA's; it doubles while that is not enough
+MOST_FIDELITY = 64.0  # squared error outweighs the likelihood then; doubled without end, gradients overflow after 70 epochs
 SAVE_EVERY = 5.0  # seconds of training that a kill may cost
-
 Tick = Callable[[int, dict[str, float]], object]
 
 
@@ -48,6 +50,8 @@ class TrainingState:
     rate_scale: float = 1.0
     fidelity: float = 0.0
     done: bool = False
+    promising_epoch: int = -1  # of the highest score so far, whether it could be told from chance or not
+    promising: float = -math.inf
     history: list[dict[str, int | float]] = field(default_factory=list)
 
 
@@ -65,8 +69,7 @@ class Trainer:
     ) -> None:
         self.model = model = objective.model
         self.batches, self.config, self.folder, self.world = batches, config, folder, world
-        self.validation = validation[world.rank :: world.size].to(world.device)
-        self.draws = max(1, VALIDATION_DRAWS // max(1, len(validation)))  # of every row, whichever process judges it
+        self.validation = Validation(validation, config.seed, world)
         self.progress = TrainingState()
         self.best: Tensors = {}
         self.saved_at = 0.0
@@ -76,6 +79,7 @@ class Trainer:
         self.objective: nn.Module = objective if world.size == 1 else DistributedDataParallel(objective)
         self.average = copy.deepcopy(model).eval()  # of the weights over about one epoch: what is judged and kept
         self.bf16 = wants_bf16(config.precision, world.device)
+        self.linear = self.validation.bounds(silenced(self.average)).sum(dim=0) if model.bounded else None
 
     @cached_property
     def optimizer(self) -> torch.optim.Optimizer:
@@ -200,25 +204,37 @@ class Trainer:
         """Record the unweighted ELBO of the validation rows, with the same noise every time; keep the best weights."""
         for kept, buffer in zip(self.average.buffers(), self.model.buffers(), strict=True):
             kept.copy_(buffer)
-        judged = Objective(self.average)
-        seed_noise(self.config.seed, -1, self.world.rank)
-        parts = [judged(x, 1.0) for x in torch.split(self.validation, 2048) for _ in range(self.draws)]
-        sums = [torch.stack([p[k].sum() for p in parts]).sum() if parts else torch.zeros(()) for k in (1, 2)]
-        rows = torch.tensor(float(sum(len(p[1]) for p in parts)))
-        errors = [judged.squared_error(x) for x in torch.split(self.validation, 2048)]
-        nll, kl, count, error = (float(t) for t in self.world.total(*sums, rows, torch.cat(errors).sum()))
-        faithful = self.keep_faith(error * self.draws / count)
+        bounds, errors = self.validation.bounds(self.average), self.validation.squared_errors(self.average)
+        rows = errors.new_tensor(float(len(errors)))
+        nll, kl, count, error = (float(t) for t in self.world.total(bounds[0].sum(), bounds[1].sum(), rows, errors.sum()))
+        faithful = self.keep_faith(error / count)
         elbo = -(nll + kl) / count
         if not math.isfinite(elbo):
-            where = f"; their largest feature is {self.farthest(self.validation)}" if len(self.validation) else ""
+            where = f"; their largest feature is {self.farthest(self.validation.rows)}" if len(errors) else ""
             raise RunError(f"the validation ELBO is {elbo}{where}: drop such rows, or clip that column")
         progress = self.progress
         progress.history.append({"epoch": progress.epoch, "validation_elbo": elbo, "validation_kl": kl / count} | figures)
-        warm = progress.epoch >= self.config.kl_warmup * self.epochs
-        # Reconstructions as good as PCA's come first, but never at the price of a likelihood below the start's.
-        faithful = faithful and elbo >= progress.history[0]["validation_elbo"]
-        if warm and (faithful, elbo) > (progress.best_faithful, progress.best_elbo):
-            progress.best_faithful, progress.best_elbo, progress.best_epoch = faithful, elbo, progress.epoch
+        if self.linear is None:
+            # Reconstructions as good as PCA's come first, but never at the price of a likelihood below the start's.
+            self.keep_best(faithful and elbo >= progress.history[0]["validation_elbo"], elbo, eligible=True)
+        elif progress.epoch == 0:
+            progress.best_epoch = progress.promising_epoch = 0
+            progress.best_elbo = progress.promising = 0.0
+            self.best = {name: tensor.clone() for name, tensor in silenced(self.average).state_dict().items()}
+        else:
+            gain = Gain.of(self.linear - bounds.sum(dim=0), self.world)
+            most = self.plain.tolerated + MOST_R2_LOST * self.validation.total_variance(self.model.scaler)
+            self.keep_best(faithful, gain.score, eligible=gain.beyond_chance and error / count <= most)
+
+    def keep_best(self, faithful: bool, score: float, *, eligible: bool) -> None:
+        """Keep the averaged weights if they are `eligible`, past the warm-up, and better than the best so far."""
+        progress = self.progress
+        if progress.epoch < self.config.kl_warmup * self.epochs:
+            return
+        if score > progress.promising:
+            progress.promising, progress.promising_epoch = score, progress.epoch
+        if eligible and (faithful, score) > (progress.best_faithful, progress.best_elbo):
+            progress.best_faithful, progress.best_elbo, progress.best_epoch = faithful, score, progress.epoch
             self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
 
     def keep_faith(self, error: float) -> bool:
@@ -226,12 +242,13 @@ class Trainer:
         faithful = error <= MARGIN * self.plain.tolerated
         self.progress.fidelity *= 0.5 if faithful else 2
         if not faithful:
-            self.progress.fidelity = max(LEAST_FIDELITY, self.progress.fidelity)
+            self.progress.fidelity = min(max(LEAST_FIDELITY, self.progress.fidelity), MOST_FIDELITY)
         return faithful
 
     def out_of_patience(self) -> bool:
         """Whether the validation ELBO has not improved for the configured share of the run."""
-        waited = self.progress.epoch - max(self.progress.best_epoch, self.config.kl_warmup * self.epochs)
+        latest = max(self.progress.best_epoch, self.progress.promising_epoch)
+        waited = self.progress.epoch - max(latest, self.config.kl_warmup * self.epochs)
         return waited > max(1.0, self.config.patience * self.epochs)
 
     def save(self) -> None:
@@ -279,17 +296,3 @@ class Trainer:
                 state.setdefault(int(found[1]), {})[found[2]] = tensor
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-
-def seed_noise(seed: int, epoch: int, rank: int) -> None:
-    """Give torch's generators the state that belongs to this epoch of this process."""
-    torch.manual_seed((seed * 1_000_003 + (epoch + 2) * 1_009 + rank) % (1 << 63))
-
-
-def wants_bf16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bf16: as asked, or where the hardware multiplies it natively."""
-    if precision != "auto":
-        return precision == "bf16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aaptvae.density.observation import ObservationModel
+from aaptvae.density.observation import Broad, ObservationModel
 from aaptvae.rows import Array, Matrix, Rows
 
-from .network import AAPTVAE
+from .network import AAPTVAE, BROAD_FREEDOM, BROAD_SHARE
 
 _CHUNK = 1_024  # rows that are computed at once
 
@@ -62,7 +62,12 @@ def observation_of(model: AAPTVAE) -> ObservationModel:
     if scaler.rotated:
         sigma = sigma * scaler.spread.cpu().numpy()
     freedom = float(model.degrees_of_freedom.detach()) if model.likelihood == "student" else math.inf
-    return ObservationModel(model.likelihood, mean, scale, sigma, basis, freedom)
+    constant = scaler.constant.cpu().numpy() if scaler.masked else None
+    broad = None
+    if model.has_broad_noise:
+        scales = model.broad_log_sigma.exp().double().cpu().numpy() * scaler.spread.cpu().numpy()
+        broad = Broad(scales, BROAD_SHARE, BROAD_FREEDOM)
+    return ObservationModel(model.likelihood, mean, scale, sigma, basis, freedom, broad, constant)
 
 
 def _chunks(model: AAPTVAE, rows: Array) -> Iterator[Tensor]:

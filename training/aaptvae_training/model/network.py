@@ -3,6 +3,7 @@
 Shapes: N rows, D features, L latents, H hidden.
 """
 
+import copy
 import math
 from collections.abc import Sequence
 from itertools import pairwise
@@ -24,7 +25,14 @@ SIGMAS: tuple[str, ...] = get_args(get_args(Sigma)[1])
 LIKELIHOODS: tuple[str, ...] = get_args(Likelihood)
 SEED_SIGMA = math.sqrt(0.5)  # the one fixed deviation under which SSE + KL is a negative ELBO
 LOGVAR_RANGE = (-30.0, 20.0)  # keeps exp(logvar) finite on rows far from the training data
+BOUNDED_LOGVAR = (-30.0, 0.0)  # the posterior of a linear Gaussian model is never wider than the prior
+REACHED = 0.95  # share of the training rows within which a bounded network counts in full
+FADED = 1.3  # where it no longer counts at all, in multiples of that reach
+SETTLING = 0.05  # weight of a batch in the running estimate of the reach
+FIRST_REACH = 4.0  # deviations; until batches have been seen
 LEAST_FREEDOM = 4.0  # below this a t has no fourth moment, and samples of it are useless
+BROAD_SHARE = 0.15  # of a bounded Student's rows whose noise is pPCA's: no row costs more than log(1 / share) nats beside it
+BROAD_FREEDOM = 5.0
 LOG_SIGMA_FLOOR = -6.0  # below this the likelihood, not the model, runs away (Rybkin et al. 2021)
 
 
@@ -46,6 +54,27 @@ def last_layer(layers: nn.Sequential) -> nn.Linear:
     return layer
 
 
+def first_layer(layers: nn.Sequential) -> nn.Linear:
+    """The linear layer that a chain begins with; `TypeError` if it begins otherwise."""
+    layer = layers[0]
+    if not isinstance(layer, nn.Linear):
+        raise TypeError(f"the chain begins with {type(layer).__name__}, not with a linear layer")
+    return layer
+
+
+def direction_norms(layer: nn.Linear) -> Tensor:
+    """Length of each unit's weights and bias together: [H].
+
+    A unit's pre-activation over this is the projection of (x, 1) on one direction, in deviations if x is whitened.
+    """
+    return torch.sqrt(layer.weight.square().sum(dim=1) + layer.bias.square()).clamp(min=1e-12)
+
+
+def fade(distance: Tensor, reach: Tensor) -> Tensor:
+    """1 for rows whose `distance` is within `reach`, 0 beyond `FADED` times it, linear between: [N, 1] -> [N, 1]."""
+    return ((FADED - distance / reach) / (FADED - 1)).clamp(0, 1)
+
+
 class AAPTVAE(nn.Module):
     """Variational autoencoder of feature vectors: ReLU MLPs around a Gaussian latent space.
 
@@ -54,10 +83,15 @@ class AAPTVAE(nn.Module):
     the observation noise: a fixed number, "learned" (one for all features), "optimal" (the batch's own), "per_feature",
     or "spectral" (one for every principal axis, along which the scaler then measures). `likelihood` is "gaussian",
     "student" (multivariate t: the same with a learned weight of the tails) or "bernoulli" (features in [0, 1]).
+    `bounded` multiplies the last hidden layer of each MLP by a factor that falls to 0 away from the training rows, where
+    the linear path alone is left, and caps posterior variances at the prior's.
     A width below 1 or a sigma that is not positive is a `ValueError`.
     """
 
     noise_is_free: Tensor
+    broad_log_sigma: Tensor
+    encoder_reach: Tensor
+    decoder_reach: Tensor
 
     def __init__(  # noqa: PLR0913 - the model's own configuration
         self,
@@ -70,6 +104,7 @@ class AAPTVAE(nn.Module):
         sigma: Sigma = SEED_SIGMA,
         likelihood: Likelihood = "gaussian",
         dropout: float = 0.0,
+        bounded: bool = False,
     ) -> None:
         super().__init__()
         self.input_dim, self.latent_dim = input_dim, latent_dim
@@ -79,7 +114,8 @@ class AAPTVAE(nn.Module):
                 f"got input_dim={input_dim}, latent_dim={latent_dim}, hidden_dim={hidden_dim}: every width must be at least 1"
             )
         self.beta, self.linear_skip, self.likelihood, self.sigma = beta, linear_skip, likelihood, sigma
-        self.scaler = FeatureScaler(input_dim, rotated=sigma == "spectral")
+        self.bounded, self.logvar_range = bounded, BOUNDED_LOGVAR if bounded else LOGVAR_RANGE
+        self.scaler = FeatureScaler(input_dim, rotated=sigma == "spectral", masked=bounded and likelihood != "bernoulli")
 
         self.encoder = mlp((input_dim, *self.hidden_dims), dropout)  # [N, D] -> [N, H]
         self.mu = nn.Linear(self.hidden_dims[-1], latent_dim)  # [N, H] -> [N, L]
@@ -89,6 +125,9 @@ class AAPTVAE(nn.Module):
         self.decoder = mlp((latent_dim, *reversed(self.hidden_dims)), dropout)  # [N, L] -> [N, H]
         self.decoder.append(nn.Linear(self.hidden_dims[0], input_dim))  # [N, H] -> [N, D]
         self.decoder_skip = nn.Linear(latent_dim, input_dim, bias=False) if linear_skip else None
+        if bounded:
+            self.register_buffer("encoder_reach", torch.tensor(FIRST_REACH))
+            self.register_buffer("decoder_reach", torch.tensor(FIRST_REACH))
         self._make_noise()
 
     @classmethod
@@ -121,6 +160,13 @@ class AAPTVAE(nn.Module):
             self.register_buffer("noise_is_free", torch.ones(width, dtype=torch.bool))
         if self.likelihood == "student":
             self.log_tail = nn.Parameter(torch.tensor(math.log(100.0)))
+        if self.has_broad_noise:
+            self.register_buffer("broad_log_sigma", torch.zeros(width))
+
+    @property
+    def has_broad_noise(self) -> bool:
+        """Whether a share of the noise follows broader tails than the rest."""
+        return self.bounded and self.sigma == "spectral" and self.likelihood == "student"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior parameters of raw features: [N, D] -> mu [N, L], logvar [N, L]."""
@@ -129,9 +175,22 @@ class AAPTVAE(nn.Module):
     def posterior(self, scaled: Tensor) -> tuple[Tensor, Tensor]:
         """`encode` for features that are scaled already."""
         white = self.scaler.whiten(scaled)
-        hidden = self.encoder(white)
-        mu, logvar = self.mu(hidden), self.logvar(hidden).clamp(*LOGVAR_RANGE)
+        hidden = self._hidden(self.encoder, white, self.encoder_reach if self.bounded else None)
+        mu, logvar = self.mu(hidden), self.logvar(hidden).clamp(*self.logvar_range)
         return (mu if self.mu_skip is None else mu + self.mu_skip(white)), logvar
+
+    def _hidden(self, layers: nn.Sequential, x: Tensor, reach: Tensor | None) -> Tensor:
+        """Last hidden layer of an MLP, faded out beyond `reach`: [N, D] or [N, L] -> [N, H]."""
+        if reach is None:
+            hidden: Tensor = layers(x)
+            return hidden
+        first = layers[0](x)
+        distance = (first / direction_norms(first_layer(layers))).abs().amax(dim=1, keepdim=True)
+        if self.training:
+            with torch.no_grad():
+                reach.lerp_(torch.quantile(distance.detach().float(), REACHED), SETTLING)
+        hidden = layers[1:](first) * fade(distance, reach)
+        return hidden
 
     def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
         """A draw from the posterior, mu + sigma * eps: [N, L], [N, L] -> [N, L]."""
@@ -144,7 +203,9 @@ class AAPTVAE(nn.Module):
 
     def observation_mean(self, z: Tensor) -> Tensor:
         """`decode` before the scaler is undone; for a Bernoulli model these are the probabilities."""
-        mean: Tensor = self.decoder(z)
+        trunk = nn.Sequential(*list(self.decoder)[:-1])
+        hidden = self._hidden(trunk, z, self.decoder_reach if self.bounded else None)
+        mean: Tensor = last_layer(self.decoder)(hidden)
         if self.decoder_skip is not None:
             mean = mean + self.decoder_skip(z)
         return torch.sigmoid(mean) if self.likelihood == "bernoulli" else mean
@@ -162,7 +223,12 @@ class AAPTVAE(nn.Module):
         log_sigma = self.noise_log_sigma
         volume = self.scaler.log_volume().to(error.dtype)
         if self.likelihood == "student":
-            return losses.student_nll(error, log_sigma, self.degrees_of_freedom) + volume
+            nll = losses.student_nll(error, log_sigma, self.degrees_of_freedom)
+            if self.has_broad_noise:
+                freedom = self.degrees_of_freedom.new_tensor(BROAD_FREEDOM)
+                broad = losses.student_nll(error, self.broad_log_sigma, freedom)
+                nll = -torch.logaddexp(math.log1p(-BROAD_SHARE) - nll, math.log(BROAD_SHARE) - broad)
+            return nll + volume
         return losses.gaussian_nll(error, log_sigma) + volume
 
     @property
@@ -210,3 +276,12 @@ class AAPTVAE(nn.Module):
             nll = nll - self.input_dim * (math.log(self.sigma) + 0.5 * LOG_2PI)
         kl = losses.kl_divergence(mu, logvar).sum(dim=1).mean()
         return {"loss": nll + self.beta * kl, "reconstruction_loss": nll, "kl_divergence": kl}
+
+
+@torch.no_grad()
+def silenced(model: AAPTVAE) -> AAPTVAE:
+    """A copy whose MLPs contribute their biases only: its linear start, exactly, if that is where it stands."""
+    linear = copy.deepcopy(model)
+    for head in (linear.mu, linear.logvar, last_layer(linear.decoder)):
+        head.weight.zero_()
+    return linear

@@ -2,12 +2,14 @@
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from . import losses
 from .network import AAPTVAE
 
 MARGIN = 0.998  # of PCA's squared error: unseen rows fare a little worse than those that steer
+PASS_ROWS = 4096  # that one pass of the decoder takes at most
 
 
 class Objective(nn.Module):
@@ -28,17 +30,33 @@ class Objective(nn.Module):
         mu, logvar = self.model.posterior(x)
         mu, logvar = mu.float(), logvar.float()  # exp and squares need more than bf16
         mean = self.model.observation_mean(self.model.reparameterize(mu, logvar))
-        if self.model.likelihood == "bernoulli":
-            # The target is raw and in [0, 1]; unscaling it may step outside by a rounding.
-            nll = losses.bernoulli_nll(mean.float(), self.model.scaler.to_raw(x).clamp(0, 1))
-        else:
-            nll = self.model.negative_log_likelihood(mean.float() - x)
+        nll = self._negative_log_likelihood(x, mean)
         kl = losses.kl_divergence(mu, logvar)
         objective = nll.mean() + beta * losses.free_bits(kl, self.free_bits).mean()
         if self.fidelity:
             error = self.model.scaler.squared_length(mean.float() - x).mean()
             objective = objective + 0.5 * self.fidelity / self.unexplained * error
         return objective, nll, kl.sum(dim=1)
+
+    def _negative_log_likelihood(self, x: Tensor, mean: Tensor) -> Tensor:
+        if self.model.likelihood == "bernoulli":
+            # The target is raw and in [0, 1]; unscaling it may step outside by a rounding.
+            return losses.bernoulli_nll(mean.float(), self.model.scaler.to_raw(x).clamp(0, 1))
+        return self.model.negative_log_likelihood(mean.float() - x)
+
+    def bound(self, x: Tensor, draws: int) -> tuple[Tensor, Tensor]:
+        """-log p(x|z) averaged over `draws` of every posterior, and KL: [n, D] -> [n], [n].
+
+        The posterior is computed once and the draws are decoded `PASS_ROWS` rows at a time.
+        """
+        mu, logvar = (part.float() for part in self.model.posterior(x))
+        total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+        at_once = max(1, PASS_ROWS // max(1, len(x)))
+        for first in range(0, draws, at_once):
+            z = torch.cat([self.model.reparameterize(mu, logvar) for _ in range(first, min(first + at_once, draws))])
+            nll = self._negative_log_likelihood(x.repeat(len(z) // max(1, len(x)), 1), self.model.observation_mean(z))
+            total += nll.double().view(-1, len(x)).sum(dim=0)
+        return total / draws, losses.kl_divergence(mu, logvar).sum(dim=1).double()
 
     def squared_error(self, x: Tensor) -> Tensor:
         """Squared error of reconstructions from the posterior mean, in standardised units: [n, D] -> [n]."""

@@ -9,8 +9,8 @@ class FeatureScaler(nn.Module):
 
     standardised = (raw - mean) / scale, column by column. scaled = standardised, or, if `rotated`, standardised @ axes /
     spread: coordinates along the orthonormal columns of `axes` [D, D] in units of the observation noise, `spread` [D].
-    `constant` [D] marks columns that have one value in all training rows. Buffers are float64, so that an export can fold
-    the map into its graphs without loss.
+    `constant` [D] marks columns that have one value in all training rows; a `masked` scaler gives them their mean exactly.
+    Buffers are float64, so that an export can fold the map into its graphs without loss.
     """
 
     mean: Tensor
@@ -20,9 +20,9 @@ class FeatureScaler(nn.Module):
     spread: Tensor
     signal: Tensor
 
-    def __init__(self, width: int, *, rotated: bool = False) -> None:
+    def __init__(self, width: int, *, rotated: bool = False, masked: bool = False) -> None:
         super().__init__()
-        self.rotated = rotated
+        self.rotated, self.masked = rotated, masked
         self.register_buffer("mean", torch.zeros(width, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(width, dtype=torch.float64))
         self.register_buffer("constant", torch.zeros(width, dtype=torch.bool))
@@ -65,6 +65,8 @@ class FeatureScaler(nn.Module):
     def to_raw(self, scaled: Tensor) -> Tensor:
         """Raw features of scaled ones [N, D]."""
         standardised = self.to_standardised(scaled)
+        if self.masked:
+            standardised = standardised.masked_fill(self.constant, 0.0)
         return standardised * self.scale.to(scaled.dtype) + self.mean.to(scaled.dtype)
 
     def to_standardised(self, scaled: Tensor) -> Tensor:
@@ -80,7 +82,11 @@ class FeatureScaler(nn.Module):
         return self.spread.log().sum() if self.rotated else self.mean.new_zeros(())
 
     def matrices(self) -> tuple[Tensor, Tensor]:
-        """F and B in float64: whiten(scaled) = F (raw - mean) and raw = B scaled + mean; a vector is a diagonal matrix."""
+        """F and B in float64: whiten(scaled) = F (raw - mean) and raw = B scaled + mean; a vector is a diagonal matrix.
+
+        Rows of B are zero for constant columns of a `masked` scaler.
+        """
+        scale = self.scale.masked_fill(self.constant, 0.0) if self.masked else self.scale
         if not self.rotated:
-            return 1 / self.scale, self.scale
-        return (self.axes / self.signal).T / self.scale, self.scale[:, None] * self.axes * self.spread
+            return 1 / self.scale, scale
+        return (self.axes / self.signal).T / self.scale, scale[:, None] * self.axes * self.spread

@@ -48,6 +48,7 @@ class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     copies: int | None = None  # rows that equal an earlier row; None in runs begun before they were looked for
     held_out_copies: int = 0  # held-out rows that equal a training row
     refit: bool = False  # whether the model is fitted again to all rows once it is judged
+    bounded: bool = False  # runs of before had networks without bounds
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):
@@ -138,6 +139,7 @@ def build_model(config: RunConfig) -> AAPTVAE:
         sigma=train.sigma,
         likelihood=train.likelihood,
         dropout=train.dropout,
+        bounded=config.bounded,
     )
 
 

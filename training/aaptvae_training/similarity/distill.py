@@ -17,7 +17,7 @@ from aaptvae.rows import Rows
 from .head import SimilarityHead
 from .recall import NEIGHBOURS, Geometry
 
-EPOCHS = 40
+EPOCHS = 150  # with DECAY, more steps find more neighbours of unseen rows too
 STEPS = (30, 3_000)  # least and most
 BATCH_ROWS = 512
 RATE = 1e-3  # peak; it falls to zero along a half cosine

@@ -1,0 +1,72 @@
+"""What selects weights: figures that one row does not decide, beyond chance, in few passes."""
+
+import numpy as np
+import pytest
+import torch
+
+from aaptvae_training.loop.processes import World
+from aaptvae_training.loop.trainer import MOST_FIDELITY
+from aaptvae_training.loop.validation import Gain, Validation
+from aaptvae_training.model.network import AAPTVAE
+from aaptvae_training.run.folder import load_run
+from aaptvae_training.run.layout import BEST
+from aaptvae_training.run.state import read_state
+from aaptvae_training.train_run import train
+
+from ..conftest import options, saved
+from .test_trainer import trainer_in
+
+WORLD = World(0, 1, torch.device("cpu"))
+
+
+def gain_of(*differences: torch.Tensor) -> Gain:
+    return Gain.of(torch.cat(differences), WORLD)
+
+
+def test_one_row_does_not_win_for_a_model_that_loses():
+    gain = gain_of(torch.full((99,), -0.2), torch.tensor([1e5]))
+    assert gain.mean > 0 and gain.score < 0 and not gain.beyond_chance
+
+
+def test_the_bulk_does_not_hide_a_row_that_loses():
+    gain = gain_of(torch.full((99,), 0.2), torch.tensor([-1e5]))
+    assert gain.score < 0 and not gain.beyond_chance
+
+
+def test_a_gain_within_its_error_is_chance():
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(16, generator=generator)
+    assert not gain_of(noise - noise.mean() + 0.1).beyond_chance
+    assert gain_of(noise - noise.mean() + 1.0).beyond_chance
+
+
+@pytest.mark.parametrize("rows", [2, 67, 300])
+def test_validation_takes_few_passes(rows):
+    model, passes = AAPTVAE(6, 3, 8, sigma="learned").eval(), []
+    model.decoder.register_forward_hook(lambda *_: passes.append(1))
+    next(iter(model.decoder)).register_forward_hook(lambda *_: passes.append(1))
+    validation = Validation(torch.randn(rows, 6), 0, WORLD)
+    bounds = validation.bounds(model)
+    assert bounds.shape == (2, rows) and len(passes) <= 4
+    assert (validation.bounds(model) == bounds).all(), "the same noise every time"
+
+
+def test_the_weight_of_squared_error_stays_finite(tmp_path):
+    """It doubled with every epoch that reconstructed worse than PCA: gradients overflowed after 70 of them."""
+    trainer = trainer_in(tmp_path)
+    trainer.plain.tolerated = 0.0
+    for _ in range(200):
+        trainer.keep_faith(1.0)
+    assert trainer.progress.fidelity == MOST_FIDELITY
+    trainer.plain.fidelity = trainer.progress.fidelity
+    trainer.plain(trainer.validation.rows, 1.0)[0].backward()
+    assert all(torch.isfinite(p.grad.square().sum()) for p in trainer.model.parameters() if p.grad is not None)
+
+
+def test_structureless_rows_keep_the_linear_model_and_say_so(tmp_path):
+    rows = np.random.default_rng(0).standard_normal((60, 8), dtype=np.float32)
+    evaluation = train(saved(tmp_path, rows), tmp_path / "run", options(epochs=10))
+    model = load_run(tmp_path / "run")
+    assert read_state(tmp_path / "run" / BEST)[1]["epoch"] == 0
+    assert not model.mu.weight.any() and not list(model.decoder)[-1].weight.any()
+    assert any(warning.startswith("The model is linear") for warning in evaluation.warnings)

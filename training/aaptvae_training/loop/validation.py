@@ -1,0 +1,80 @@
+"""Figures of validation rows that select weights, and whether a model beats its linear start by more than chance."""
+
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from ..model.network import AAPTVAE
+from ..model.objective import Objective
+from ..model.scaler import FeatureScaler
+from .processes import World
+
+DRAWS = 4096  # posterior draws that a validation ELBO averages at least
+ROWS_AT_ONCE = 2048
+
+RANGE = 8.0  # a row counts for no more than this many times the typical difference
+ERRORS = 1.0  # standard errors that a gain must exceed
+
+
+class Validation:
+    """This process's share of scaled validation rows [N, D]; every figure meets the same noise whenever it is taken."""
+
+    def __init__(self, rows: Tensor, seed: int, world: World) -> None:
+        self.rows = rows[world.rank :: world.size].to(world.device)
+        self.draws = max(1, DRAWS // max(1, len(rows)))  # of every row, whichever process judges it
+        self.seed, self.world = seed, world
+
+    @torch.no_grad()
+    def bounds(self, model: AAPTVAE) -> Tensor:
+        """-log p(x|z) averaged over posterior draws, and KL, of each row: [2, n]."""
+        seed_noise(self.seed, -1, self.world.rank)
+        objective = Objective(model)
+        parts = [torch.stack(objective.bound(x, self.draws)) for x in torch.split(self.rows, ROWS_AT_ONCE)]
+        return torch.cat(parts, dim=1)
+
+    @torch.no_grad()
+    def squared_errors(self, model: AAPTVAE) -> Tensor:
+        """Squared error of each row's reconstruction, in standardised units: [n]."""
+        return torch.cat([Objective(model).squared_error(x) for x in torch.split(self.rows, ROWS_AT_ONCE)])
+
+    def total_variance(self, scaler: FeatureScaler) -> float:
+        """Mean squared length of the rows, of all processes, in standardised units."""
+        squares = scaler.squared_length(self.rows)
+        total, rows = self.world.total(squares.sum(), squares.new_tensor(float(len(squares))))
+        return float(total / rows)
+
+
+class Gain(NamedTuple):
+    """Mean difference of ELBO per row, in nats: plain, and with each row's difference clipped; the latter's standard error."""
+
+    mean: float
+    clipped: float
+    error: float
+
+    @classmethod
+    def of(cls, differences: Tensor, world: World) -> Self:
+        """From each row's difference [n], above 0 where the model is better, over the rows of all processes."""
+        count = differences.new_tensor(float(len(differences)))
+        # Geometric, so that a row far out does not widen the range that it is clipped to; sums, so that processes can share.
+        typical, total, count = world.total(differences.abs().log1p().sum(), differences.sum(), count)
+        most = RANGE * float(torch.expm1(typical / count))
+        clipped = differences.clamp(-most, most)
+        first, second = (part / count for part in world.total(clipped.sum(), clipped.square().sum()))
+        variance = (second - first.square()).clamp(min=0)
+        return cls(float(total / count), float(first), float((variance / (count - 1).clamp(min=1)).sqrt()))
+
+    @property
+    def score(self) -> float:
+        """The smaller of the two means: neither the bulk of the rows nor the rows far out may lose."""
+        return min(self.mean, self.clipped)
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether the clipped gain exceeds its standard error and the plain mean does not lose."""
+        return self.clipped > ERRORS * self.error and self.mean >= 0
+
+
+def seed_noise(seed: int, epoch: int, rank: int) -> None:
+    """Give torch's generators the state that belongs to this epoch of this process."""
+    torch.manual_seed((seed * 1_000_003 + (epoch + 2) * 1_009 + rank) % (1 << 63))
