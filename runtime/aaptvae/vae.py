@@ -33,6 +33,7 @@ from .errors import BundleError, InputError
 from .interpolation import Curve, walk
 from .rows import BLOCK, Nats, Rows, as_count, as_output, as_rows, shaped
 from .scores import Scores
+from .tables import TableLike, as_table
 from .views import ViewName, Views
 
 PriorName = Literal["fitted", "standard"]
@@ -134,6 +135,11 @@ class VAE:
         return self.manifest.latent_dim
 
     @property
+    def columns(self) -> tuple[str, ...] | None:
+        """Names of the features [D], None for a model that was trained on columns without names."""
+        return getattr(self.manifest, "columns", None)
+
+    @property
     def providers(self) -> list[str]:
         """Active execution providers, in order of preference."""
         return self._encoder.providers
@@ -148,25 +154,34 @@ class VAE:
         """Rows per call of the encoder."""
         return self._encoder.chunk
 
-    def encode(self, x: ArrayLike, *, out: tuple[Rows, Rows] | None = None) -> tuple[Rows, Rows]:
+    def features(self, x: TableLike, passthrough: Sequence[str] = ()) -> ArrayLike:
+        """`x` as numbers [N, D]: its named columns in the order of `columns`, without those in `passthrough`.
+
+        Every method that takes features calls it. `InputError` names columns that are missing, unknown or no numbers.
+        """
+        if type(x) is np.ndarray and x.dtype.names is None:
+            return x
+        return as_table(x, columns=self.columns, passthrough=passthrough).values
+
+    def encode(self, x: TableLike, *, out: tuple[Rows, Rows] | None = None) -> tuple[Rows, Rows]:
         """Posterior `mu` and `logvar` [N, L] of features `x` [N, D], written to the pair `out` if given."""
         if out is not None and not (isinstance(out, tuple | list) and len(out) == 2):
             raise InputError(f"out is a {type(out).__name__}: expected two arrays, (mu, logvar)")
-        mu, logvar = self._encoder(x, ("mu", "logvar"), out)
+        mu, logvar = self._encoder(self.features(x), ("mu", "logvar"), out)
         return mu, logvar
 
-    def encode_batches(self, batches: Iterable[ArrayLike]) -> Iterator[tuple[Rows, Rows]]:
+    def encode_batches(self, batches: Iterable[TableLike]) -> Iterator[tuple[Rows, Rows]]:
         """`encode` of each batch [N, D] of an iterable, lazily."""
         return map(self.encode, batches)
 
-    def embed(self, x: ArrayLike, *, view: ViewName = "mu", out: Rows | None = None) -> Rows:
+    def embed(self, x: TableLike, *, view: ViewName = "mu", out: Rows | None = None) -> Rows:
         """Posterior mean [N, L] of features `x` [N, D]: `encode(x)[0]` without the work for `logvar`; or another view.
 
         "metric" [N, L] is an affine map of it whose distances are those of the reconstructions, "similarity" [N, S] a vector
         for search. `InputError` names the views of a bundle that lacks one.
         """
         network = self._encoder if view == "mu" else self.views.network(view)
-        return network(x, (view,), None if out is None else (out,))[0]
+        return network(self.features(x), (view,), None if out is None else (out,))[0]
 
     def decode(self, z: ArrayLike, *, view: ViewName = "mu", out: Rows | None = None) -> Rows:
         """Features [N, D] of latents `z` [N, L], or of their "metric" view; `InputError` for a view without an inverse."""
@@ -179,9 +194,9 @@ class VAE:
             self.decode(latents, out=result[start:stop])
         return result
 
-    def reconstruct(self, x: ArrayLike, *, out: Rows | None = None) -> Rows:
+    def reconstruct(self, x: TableLike, *, out: Rows | None = None) -> Rows:
         """`decode(embed(x))` [N, D], deterministic."""
-        source = shaped(x, self.input_dim)
+        source = shaped(self.features(x), self.input_dim)
         if len(source) <= self.batch_size and out is None:
             return self.decode(self.embed(source))
         result = as_output(out, len(source), self.input_dim, source)
@@ -231,7 +246,7 @@ class VAE:
             result[start:stop] = self.observation.add_noise(rows, seed, first, last) if observation_noise else rows
         return result
 
-    def interpolate(self, a: ArrayLike, b: ArrayLike, steps: int = 8, *, path: Curve = "linear") -> Rows:
+    def interpolate(self, a: TableLike, b: TableLike, steps: int = 8, *, path: Curve = "linear") -> Rows:
         """From features `a` to `b` [N, D] through latent space: `steps` + 1 rows a pair, [N * (steps + 1), D].
 
         The ends equal `reconstruct(a)` and `reconstruct(b)`.
@@ -241,7 +256,7 @@ class VAE:
             raise InputError(f"a has {len(start)} rows and b {len(end)}: expected equal numbers: pass pairs of rows")
         return self.decode(walk(start, end, steps, path).reshape(-1, self.latent_dim))
 
-    def score(self, x: ArrayLike, *, pairs: int = PAIRS) -> Scores:
+    def score(self, x: TableLike, *, pairs: int = PAIRS) -> Scores:
         """Reconstruction error, KL divergence, ELBO and p-value of each row, independent of the other rows.
 
         `p_value` is the share of held-out rows with an ELBO as low or lower (`density/calibration.py`): small for rows
@@ -249,7 +264,7 @@ class VAE:
 
         The ELBO's expectation is taken over `pairs` of opposite points (`LikelihoodBounds.expected_log_density`).
         """
-        pairs, source = as_count(pairs, "pairs"), shaped(x, self.input_dim)
+        pairs, source = as_count(pairs, "pairs"), shaped(self.features(x), self.input_dim)
         scores = Scores(*np.empty((4, len(source))))
         for start, stop in self._chunks(len(source)):
             rows = as_rows(source[start:stop], self.input_dim, "x", start)
@@ -262,15 +277,15 @@ class VAE:
         return scores
 
     def log_likelihood(
-        self, x: ArrayLike, samples: int = SAMPLES, *, seed: int | None = None, prior: PriorName = "standard"
+        self, x: TableLike, samples: int = SAMPLES, *, seed: int | None = None, prior: PriorName = "standard"
     ) -> Nats:
         """Importance-weighted lower bound of log p(x) in nats [N] (Burda et al. 2016), tighter with more `samples`.
 
         Under N(0, I), the prior that was trained with, or the "fitted" one that samples are drawn from.
         """
         density, seed, samples = self._density(prior), resolve_seed(seed), as_count(samples, "samples")
-        source, bounds = shaped(x, self.input_dim), LikelihoodBounds(self.decode, self.observation)
-        result = np.empty(len(source))
+        source = shaped(self.features(x), self.input_dim)
+        bounds, result = LikelihoodBounds(self.decode, self.observation), np.empty(len(source))
         for start, stop in self._chunks(len(source), samples):
             rows = as_rows(source[start:stop], self.input_dim, "x", start)
             noise = importance_draws(seed, start, stop, samples, self.latent_dim)

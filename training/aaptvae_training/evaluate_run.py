@@ -88,7 +88,7 @@ def _evaluated(run: Path, path: str | os.PathLike[str] | None, progress: Trainin
         warnings.append(f"Most of these rows trained this run: without {path} it is evaluated on rows that did not.")
     evaluation = Evaluation(
         rows=len(test),
-        epochs=len(read_metrics(run)) - 1,
+        epochs=int(read_metrics(run)[-1]["epoch"]),
         metrics=metrics,
         baseline=reference,
         kl_per_latent=kl_per_latent(*encode(judge.model, test)),

@@ -1,4 +1,4 @@
-"""Feature files as one table of float32 rows, read in blocks so that memory stays bounded.
+"""Feature files, or a table in memory, as one table of float32 rows, read in blocks so that memory stays bounded.
 
 The runtime reads the formats (`aaptvae.files`). Formats without random access (text, archives) are decoded once to a
 temporary .npy file.
@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from aaptvae.files import Layout, RowReader, open_output, open_rows
 from aaptvae.files.binary import BinaryRows
 from aaptvae.files.opening import ShardedRows
 from aaptvae.rows import Array, Rows
+from aaptvae.tables import as_table
 
 from .split import Index
 
@@ -28,8 +30,8 @@ _RANDOM_ACCESS = (".npy", ".safetensors")
 class Features:
     """A table of N `rows` of D numbers (`width`) in one file or several; at most `MOST_OPEN` files are open at a time."""
 
-    def __init__(self, width: int, dtype: str = "float32") -> None:
-        self.rows, self.width, self.dtype = 0, width, dtype
+    def __init__(self, width: int, dtype: str = "float32", name: str = "") -> None:
+        self.rows, self.width, self.dtype, self.name = 0, width, dtype, name
         self._files: list[tuple[str, int]] = []  # path and number of rows
         self._open: dict[int, RowReader] = {}  # by position in `_files`; the most recently used comes last
 
@@ -47,7 +49,7 @@ class Features:
             end = begin + rows
             low, high = max(start, begin), min(stop, end)
             if low < high:
-                parts.append(_as_float32(next(self._reader(number).batches(high - low, low - begin))))
+                parts.append(as_float32(next(self._reader(number).batches(high - low, low - begin))))
             begin = end
         return parts[1] if len(parts) == 2 else np.concatenate(parts)
 
@@ -79,7 +81,7 @@ class Features:
         return np.concatenate([rows_within(index, start, block) for start, block in self.blocks()])
 
 
-def _as_float32(rows: Array) -> Rows:
+def as_float32(rows: Array) -> Rows:
     """Rows as float32; values beyond its range become infinities, which `first_bad_value` finds."""
     with np.errstate(over="ignore"):
         return rows.astype(np.float32, copy=False)
@@ -91,18 +93,46 @@ def rows_within(index: Index, start: int, block: Rows) -> Rows:
     return block[index[low:high] - start]
 
 
+class ArrayFeatures(Features):
+    """Rows of an array [N, D] of floats or integers; blocks are views where the array is float32."""
+
+    def __init__(self, table: Array) -> None:
+        super().__init__(table.shape[1], str(table.dtype))
+        self.rows, self._table = len(table), table
+
+    def read(self, start: int, stop: int) -> Rows:
+        """Rows start..stop: float32 [stop - start, D]."""
+        return as_float32(self._table[start:stop])
+
+
+def array_features(x: Any) -> ArrayFeatures:
+    """The table of an array, a tensor, a data frame or an Arrow table; `InputError` unless it is numbers [N, D]."""
+    table = as_table(x, name="features").values
+    if table.ndim != 2 or not table.shape[1]:
+        raise InputError(
+            f"features have shape {table.shape}: expected rows of one or more columns [N, D]: x[:, None] makes one"
+        )
+    if table.dtype.kind not in "fiu":
+        raise InputError(f"features have dtype {table.dtype}: expected floats or integers: choose the columns of numbers")
+    return ArrayFeatures(table)
+
+
 @contextmanager
-def open_features(path: str | os.PathLike[str]) -> Iterator[Features]:
-    """A feature file, a folder of shards or a pattern as one table; `InputError` if it is none.
+def open_features(source: Any) -> Iterator[Features]:
+    """A feature file, a folder of shards, a pattern, or a table in memory as one table; `InputError` if it is none.
 
     A file is opened once; a shard twice, because the width of all shards is checked first.
     """
-    if os.fspath(path) == "-":
+    if not isinstance(source, str | os.PathLike):
+        yield array_features(source)
+        return
+    path = os.fspath(source)
+    if path == "-":
         raise InputError("features are read more than once, which stdin does not allow: name a file")
     with ExitStack() as stack:
         whole = open_rows(path)
         readers = map(open_rows, whole.paths) if isinstance(whole, ShardedRows) else [whole]
-        features, scratch = Features(whole.width, str(whole.dtype)), None
+        features, scratch = Features(whole.width, str(whole.dtype), Path(path).name), None
         try:
             for number, reader in enumerate(readers):
                 if isinstance(reader, BinaryRows) and reader.name.lower().endswith(_RANDOM_ACCESS):
@@ -119,5 +149,5 @@ def _decode(reader: RowReader, target: Path) -> Path:
     """Copy rows of any format to an .npy file and close their reader."""
     with reader, open_output(target, Layout(width=reader.width)) as writer:
         for batch in reader.batches(BLOCK_ROWS):
-            writer.write(_as_float32(batch))
+            writer.write(as_float32(batch))
     return target

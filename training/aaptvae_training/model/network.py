@@ -7,7 +7,7 @@ import copy
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -129,6 +129,18 @@ class AAPTVAE(nn.Module):
             self.register_buffer("encoder_reach", torch.tensor(FIRST_REACH))
             self.register_buffer("decoder_reach", torch.tensor(FIRST_REACH))
         self._make_noise()
+
+    @classmethod
+    def for_data(cls, x: Any, **options: Any) -> "AAPTVAE":
+        """A model for a training loop of one's own on `x` [N, D], as `aaptvae_training.train` would begin with.
+
+        The scaler, the observation noise and the linear paths are fitted to the rows, so that training starts at
+        probabilistic PCA. `options` are those of `train`; the ones about epochs, batches and rates have no effect. Raises
+        `InputError` for rows or options that cannot be used.
+        """
+        from ..own_loop import model_for  # noqa: PLC0415 - a constructor that needs the rooms above
+
+        return model_for(x, options)
 
     def _make_noise(self) -> None:
         number = isinstance(self.sigma, int | float)

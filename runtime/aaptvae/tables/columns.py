@@ -1,0 +1,108 @@
+"""One column of a table: the kind of its values, and their conversion to numbers or to vectors."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from ..errors import InputError
+from ..rows import Array
+
+Kind = Literal["number", "bool", "vectors", "other"]
+_NUMBERS = ("int", "uint", "float", "double", "halffloat", "half")
+
+
+def type_name(column: Any) -> str:
+    """The type of a column in the words of its package."""
+    dtype = getattr(column, "dtype", None)
+    return str(column.type if dtype is None and hasattr(column, "type") else dtype)
+
+
+def kind_of(column: Any) -> Kind:
+    """The kind of a column of numpy, pandas, Polars or pyarrow."""
+    if isinstance(column, np.ndarray) and column.ndim == 2 and column.dtype.kind in "fiu":
+        return "vectors"
+    dtype = getattr(column, "dtype", None)
+    if isinstance(dtype, np.dtype):
+        return {"f": "number", "i": "number", "u": "number", "b": "bool"}.get(dtype.kind) or (  # type: ignore[return-value]
+            "vectors" if dtype.kind == "O" and _holds_vectors(column) else "other"
+        )
+    name = type_name(column).lower().removesuffix("[pyarrow]")
+    if name.startswith(("list", "large_list", "fixed_size_list", "array(", "extension<arrow.fixed_shape_tensor")):
+        return "vectors" if any(number in name for number in _NUMBERS) else "other"
+    if name in ("bool", "boolean"):
+        return "bool"
+    return "number" if name.rstrip("0123456789") in _NUMBERS else "other"
+
+
+def _holds_vectors(column: Any) -> bool:
+    """Whether the first value of a column of objects is a vector of numbers."""
+    first = next((value for value in column if value is not None), None)
+    if not isinstance(first, np.ndarray | list | tuple):
+        return False
+    return np.asarray(first).dtype.kind in "fiu"
+
+
+def stacked(held: Sequence[Any]) -> Array:
+    """Columns of numbers side by side [N, D], in the type that holds them all."""
+    arrays = [numbers_of(column) for column in held]
+    return np.stack(arrays, axis=1)
+
+
+def numbers_of(column: Any) -> Array:
+    """A column of numbers [N]; a missing value becomes NaN."""
+    array: Array
+    if isinstance(getattr(column, "dtype", None), np.dtype):  # numpy, and pandas over numpy
+        array = np.asarray(column)
+    elif _package(column) == "pandas":  # nullable and Arrow types
+        wide = np.float32 if type_name(column).lower() in ("float32", "float[pyarrow]", "halffloat[pyarrow]") else np.float64
+        array = column.to_numpy(dtype=wide, na_value=np.nan)
+    else:
+        array = column.to_numpy() if hasattr(column, "chunks") or _package(column) == "polars" else _of_arrow(column)
+    if array.dtype.kind == "O":  # booleans with nulls
+        array = np.array([np.nan if value is None else value for value in array], np.float64)
+    return array.astype(np.float32) if array.dtype.kind == "b" else array
+
+
+def matrix_of(column: Any, name: str) -> Array:
+    """A column of vectors of equal length as a matrix [N, D]."""
+    if isinstance(column, np.ndarray) and column.ndim == 2:
+        return column
+    if _package(column) == "pyarrow":
+        return _arrow_matrix(column, name)
+    if _package(column) == "polars":
+        return _polars_matrix(column, name)
+    values = list(column)
+    _check_lengths({-1 if value is None or np.ndim(value) == 0 else len(value) for value in values}, name)
+    return np.array([np.asarray(value) for value in values])
+
+
+def _polars_matrix(column: Any, name: str) -> Array:
+    lengths = (column.list if str(column.dtype).startswith("List") else column.arr).len()
+    _check_lengths({-1 if length is None else length for length in lengths.unique().to_list()}, name)
+    array: Array = column.explode().to_numpy()
+    return array.reshape(len(column), -1)
+
+
+def _arrow_matrix(column: Any, name: str) -> Array:
+    column = column.combine_chunks() if hasattr(column, "combine_chunks") else column
+    if hasattr(column, "num_chunks"):  # a chunked array without rows, in old versions
+        column = column.chunk(0)
+    column = getattr(column, "storage", column)
+    lengths = np.asarray(column.value_lengths().drop_null())
+    _check_lengths({*lengths.tolist(), *([-1] * bool(column.null_count))}, name)
+    return _of_arrow(column.flatten()).reshape(len(column), -1 if len(column) else 0)
+
+
+def _of_arrow(array: Any) -> Array:
+    values: Array = array.to_numpy(zero_copy_only=False)
+    return values
+
+
+def _check_lengths(lengths: set[int], name: str) -> None:
+    if len(lengths) > 1 or -1 in lengths:
+        raise InputError(f"{name} is a column with nulls or vectors of several lengths: expected equal ones: drop the others")
+
+
+def _package(x: object) -> str:
+    return type(x).__module__.partition(".")[0]

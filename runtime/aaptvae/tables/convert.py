@@ -1,0 +1,188 @@
+"""Arrays, tensors, data frames and Arrow tables as numbers [N, D] with names; no package but numpy is imported for it.
+
+A kind of object is recognised by the package of its type, which is then loaded already. Objects of other packages are
+read over the Arrow C stream, which needs pyarrow.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import InputError, MissingDependencyError
+from ..rows import Array
+from . import columns as kinds
+from .names import BESIDE, listed, match_columns
+
+TableLike = Any  # ArrayLike, or an object that `as_table` reads
+
+
+class Table(NamedTuple):
+    """Numbers [N, D] and the names of their columns, if they have names. `values` of other ranks are left to the caller."""
+
+    values: Array
+    columns: tuple[str, ...] | None = None
+
+
+def as_table(x: Any, *, columns: Sequence[str] | None = None, passthrough: Sequence[str] = (), name: str = "x") -> Table:
+    """`x` as numbers [N, D] with names of its columns.
+
+    `x` is an array, nested lists, a torch tensor, a pandas, Polars or Arrow table, a mapping of names to columns, any
+    object with `__arrow_c_stream__` or `__dataframe__`, or one column of vectors. Named columns are taken in the order of
+    `columns`; names in `passthrough` are left out. Missing values become NaN. Raises `InputError` for a column that is
+    missing, unknown, or no number; `MissingDependencyError` where pyarrow is needed.
+    """
+    if type(x) is np.ndarray and x.dtype.names is None:
+        return Table(x)
+    _refuse_unreadable(x, name)
+    x = x.read_all() if _package(x) == "pyarrow" and hasattr(x, "read_all") else x
+    named = _named_columns(x)
+    if named is None:
+        return Table(_unnamed(x, name))
+    names, held = named
+    kept = [index for index in range(len(held)) if names is None or names[index] not in passthrough]
+    if len(kept) == 1 and kinds.kind_of(held[kept[0]]) == "vectors":
+        return Table(kinds.matrix_of(held[kept[0]], name))
+    chosen = match_columns(names, columns, name, passthrough)
+    if names is not None and chosen is not None:
+        names = tuple(names[index] for index in chosen)
+    taken = held if chosen is None else [held[index] for index in chosen]
+    return Table(_numbers(x, taken, names, name, columns is not None and names is not None), names)
+
+
+def _numbers(x: Any, held: Sequence[Any], names: tuple[str, ...] | None, name: str, explicit: bool) -> Array:
+    """Columns side by side as numbers; `explicit` names allow booleans."""
+    types = [kinds.kind_of(column) for column in held]
+    allowed = ("number", "bool") if explicit else ("number",)
+    wrong = [
+        f"{names[index] if names else index} ({kinds.type_name(held[index])})"
+        for index, kind in enumerate(types)
+        if kind not in allowed
+    ]
+    if wrong:
+        raise InputError(f"{name} holds columns that are no numbers: {listed(wrong)}: drop or convert them, or {BESIDE}")
+    if not held:
+        return np.empty((_length(x), 0), np.float32)
+    whole = _whole_block(x, held)
+    return whole if whole is not None else kinds.stacked(held)
+
+
+def _whole_block(x: Any, held: Sequence[Any]) -> Array | None:
+    """A pandas frame of plain numbers, as pandas itself makes a matrix of it, without a copy where it holds one."""
+    if _package(x) != "pandas" or len(held) != len(x.columns) or not all(isinstance(c.dtype, np.dtype) for c in held):
+        return None
+    array = np.asarray(x)
+    return array if array.dtype.kind in "fiu" else None
+
+
+def _named_columns(x: Any) -> tuple[tuple[str, ...] | None, list[Any]] | None:
+    """Names and columns of a table; names None for a table without them; None for an object that is no table."""
+    package = _package(x)
+    if isinstance(x, np.ndarray):
+        return None if x.dtype.names is None else (x.dtype.names, [x[field] for field in x.dtype.names])
+    if isinstance(x, Mapping):
+        return tuple(map(str, x)), [np.asarray(column) if isinstance(column, list) else column for column in x.values()]
+    if package in ("pandas", "polars", "pyarrow") and not hasattr(x, "columns"):  # one column
+        return (None, [x]) if kinds.kind_of(x) == "vectors" else None
+    return _frame(x, package)
+
+
+def _frame(x: Any, package: str) -> tuple[tuple[str, ...] | None, list[Any]] | None:
+    """The same for objects with columns."""
+    if package == "pandas":
+        return _pandas_names(x), [x.iloc[:, index] for index in range(x.shape[1])]
+    if package == "polars":
+        return tuple(x.columns), x.get_columns()
+    if package == "pyarrow":
+        return _arrow_columns(x)
+    foreign = any(hasattr(x, method) for method in ("__arrow_c_stream__", "__arrow_c_array__", "__dataframe__"))
+    return _arrow_columns(_imported(x)) if foreign else None
+
+
+def _arrow_columns(table: Any) -> tuple[tuple[str, ...] | None, list[Any]]:
+    """Names and columns of an Arrow table, without an index that pandas stored in it."""
+    keep = [index for index, key in enumerate(table.schema.names) if key not in stored_index(table.schema)]
+    return tuple(table.schema.names[index] for index in keep), [table.column(index) for index in keep]
+
+
+def stored_index(schema: Any) -> list[str]:
+    """Names of the columns of an Arrow schema that hold an index of pandas, by pandas' own metadata."""
+    import json  # noqa: PLC0415 - for Arrow tables only
+
+    try:
+        described = json.loads((schema.metadata or {})[b"pandas"])
+        return [key for key in described["index_columns"] if isinstance(key, str)]
+    except (KeyError, ValueError, TypeError, RecursionError):
+        return []
+
+
+def _pandas_names(frame: Any) -> tuple[str, ...] | None:
+    """Names of a frame's columns; None for the numbers from 0 up that pandas gives to columns without names."""
+    names = list(frame.columns)
+    if names == list(range(len(names))):
+        return None
+    return tuple(map(str, names))
+
+
+def _imported(x: Any) -> Any:
+    """An object of another package as a pyarrow table, over the Arrow C interface or the interchange protocol."""
+    try:
+        import pyarrow  # noqa: PLC0415 - an extra
+        import pyarrow.interchange  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingDependencyError(
+            f'a {type(x).__name__} is read by pyarrow: pip install "aaptvae[parquet]", or pass a numpy array'
+        ) from error
+    try:
+        if hasattr(x, "__arrow_c_stream__"):
+            return pyarrow.RecordBatchReader.from_stream(x).read_all()
+        if hasattr(x, "__arrow_c_array__"):
+            return pyarrow.record_batch(x)
+        return pyarrow.interchange.from_dataframe(x)
+    except Exception as error:  # of any package
+        raise InputError(f"a {type(x).__name__} cannot be read as a table ({error}): pass a numpy array") from None
+
+
+def _unnamed(x: Any, name: str) -> Array:
+    """An object without columns as an array: a tensor, nested lists, a column of numbers."""
+    if _package(x) == "torch":
+        return _tensor(x)
+    if isinstance(x, np.ndarray) and hasattr(x, "mask"):
+        raise InputError(f"{name} is a masked array: expected no masked values: fill them first")
+    try:
+        return np.asarray(x)
+    except Exception as error:  # ragged lists and objects of any package
+        raise InputError(
+            f"{name} is a {type(x).__name__} that numpy cannot read ({error}): expected numbers [N, D]: pass a 2-D array"
+        ) from None
+
+
+def _tensor(x: Any) -> Array:
+    """A torch tensor on any device, detached; bfloat16, which numpy lacks, as float32."""
+    if str(x.layout) != "torch.strided":
+        raise InputError(f"x is a sparse tensor ({x.layout}): expected a dense one: pass x.to_dense()")
+    x = x.detach().cpu()
+    array: Array = (x.float() if str(x.dtype) == "torch.bfloat16" or "float8" in str(x.dtype) else x).numpy()
+    return array
+
+
+def _refuse_unreadable(x: Any, name: str) -> None:
+    """`InputError` for an object that holds rows, but not in memory or not densely; it says what to pass."""
+    module, kind = type(x).__module__, type(x).__name__
+    if module.startswith("scipy.sparse") or (_package(x) in ("cupyx", "sparse") and hasattr(x, "nnz")):
+        remedy = f"pass {name}.toarray()" if hasattr(x, "toarray") else f"pass {name}.todense()"
+        raise InputError(f"{name} is a sparse matrix ({kind}): expected dense rows: {remedy}, in blocks if it is large")
+    if hasattr(x, "collect") and _package(x) in ("polars", "narwhals", "pyspark", "datafusion"):
+        raise InputError(f"{name} is a {kind}, which is not computed yet: pass {name}.collect()")
+    if hasattr(x, "compute") and _package(x) in ("dask", "dask_expr"):
+        raise InputError(f"{name} is a {kind}, which is not computed yet: pass {name}.compute()")
+    if isinstance(x, Iterator) and not hasattr(x, "__arrow_c_stream__"):
+        raise InputError(f"{name} is a {kind}, which gives rows one by one: pass each batch as an array (encode_batches)")
+
+
+def _length(x: Any) -> int:
+    return int(getattr(x, "num_rows", None) or len(x))
+
+
+def _package(x: Any) -> str:
+    return type(x).__module__.partition(".")[0]

@@ -1,0 +1,72 @@
+"""Columns matched by name: one rule for arrays in memory, files, shards, training and the command line."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from ..errors import InputError
+
+SHOWN = 8  # names in a message
+BESIDE = "name them in vae.features(x, passthrough=[...])"
+
+
+def listed(names: Sequence[object]) -> str:
+    """The first names, and how many more there are."""
+    shown = ", ".join(str(name)[:60] for name in names[:SHOWN])
+    return shown + f" and {len(names) - SHOWN} more" * (len(names) > SHOWN)
+
+
+def check_names(names: Sequence[str], name: str) -> tuple[str, ...]:
+    """`names` as a tuple; `InputError` if one is there twice."""
+    twice = [key for key, count in Counter(names).items() if count > 1]
+    if twice:
+        raise InputError(f"{name} has columns of equal name ({listed(twice)}): expected each once: rename or drop them")
+    return tuple(names)
+
+
+def match_columns(
+    names: Sequence[str] | None,
+    expected: Sequence[str] | None,
+    name: str = "x",
+    passthrough: Sequence[str] = (),
+    remedy: str = BESIDE,
+) -> list[int] | None:
+    """Positions of the columns `expected` in a table with columns `names`; None if all are taken in their order.
+
+    Names in `passthrough` are left out. Without `names` or `expected`, columns keep their order. `InputError` names every
+    column that is missing, unknown or there twice; `remedy` says how unknown ones are left out.
+    """
+    if names is None or (expected is None and not passthrough):
+        return None
+    check_names(names, name)
+    if absent := [key for key in passthrough if key not in names]:
+        raise InputError(f"{name} has no column {listed(absent)}: its columns are {listed(names)}: check the spelling")
+    rest = [key for key in names if key not in set(passthrough)]
+    if expected is not None and rest != list(expected):
+        _refuse(rest, expected, name, remedy)
+        rest = list(expected)
+    if rest == list(names):
+        return None
+    place = {key: position for position, key in enumerate(names)}
+    return [place[key] for key in rest]
+
+
+def _refuse(names: Sequence[str], expected: Sequence[str], name: str, remedy: str) -> None:
+    """`InputError` unless both hold the same names, in any order."""
+    known, held = set(expected), set(names)
+    missing = [key for key in expected if key not in held]
+    unknown = [key for key in names if key not in known]
+    if missing:
+        beside = f" (and has others: {listed(unknown)})" if unknown else ""
+        raise InputError(
+            f"{name} lacks {_count(missing)} {listed(missing)}{beside}: expected {listed(expected)}: "
+            "pass the columns that the model was trained on"
+        )
+    if unknown:
+        raise InputError(
+            f"{name} has {_count(unknown)} {listed(unknown)}, unknown to the model: expected {listed(expected)}: "
+            f"drop them, or {remedy}"
+        )
+
+
+def _count(names: Sequence[str]) -> str:
+    return "the column" if len(names) == 1 else f"{len(names)} columns:"
