@@ -35,6 +35,7 @@ from .loop import (
     wants_bf16,
 )
 from .model import AAPTVAE, Objective, scale_rows
+from .model.network import share_within_reach
 from .progress import TrainingProgress
 from .report.judged import check_shape
 from .run import (
@@ -277,6 +278,7 @@ def start_model(config: RunConfig, prepared: Prepared, tail: Tail | None = None)
     model, options = build_model(config), config.train
     statistics, scale = prepared.statistics, prepared.scale
     model.scaler.standardise_by(*map(torch.from_numpy, (statistics.mean, scale, prepared.constant)))
+    model.reached = share_within_reach(len(prepared.split.train))
     ppca = fit_ppca(statistics.standardised_covariance(scale), options.latent_dim)
     tail = tail or tail_of(config, prepared, ppca)
     start = scalar_start(ppca) if tail is None else start_with(ppca, tail)
