@@ -10,7 +10,7 @@ from aaptvae.errors import InputError
 from aaptvae.rows import Matrix, Rows
 
 from .errors import RunError
-from .evaluation.judge import kl_per_latent
+from .evaluation.judge import Judge, kl_per_latent
 from .evaluation.warnings import warnings_of, warnings_of_columns, warnings_of_copies, warnings_of_training
 from .features import digest_of, first_bad_value, open_features
 from .model import encode
@@ -55,9 +55,8 @@ def evaluate(
     metrics, reference = judge.metrics(test, train_sample), judge.baseline(test)
     progress.advance(1)
     _refuse_not_finite(metrics, judge.standardise(test))
-    worst = judge.worst_columns(test)
     warnings = warnings_of(metrics, reference, config.train, float(model.noise_log_sigma.detach().min()))
-    warnings += warnings_of_columns(metrics, reference, worst)
+    warnings += warnings_of_columns(metrics, reference, worst := judge.worst_columns(test))
     if path is None:
         warnings += _warnings_of_run(run, config, metrics, judge.linear_gap(test, train_sample))
     elif known:
@@ -73,11 +72,18 @@ def evaluate(
         refit=final_folder(run) != run,
     )
     if path is None:
-        progress.stage("writing the report", 1)
-        write_report(run, evaluation, judge, image_shape)
-        write_json(run / EVALUATION, evaluation)
-        progress.advance(1)
+        _write(run, evaluation, judge, image_shape, progress)
     return evaluation
+
+
+def _write(
+    run: Path, evaluation: Evaluation, judge: Judge, image_shape: tuple[int, int] | None, progress: TrainingProgress
+) -> None:
+    """Write the report, then the figures, which mark a run as finished."""
+    progress.stage("writing the report", 1)
+    write_report(run, evaluation, judge, image_shape)
+    write_json(run / EVALUATION, evaluation)
+    progress.advance(1)
 
 
 def _warnings_of_run(run: Path, config: RunConfig, metrics: dict[str, float], linear_gap: float) -> list[str]:

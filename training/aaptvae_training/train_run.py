@@ -84,8 +84,7 @@ def train(  # noqa: PLR0913 - the arguments of the public function
         check_folder(run, force)
     with join(config.device) as world, open_features(path) as features:
         progress = progress if progress is not None and world.leads else TrainingProgress()
-        if image_shape is not None:
-            check_shape(image_shape, features.width)
+        check_shape(image_shape, features.width)
         progress.stage("reading", features.rows)
         saved = read_config(run) if begun else None
         prepared = prepare_features(features, config, progress, copies=saved is None or saved.copies is not None)
