@@ -31,6 +31,7 @@ from .engine import Network, Provider, Settings
 from .errors import BundleError, InputError
 from .interpolation import Curve, walk
 from .rows import BLOCK, Nats, Rows, as_count, as_output, as_rows, shaped
+from .views import ViewName, Views
 
 PriorName = Literal["fitted", "standard"]
 
@@ -86,6 +87,7 @@ class VAE:
         for graph in ("encoder", "decoder"):  # both are checked before onnxruntime parses one
             name, spec = graph_file(graph, precision), getattr(manifest, graph)
             check_graph(source.files[name], name, spec, precision, metadata(manifest, graph, precision))
+        self.views = Views(source, precision, settings, replayed)
         self._encoder, self._decoder = self._network("encoder"), self._network("decoder")
         if replayed is not None:
             self._replay(replayed)
@@ -162,13 +164,25 @@ class VAE:
         """`encode` of each batch [N, D] of an iterable, lazily."""
         return map(self.encode, batches)
 
-    def embed(self, x: ArrayLike, *, out: Rows | None = None) -> Rows:
-        """Posterior mean [N, L] of features `x` [N, D]: `encode(x)[0]` without the work for `logvar`."""
-        return self._encoder(x, ("mu",), None if out is None else (out,))[0]
+    def embed(self, x: ArrayLike, *, view: ViewName = "mu", out: Rows | None = None) -> Rows:
+        """Posterior mean [N, L] of features `x` [N, D]: `encode(x)[0]` without the work for `logvar`; or another view.
 
-    def decode(self, z: ArrayLike, *, out: Rows | None = None) -> Rows:
-        """Features [N, D] of latents `z` [N, L]."""
-        return self._decoder(z, ("reconstruction",), None if out is None else (out,))[0]
+        "metric" [N, L] is an affine map of it whose distances are those of the reconstructions, "similarity" [N, S] a vector
+        for search. `InputError` names the views of a bundle that lacks one.
+        """
+        network = self._encoder if view == "mu" else self.views.network(view)
+        return network(x, (view,), None if out is None else (out,))[0]
+
+    def decode(self, z: ArrayLike, *, view: ViewName = "mu", out: Rows | None = None) -> Rows:
+        """Features [N, D] of latents `z` [N, L], or of their "metric" view; `InputError` for a view without an inverse."""
+        if view == "mu":
+            return self._decoder(z, ("reconstruction",), None if out is None else (out,))[0]
+        inverse, source = self.views.inverse(view), shaped(z, self.latent_dim, view)
+        result = as_output(out, len(source), self.input_dim, source)
+        for start, stop in self._chunks(len(source)):
+            latents = inverse(as_rows(source[start:stop], self.latent_dim, view, start))
+            self.decode(latents, out=result[start:stop])
+        return result
 
     def reconstruct(self, x: ArrayLike, *, out: Rows | None = None) -> Rows:
         """`decode(embed(x))` [N, D], deterministic."""

@@ -56,6 +56,7 @@ def verify(
         vae = VAE(bundle, precision, Settings(providers=providers), golden=False)
         golden = Golden.read(bundle.files[GOLDEN], bundle.manifest, vae.observation.unit)
         replays = golden.replay(vae.encode, vae.decode, precision, vae.on_cpu, allowed)
+        replays += tuple(vae.views.replay(name, golden, allowed) for name in vae.views.names)
         reports.append(PrecisionReport(precision, tuple(vae.providers), replays))
     size = sum(entry.bytes for entry in bundle.manifest.files)
     return Report(bundle.manifest.name, bundle.digest, len(bundle.files) + 1, size, tuple(reports))

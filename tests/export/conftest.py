@@ -11,6 +11,7 @@ from aaptvae.bundle.manifest import Training
 from aaptvae.density.prior import LatentPrior
 from aaptvae_export.graph import onnx_model
 from aaptvae_export.graph.folding import DecoderGraph, EncoderGraph
+from aaptvae_export.graph.views import MetricGraph, SimilarityGraph
 from aaptvae_training import AAPTVAE, Run
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.model.as_numpy import observation_of
@@ -53,7 +54,7 @@ def traced_once():
     seen, trace = {}, onnx_model.trace
 
     def remembered(module, spec, graph):
-        if type(module) not in (EncoderGraph, DecoderGraph):
+        if type(module) not in (EncoderGraph, DecoderGraph, MetricGraph, SimilarityGraph):
             return trace(module, spec, graph)
         weights = b"".join(value.numpy().tobytes() for value in module.state_dict().values())
         key = hashlib.sha256(f"{module} {spec} {graph} {getattr(module, 'sigmoid', '')}".encode() + weights).digest()

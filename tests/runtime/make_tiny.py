@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from aaptvae.bundle import manifest as bundle
-from aaptvae.bundle.manifest import FileEntry, Likelihood, Manifest, Parity, ParityCase, Prior, Scaler, Training
+from aaptvae.bundle.manifest import FileEntry, Likelihood, Manifest, Parity, ParityCase, Prior, Scaler, Training, View
 from aaptvae.bundle.npz import write_npz
 from aaptvae.density.observation import ObservationModel
 from aaptvae.density.prior import LatentPrior
@@ -153,6 +153,54 @@ def make_files(w: Arrays, prior: LatentPrior | None = None, observation: Observa
         bundle.MODEL_CARD: b"# tiny\nRandom weights, for tests.\n",
     }
     return seal(manifest, files)
+
+
+def make_viewed(w: Arrays, dim: int = 4) -> dict[str, bytes]:
+    """The same bundle with both views: metric is 2 mu + 1, similarity a linear map to `dim` numbers."""
+    files, rng = make_files(w), np.random.default_rng(7)
+    manifest = msgspec.json.decode(files[bundle.MANIFEST], type=Manifest)
+    latents = manifest.latent_dim
+    figures = {"geometry": "euclidean", "recall": 0.5, "start_recall": 0.25}
+    views = (
+        View(name="metric", dim=latents, method="jacobian", **figures),
+        View(name="similarity", dim=dim, method="linear", **figures),
+    )
+    manifest = msgspec.structs.replace(manifest, views=views)
+    more = {
+        "root.w": 2 * np.eye(latents),
+        "root.b": np.ones(latents),
+        "short.w": rng.standard_normal((dim, D)),
+        "short.b": rng.standard_normal(dim),
+    }
+    more = w | {name: value.astype(np.float32) for name, value in more.items()}
+    golden_arrays = golden(w)
+    x = golden_arrays["x"].astype(np.float64)
+    mu = reference(w)[0](x)[0]
+    golden_arrays["metric"] = (2 * mu + 1).astype(np.float32)
+    golden_arrays["similarity"] = (x @ more["short.w"].T + more["short.b"]).astype(np.float32)
+    for name, graph in view_graphs(more).items():
+        files[bundle.graph_file(name)] = with_metadata(graph, bundle.metadata(manifest, name))
+    files[bundle.VIEWS] = write_npz({"inverse": 0.5 * np.eye(latents), "offset": np.ones(latents)})
+    files[bundle.GOLDEN] = write_npz(golden_arrays)
+    return seal(manifest, files)
+
+
+def view_graphs(w: Arrays) -> dict[str, onnx.ModelProto]:
+    """Graphs of both views from the encoder's weights, `root` and `short`."""
+    mu = encoder(w).graph.node[:5]
+    names = {"metric": [*mu, gemm("mu", "root", "metric")], "similarity": [gemm("x", "short", "similarity")]}
+    layers = {"metric": ("enc", "mu", "mu_skip", "root"), "similarity": ("short",)}
+    widths = {"metric": len(w["root.w"]), "similarity": len(w["short.w"])}
+    return {
+        name: model(
+            name,
+            nodes,
+            {key: w[key] for key in w if key.split(".")[0] in layers[name]},
+            {"x": w["enc.w"].shape[1]},
+            {name: widths[name]},
+        )
+        for name, nodes in names.items()
+    }
 
 
 def with_metadata(graph: onnx.ModelProto, metadata: dict[str, str]) -> bytes:

@@ -97,7 +97,7 @@ MANIFESTS = {
     "negative size": manifest("does not follow the schema", entry(bytes=-1)),
     "larger than declared": manifest("README.md has 34 bytes: expected 3 at most", entry(bytes=3)),
     "smaller than declared": manifest("README.md is not the file the manifest describes", entry(bytes=35)),
-    "newer schema": manifest("has schema 2: .*pip install --upgrade", lambda f: f.update(schema_version=2)),
+    "newer schema": manifest("has schema 3: .*pip install --upgrade", lambda f: f.update(schema_version=3)),
     "schema of 5000 digits": raw_manifest("not strict JSON", lambda d: d.replace(b'": 1,', b'": 1' + b"0" * 5000 + b",", 1)),
     "NaN": manifest("NaN is not a number", lambda f: f["parity"].update(tolerance=float("nan"))),
     "infinity": manifest("Infinity is not a number", lambda f: f["training"]["metrics"].update(r2=float("inf"))),

@@ -11,6 +11,7 @@ from aaptvae.rows import Matrix, Rows
 
 from .errors import RunError
 from .evaluation.judge import Judge, kl_per_latent
+from .evaluation.search_quality import recall_figures
 from .evaluation.warnings import warnings_of, warnings_of_columns, warnings_of_copies, warnings_of_training
 from .features import digest_of, first_bad_value, open_features
 from .model import encode
@@ -24,10 +25,12 @@ from .run import (
     RunConfig,
     damaged,
     final_folder,
+    read_baseline,
     read_config,
     read_held_out,
     read_metrics,
     read_state,
+    read_views,
     write_json,
 )
 
@@ -45,18 +48,30 @@ def evaluate(
     `RunError` for a run that is damaged or not finished, `InputError` for other rows that do not fit it.
     """
     progress = progress or TrainingProgress()
-    # A refitted model has seen the held-out rows: the run's own judge is that of the model before.
-    config, judge = read_config(run), open_judge(run if path is None else final_folder(run))
-    model = judge.model
+    evaluation, judge = _evaluated(run, path, progress)
+    if path is None:
+        progress.stage("writing the report", 1)
+        write_report(run, evaluation, judge, image_shape)
+        write_json(run / EVALUATION, evaluation)
+        progress.advance(1)
+    return evaluation
+
+
+def _evaluated(run: Path, path: str | os.PathLike[str] | None, progress: TrainingProgress) -> tuple[Evaluation, Judge]:
+    """The figures of a run on its held-out rows or on those of `path`, and the judge that made them."""
+    # A refitted model has seen the held-out rows: the run is judged by the model before.
+    folder = run if path is None else final_folder(run)
+    config, judge = read_config(run), open_judge(folder)
     test, train_sample = read_held_out(run)
     if path is not None:
         test, known = _other_rows(path, config)
     progress.stage("evaluating", 1)
-    metrics, reference = judge.metrics(test, train_sample), judge.baseline(test)
+    metrics, reference = _figures(folder, judge, test, train_sample)
     progress.advance(1)
     _refuse_not_finite(metrics, judge.standardise(test))
-    warnings = warnings_of(metrics, reference, config.train, float(model.noise_log_sigma.detach().min()))
-    warnings += warnings_of_columns(metrics, reference, worst := judge.worst_columns(test))
+    worst = judge.worst_columns(test)
+    warnings = warnings_of(metrics, reference, config.train, float(judge.model.noise_log_sigma.detach().min()))
+    warnings += warnings_of_columns(metrics, reference, worst)
     if path is None:
         warnings += _warnings_of_run(run, config, metrics, judge.linear_gap(test, train_sample))
     elif known:
@@ -66,24 +81,20 @@ def evaluate(
         epochs=len(read_metrics(run)) - 1,
         metrics=metrics,
         baseline=reference,
-        kl_per_latent=kl_per_latent(*encode(model, test)),
+        kl_per_latent=kl_per_latent(*encode(judge.model, test)),
         warnings=warnings,
         worst_columns=worst,
         refit=final_folder(run) != run,
     )
-    if path is None:
-        _write(run, evaluation, judge, image_shape, progress)
-    return evaluation
+    return evaluation, judge
 
 
-def _write(
-    run: Path, evaluation: Evaluation, judge: Judge, image_shape: tuple[int, int] | None, progress: TrainingProgress
-) -> None:
-    """Write the report, then the figures, which mark a run as finished."""
-    progress.stage("writing the report", 1)
-    write_report(run, evaluation, judge, image_shape)
-    write_json(run / EVALUATION, evaluation)
-    progress.advance(1)
+def _figures(folder: Path, judge: Judge, test: Rows, train: Rows) -> tuple[dict[str, float], dict[str, float]]:
+    """Figures of the model and of the baselines, by name."""
+    model = judge.model
+    views = read_views(folder, model.input_dim, model.latent_dim)
+    metrics, reference = recall_figures(model, views, read_baseline(folder), test, train, judge.seed)
+    return judge.metrics(test, train) | metrics, judge.baseline(test) | reference
 
 
 def _warnings_of_run(run: Path, config: RunConfig, metrics: dict[str, float], linear_gap: float) -> list[str]:

@@ -90,9 +90,8 @@ def train(  # noqa: PLR0913 - the arguments of the public function
         prepared = prepare_features(features, config, progress, copies=saved is None or saved.copies is not None)
         check_probabilities(config, prepared)
         resolved = resolve(config, features, prepared, Path(path).name)
-        if saved is not None:
-            resolved = resumable(run, resolved)
-        else:
+        resolved = resolved if saved is None else resumable(run, resolved)
+        if saved is None:
             world.leading(begin_folder, run, resolved, prepared)
         with on_threads(threads or most_threads()):
             start = fit(features, prepared, resolved, Phase(run, threads is None), world, progress)

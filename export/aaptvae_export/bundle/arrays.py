@@ -1,30 +1,34 @@
 """The arrays of a bundle: prior, observation model and golden vectors."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from aaptvae.bundle.manifest import GOLDEN, LIKELIHOOD, PRIOR
+from aaptvae.bundle.manifest import GOLDEN, LIKELIHOOD, PRIOR, VIEWS
 from aaptvae.bundle.npz import write_npz
 from aaptvae.rows import Rows
 from aaptvae_training import Run
 
 from ..proof import Gate, Inputs, rounded
 from ..variants import compact_prior
+from .view_draft import ViewDraft
 
 _GOLDEN_ROWS = 8
 _EXTREME_ROWS = 2  # of each kind
 
 
-def write_arrays(run: Run, gate: Gate, heldout: Rows) -> dict[str, bytes]:
-    """`prior.npz`, `likelihood.npz` and `golden.npz`."""
+def write_arrays(run: Run, gate: Gate, heldout: Rows, views: Sequence[ViewDraft]) -> dict[str, bytes]:
+    """`prior.npz`, `likelihood.npz`, `golden.npz` and, for a metric view, `views.npz`."""
     prior = run.prior if gate.subspace is None else compact_prior(run.prior, gate.subspace)
+    inverses = [view.inverse for view in views if view.inverse]
     return {
         PRIOR: write_npz(prior.to_arrays()),
         LIKELIHOOD: write_npz(run.observation.to_arrays()),
-        GOLDEN: _golden(gate, heldout),
-    }
+        GOLDEN: _golden(gate, heldout, views),
+    } | ({VIEWS: write_npz(inverses[0])} if inverses else {})
 
 
-def _golden(gate: Gate, heldout: Rows) -> bytes:
+def _golden(gate: Gate, heldout: Rows, views: Sequence[ViewDraft]) -> bytes:
     """Held-out and extreme rows with the outputs of the float64 model: torch's float32 can be less exact than a graph."""
     inputs = Inputs.of(gate.torch32, heldout)
     extreme = np.concatenate([rows[:_EXTREME_ROWS] for rows in inputs.features.values()])
@@ -34,4 +38,5 @@ def _golden(gate: Gate, heldout: Rows) -> bytes:
     posterior = rounded(gate.float64.encode(x))
     z = np.concatenate([posterior["mu"], *(rows[:_EXTREME_ROWS] for rows in inputs.latents.values())])
     real = np.array([min(len(heldout), _GOLDEN_ROWS)])
-    return write_npz({"x": x, **posterior, "z": z, **rounded(gate.float64.decode(z)), "real_rows": real})
+    computed: dict[str, Rows] = {draft.view.name: draft.compute(x) for draft in views}
+    return write_npz({"x": x, **posterior, "z": z, **rounded(gate.float64.decode(z)), **computed, "real_rows": real})

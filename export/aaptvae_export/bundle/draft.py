@@ -31,6 +31,7 @@ from .arrays import write_arrays
 from .card import write_card
 from .describe import describe
 from .stamp import stamp
+from .view_draft import ViewDraft, draft_views, prove_views, view_twins
 
 _REDUCED: tuple[Reduced, ...] = ("int8", "fp16")
 
@@ -50,9 +51,10 @@ def draft_bundle(run: Run, options: ExportOptions) -> Draft:
     if not len(heldout):
         raise ExportError("the run holds no held-out rows to compare the graphs on: train with a test share above 0")
     gate = Gate(run.model, _subspace(run, heldout, options), options.tolerance)
-    pair = trace_pair(run.model, gate.subspace)
-    draft = _prove(run, gate, pair, heldout, options.name)
+    pair, views = trace_pair(run.model, gate.subspace), draft_views(run, gate)
+    draft = _prove(run, gate, pair, views, heldout, options.name)
     draft = _add_twins(run, gate, pair, draft, options)
+    draft = _add_view_twins(run, views, draft)
     return _complete(draft)
 
 
@@ -62,18 +64,19 @@ def _subspace(run: Run, heldout: Rows, options: ExportOptions) -> Subspace | Non
     return find_subspace(Reference(run.model, None, torch.float64), heldout, options.compact)
 
 
-def _prove(run: Run, gate: Gate, pair: TracedPair, heldout: Rows, name: str | None) -> Draft:
+def _prove(run: Run, gate: Gate, pair: TracedPair, views: list[ViewDraft], heldout: Rows, name: str | None) -> Draft:
     """The fp32 files, checked and compared with the trained model; `ExportError` at the first difference beyond tolerance."""
     graphs = pair.encoder, pair.decoder
     for graph in graphs:
         check_model(graph)
-    manifest = describe(run, gate, pair.pair_id, name)
-    files = write_arrays(run, gate, heldout) | stamp(manifest, "fp32", graphs)
+    manifest = msgspec.structs.replace(describe(run, gate, pair.pair_id, name), views=tuple(draft.view for draft in views))
+    files = write_arrays(run, gate, heldout, views) | stamp(manifest, "fp32", graphs)
     for graph in graphs:
         check_weights(graph)
     check_parity(gate, files[graph_file("encoder")], files[graph_file("decoder")], heldout)
     arrays = read_npz(files[LIKELIHOOD], LIKELIHOOD, ARRAYS, OPTIONAL)
     gate.compare_density(ObservationModel.from_arrays(manifest.likelihood.kind, arrays), heldout)
+    files |= prove_views(views, gate, manifest, heldout)
     return Draft(files, msgspec.structs.replace(manifest, parity=gate.report()), {})
 
 
@@ -90,6 +93,16 @@ def _add_twins(run: Run, gate: Gate, pair: TracedPair, draft: Draft, options: Ex
     loss = None if options.compact is None else _compaction_loss(run, admission, options.compact)
     manifest = msgspec.structs.replace(draft.manifest, twins=tuple(twins), compaction=loss)
     return Draft(files, manifest, admission.rows_per_second)
+
+
+def _add_view_twins(run: Run, drafts: list[ViewDraft], draft: Draft) -> Draft:
+    """`draft` with the views' graphs at the precisions that it holds; a view that loses too much has none."""
+    views, files = [], dict(draft.files)
+    for part in drafts:
+        twins, added = view_twins(part, run, draft.manifest, draft.files)
+        views.append(msgspec.structs.replace(part.view, twins=twins))
+        files |= added
+    return Draft(files, msgspec.structs.replace(draft.manifest, views=tuple(views)), draft.rows_per_second)
 
 
 def _reduce(pair: TracedPair, precision: Reduced, gate: Gate, heldout: Rows) -> list[TracedGraph]:

@@ -1,7 +1,8 @@
 """From a trained model to ONNX graphs."""
 
-from .folding import EncoderGraph, Subspace, constant_columns
+from .folding import EncoderGraph, Subspace, constant_columns, fold_encoder
 from .onnx_model import TracedGraph, TracedPair, check_model, check_weights, to_bytes, trace_pair
+from .views import compact_metric, fold_metric, fold_similarity, inverse_of
 
 __all__ = [
     "EncoderGraph",
@@ -10,7 +11,12 @@ __all__ = [
     "TracedPair",
     "check_model",
     "check_weights",
+    "compact_metric",
     "constant_columns",
+    "fold_encoder",
+    "fold_metric",
+    "fold_similarity",
+    "inverse_of",
     "to_bytes",
     "trace_pair",
 ]

@@ -21,7 +21,7 @@ _MAX_FOLDED_SHIFT = 16.0  # deviations; beyond it (years, prices) `W x - W mean`
 _PARTS = {"scaler", "encoder", "mu", "logvar", "mu_skip", "decoder", "decoder_skip"}
 
 
-class _Affine(NamedTuple):
+class Affine(NamedTuple):
     """y = W x + b in float64: W [out, in], b [out]."""
 
     weight: Tensor
@@ -33,20 +33,20 @@ class _Affine(NamedTuple):
         weight = layer.weight.detach().double()
         return cls(weight, weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach().double())
 
-    def after(self, matrix: Tensor, offset: Tensor) -> "_Affine":
+    def after(self, matrix: Tensor, offset: Tensor) -> "Affine":
         """This map of `matrix x + offset`; a vector stands for a diagonal matrix."""
         weight = self.weight * matrix if matrix.dim() == 1 else self.weight @ matrix
-        return _Affine(weight, self.bias + self.weight @ offset)
+        return Affine(weight, self.bias + self.weight @ offset)
 
-    def then(self, matrix: Tensor, offset: Tensor | None = None) -> "_Affine":
+    def then(self, matrix: Tensor, offset: Tensor | None = None) -> "Affine":
         """`matrix` times this map, plus `offset`; a vector stands for a diagonal matrix."""
         weight = matrix[:, None] * self.weight if matrix.dim() == 1 else matrix @ self.weight
         bias = _times(matrix, self.bias)
-        return _Affine(weight, bias if offset is None else bias + offset)
+        return Affine(weight, bias if offset is None else bias + offset)
 
-    def with_bias_of(self, other: "_Affine") -> "tuple[_Affine, _Affine]":
+    def with_bias_of(self, other: "Affine") -> "tuple[Affine, Affine]":
         """This and a parallel map whose results are added, with both biases in this one: int8 then has one addition less."""
-        return _Affine(self.weight, self.bias + other.bias), _Affine(other.weight, torch.zeros_like(other.bias))
+        return Affine(self.weight, self.bias + other.bias), Affine(other.weight, torch.zeros_like(other.bias))
 
     def layer(self) -> nn.Linear:
         """Rounded to a float32 layer; `ExportError` where float32 cannot hold it."""
@@ -64,7 +64,7 @@ def _times(matrix: Tensor, vector: Tensor) -> Tensor:
     return matrix * vector if matrix.dim() == 1 else matrix @ vector
 
 
-def _loses_digits(forward: Tensor, mean: Tensor) -> bool:
+def loses_digits(forward: Tensor, mean: Tensor) -> bool:
     """True if folding the mean into the bias would subtract numbers so large that float32 has few digits of the difference."""
     sizes = (forward * mean).abs() if forward.dim() == 1 else (forward * mean).norm(dim=1)
     return bool((sizes > _MAX_FOLDED_SHIFT).any())
@@ -148,23 +148,23 @@ def fold_encoder(model: AAPTVAE, subspace: Subspace | None = None) -> EncoderGra
     _check_parts(model)
     # The network was trained with the mean rounded to float32.
     mean, forward = model.scaler.mean.float().double(), model.scaler.matrices()[0]
-    shifted = _loses_digits(forward, mean)
+    shifted = loses_digits(forward, mean)
     origin = _times(forward, mean)
     scaled = forward, torch.zeros_like(origin) if shifted else -origin
-    first, *rest = [_Affine.of(layer) for layer in _linear_layers("encoder", model.encoder)]
-    mu, skip = _Affine.of(model.mu), None
+    first, *rest = [Affine.of(layer) for layer in _linear_layers("encoder", model.encoder)]
+    mu, skip = Affine.of(model.mu), None
     if model.mu_skip is not None:
-        skip = _Affine.of(model.mu_skip).after(*scaled)
+        skip = Affine.of(model.mu_skip).after(*scaled)
         mu, skip = mu.with_bias_of(skip)
     graph = EncoderGraph(
         [layer.layer() for layer in (first.after(*scaled), *rest)],
         (mu if subspace is None else mu.then(subspace.basis)).layer(),
-        _Affine.of(model.logvar).layer(),
+        Affine.of(model.logvar).layer(),
     )
     if skip is not None:
         graph.mu_skip = (skip if subspace is None else skip.then(subspace.basis)).layer()
     if subspace is not None:
-        graph.spread = _Affine(subspace.spread, torch.zeros(len(subspace.basis)).double()).layer()
+        graph.spread = Affine(subspace.spread, torch.zeros(len(subspace.basis)).double()).layer()
     if shifted:
         graph.shift = mean.float()
     return graph.eval()
@@ -173,8 +173,8 @@ def fold_encoder(model: AAPTVAE, subspace: Subspace | None = None) -> EncoderGra
 def fold_decoder(model: AAPTVAE, subspace: Subspace | None = None) -> DecoderGraph:
     """The decoder to raw features as plain layers; `ExportError` for a layer that cannot be folded."""
     _check_parts(model)
-    first, *rest, out = [_Affine.of(layer) for layer in _linear_layers("decoder", model.decoder)]
-    skip = None if model.decoder_skip is None else _Affine.of(model.decoder_skip)
+    first, *rest, out = [Affine.of(layer) for layer in _linear_layers("decoder", model.decoder)]
+    skip = None if model.decoder_skip is None else Affine.of(model.decoder_skip)
     if subspace is not None:
         first = first.after(subspace.basis.T, subspace.offset)
         skip = skip and skip.after(subspace.basis.T, subspace.offset)

@@ -1,6 +1,7 @@
 """The gate: results of the graphs to be published, run by onnxruntime, compared with those of the trained model."""
 
 import sys
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -61,10 +62,12 @@ class Gate:
         self.tolerance, self.loosest, self.comparisons = tolerance, tolerance, 0
         self.worst: dict[tuple[str, str], ParityCase] = {}
 
-    def compare(self, graph: str, run: Graph, kinds: dict[str, Rows]) -> None:
-        """Run `graph` on every kind of rows and every batch size, beside the references' method of that name."""
+    def compare(self, graph: str, run: Graph, kinds: dict[str, Rows], references: Mapping[str, Graph] | None = None) -> None:
+        """Run `graph` on every kind of rows and every batch size, beside `references`: by default the model's own method."""
+        if references is None:
+            references = {name: getattr(reference, _METHODS[graph]) for name, reference in self.references.items()}
         for kind, rows in kinds.items():
-            expected = {name: getattr(reference, _METHODS[graph])(rows) for name, reference in self.references.items()}
+            expected = {name: reference(rows) for name, reference in references.items()}
             for batch in (batch for batch in BATCHES if batch <= len(rows)):
                 got = _run(graph, run, rows[:batch])
                 torch32, float64 = (

@@ -122,7 +122,7 @@ class _Int8:
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        self.model, self.shares = model, model.graph.output[0].name == "mu"
+        self.model, self.shares = model, model.graph.output[0].name != "reconstruction"
         self.weights = weights_of(model) | _CONSTANTS
         self.makers = {name: node for node in model.graph.node for name in node.output}
         self.nodes: list[NodeProto] = []

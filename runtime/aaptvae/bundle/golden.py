@@ -46,8 +46,9 @@ class Golden:
     @classmethod
     def read(cls, data: bytes, manifest: Manifest, unit: Matrix) -> "Golden":
         """The vectors of `golden.npz`; raises `BundleError` if they do not fit the manifest."""
-        arrays = read_npz(data, GOLDEN, ARRAYS)
-        widths = {
+        views = {view.name: view.dim for view in manifest.views}
+        arrays = read_npz(data, GOLDEN, ARRAYS | dict.fromkeys(views, 2))
+        widths = views | {
             "x": manifest.input_dim,
             "mu": manifest.latent_dim,
             "logvar": manifest.latent_dim,
@@ -59,7 +60,7 @@ class Golden:
         if any(
             arrays[name].shape[1:] != (width,) or arrays[name].dtype != np.float32 for name, width in widths.items()
         ) or not (
-            rows["x"] == rows["mu"] == rows["logvar"]
+            {rows["x"]} == {rows[name] for name in ("mu", "logvar", *views)}
             and rows["z"] == rows["reconstruction"]
             and 1 <= real <= rows["x"] <= _ROWS
             and 1 <= rows["z"] <= _ROWS
@@ -93,6 +94,22 @@ class Golden:
             Replay(name, len(a), float((np.abs(a - b).max(axis=1) / sizes[name]).max()), tolerance)
             for name, (a, b) in pairs.items()
         )
+
+    def replay_view(
+        self,
+        name: str,
+        embed: Callable[[Rows], Rows],
+        precision: Precision,
+        on_cpu: bool = True,
+        tolerance: float = TOLERANCE,
+    ) -> Replay:
+        """Difference of a view of `x`, computed by a graph of this precision; rows and units as in `replay`."""
+        exact = precision == "fp32" and on_cpu
+        computed, expected = self._pair(name, embed(self._rows("x", None if exact else self.real)), 1.0)
+        if not exact:
+            return Replay(name, len(computed), _typical(computed, expected), _TWIN_TOLERANCE[precision])
+        gap = np.abs(computed - expected).max(axis=1) / _sizes(expected)
+        return Replay(name, len(computed), float(gap.max()), tolerance)
 
     def _pair(self, name: str, value: Rows, unit: float | Matrix) -> tuple[Matrix, Matrix]:
         """The computed and the reference values in `unit`."""

@@ -5,12 +5,12 @@ The exporter writes these structs and the runtime reads them. Files are read in 
 
 import hashlib
 from collections.abc import Callable
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1: without `views`
 UNSEALED = b"0" * 64
 OPSET: Final = 20
 IR_VERSION: Final = 10
@@ -20,6 +20,7 @@ MODEL_CARD = "README.md"
 PRIOR = "prior.npz"
 LIKELIHOOD = "likelihood.npz"
 GOLDEN = "golden.npz"
+VIEWS = "views.npz"
 
 Precision = Literal["fp32", "int8", "fp16"]
 Width = Annotated[int, Meta(ge=1, le=1 << 20)]
@@ -27,6 +28,7 @@ Count = Annotated[int, Meta(ge=0, le=1 << 53)]
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 FILE_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 Text = Annotated[str, Meta(max_length=200)]
+T = TypeVar("T", bound="ManifestV1")
 
 
 def graph_file(graph: str, precision: Precision = "fp32") -> str:
@@ -121,6 +123,35 @@ class Compaction(Part, frozen=True):
     elbo_loss: float
 
 
+class ViewTwin(Part, frozen=True):
+    """A view's graph at reduced precision: its share of fp32's bytes, and the loss of recall@10 on held-out rows."""
+
+    precision: Literal["int8", "fp16"]
+    bytes_ratio: float
+    recall_loss: float
+
+
+class View(Part, frozen=True):
+    """Another vector [N, dim] of each row, with a graph of its own, for search by cosine or by Euclidean distance.
+
+    "metric" is an affine map of mu whose distances are those of the reconstructions; "similarity" is trained for search.
+    `method` names how it was made; `recall` and `start_recall` are recall@10 on held-out rows, of the view and of PCA
+    (cosine: SVD) with as many numbers. A precision without a twin in `twins` uses the fp32 graph.
+    """
+
+    name: Literal["metric", "similarity"]
+    dim: Width
+    geometry: Literal["cosine", "euclidean"]
+    method: Text
+    recall: float
+    start_recall: float
+    twins: tuple[ViewTwin, ...] = ()
+
+    def precision(self, wanted: Precision) -> Precision:
+        """The precision of the graph that serves `wanted`."""
+        return wanted if any(twin.precision == wanted for twin in self.twins) else "fp32"
+
+
 class Training(Part, frozen=True):
     """Facts about the training data (never rows of it) and metrics on held-out rows.
 
@@ -135,8 +166,8 @@ class Training(Part, frozen=True):
     baseline: dict[str, float]
 
 
-class Manifest(Part, frozen=True):
-    """`manifest.json`. The same run exported twice gives the same bytes: no timestamps, no paths."""
+class ManifestV1(Part, frozen=True):
+    """`manifest.json` of schema 1. The same run exported twice gives the same bytes: no timestamps, no paths."""
 
     schema_version: int
     name: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -166,6 +197,21 @@ class Manifest(Part, frozen=True):
         return ("fp32", *(twin.precision for twin in self.twins))
 
 
+class Manifest(ManifestV1, frozen=True):
+    """`manifest.json` of schema 2, and every older one after reading: fields that its schema lacks have their defaults."""
+
+    views: tuple[View, ...] = ()
+
+    def view(self, name: str) -> View | None:
+        """The view of this name, None where the bundle has none."""
+        return next((view for view in self.views if view.name == name), None)
+
+    def graphs(self, precision: Precision) -> tuple[str, ...]:
+        """Files of every graph that serves this precision."""
+        views = (graph_file(view.name, view.precision(precision)) for view in self.views)
+        return graph_file("encoder", precision), graph_file("decoder", precision), *views
+
+
 def encoder_spec(input_dim: int, latent_dim: int) -> GraphSpec:
     """`x [batch, input_dim] -> mu, logvar [batch, latent_dim]`."""
     outputs = _tensor("mu", latent_dim), _tensor("logvar", latent_dim)
@@ -175,6 +221,11 @@ def encoder_spec(input_dim: int, latent_dim: int) -> GraphSpec:
 def decoder_spec(input_dim: int, latent_dim: int) -> GraphSpec:
     """`z [batch, latent_dim] -> reconstruction [batch, input_dim]`."""
     return GraphSpec(inputs=(_tensor("z", latent_dim),), outputs=(_tensor("reconstruction", input_dim),))
+
+
+def view_spec(input_dim: int, view: View) -> GraphSpec:
+    """`x [batch, input_dim] -> metric or similarity [batch, dim]`."""
+    return GraphSpec(inputs=(_tensor("x", input_dim),), outputs=(_tensor(view.name, view.dim),))
 
 
 def _tensor(name: str, width: int) -> TensorSpec:
@@ -196,9 +247,17 @@ def metadata(manifest: Manifest, graph: str, precision: Precision = "fp32") -> d
 
 def encode_manifest(manifest: Manifest) -> bytes:
     """Manifest as JSON, indented and sealed: `seal` is the digest of these bytes with 64 zeros in its place."""
-    blank = msgspec.structs.replace(manifest, seal=UNSEALED.decode())
+    blank = _as_schema(
+        msgspec.structs.replace(manifest, seal=UNSEALED.decode()), ManifestV1 if manifest.schema_version == 1 else Manifest
+    )
     data = msgspec.json.format(msgspec.json.encode(blank), indent=2) + b"\n"
     return data.replace(b'"seal": "' + UNSEALED, b'"seal": "' + seal(data).encode())
+
+
+def _as_schema(manifest: ManifestV1, schema: type[T]) -> T:
+    """The same fields in another schema's struct, as far as it has them."""
+    fields = {name: getattr(manifest, name) for name in schema.__struct_fields__ if hasattr(manifest, name)}
+    return schema(**fields)
 
 
 def seal(unsealed: bytes) -> str:
@@ -207,7 +266,14 @@ def seal(unsealed: bytes) -> str:
 
 
 def _decode_version_1(data: bytes) -> Manifest:
+    return _as_schema(msgspec.json.decode(data, type=ManifestV1), Manifest)
+
+
+def _decode_version_2(data: bytes) -> Manifest:
     return msgspec.json.decode(data, type=Manifest)
 
 
-DECODERS: dict[int, Callable[[bytes], Manifest]] = {1: _decode_version_1}  # by schema_version; each raises MsgspecError
+DECODERS: dict[int, Callable[[bytes], Manifest]] = {
+    1: _decode_version_1,
+    2: _decode_version_2,
+}  # by schema_version; each raises MsgspecError

@@ -25,11 +25,11 @@ from .manifest import (
     MODEL_CARD,
     PRIOR,
     UNSEALED,
+    VIEWS,
     FileEntry,
     Manifest,
     decoder_spec,
     encoder_spec,
-    graph_file,
     seal,
 )
 
@@ -96,10 +96,25 @@ def read_manifest(data: bytes) -> Manifest:
     return manifest
 
 
+def _check_views(manifest: Manifest) -> None:
+    names, metric = [view.name for view in manifest.views], manifest.view("metric")
+    if len(set(names)) < len(names) or (metric is not None and metric.dim != manifest.latent_dim):
+        raise BundleError(
+            f"{MANIFEST} has views {', '.join(names)}: expected each once, and metric of latent_dim numbers: export it again"
+        )
+    twins = {twin.precision for view in manifest.views for twin in view.twins}
+    if not twins <= set(manifest.precisions):
+        raise BundleError(
+            f"a view in {MANIFEST} has twins of precisions {', '.join(sorted(twins))}: this bundle holds "
+            f"{', '.join(manifest.precisions)}: export it again"
+        )
+
+
 def _check_names(manifest: Manifest) -> None:
+    _check_views(manifest)
     names = [entry.name for entry in manifest.files]
-    graphs = {graph_file(graph, precision) for precision in manifest.precisions for graph in ("encoder", "decoder")}
-    expected = graphs | {PRIOR, LIKELIHOOD, GOLDEN, MODEL_CARD}
+    expected = {name for precision in manifest.precisions for name in manifest.graphs(precision)}
+    expected |= {PRIOR, LIKELIHOOD, GOLDEN, MODEL_CARD} | ({VIEWS} if manifest.view("metric") else set())
     if sorted(names) != sorted(expected):
         raise BundleError(f"{MANIFEST} lists {', '.join(names)}: expected {', '.join(sorted(expected))}, each once")
     size = sum(entry.bytes for entry in manifest.files)

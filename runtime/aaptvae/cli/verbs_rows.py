@@ -1,5 +1,6 @@
 """Verbs that compute one row per row of a file: encode, decode, reconstruct, score."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,17 +23,26 @@ if TYPE_CHECKING:
 @input_options
 @output_option()
 @click.option("--logvar", type=click.Path(), metavar="FILE", help="Also write the log variances of the posterior.")
+@click.option(
+    "--view",
+    default="mu",
+    show_default=True,
+    type=click.Choice(["mu", "metric", "similarity"]),
+    help="mu: posterior means; metric: an affine map of them whose distances are the reconstructions'; similarity: for search.",
+)
 @output_options
 def encode(output: str, logvar: str | None, **options: Any) -> int:
-    """Write the posterior means (latents) of the features in INPUT.
+    """Write the posterior means (latents) of the features in INPUT, or another view of the rows.
 
     INPUT is a file (.npy .npz .csv .jsonl .parquet .safetensors), a folder or a pattern of such files, or - for stdin.
     """
     from ..vae import VAE  # noqa: PLC0415 - numpy, only when a verb runs
     from .job.stream import run_rows  # noqa: PLC0415
 
+    if logvar is not None and options["view"] != "mu":
+        raise click.UsageError("--logvar belongs to the posterior means: leave it out, or --view")
     if logvar is None:
-        return run_rows("encode", VAE.embed, [output], options)
+        return run_rows("encode", partial(VAE.embed, view=options["view"]), [output], options)
     return run_rows("encode", VAE.encode, [output, logvar], options)
 
 
@@ -40,13 +50,16 @@ def encode(output: str, logvar: str | None, **options: Any) -> int:
 @bundle_options
 @input_options
 @output_option()
+@click.option(
+    "--view", default="mu", show_default=True, type=click.Choice(["mu", "metric"]), help="Which view the latents of INPUT are."
+)
 @output_options
 def decode(output: str, **options: Any) -> int:
     """Write the features decoded from the latents in INPUT."""
     from ..vae import VAE  # noqa: PLC0415
     from .job.stream import run_rows  # noqa: PLC0415
 
-    return run_rows("decode", VAE.decode, [output], options)
+    return run_rows("decode", partial(VAE.decode, view=options["view"]), [output], options)
 
 
 @click.command(epilog=examples("reconstruct digits/ x.npy -o x_hat.npy"))

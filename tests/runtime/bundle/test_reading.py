@@ -157,7 +157,7 @@ def test_a_huge_file_is_refused_before_reading(copy: Path) -> None:
     [
         (
             lambda f: f.update(schema_version=99),
-            "has schema 99: this aaptvae reads up to 1: pip install --upgrade aaptvae",
+            "has schema 99: this aaptvae reads up to 2: pip install --upgrade aaptvae",
         ),
         (lambda f: f.update(schema_version=0), "has schema_version 0"),
         (lambda f: f.update(schema_version="1"), "has schema_version '1'"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import msgspec
+import numpy as np
 import pytest
 
 import aaptvae
@@ -18,6 +19,9 @@ from aaptvae_training.evaluation.warnings import headline
 from aaptvae_training.report import JudgedRun
 from aaptvae_training.report.page import PICTURES, PLOTS, SHOWN, dates, duration, figures_table, options_table, page
 from aaptvae_training.run import REPORT, Evaluation, read_config, read_evaluation
+from aaptvae_training.train_run import train
+
+from ..conftest import options, saved
 
 VOID = {"meta", "img"}
 
@@ -144,6 +148,18 @@ def test_a_wrong_image_shape_leaves_the_old_report(run: Path, text: str) -> None
     with pytest.raises(InputError, match="--image-shape 5x5 means 25 pixels: features have 12 columns"):
         evaluate(run, image_shape=(5, 5))
     assert (run / REPORT).read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(
+    ("width", "changes"), [(1, {"latent_dim": 1}), (4, {"latent_dim": 8}), (6, {"likelihood": "bernoulli"})]
+)
+def test_unusual_tables_have_a_report(tmp_path: Path, width: int, changes: dict[str, object]) -> None:
+    """One column and one latent, more latents than columns, and features that are 0 or 1."""
+    rows = np.random.default_rng(0).standard_normal((100, width))
+    rows = (rows > 0) if "likelihood" in changes else rows
+    train(saved(tmp_path, rows.astype(np.float32)), tmp_path / "run", options(epochs=1, **changes))
+    text = (tmp_path / "run" / REPORT).read_text(encoding="utf-8")
+    assert Reader(text).words and text.count("<svg") >= len(PLOTS) + 3
 
 
 def evaluated(**metrics: float) -> Evaluation:

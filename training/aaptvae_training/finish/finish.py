@@ -11,9 +11,10 @@ from ..features import Features, Prepared
 from ..loop import on_threads
 from ..model import MARGIN, posterior, scale_rows
 from ..progress import TrainingProgress
-from ..run import BEST, load_model, read_baseline, read_state, write_prior, write_state
+from ..run import BEST, load_model, read_baseline, read_state, read_views, write_prior, write_state, write_views
 from .polish import AMOUNTS, polish
 from .prior_fit import fit_prior
+from .view_fit import fit_views
 
 MOST_PRIOR_ROWS = 20_000
 
@@ -48,4 +49,7 @@ def finish(
         write_state(folder / BEST, model.state_dict(), facts)
     progress.advance(1)
     train, held_out = posterior(model, train_rows), posterior(model, prepared.validation)
-    write_prior(folder, fit_prior(train, held_out, options.seed, progress))
+    judged = None if correction is None else read_views(folder.parent, model.input_dim, model.latent_dim)
+    views = fit_views(model, options, (prepared, features, baseline), progress, judged)
+    write_views(folder, views)
+    write_prior(folder, fit_prior(train, held_out, options.seed, progress))  # last: it completes the folder

@@ -23,6 +23,7 @@ from .folder import (
 )
 from .layout import BEST, CONFIG, EVALUATION, LAST, METRICS, REFIT, REPORT
 from .state import damaged, read_metrics, read_state, write_metrics, write_state
+from .views import RunViews, read_views, write_views
 
 __all__ = [
     "BEST",
@@ -35,6 +36,7 @@ __all__ = [
     "Evaluation",
     "Run",
     "RunConfig",
+    "RunViews",
     "build_model",
     "damaged",
     "final_folder",
@@ -50,10 +52,12 @@ __all__ = [
     "read_prior",
     "read_run",
     "read_state",
+    "read_views",
     "write_baseline",
     "write_held_out",
     "write_json",
     "write_metrics",
     "write_prior",
     "write_state",
+    "write_views",
 ]

@@ -25,6 +25,7 @@ from ..linear.baseline import Baseline, ColumnR2
 from ..model import AAPTVAE, observation_of
 from .layout import BEST, CONFIG, EVALUATION, HELD_OUT, PRIOR, REFIT, STATISTICS
 from .state import check_shapes, damaged, load_into, read_state, write_state
+from .views import RunViews, read_views
 
 MAX_JSON = 16 << 20
 EXPORT_ROWS = 2_048  # held-out rows on which an export compares its precisions
@@ -69,6 +70,7 @@ class Run:
     observation: ObservationModel
     heldout: Rows
     summary: Training
+    views: RunViews | None = None
 
 
 def build_model(config: RunConfig) -> AAPTVAE:
@@ -100,7 +102,8 @@ def read_run(path: str | os.PathLike[str]) -> Run:
         metrics=evaluation.metrics,
         baseline=evaluation.baseline,
     )
-    return Run(config, model, prior, observation_of(model), test[:EXPORT_ROWS], summary)
+    views = read_views(final_folder(folder), config.input_dim, model.latent_dim)
+    return Run(config, model, prior, observation_of(model), test[:EXPORT_ROWS], summary, views)
 
 
 def load_run(path: str | os.PathLike[str]) -> AAPTVAE:

@@ -36,9 +36,10 @@ def run_rows(
 
     Named `columns` are float64; without them, an output has the width of latents (encode) or of features.
     """
+    view = options.get("view", "mu")
     refuse_same_file(options["input"], *outputs)
     vae, workers = load_for_workers(options)
-    width = vae.latent_dim if verb == "decode" else vae.input_dim
+    width = vae.views.width(view) if verb == "decode" else vae.input_dim
     skip = options["on_bad_row"] == "skip"
     reader = open_rows(options["input"], format=options["format"], width=width, skip_bad=skip)
 
@@ -47,7 +48,7 @@ def run_rows(
         return computed if isinstance(computed, tuple) else (computed,)
 
     try:
-        layout = _layout(vae.latent_dim if verb == "encode" else vae.input_dim, reader.rows, columns)
+        layout = _layout(vae.views.width(view) if verb == "encode" else vae.input_dim, reader.rows, columns)
         job = Job(
             verb=verb,
             outputs=[(output, layout) for output in outputs],
@@ -107,7 +108,7 @@ def _identity(verb: str, vae: VAE, options: dict[str, Any], outputs: Sequence[st
         "verb": verb,
         "input": str(facts),
         "list of outputs": str([os.path.realpath(name) for name in outputs]),
-        "options": str([options["format"], options["on_bad_row"]]),
+        "options": str([options["format"], options["on_bad_row"], options.get("view", "mu")]),
         **same_bundle(vae),
     }
 

@@ -1,0 +1,138 @@
+"""Views in a bundle: proven like the model's own graphs, decoded back, and served at every precision."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+import aaptvae
+from aaptvae.errors import InputError
+from aaptvae.verify import verify
+from aaptvae_export import ExportError, ExportOptions, export_bundle
+from aaptvae_export.bundle import view_draft
+from aaptvae_export.graph import onnx_model as graphs
+from aaptvae_training.run.views import RunViews
+from aaptvae_training.similarity.head import starting_head
+from aaptvae_training.similarity.metric import metric_maps
+from aaptvae_training.similarity.views import Chosen
+
+from ..conftest import make_run
+from ..proof.mutations import drop_relu, perturb_weight, round_to_float16
+
+TWINS = ExportOptions(precisions=("fp32", "fp16"))
+
+
+def viewed_run(geometry="euclidean", dim=6, **options):
+    """A run with a metric map and a head whose MLP matters."""
+    run = make_run(128, 16, (96,), **options)
+    torch.manual_seed(1)
+    metric = metric_maps(run.model, run.heldout, geometry)["jacobian"]
+    axes = np.linalg.qr(np.random.default_rng(2).standard_normal((128, dim)))[0]
+    mean, scale = run.observation.mean, run.observation.scale
+    head = starting_head(mean, scale, axes, geometry, hidden=48)
+    with torch.no_grad():
+        head.out.weight.mul_(50)
+    choice = Chosen("mlp", 0.5, 0.4)
+    return dataclasses.replace(run, views=RunViews(geometry, metric, choice, head, choice))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    run, folder = viewed_run(), tmp_path_factory.mktemp("viewed") / "b"
+    return run, export_bundle(run, folder, TWINS), folder
+
+
+def test_views_are_those_of_the_run(exported):
+    run, made, folder = exported
+    vae, x = aaptvae.load(folder), run.heldout
+    with torch.no_grad():
+        mu = run.model.encode(torch.from_numpy(x))[0].numpy()
+        similarity = run.views.head.double()(torch.from_numpy(x).double()).numpy()
+    np.testing.assert_allclose(vae.embed(x, view="metric"), run.views.metric(mu), atol=1e-4 * np.abs(mu).max())
+    np.testing.assert_allclose(vae.embed(x, view="similarity"), similarity, atol=1e-4 * np.abs(similarity).max())
+    metric, head = made.manifest.views
+    assert (metric.name, metric.dim, metric.method, head.name, head.dim) == ("metric", 16, "mlp", "similarity", 6)
+    assert {"metric", "similarity"} <= {case.graph for case in made.manifest.parity.worst}
+    assert verify(folder).passed
+
+
+def test_the_metric_view_decodes_to_the_reconstruction(exported):
+    run, _, folder = exported
+    vae, x = aaptvae.load(folder), run.heldout
+    back, expected = vae.decode(vae.embed(x, view="metric"), view="metric"), vae.reconstruct(x)
+    np.testing.assert_allclose(back / run.observation.scale, expected / run.observation.scale, atol=1e-3)
+
+
+@pytest.mark.parametrize("view", ["metric", "similarity"])
+def test_twins_of_views_round_as_little_as_they_say(exported, view):
+    run, made, folder = exported
+    twin = next(entry for entry in made.manifest.views if entry.name == view).twins[0]
+    assert twin.precision == "fp16" and twin.bytes_ratio < 0.7 and twin.recall_loss <= 0.005
+    whole, half = (aaptvae.load(folder, precision=precision).embed(run.heldout, view=view) for precision in ("fp32", "fp16"))
+    assert 0 < np.abs(whole - half).max() < 0.01 * np.abs(whole).max()
+
+
+def test_a_view_that_loses_too_much_keeps_its_fp32_graph(tmp_path, monkeypatch):
+    monkeypatch.setattr(view_draft, "MOST_RECALL_LOSS", {"int8": -1.0, "fp16": -1.0})
+    run = viewed_run()
+    made = export_bundle(run, tmp_path / "b", TWINS)
+    assert all(view.twins == () for view in made.manifest.views)
+    assert not (tmp_path / "b" / "metric.fp16.onnx").exists()
+    loaded = [aaptvae.load(tmp_path / "b", precision=precision) for precision in ("fp32", "fp16")]
+    assert np.array_equal(*(vae.embed(run.heldout, view="metric") for vae in loaded))
+
+
+@pytest.mark.parametrize("view", ["metric", "similarity"])
+@pytest.mark.parametrize("mutate", [drop_relu, perturb_weight, round_to_float16])
+def test_a_view_that_is_not_the_runs_is_refused(tmp_path, monkeypatch, view, mutate):
+    trace = graphs.trace
+
+    def wrong(module, spec, graph):
+        model = trace(module, spec, graph)
+        if graph == view:
+            mutate(model)
+        return model
+
+    monkeypatch.setattr(graphs, "trace", wrong)
+    with pytest.raises(ExportError, match=view):
+        export_bundle(viewed_run(), tmp_path / "b")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stale_head_is_refused(tmp_path, monkeypatch):
+    fold, other = view_draft.fold_similarity, viewed_run().views.head
+    with torch.no_grad():
+        other.linear.weight.mul_(1.001)
+    monkeypatch.setattr(view_draft, "fold_similarity", lambda _: fold(other))
+    with pytest.raises(ExportError, match=r"similarity: similarity differs from float64 by \d"):
+        export_bundle(viewed_run(), tmp_path / "b")
+
+
+@pytest.mark.parametrize("options", [{"mean_size": 1e4}, {"geometry": "cosine"}, {"sigma": "spectral"}], ids=str)
+def test_every_kind_of_run_passes_the_gate(tmp_path, options):
+    made = export_bundle(viewed_run(**options), tmp_path / "b")
+    assert len(made.manifest.views) == 2
+
+
+def test_compaction_keeps_the_metric_of_what_is_kept(tmp_path):
+    run = viewed_run()
+    made = export_bundle(run, tmp_path / "b", ExportOptions(compact=0.8))
+    vae, whole = aaptvae.load(tmp_path / "b"), run.views.metric
+    kept = made.manifest.latent_dim
+    assert kept < 16 and vae.views.width("metric") == kept
+    x = run.heldout
+    back = vae.decode(vae.embed(x, view="metric"), view="metric")
+    np.testing.assert_allclose(back / run.observation.scale, vae.reconstruct(x) / run.observation.scale, atol=1e-3)
+    with torch.no_grad():
+        mu = run.model.encode(torch.from_numpy(x))[0].numpy()
+    view, short = whole(mu), vae.embed(x, view="metric").astype(np.float64)
+    distances, kept_distances = (np.linalg.norm(rows[:1] - rows[1:], axis=1) for rows in (view, short))
+    assert (kept_distances <= distances * (1 + 1e-3)).all() and np.corrcoef(distances, kept_distances)[0, 1] > 0.8
+
+
+def test_a_run_of_before_exports_without_views(run, tmp_path):
+    made = export_bundle(run, tmp_path / "b")
+    assert made.manifest.views == () and not (tmp_path / "b" / "views.npz").exists()
+    with pytest.raises(InputError, match="this bundle has mu"):
+        aaptvae.load(tmp_path / "b").embed(run.heldout, view="metric")

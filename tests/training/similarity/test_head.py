@@ -1,0 +1,78 @@
+"""The similarity head: it starts as PCA or SVD, training finds more neighbours, and validation rows may refuse it."""
+
+import numpy as np
+import pytest
+import torch
+
+from aaptvae_training.features.moments import Moments
+from aaptvae_training.linear.baseline import Baseline
+from aaptvae_training.linear.ppca import principal_axes
+from aaptvae_training.similarity.head import starting_head
+from aaptvae_training.similarity.recall import recall_at
+from aaptvae_training.similarity.views import Search, apply_head, choose_head, project, search_axes
+
+WIDTH, DIM = 24, 4
+
+
+def clustered(rows: int, seed: int = 0) -> np.ndarray:
+    """Unit rows whose largest directions say nothing about neighbours: a few common shifts, and many small clusters."""
+    centres = np.random.default_rng(5).standard_normal((40, WIDTH))
+    rng = np.random.default_rng(seed)
+    x = 0.6 * centres[rng.integers(40, size=rows)] + 0.2 * rng.standard_normal((rows, WIDTH))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    return x.astype(np.float32)
+
+
+def baseline_of(x: np.ndarray) -> Baseline:
+    moments = Moments(x.shape[1])
+    moments.add(x)
+    statistics = moments.finish()
+    scale = statistics.deviation
+    values, vectors = principal_axes(statistics.standardised_covariance(scale))
+    return Baseline(statistics.mean, scale, values, vectors, values, np.zeros(x.shape[1], bool))
+
+
+@pytest.mark.parametrize("geometry", ["cosine", "euclidean"])
+@pytest.mark.parametrize("hidden", [0, 7])
+def test_a_head_starts_as_the_linear_projection(geometry, hidden):
+    x = clustered(200)
+    baseline = baseline_of(x)
+    torch.manual_seed(0)
+    head = starting_head(baseline.mean, baseline.scale, search_axes(baseline, geometry, DIM), geometry, hidden)
+    expected = project(x, baseline, geometry, DIM)
+    np.testing.assert_allclose(apply_head(head, x), expected, atol=0.02 * np.abs(expected).max() if hidden else 1e-6)
+
+
+def test_the_axes_for_cosines_are_those_of_an_uncentred_svd():
+    x = clustered(200)
+    axes = search_axes(baseline_of(x), "cosine", DIM)
+    expected = np.linalg.svd(x.astype(np.float64), full_matrices=False)[2][:DIM].T
+    np.testing.assert_allclose(axes @ axes.T, expected @ expected.T, atol=1e-6)
+
+
+@pytest.mark.parametrize("geometry", ["cosine", "euclidean"])
+def test_training_finds_more_neighbours_of_unseen_rows(geometry):
+    train, validation, unseen = clustered(400), clustered(100, 1), clustered(200, 2)
+    search = Search.of(validation, train, geometry, baseline_of(train))
+    head, choice = choose_head(train, search, DIM, 0, lambda _: None)
+    assert choice.method in ("linear", "mlp") and choice.recall > choice.start_recall
+    rows = np.concatenate([unseen, train])
+    views = {"head": apply_head(head, rows), "start": project(rows, search.baseline, geometry, DIM)}
+    found = recall_at(10, Search(rows, 200, geometry, search.baseline).full, views, geometry, 200)
+    assert found["head"] > found["start"] + 0.01
+
+
+def test_a_head_is_the_same_for_the_same_seed():
+    train = clustered(120)
+    search = Search.of(clustered(40, 1), train, "cosine", baseline_of(train))
+    heads = [choose_head(train, search, DIM, 3, lambda _: None)[0].state_dict() for _ in range(2)]
+    assert all(torch.equal(heads[0][name], heads[1][name]) for name in heads[0])
+
+
+def test_the_start_is_kept_where_training_brings_nothing():
+    """With as many numbers as features the start finds every neighbour."""
+    train = clustered(120)
+    search = Search.of(clustered(40, 1), train, "cosine", baseline_of(train))
+    head, choice = choose_head(train, search, WIDTH, 0, lambda _: None)
+    assert choice.method == "start" and choice.recall == choice.start_recall == 1.0
+    assert head.hidden is None

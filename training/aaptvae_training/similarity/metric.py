@@ -1,0 +1,86 @@
+"""The metric view of latents: an invertible affine map whose distances are those of the reconstructions.
+
+y = mu M + b with M M' = G, where G is the mean of J'J over rows, J [D, L] the decoder's Jacobian at mu: to first order,
+|y - y'| = |decode(mu) - decode(mu')|. The coordinates of y are principal, so that the first k numbers are the best k.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from aaptvae.rows import Matrix, Rows
+
+from ..model.as_numpy import decode, encode
+from ..model.network import AAPTVAE
+from .recall import Geometry
+
+PASSES = 1 << 17  # rows times features that the Jacobians may take backward
+FLOOR = 1e-6  # of G's largest eigenvalue: a latent that the decoder ignores still has an inverse
+RIDGE = 1e-6  # of the mean variance of mu
+
+
+@dataclass(frozen=True)
+class MetricMap:
+    """metric = mu @ matrix + offset: invertible [L, L], and [L]."""
+
+    matrix: Matrix
+    offset: Matrix
+
+    def __call__(self, mu: Rows) -> Matrix:
+        """Metric view [N, L] of posterior means [N, L]."""
+        view: Matrix = mu.astype(np.float64) @ self.matrix + self.offset
+        return view
+
+
+def metric_maps(model: AAPTVAE, x: Rows, geometry: Geometry) -> dict[str, MetricMap]:
+    """Candidates by name, from raw rows [N, D]: "jacobian" as above, "regression" with the J that fits features best."""
+    mu = encode(model, x)[0]
+    rows = max(1, min(len(x), PASSES // model.input_dim))
+    chosen = np.linspace(0, len(x) - 1, rows).astype(np.int64)
+    scale = _scale(model, geometry)
+    gram, jacobian = _jacobians(model, mu[chosen], scale)
+    centre, middle = mu.mean(axis=0, dtype=np.float64), decode(model, mu).mean(axis=0, dtype=np.float64) / scale
+    slope = _regression(mu, x.astype(np.float64) / scale)
+    pairs = {"jacobian": (gram, jacobian), "regression": (slope.T @ slope, slope)}
+    return {name: _map(*pair, centre, middle, mu, geometry) for name, pair in pairs.items()}
+
+
+def _scale(model: AAPTVAE, geometry: Geometry) -> Matrix:
+    """Units [D] in which reconstructions are compared: the features' own for cosines, else standardised."""
+    scale = model.scaler.scale.double().cpu().numpy()
+    return np.ones_like(scale) if geometry == "cosine" else scale
+
+
+def _jacobians(model: AAPTVAE, mu: Rows, scale: Matrix) -> tuple[Matrix, Matrix]:
+    """Mean of J'J [L, L] and of J [D, L] over rows, in float64; one backward pass for each feature."""
+    z = torch.from_numpy(mu).requires_grad_()
+    columns = (model.decode(z) / torch.from_numpy(scale).float()).sum(dim=0)
+    gram, means = np.zeros((model.latent_dim, model.latent_dim)), []
+    for column in columns:
+        slopes = torch.autograd.grad(column, z, retain_graph=True)[0].double().numpy()  # [N, L]
+        gram += slopes.T @ slopes
+        means.append(slopes.mean(axis=0))
+    return gram / len(mu), np.stack(means)
+
+
+def _regression(mu: Rows, x: Matrix) -> Matrix:
+    """Slopes [D, L] of the least-squares fit of features on mu."""
+    latents = mu - mu.mean(axis=0, dtype=np.float64)
+    gram = latents.T @ latents
+    gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram)) + 1e-12 * np.eye(len(gram))
+    slopes: Matrix = np.linalg.solve(gram, latents.T @ (x - x.mean(axis=0))).T
+    return slopes
+
+
+def _map(gram: Matrix, jacobian: Matrix, centre: Matrix, middle: Matrix, mu: Rows, geometry: Geometry) -> MetricMap:
+    """The map of this G. For cosines, mean rows go where the mean reconstruction lies in the span of the Jacobian."""
+    values, vectors = np.linalg.eigh(gram)
+    root = vectors * np.sqrt(np.maximum(values, max(FLOOR * values[-1], np.finfo(np.float32).tiny)))
+    offset = np.linalg.solve(root, jacobian.T @ middle) if geometry == "cosine" else np.zeros(len(root))
+    view = (mu - centre) @ root + offset
+    axes = np.linalg.eigh(view.T @ view)[1][:, ::-1]
+    # The sign of an eigenvector is free; the largest entry is made positive, so that it is the same everywhere.
+    axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), np.arange(len(axes))] < 0, -1.0, 1.0)
+    matrix = root @ axes
+    return MetricMap(matrix, offset @ axes - centre @ matrix)

@@ -1,0 +1,69 @@
+"""Recall of true neighbours: how many of a row's nearest rows are found by other vectors of the same rows."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aaptvae.rows import Array, Matrix
+
+Geometry = Literal["cosine", "euclidean"]
+
+NEIGHBOURS = 10
+TIE = 1e-6  # relative difference of distances below which two rows are equally near
+BLOCK_VALUES = 1 << 24  # distances held at once
+
+EQUAL_NORMS = 0.05  # coefficient of variation of row norms below which rows are compared by cosine
+LARGEST_SHARE = 0.25  # of the mean square in one column, above which that column alone would decide a cosine
+FEWEST_COLUMNS = 16  # of embeddings
+
+
+def geometry_of(x: Array) -> Geometry:
+    """Cosine for rows [N, D] that look like embeddings: many columns, norms nearly equal, no column that dominates."""
+    squares = np.square(x, dtype=np.float64)
+    norms, columns = np.sqrt(squares.sum(axis=1)), squares.mean(axis=0)
+    alike = norms.std() <= EQUAL_NORMS * norms.mean() and columns.max() <= LARGEST_SHARE * columns.sum()
+    return "cosine" if x.shape[1] >= FEWEST_COLUMNS and norms.mean() > 0 and alike else "euclidean"
+
+
+def recall_at(
+    k: int, full: Array, views: Mapping[str, Array], geometry: Geometry, queries: int | None = None
+) -> dict[str, float]:
+    """Mean share of the `k` nearest rows by each of `views` [N, S] that are among the `k` nearest by `full` [N, D].
+
+    All N rows answer, the first `queries` of them ask (default: all); no row is its own neighbour. Rows as near as the
+    k-th true neighbour count as true, so that copies of rows cannot lower a recall.
+    """
+    rows, k = len(full), min(k, len(full) - 1)
+    asking = min(queries or rows, rows)
+    size = max(1, BLOCK_VALUES // rows)
+    hits = dict.fromkeys(views, 0)
+    truth, prepared = _prepare(full, geometry), {name: _prepare(view, geometry) for name, view in views.items()}
+    for start in range(0, asking, size):
+        stop = min(start + size, asking)
+        distances = _distances(truth, start, stop)
+        limit = np.partition(distances, k - 1, axis=1)[:, k - 1 : k]
+        near = distances <= limit + TIE * np.abs(limit) + 1e-12
+        for name, view in prepared.items():
+            found = np.argpartition(_distances(view, start, stop), k - 1, axis=1)[:, :k]
+            hits[name] += int(np.take_along_axis(near, found, axis=1).sum())
+    return {name: count / (asking * k) for name, count in hits.items()}
+
+
+def _prepare(x: Array, geometry: Geometry) -> Matrix:
+    """Rows whose squared Euclidean distances are the ones to compare."""
+    rows: Matrix = np.array(x, np.float64)
+    if geometry == "euclidean":
+        rows -= rows.mean(axis=0)
+        return rows
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return rows
+
+
+def _distances(rows: Matrix, start: int, stop: int) -> NDArray[np.float64]:
+    """Squared distances [stop - start, N] of these rows from all; a row is infinitely far from itself."""
+    squares = np.square(rows).sum(axis=1)
+    distances: Matrix = np.maximum(squares[start:stop, None] + squares - 2 * rows[start:stop] @ rows.T, 0)
+    distances[np.arange(stop - start), np.arange(start, stop)] = np.inf
+    return distances
