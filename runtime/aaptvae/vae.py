@@ -103,12 +103,7 @@ class VAE:
             return self._decoder.run_single_threaded(z, ("reconstruction",))[0]
 
         for replay in golden.replay(encode, decode, self.precision, self.on_cpu, LOAD_TOLERANCE):
-            if not replay.passed:
-                raise BundleError(
-                    f"{replay.tensor} differs from the golden vectors by {replay.difference:.2g}, "
-                    f"{replay.tolerance:.2g} allowed: the bundle or this machine's onnxruntime does "
-                    "not compute the trained model: run `aaptvae verify`"
-                )
+            replay.require()
 
     def __repr__(self) -> str:
         name, widths = self.manifest.name, f"{self.input_dim} features, {self.latent_dim} latents"

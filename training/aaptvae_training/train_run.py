@@ -34,8 +34,7 @@ from .loop import (
     paced,
     wants_bf16,
 )
-from .model import AAPTVAE, Objective, scale_rows
-from .model.network import share_within_reach
+from .model import AAPTVAE, Objective, scale_rows, share_within_reach
 from .progress import TrainingProgress
 from .report.judged import check_shape
 from .run import (
@@ -100,8 +99,7 @@ def train(  # noqa: PLR0913 - the arguments of a training
         check_folder(run, force)
     with join(config.device) as world, open_features(source) as features:
         progress = progress if progress is not None and world.leads else TrainingProgress()
-        if image_shape is not None:
-            check_shape(image_shape, features.width)
+        check_shape(image_shape, features.width)
         saved = read_config(run) if begun else None
         resolved, prepared = prepare_run(features, config, progress, copies=saved is None or saved.copies is not None)
         resolved = resolved if saved is None else resumable(run, resolved)
