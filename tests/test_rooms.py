@@ -36,7 +36,7 @@ ARROWS = {
         "verify": "bundle engine vae",
         "bench": "bundle engine vae",
         "push": "bundle hub",
-        "sklearn": "bundle errors vae",
+        "sklearn": "bundle errors rows vae",
         "cli": "bench bundle density engine errors files interpolation push rows tables vae verify",
     },
     "aaptvae_training": {
