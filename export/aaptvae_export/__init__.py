@@ -3,16 +3,17 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .bundle.publish import Export, export_bundle
+    from .bundle.publish import Export, export, export_bundle
     from .errors import ExportError
     from .options import ExportOptions
 
-__all__ = ["Export", "ExportError", "ExportOptions", "export_bundle"]
+__all__ = ["Export", "ExportError", "ExportOptions", "export", "export_bundle"]
 
 _HOMES = {
     "Export": "bundle.publish",
     "ExportError": "errors",
     "ExportOptions": "options",
+    "export": "bundle.publish",
     "export_bundle": "bundle.publish",
 }
 

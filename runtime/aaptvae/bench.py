@@ -1,6 +1,5 @@
 """Latency and throughput of a bundle on this machine, measured in turns with a bare onnxruntime session."""
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import numpy as np
 
 from .bundle.manifest import Precision, graph_file
 from .bundle.reading import read_bundle
+from .bundle.sources import Place
 from .engine.cpus import usable_cpus
 from .engine.network import Settings, open_session
 from .vae import VAE
@@ -42,7 +42,7 @@ class Timing:
 
 
 def bench(
-    path: str | os.PathLike[str],
+    path: Place,
     *,
     precisions: Sequence[Precision] | None = None,
     threads: int | None = None,

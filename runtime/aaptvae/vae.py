@@ -1,13 +1,12 @@
 """The VAE of a bundle: encode, decode, sample, interpolate and score with numpy and onnxruntime, no torch."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .bundle import Bundle, Manifest, Precision, graph_file, read_bundle
+from .bundle import Bundle, Manifest, Place, Precision, graph_file, read_bundle
 from .bundle.golden import LOAD_TOLERANCE, Golden
 from .bundle.graph_check import check_graph
 from .bundle.manifest import GOLDEN, LIKELIHOOD, PRIOR, metadata
@@ -25,28 +24,23 @@ from .density import (
     importance_draws,
     kl_divergence,
     normal_rows,
+    p_values,
+    read_reference,
     resolve_seed,
 )
 from .engine import Network, Provider, Settings
 from .errors import BundleError, InputError
 from .interpolation import Curve, walk
 from .rows import BLOCK, Nats, Rows, as_count, as_output, as_range, as_rows, numbered, shaped
+from .scores import Scores
 from .tables import TableLike, as_table, filled
 from .views import ViewName, Views
 
 PriorName = Literal["fitted", "standard"]
 
 
-class Scores(NamedTuple):
-    """One float64 figure per row: mean squared error of the standardised features, and nats."""
-
-    reconstruction_error: Nats
-    kl_divergence: Nats
-    elbo: Nats
-
-
 def load(  # noqa: PLR0913 (all options of the runtime)
-    path: str | os.PathLike[str],
+    path: Place,
     *,
     precision: Precision = "fp32",
     providers: Sequence[Provider] | None = None,
@@ -56,9 +50,11 @@ def load(  # noqa: PLR0913 (all options of the runtime)
     sha256: str | None = None,
     golden: bool = True,
 ) -> "VAE":
-    """Load a bundle (a directory or a .zip), check it, and compare it with its golden vectors.
+    """Load a bundle, check it, and compare it with its golden vectors.
 
-    Raises `BundleError`, `ProviderError` for a provider that is not active, `InputError` for invalid options.
+    `path` is a folder, a .zip, hf://OWNER/NAME[@REVISION] (huggingface_hub downloads it to its cache), the bytes of a
+    .zip, or a .zip opened with "rb". Raises `BundleError`, `ProviderError` for a provider that is not active,
+    `InputError` for invalid options.
     `threads` defaults to the CPUs that the process may use, without spinning; `session_options`, an onnxruntime
     object, replaces this. `sha256` is the digest that the bundle must have; `golden=False` skips the comparison.
     """
@@ -67,7 +63,7 @@ def load(  # noqa: PLR0913 (all options of the runtime)
 
 
 class VAE:
-    """A loaded bundle: rows in, float32 rows out. Thread-safe; pickled as path and digest."""
+    """A loaded bundle: rows in, float32 rows out. Thread-safe; pickled as path (or bytes, if loaded from bytes) and digest."""
 
     def __init__(self, source: Bundle, precision: Precision, settings: Settings, *, golden: bool = True) -> None:
         manifest = source.manifest
@@ -78,10 +74,9 @@ class VAE:
             )
         self._source, self.precision, self._settings, self._golden = source, precision, settings, golden
         self._prior = LatentPrior.from_arrays(read_npz(source.files[PRIOR], PRIOR, PRIOR_ARRAYS))
-        self.observation = ObservationModel.from_arrays(
-            manifest.likelihood.kind,
-            read_npz(source.files[LIKELIHOOD], LIKELIHOOD, OBSERVATION_ARRAYS, OPTIONAL_OBSERVATION_ARRAYS),
-        )
+        arrays = read_npz(source.files[LIKELIHOOD], LIKELIHOOD, OBSERVATION_ARRAYS, OPTIONAL_OBSERVATION_ARRAYS)
+        self.observation = ObservationModel.from_arrays(manifest.likelihood.kind, arrays)
+        self._heldout_elbo = read_reference(arrays)
         if (self._prior.latent_dim, len(self.observation.mean)) != (manifest.latent_dim, manifest.input_dim):
             raise BundleError(f"{PRIOR} or {LIKELIHOOD} has another width than the manifest: export the bundle again")
         replayed = Golden.read(source.files[GOLDEN], manifest, self.observation.unit) if golden else None
@@ -244,12 +239,15 @@ class VAE:
         return self.decode(walk(start, end, steps, path).reshape(-1, self.latent_dim))
 
     def score(self, x: TableLike, *, pairs: int = PAIRS) -> Scores:
-        """Reconstruction error, KL divergence and ELBO of each row, independent of the other rows.
+        """Reconstruction error, KL divergence, ELBO and p-value of each row, independent of the other rows.
+
+        `p_value` is the share of held-out rows with an ELBO as low or lower (`density/calibration.py`): small for rows
+        unlike the training rows; NaN for bundles of schema 1.
 
         The ELBO's expectation is taken over `pairs` of opposite points (`LikelihoodBounds.expected_log_density`).
         """
         pairs, source = as_count(pairs, "pairs"), shaped(self.features(x), self.input_dim)
-        scores = Scores(*np.empty((3, len(source))))
+        scores = Scores(*np.empty((4, len(source))))
         for start, stop in self._chunks(len(source)):
             rows = as_rows(source[start:stop], self.input_dim, "x", start)
             with numbered(start):
@@ -258,6 +256,7 @@ class VAE:
             expected = LikelihoodBounds(self.decode, self.observation).expected_log_density(rows, mu, logvar, pairs)
             scores.kl_divergence[start:stop] = kl_divergence(mu, logvar)
             scores.elbo[start:stop] = expected - scores.kl_divergence[start:stop]
+            scores.p_value[start:stop] = p_values(scores.elbo[start:stop], self._heldout_elbo)
         return scores
 
     def log_likelihood(
@@ -289,11 +288,11 @@ class VAE:
         return ((start, min(start + size, rows)) for start in range(0, rows, size))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle path, digest and options, not weights; unpickling loads the bundle again."""
+        """Pickle path, digest and options; unpickling loads the bundle again. A VAE of bytes is pickled with the bytes."""
         if self._settings.session_options is not None:
             raise InputError("session_options cannot be pickled: load the bundle in the other process")
-        return _load_again, (self._source.path, self.digest, self.precision, self._settings, self._golden)
+        return _load_again, (self._source.source, self.digest, self.precision, self._settings, self._golden)
 
 
-def _load_again(path: str, digest: str, precision: Precision, settings: Settings, golden: bool) -> VAE:
-    return VAE(read_bundle(path, sha256=digest), precision, settings, golden=golden)
+def _load_again(source: str | bytes, digest: str, precision: Precision, settings: Settings, golden: bool) -> VAE:
+    return VAE(read_bundle(source, sha256=digest), precision, settings, golden=golden)

@@ -1,12 +1,12 @@
 """Check a bundle and compare its results on this machine with torch's: a report, where `load` raises."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .bundle.golden import LOAD_TOLERANCE, TOLERANCE, Golden, Replay
 from .bundle.manifest import GOLDEN, Precision
-from .bundle.reading import read_bundle
+from .bundle.reading import Card, read_bundle
+from .bundle.sources import Place
 from .engine.network import Provider, Settings
 from .vae import VAE
 
@@ -27,12 +27,16 @@ class PrecisionReport:
 
 @dataclass(frozen=True)
 class Report:
-    """Result of checking every file's digest, the graphs, and the golden vectors at each precision."""
+    """Result of checking every file's digest, the graphs, and the golden vectors at each precision.
+
+    `card` says whether the model card, which may be edited, is as exported.
+    """
 
     name: str
     digest: str
     files: int
     bytes: int
+    card: Card
     precisions: tuple[PrecisionReport, ...]
 
     @property
@@ -42,14 +46,14 @@ class Report:
 
 
 def verify(
-    path: str | os.PathLike[str],
+    path: Place,
     *,
     precisions: Sequence[Precision] | None = None,
     providers: Sequence[Provider] | None = None,
     sha256: str | None = None,
 ) -> Report:
     """The report on the bundle at `path`; raises `BundleError` if it is damaged, `ProviderError` as `load` does."""
-    bundle = read_bundle(path, sha256=sha256)
+    bundle = read_bundle(path, sha256=sha256, card=True)
     # The exporter raises its tolerance where torch's own float32 error is larger; `load` limits it.
     allowed, reports = min(max(TOLERANCE, bundle.manifest.parity.tolerance), LOAD_TOLERANCE), []
     for precision in precisions or bundle.manifest.precisions:
@@ -58,5 +62,6 @@ def verify(
         replays = golden.replay(vae.encode, vae.decode, precision, vae.on_cpu, allowed)
         replays += tuple(vae.views.replay(name, golden, allowed) for name in vae.views.names)
         reports.append(PrecisionReport(precision, tuple(vae.providers), replays))
-    size = sum(entry.bytes for entry in bundle.manifest.files)
-    return Report(bundle.manifest.name, bundle.digest, len(bundle.files) + 1, size, tuple(reports))
+    listed = bundle.manifest.files
+    size = sum(entry.bytes for entry in listed)
+    return Report(bundle.manifest.name, bundle.digest, len(listed) + 1, size, bundle.card, tuple(reports))

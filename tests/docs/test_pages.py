@@ -1,7 +1,8 @@
 """The pages of the documentation: examples run, links resolve, generated parts are current.
 
 Blocks of one page run in order, in one folder that contains `artifacts/`. The first word after the language says which blocks
-run: ```python and ```sh run need the runtime only, ```python train and ```sh train need torch, all others do not run.
+run: ```python and ```sh run need the runtime only, ```python train and ```sh train need torch, ```python sklearn needs
+torch, scikit-learn, pandas and Polars, all others do not run.
 """
 
 import importlib.util
@@ -24,7 +25,17 @@ README_LINES = 200
 SHORTER = ("aaptvae train ", "aaptvae train --epochs 2 ")  # what the pages show takes a minute
 
 with_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs torch")
-EXAMPLES = {"python": (), "sh run": (), "python train": (with_torch,), "sh train": (with_torch,)}
+with_sklearn = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("torch", "sklearn", "pandas", "polars")),
+    reason="needs torch, scikit-learn, pandas and Polars",
+)
+EXAMPLES = {
+    "python": (),
+    "sh run": (),
+    "python train": (with_torch,),
+    "sh train": (with_torch,),
+    "python sklearn": (with_torch, with_sklearn),
+}
 
 
 def blocks(page: Path, kind: str) -> list[tuple[str, str]]:

@@ -34,6 +34,7 @@ from aaptvae.bundle.npz import read_npz, write_npz
 TINY = Path(make_tiny.HERE)
 FILES = {path.name: path.read_bytes() for path in TINY.iterdir()}
 TRUE = msgspec.json.decode(FILES[MANIFEST], type=Manifest)
+ENCODER = len(FILES["encoder.onnx"])
 MEGABYTE = 1 << 20
 
 
@@ -82,7 +83,7 @@ def raw_manifest(words: str, data: Callable[[bytes], bytes]) -> Attack:
 
 
 def entry(**change: object) -> Callable[[dict[str, object]], object]:
-    return lambda fields: fields["files"][0].update(change)
+    return lambda fields: next(f for f in fields["files"] if f["name"] == "encoder.onnx").update(change)
 
 
 MANIFESTS = {
@@ -90,13 +91,13 @@ MANIFESTS = {
     "absolute": manifest("does not follow the schema", entry(name="/etc/passwd")),
     "backslash": manifest("does not follow the schema", entry(name="..\\secret")),
     "null in a name": manifest("does not follow the schema", entry(name="a\0b")),
-    "manifest lists itself": manifest("lists manifest.json, .*each once", entry(name=MANIFEST)),
+    "manifest lists itself": manifest("lists .*manifest.json, .*each once", entry(name=MANIFEST)),
     "file listed twice": manifest("each once", lambda f: f["files"].append(f["files"][0])),
     "file not listed": manifest("each once", lambda f: f["files"].pop()),
     "huge declared size": manifest("lists 1099511\\d+ bytes of files", entry(bytes=1 << 40)),
     "negative size": manifest("does not follow the schema", entry(bytes=-1)),
-    "larger than declared": manifest("README.md has 34 bytes: expected 3 at most", entry(bytes=3)),
-    "smaller than declared": manifest("README.md is not the file the manifest describes", entry(bytes=35)),
+    "larger than declared": manifest(f"encoder.onnx has {ENCODER} bytes: expected 3 at most", entry(bytes=3)),
+    "smaller than declared": manifest("encoder.onnx is not the file the manifest describes", entry(bytes=ENCODER + 1)),
     "newer schema": manifest("has schema 3: .*pip install --upgrade", lambda f: f.update(schema_version=3)),
     "schema of 5000 digits": raw_manifest("not strict JSON", lambda d: d.replace(b'": 1,', b'": 1' + b"0" * 5000 + b",", 1)),
     "NaN": manifest("NaN is not a number", lambda f: f["parity"].update(tolerance=float("nan"))),
@@ -151,11 +152,21 @@ def bind(path: Path) -> None:
 
 
 def device(path: Path) -> None:
-    """/dev/zero itself where this user may make one, else a link to it, which is refused as well."""
+    """/dev/zero itself where this user may make one, else a link to it."""
     try:
         os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5))
     except OSError:
         path.symlink_to("/dev/zero")
+
+
+def elsewhere(make: Callable[[Path], object]) -> Callable[[Path], None]:
+    """A link to what `make` makes beside the bundle."""
+
+    def link(path: Path) -> None:
+        make(path.parent.parent / "elsewhere")
+        path.symlink_to("../elsewhere")
+
+    return link
 
 
 def sparse(path: Path) -> None:
@@ -163,17 +174,26 @@ def sparse(path: Path) -> None:
         file.truncate(1 << 42)
 
 
-NO_FILE = "is a folder, a device, a pipe or one of"
+NO_FILE = "is a folder, a device, a pipe or a socket, or a link to one"
+OTHER_FILE = "is not the file the manifest describes"
 SPECIAL = {
-    "symlink": special("cannot read .*symbolic links", lambda path: path.symlink_to("decoder.onnx")),
-    "symlink to /etc/passwd": special("cannot read .*symbolic links", lambda path: path.symlink_to("/etc/passwd"), MANIFEST),
-    "dangling symlink": special("cannot read .*symbolic links", lambda path: path.symlink_to("nowhere")),
-    "hard link": special("one of 2 hard links", lambda path: path.hardlink_to(path.parent / "decoder.onnx")),
+    "symlink to another file": special(OTHER_FILE, lambda path: path.symlink_to("decoder.onnx")),
+    "symlink to a file of the same size": special(OTHER_FILE, elsewhere(lambda path: path.write_bytes(bytes(ENCODER)))),
+    "symlink to /etc/passwd": special("not strict JSON", lambda path: path.symlink_to("/etc/passwd"), MANIFEST),
+    "symlink to /proc/self/environ": special(OTHER_FILE, lambda path: path.symlink_to("/proc/self/environ")),
+    "dangling symlink": special("No such file or directory: encoder.onnx", lambda path: path.symlink_to("nowhere")),
+    "symlink to itself": special("Too many levels of symbolic links", lambda path: path.symlink_to(path.name)),
+    "symlink to a folder": special(NO_FILE, lambda path: path.symlink_to(".")),
+    "symlink to a device": special(NO_FILE, lambda path: path.symlink_to("/dev/zero"), MANIFEST),
+    "symlink to a FIFO": special(NO_FILE, elsewhere(os.mkfifo)),
+    "symlink to a socket": special(NO_FILE, elsewhere(bind)),
+    "symlink to 4 TiB": special("encoder.onnx has 4398046511104 bytes", elsewhere(sparse)),
+    "hard link to another file": special(OTHER_FILE, lambda path: path.hardlink_to(path.parent / "decoder.onnx")),
     "FIFO": special(NO_FILE, os.mkfifo),
     "FIFO as manifest": special(NO_FILE, os.mkfifo, MANIFEST),
-    "device": special(f"{NO_FILE}|symbolic links", device),
+    "device": special(NO_FILE, device),
     "directory": special(NO_FILE, Path.mkdir, "golden.npz"),
-    "socket": special("cannot read .*No such device", bind),
+    "socket": special(NO_FILE, bind),
     "4 TiB": special("encoder.onnx has 4398046511104 bytes", sparse),
     "4 TiB manifest": special("manifest.json has 4398046511104 bytes", sparse, MANIFEST),
     "symlink loop": Attack(lambda folder: loop(folder / "loop"), "Too many levels of symbolic links"),

@@ -6,17 +6,21 @@ if TYPE_CHECKING:
     from .errors import RunError
     from .model.network import AAPTVAE
     from .model.scaler import FeatureScaler
+    from .progress import TrainingProgress
     from .run.folder import Run, load_run, read_run
+    from .train_table import train
 
-__all__ = ["AAPTVAE", "FeatureScaler", "Run", "RunError", "load_run", "read_run"]
+__all__ = ["AAPTVAE", "FeatureScaler", "Run", "RunError", "TrainingProgress", "load_run", "read_run", "train"]
 
 _HOMES = {
     "AAPTVAE": "model.network",
     "FeatureScaler": "model.scaler",
     "Run": "run.folder",
     "RunError": "errors",
+    "TrainingProgress": "progress",
     "load_run": "run.folder",
     "read_run": "run.folder",
+    "train": "train_table",
 }
 
 

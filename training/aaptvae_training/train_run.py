@@ -1,9 +1,9 @@
 """From a feature file to a finished run: read, start at pPCA, train, evaluate, and fit again to all rows."""
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -36,7 +36,7 @@ from .loop import (
     paced,
     wants_bf16,
 )
-from .model import AAPTVAE, Objective, scale_rows
+from .model import AAPTVAE, Objective, scale_rows, share_within_reach
 from .progress import TrainingProgress
 from .report.judged import check_shape
 from .run import (
@@ -49,6 +49,7 @@ from .run import (
     RunConfig,
     build_model,
     damaged,
+    is_empty,
     is_unfinished,
     read_config,
     read_state,
@@ -64,8 +65,19 @@ BATCH_ROWS = (16, 128, 512)  # least, usual, and for tables of more than LARGE r
 LARGE = 100_000
 
 
-def train(  # noqa: PLR0913 - the arguments of the public function
-    path: str | os.PathLike[str],
+@dataclass(frozen=True)
+class Phase:
+    """A training: its folder, whether torch's threads follow measured steps; a refit takes what the judged one has chosen."""
+
+    folder: Path
+    adapt: bool
+    tail: Tail | None = None
+    epochs: int | None = None
+    correction: float | None = None
+
+
+def train(  # noqa: PLR0913 - the arguments of a training
+    source: Any,
     run: Path,
     config: TrainConfig,
     progress: TrainingProgress | None = None,
@@ -76,34 +88,47 @@ def train(  # noqa: PLR0913 - the arguments of the public function
     threads: int | None = None,
     reading: Reading = READ_ALL,
 ) -> Evaluation:
-    """Train on a feature file, write the folder `run`, and return the evaluation on held-out rows.
+    """Train on a feature file or a table, write the folder `run`, and return the evaluation on held-out rows.
 
     `reading` says which columns are features. `resume` continues an interrupted run; `force` replaces a run. Raises
     `InputError` for features or folders that cannot be used, `RunError` when training cannot go on.
     """
     if not (begun := resume and not is_empty(run)):  # a training may be killed before it has written anything
         check_folder(run, force)
-    with join(config.device) as world, open_features(path, reading, config.missing) as features:
+    with join(config.device) as world, open_features(source, reading, config.missing) as features:
         progress = progress if progress is not None and world.leads else TrainingProgress()
-        if image_shape:
-            check_shape(image_shape, features.width)
-        progress.stage("reading", features.rows)
+        check_shape(image_shape, features.width)
         saved = read_config(run) if begun else None
-        prepared = prepare_features(features, config, progress, copies=saved is None or saved.copies is not None)
-        check_probabilities(config, prepared)
-        resolved = resolve(config, features, prepared, Path(path).name)
+        resolved, prepared = prepare_run(features, config, progress, copies=saved is None or saved.copies is not None)
         if saved is None:
             world.leading(begin_folder, run, resolved, prepared)
         else:
             resolved = resumable(run, resolved)
         with on_threads(threads or most_threads()):
-            start = fit(features, prepared, resolved, Phase(run, threads is None), world, progress)
-            world.leading(finish, run, resolved.train, prepared, features, progress)
-            if resolved.refit:
-                tail = tail_of(resolved, prepared, start.ppca)
-                refit(features, prepared, resolved, refit_phase(run, threads is None, tail), world, progress)
+            fit_phases(features, prepared, resolved, Phase(run, threads is None), world, progress)
             world.leading(evaluate, run, None, image_shape, progress)
     return msgspec.json.decode((run / EVALUATION).read_bytes(), type=Evaluation)
+
+
+def prepare_run(
+    features: Features, config: TrainConfig, progress: TrainingProgress, *, copies: bool = True
+) -> tuple[RunConfig, Prepared]:
+    """Read the features: the configuration with every option decided, and the split with its statistics."""
+    progress.stage("reading", features.rows)
+    prepared = prepare_features(features, config, progress, copies=copies)
+    check_probabilities(config, prepared)
+    return resolve(config, features, prepared), prepared
+
+
+def fit_phases(
+    features: Features, prepared: Prepared, config: RunConfig, phase: Phase, world: World, progress: TrainingProgress
+) -> None:
+    """Fit the model and its prior and, where the configuration says so, both again to all rows."""
+    start = fit(features, prepared, config, phase, world, progress)
+    world.leading(finish, phase.folder, config.train, prepared, features, progress)
+    if config.refit:
+        tail = tail_of(config, prepared, start.ppca)
+        refit(features, prepared, config, refit_phase(phase.folder, phase.adapt, tail), world, progress)
 
 
 def begun_with(run: Path) -> TrainConfig | None:
@@ -120,11 +145,6 @@ def check_folder(run: Path, force: bool) -> None:
     refuse_existing(run, force or is_empty(run))
     if not is_empty(run) and not (run / CONFIG).is_file():
         raise InputError(f"{run} holds something that is not a run: name another folder")
-
-
-def is_empty(run: Path) -> bool:
-    """Whether `run` does not exist or is an empty folder."""
-    return not run.exists() or (run.is_dir() and not any(run.iterdir()))
 
 
 def begin_folder(run: Path, config: RunConfig, prepared: Prepared) -> None:
@@ -158,7 +178,7 @@ def resumable(run: Path, config: RunConfig) -> RunConfig:
     return msgspec.structs.replace(config, refit=saved.refit, bounded=saved.bounded)
 
 
-def resolve(config: TrainConfig, features: Features, prepared: Prepared, name: str) -> RunConfig:
+def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunConfig:
     """The configuration, with the options that depend on the data decided."""
     rows = len(prepared.split.train)
     least, usual, large = BATCH_ROWS
@@ -171,7 +191,7 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared, name: s
         input_dim=features.width,
         rows=features.rows,
         data_sha256=prepared.sha256,
-        data_name=name,
+        data_name=features.name,
         train=msgspec.structs.replace(config, batch_size=batch, epochs=epochs, weight_decay=decay),
         copies=prepared.copies,
         held_out_copies=prepared.held_out_copies,
@@ -179,20 +199,6 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared, name: s
         refit=features.rows < MOST_REFITTED if config.refit is None else config.refit,
         bounded=config.linear_skip,  # without a linear path there is nothing to fall back on
     )
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A training: the folder of its checkpoints, and whether the count of torch's threads follows measured steps.
-
-    A refit has no rows left to choose by: it takes what the judged training has chosen.
-    """
-
-    folder: Path
-    adapt: bool
-    tail: Tail | None = None
-    epochs: int | None = None
-    correction: float | None = None
 
 
 def refit_phase(run: Path, adapt: bool, tail: Tail | None) -> Phase:
@@ -270,6 +276,7 @@ def start_model(config: RunConfig, prepared: Prepared, tail: Tail | None = None)
     model, options = build_model(config), config.train
     statistics, scale = prepared.statistics, prepared.scale
     model.scaler.standardise_by(*map(torch.from_numpy, (statistics.mean, scale, prepared.constant)))
+    model.reached = share_within_reach(len(prepared.split.train))
     ppca = fit_ppca(statistics.standardised_covariance(scale), options.latent_dim)
     tail = tail or tail_of(config, prepared, ppca)
     start = scalar_start(ppca) if tail is None else start_with(ppca, tail)

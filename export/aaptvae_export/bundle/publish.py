@@ -4,7 +4,7 @@ import hashlib
 import io
 import os
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,10 @@ import msgspec
 from aaptvae.bundle.manifest import MANIFEST, Manifest
 from aaptvae.bundle.reading import read_bundle
 from aaptvae.engine.network import Settings
-from aaptvae.errors import BundleError
+from aaptvae.errors import BundleError, InputError
 from aaptvae.files.publish import publish_file, publish_folder, refuse_existing
 from aaptvae.vae import VAE
-from aaptvae_training import Run
+from aaptvae_training import Run, read_run
 
 from ..errors import ExportError
 from ..options import ExportOptions
@@ -25,13 +25,19 @@ from .draft import draft_bundle
 
 @dataclass(frozen=True)
 class Export:
-    """A published bundle: its digest, manifest, files by name, and rows per second by precision, which no file holds."""
+    """A published bundle: its digest, manifest, files by name, and rows per second by precision, which no file holds.
+
+    `aaptvae.load` takes it as it takes the path.
+    """
 
     path: Path
     digest: str
     manifest: Manifest
     files: dict[str, bytes]
     rows_per_second: dict[str, float]
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     def report(self) -> dict[str, Any]:
         """Digest, comparison with the model, and figures as plain values."""
@@ -58,6 +64,23 @@ class Export:
             f"{speed[twin.precision] / speed['fp32']:.1f} times fp32's"
             for twin in manifest.twins
         ]
+
+
+def export(
+    run: Run | str | os.PathLike[str], destination: str | os.PathLike[str], *, force: bool = False, **options: Any
+) -> Export:
+    """Export a run, or the run in a folder, as a bundle at `destination`: a folder, or one file if its name ends in .zip.
+
+    `options` are those of `ExportOptions`: `precisions=("fp32", "int8")`, `name`, ... `force` replaces a bundle. Raises
+    `ExportError` where a graph does not compute the trained model, `RunError` for a run that cannot be read, and `InputError`
+    for an option out of range; after an error nothing is at `destination`.
+    """
+    if unknown := options.keys() - {field.name for field in fields(ExportOptions)}:
+        known = ", ".join(field.name for field in fields(ExportOptions))
+        raise InputError(f"got the option {min(unknown)}: expected {known}")
+    archive = Path(destination).suffix == ".zip"
+    chosen = ExportOptions(**options)
+    return export_bundle(run if isinstance(run, Run) else read_run(run), destination, chosen, archive=archive, force=force)
 
 
 def export_bundle(

@@ -5,5 +5,6 @@
 
 from .manifest import MANIFEST, GraphSpec, Manifest, Precision, graph_file
 from .reading import Bundle, read_bundle, read_manifest
+from .sources import Place
 
-__all__ = ["MANIFEST", "Bundle", "GraphSpec", "Manifest", "Precision", "graph_file", "read_bundle", "read_manifest"]
+__all__ = ["MANIFEST", "Bundle", "GraphSpec", "Manifest", "Place", "Precision", "graph_file", "read_bundle", "read_manifest"]

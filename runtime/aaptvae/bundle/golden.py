@@ -32,11 +32,11 @@ class Replay:
         return self.difference <= self.tolerance
 
     def require(self) -> None:
-        """Raise `BundleError` unless the difference is within the tolerance."""
+        """Raise `BundleError` unless it passed."""
         if not self.passed:
             raise BundleError(
-                f"{self.tensor} differs from the golden vectors by {self.difference:.2g}, {self.tolerance:.2g} allowed: "
-                "the bundle or this machine's onnxruntime does not compute the trained model: run `aaptvae verify`"
+                f"{self.tensor} differs from the golden vectors by {self.difference:.2g}, {self.tolerance:.2g} allowed: the "
+                "bundle or this machine's onnxruntime does not compute the trained model: run `aaptvae verify`"
             )
 
 

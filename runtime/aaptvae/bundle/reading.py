@@ -1,22 +1,15 @@
-"""Read a bundle from a directory or a .zip and check every byte against its manifest before use.
-
-Without pathlib, whose import takes 3 ms of every cold start.
-"""
+"""Read a bundle and check every byte against its manifest before use; `sources.py` opens the files."""
 
 import hashlib
 import json
-import os
-import stat
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from ..errors import BundleError
-from ..open_flags import UNTRUSTED
 from .manifest import (
     DECODERS,
     GOLDEN,
@@ -32,45 +25,70 @@ from .manifest import (
     encoder_spec,
     seal,
 )
+from .sources import BUNDLE_LIMIT, Place, Read, opened
 
-_MANIFEST_LIMIT = 1 << 20
-_BUNDLE_LIMIT = 1 << 30
-_ZIP_RATIO, _ZIP_TEXT = 4, 16 << 20  # trained weights compress little: a higher ratio means a zip bomb
+_MANIFEST_LIMIT = _CARD_LIMIT = 1 << 20
 
-_OPEN = os.O_RDONLY | UNTRUSTED | getattr(os, "O_BINARY", 0)
+Card = Literal["not read", "as exported", "edited", "not readable"]
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle in memory: `digest` is the SHA-256 of its manifest, `files` the checked bytes of every listed file."""
+    """A bundle in memory: `digest` is the SHA-256 of its manifest, `files` the checked bytes of manifest and listed files.
 
-    path: str
+    `source` opens it again: an absolute path, an hf:// address with its commit, or the bytes of a zip. The model card is
+    not part of what runs and not in `files`.
+    """
+
+    source: str | bytes
     digest: str
     manifest: Manifest
     files: Mapping[str, bytes]
+    card: Card = "not read"
 
 
-def read_bundle(path: str | os.PathLike[str], *, sha256: str | None = None) -> Bundle:
-    """The bundle at `path`; raises `BundleError` if it is incomplete, changed, or has another digest than `sha256`."""
-    path = os.fspath(path)
-    if not os.path.isabs(path):  # a pickled VAE may be loaded from another folder
-        path = _absolute(path)
-    with _source(path) as read:
-        data = read(MANIFEST, _MANIFEST_LIMIT)
+def read_bundle(place: Place, *, sha256: str | None = None, card: bool = False) -> Bundle:
+    """The bundle at `place`: a folder, a .zip, hf://OWNER/NAME, the bytes of a .zip or a .zip opened with "rb".
+
+    Raises `BundleError` if it is incomplete, changed, or has another digest than `sha256`. `card` also compares the
+    model card, whose changes are not an error.
+    """
+    with opened(place) as source:
+        data = source.read(MANIFEST, _MANIFEST_LIMIT)
+        _check_line_ends(data)
         digest = hashlib.sha256(data).hexdigest()
         if sha256 is not None and sha256.lower() != digest:
-            raise BundleError(f"{path} has digest {digest}: expected {sha256}: this is another bundle than the pinned one")
+            raise BundleError(
+                f"{source.label} has digest {digest}: expected {sha256}: this is another bundle than the pinned one"
+            )
         manifest = read_manifest(data)
         _check_names(manifest)
-        files = {entry.name: _checked(read(entry.name, entry.bytes), entry) for entry in manifest.files}
-    return Bundle(path, digest, manifest, MappingProxyType(files))
+        entries = {entry.name: entry for entry in manifest.files}
+        listed = entries.pop(MODEL_CARD)
+        files = {name: _checked(source.read(name, entry.bytes), entry) for name, entry in entries.items()}
+        found = _card(source.read, listed) if card else "not read"
+    return Bundle(source.again(), digest, manifest, MappingProxyType({MANIFEST: data} | files), found)
 
 
-def _absolute(path: str) -> str:
+def read_card(place: Place) -> bytes:
+    """The model card of the bundle at `place`, edited or not; `BundleError` if it has none."""
+    with opened(place) as source:
+        return source.read(MODEL_CARD, _CARD_LIMIT)
+
+
+def _card(read: Read, entry: FileEntry) -> Card:
     try:
-        return os.path.join(os.getcwd(), path)
-    except OSError:
-        raise BundleError(f"cannot read {path}: the working directory is gone: give an absolute path") from None
+        return "as exported" if _matches(read(MODEL_CARD, _CARD_LIMIT), entry) else "edited"
+    except (BundleError, OSError):
+        return "not readable"
+
+
+def _check_line_ends(data: bytes) -> None:
+    if b"\r\n" in data:  # the exporter writes none
+        raise BundleError(
+            f"{MANIFEST} has CRLF line ends, expected LF: git converts them with core.autocrlf: write "
+            "`* -text` to .gitattributes beside the bundle and check it out again, or fetch the bundle again"
+        )
 
 
 def read_manifest(data: bytes) -> Manifest:
@@ -123,8 +141,8 @@ def _check_names(manifest: Manifest) -> None:
     if sorted(names) != sorted(expected):
         raise BundleError(f"{MANIFEST} lists {', '.join(names)}: expected {', '.join(sorted(expected))}, each once")
     size = sum(entry.bytes for entry in manifest.files)
-    if size > _BUNDLE_LIMIT:
-        raise BundleError(f"{MANIFEST} lists {size} bytes of files: expected {_BUNDLE_LIMIT} at most")
+    if size > BUNDLE_LIMIT:
+        raise BundleError(f"{MANIFEST} lists {size} bytes of files: expected {BUNDLE_LIMIT} at most")
     widths = manifest.input_dim, manifest.latent_dim
     if (manifest.encoder, manifest.decoder) != (encoder_spec(*widths), decoder_spec(*widths)):
         raise BundleError(
@@ -133,7 +151,7 @@ def _check_names(manifest: Manifest) -> None:
 
 
 def _checked(data: bytes, entry: FileEntry) -> bytes:
-    if len(data) != entry.bytes or hashlib.sha256(data).hexdigest() != entry.sha256:
+    if not _matches(data, entry):
         raise BundleError(
             f"{entry.name} is not the file the manifest describes ({len(data)} bytes, {entry.bytes} "
             "expected; or another SHA-256): fetch the bundle again"
@@ -141,60 +159,8 @@ def _checked(data: bytes, entry: FileEntry) -> bytes:
     return data
 
 
-@contextmanager
-def _source(path: str) -> Iterator[Callable[[str, int], bytes]]:
-    """A function that reads a file of the bundle by name, up to a number of bytes."""
-    try:
-        if not os.path.isdir(path):
-            from .zips import unzip  # noqa: PLC0415 (6 ms of a cold start)
-
-            data = _read(os.path.realpath(path), None, _BUNDLE_LIMIT)
-            members = unzip(data, os.path.basename(path), min(_BUNDLE_LIMIT, _ZIP_RATIO * len(data) + _ZIP_TEXT))
-            yield lambda name, limit: _member(members, name, limit)
-        elif os.open in os.supports_dir_fd:
-            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                yield lambda name, limit: _read(name, folder, limit)
-            finally:
-                os.close(folder)
-        else:
-            yield lambda name, limit: _read(os.path.join(path, name), None, limit)
-    except BundleError:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        if os.path.isfile(os.path.join(path, "metrics.jsonl")):
-            raise BundleError(
-                f"{path} is a training run: expected a bundle: make one with aaptvae export {path} -o BUNDLE"
-            ) from None
-        why = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else error
-        raise BundleError(
-            f"cannot read {path} ({why}): expected a bundle, a folder or a .zip with manifest.json and the files it lists"
-        ) from None
-
-
-def _member(members: dict[str, bytes], name: str, limit: int) -> bytes:
-    if name not in members:
-        raise BundleError(f"the zip has no {name}: it holds {', '.join(members)}")
-    if len(members[name]) > limit:
-        raise BundleError(f"{name} has {len(members[name])} bytes: expected {limit} at most")
-    return members[name]
-
-
-def _read(path: str, folder: int | None, limit: int) -> bytes:
-    descriptor = os.open(path, _OPEN, dir_fd=folder)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-            raise BundleError(
-                f"{os.path.basename(path)} is a folder, a device, a pipe or one of {status.st_nlink} hard links: "
-                "expected a regular file with one link: copy the bundle"
-            )
-        if status.st_size > limit:
-            raise BundleError(f"{os.path.basename(path)} has {status.st_size} bytes: expected {limit} at most: fetch it again")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(limit + 1)
-    finally:
-        os.close(descriptor)
+def _matches(data: bytes, entry: FileEntry) -> bool:
+    return len(data) == entry.bytes and hashlib.sha256(data).hexdigest() == entry.sha256
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

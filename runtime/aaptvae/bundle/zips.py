@@ -38,7 +38,7 @@ def _check(members: list[zipfile.ZipInfo], name: str, limit: int) -> None:
         if not _NAME.fullmatch(member.orig_filename) or kind not in (0, stat.S_IFREG) or member.flag_bits & 1:
             raise BundleError(
                 f"{name} has a member {member.orig_filename[:100]!r}: expected plain, unencrypted files "
-                "with plain names: zip the files of the bundle, not their folder"
+                "with plain names: zip the files of the bundle and nothing else: zip -jX bundle.zip bundle/*"
             )
     total = sum(member.file_size for member in members)
     if total > limit:

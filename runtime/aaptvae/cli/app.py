@@ -21,6 +21,7 @@ VERBS = {
     "info": "verbs_bundle",
     "verify": "verbs_bundle",
     "bench": "verbs_bundle",
+    "push": "verbs_hub",
 }  # in this folder
 EXTRA = 'pip install "aaptvae[train]"'
 _EPILOG = """

@@ -102,6 +102,8 @@ def verify(
         click.echo(msgspec.json.encode({"passed": report.passed} | dataclasses.asdict(report)))
         return 0 if report.passed else 1
     click.echo(f"{report.name}: {report.files} files, {report.bytes:,} bytes, sha256 {report.digest}")
+    if report.card != "as exported":
+        click.echo(f"model card: {report.card} (README.md is not part of what runs)")
     for part in report.precisions:
         for r in part.replays:
             click.echo(

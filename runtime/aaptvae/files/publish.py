@@ -28,6 +28,10 @@ ASIDE = "aside"  # the old folder, where the system cannot swap two names atomic
 _NOREPLACE, _EXCHANGE = 1, 2  # flags of Linux renameat2
 _unfinished: set[Path] = set()  # temporaries of this process
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+_UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+_NO_FOLDER_SYNC = _UNSUPPORTED | {errno.EBADF, errno.ENOTTY}  # CIFS, VirtualBox, FUSE
+_NO_LOCKS = _UNSUPPORTED | {errno.ENOLCK, errno.EBADF, errno.EISDIR}  # EBADF: NFS locks no file that is open for reading
+_NO_FOLDER_RENAME = _UNSUPPORTED | {errno.EXDEV, errno.EMFILE}  # EXDEV: overlayfs, of a lower layer; EMFILE: gcsfuse
 
 
 @contextlib.contextmanager
@@ -40,8 +44,8 @@ def publish_file(path: str | os.PathLike[str], *, force: bool = False, keep: boo
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise InputError(f"{target} is a folder: name a file to write")
-    if target.exists() and not target.is_file():
-        raise InputError(f"{target} is not a regular file: use - to write to stdout")
+    if Path(path).exists() and not Path(path).is_file():  # the real path of /dev/stdout names nothing if it is a pipe
+        raise InputError(f"{path} is not a regular file: use - to write to stdout")
     with _published(target, force, _touch, keep) as temporary:
         yield temporary
 
@@ -50,14 +54,15 @@ def publish_file(path: str | os.PathLike[str], *, force: bool = False, keep: boo
 def publish_folder(path: str | os.PathLike[str], *, force: bool = False, marker: str = "manifest.json") -> Iterator[Path]:
     """Yield an empty temporary folder; it becomes `path` if the block succeeds and is removed if it fails.
 
-    `force` replaces an existing folder as a whole, but only one that is empty or holds `marker`.
+    `force` replaces an existing folder as a whole, but only one that is empty or holds `marker`. Where a file system
+    renames no folders, the files are moved one by one, `marker` last: a folder without it is unfinished.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file: name a folder to write")
     if force and target.is_dir() and any(target.iterdir()) and not (target / marker).is_file():
         raise InputError(f"{target} holds no {marker}, so --force does not replace it: name another folder")
-    with _published(target, force, Path.mkdir, keep=False) as temporary:
+    with _published(target, force, Path.mkdir, marker=marker) as temporary:
         yield temporary
 
 
@@ -69,7 +74,9 @@ def abandon() -> None:
 
 
 @contextlib.contextmanager
-def _published(target: Path, force: bool, make: Callable[[Path], None], keep: bool) -> Iterator[Path]:
+def _published(
+    target: Path, force: bool, make: Callable[[Path], None], keep: bool = False, marker: str | None = None
+) -> Iterator[Path]:
     if not os.path.lexists(target):
         with contextlib.suppress(OSError):
             _beside(target, ASIDE).rename(target)  # a process was killed between two renames
@@ -87,7 +94,10 @@ def _published(target: Path, force: bool, make: Callable[[Path], None], keep: bo
             yield temporary
         with _explained(target):
             _sync(temporary)
-            _rename(temporary, target, force)
+            if marker is None:
+                _rename_file(temporary, target, force)
+            elif not _rename_folder(temporary, target, force):
+                _move_files(temporary, target, force, marker)
             done = True
             _sync_entry(target.parent)
     finally:
@@ -125,32 +135,35 @@ def _touch(path: Path) -> None:
 
 
 def _claim(target: Path, make: Callable[[Path], None], keep: bool) -> tuple[Path, int | None]:
-    """Create a temporary and lock it, so that no other process removes it."""
+    """Create a temporary and lock it, so that no other process removes it; without a lock where the system has none."""
     while True:
         temporary = _beside(target, KEPT if keep else secrets.token_hex(4))
         if not keep:
             _unfinished.add(temporary)
         make(temporary)
-        lock = _lock(temporary)
+        lock, held = _lock(temporary)
         if lock is not None and not _same(lock, temporary):  # removed by another process between the two calls
             os.close(lock)
-        elif lock is None and keep and sys.platform != "win32":
+        elif held and keep:
             raise InputError(f"{target} is being written by another process: wait for it, or name another output")
         else:
             return temporary, lock
 
 
-def _lock(path: Path) -> int | None:
-    """Lock `path`; None if another process holds the lock (Windows needs none: open files cannot be removed)."""
+def _lock(path: Path) -> tuple[int | None, bool]:
+    """The descriptor that locks `path`, None if it cannot be locked; and whether another process holds the lock.
+
+    Windows needs no lock, because open files cannot be removed there.
+    """
     if sys.platform == "win32":
-        return None
+        return None, False
     descriptor = os.open(path, os.O_RDONLY | UNTRUSTED)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
         os.close(descriptor)
-        return None
-    return descriptor
+        return None, error.errno not in _NO_LOCKS
+    return descriptor, False
 
 
 def _same(descriptor: int, path: Path) -> bool:
@@ -161,14 +174,14 @@ def _same(descriptor: int, path: Path) -> bool:
 
 
 def _sweep(target: Path, keep: bool) -> None:
-    """Remove temporaries of killed writers of `target`."""
+    """Remove temporaries of killed writers of `target`; without locks all stay, because their writers may be alive."""
     middle = r"[0-9a-f]{8}" if keep else rf"(?:[0-9a-f]{{8}}|{KEPT}|{RECORD}|{ASIDE})"
     stale = re.compile(re.escape(f".{target.name}.") + middle + re.escape(SUFFIX))
     for left in target.parent.iterdir():
         if not stale.fullmatch(left.name):
             continue
         with contextlib.suppress(OSError):  # removed meanwhile, or owned by another user
-            lock = _lock(left)
+            lock, _ = _lock(left)
             if lock is not None:
                 _remove(left)
                 os.close(lock)
@@ -198,28 +211,59 @@ def _sync_entry(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY if sys.platform != "win32" else os.O_RDWR)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)
 
 
-def _rename(temporary: Path, target: Path, force: bool) -> None:
-    if not force:
-        if not _renameat2(temporary, target, _NOREPLACE):
-            refuse_existing(target, force)
-            temporary.rename(target)
-    elif target.is_dir():
-        if not _renameat2(temporary, target, _EXCHANGE):
-            aside = target.rename(_beside(target, ASIDE))
-            try:
-                temporary.rename(target)
-            except BaseException:
-                aside.rename(target)
-                raise
-            _remove(aside)
-    else:
+def _rename_file(temporary: Path, target: Path, force: bool) -> None:
+    if force:
         if target.exists():
             shutil.copymode(target, temporary)
         temporary.replace(target)
+    elif not _renameat2(temporary, target, _NOREPLACE):
+        refuse_existing(target, force)
+        temporary.rename(target)
+
+
+def _rename_folder(temporary: Path, target: Path, force: bool) -> bool:
+    """Give the folder its final name; False if the file system renames no folders, and nothing has changed."""
+    replace = force and target.is_dir()
+    if _renameat2(temporary, target, _EXCHANGE if replace else _NOREPLACE):
+        return True
+    refuse_existing(target, force)
+    try:
+        aside = target.rename(_beside(target, ASIDE)) if replace else None
+        try:
+            temporary.rename(target)
+        except BaseException:
+            if aside is not None:
+                aside.rename(target)
+            raise
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_RENAME:
+            raise
+        return False
+    if aside is not None:
+        _remove(aside)
+    return True
+
+
+def _move_files(temporary: Path, target: Path, force: bool, marker: str) -> None:
+    """Move every file to `target`, `marker` last, so that at no time it is with files of another writing."""
+    if force and target.is_dir():
+        (target / marker).unlink(missing_ok=True)
+        for old in list(target.iterdir()):
+            _remove(old)
+    target.mkdir(exist_ok=force)
+    files = [path for path in temporary.rglob("*") if not path.is_dir()]
+    for path in sorted(files, key=lambda path: path == temporary / marker):
+        place = target / path.relative_to(temporary)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(place)
+    _sync(target)
 
 
 def _beside(target: Path, kind: str) -> Path:

@@ -1,19 +1,21 @@
 """A feature table on disk: reading it block by block, splitting its rows, and the statistics of its columns."""
 
 from .moments import Moments, Statistics, first_bad_value
-from .prepare import Mask, Prepared, column_scale, constant_columns, digest_of, everything, prepare_features
+from .prepare import SAMPLE_ROWS, Mask, Prepared, column_scale, constant_columns, digest_of, everything, prepare_features
 from .rounding import sentence
-from .split import FEW_ROWS, LEAST_ROWS, Index, split_rows
+from .split import FEW_ROWS, LEAST_ROWS, Index, Split, split_rows
 from .table import Features, open_features, rows_within
 
 __all__ = [
     "FEW_ROWS",
     "LEAST_ROWS",
+    "SAMPLE_ROWS",
     "Features",
     "Index",
     "Mask",
     "Moments",
     "Prepared",
+    "Split",
     "Statistics",
     "column_scale",
     "constant_columns",

@@ -1,4 +1,4 @@
-"""Feature files as one table of float32 rows, read in blocks so that memory stays bounded.
+"""Feature files, or a table in memory, as one table of float32 rows, read in blocks so that memory stays bounded.
 
 The runtime reads the formats (`aaptvae.files`). Formats without random access (text, archives) are decoded once to a
 temporary .npy file.
@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from aaptvae.files import Layout, Reading, RowReader, open_output, open_rows
 from aaptvae.files.binary import BinaryRows
 from aaptvae.files.opening import READ_ALL, ShardedRows
 from aaptvae.rows import Array, Rows
-from aaptvae.tables import filled
+from aaptvae.tables import as_table, filled
 
 from ..config import MissingRule
 from .rounding import Rounding
@@ -32,9 +33,14 @@ class Features:
     """A table of N `rows` of D numbers (`width`) in one file or several; at most `MOST_OPEN` files are open at a time."""
 
     def __init__(
-        self, width: int, dtype: str = "float32", columns: tuple[str, ...] | None = None, notes: tuple[str, ...] = ()
+        self,
+        width: int,
+        dtype: str = "float32",
+        name: str = "",
+        columns: tuple[str, ...] | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
-        self.rows, self.width, self.dtype = 0, width, dtype
+        self.rows, self.width, self.dtype, self.name = 0, width, dtype, name
         self.columns, self.notes = columns, notes  # names of the columns, and how the files are read
         self.rounding = Rounding(width)
         self._rounded = 0  # rows that `rounding` has seen
@@ -59,7 +65,7 @@ class Features:
                 if low == self._rounded:
                     self.rounding.add(rows)
                     self._rounded = high
-                parts.append(_as_float32(rows))
+                parts.append(as_float32(rows))
             begin = end
         return parts[1] if len(parts) == 2 else np.concatenate(parts)
 
@@ -95,7 +101,7 @@ class Features:
         return np.concatenate([rows_within(index, start, block) for start, block in self.blocks()])
 
 
-def _as_float32(rows: Array) -> Rows:
+def as_float32(rows: Array) -> Rows:
     """Rows as float32; values beyond its range become infinities, which `first_bad_value` finds."""
     with np.errstate(over="ignore"):
         return rows.astype(np.float32, copy=False)
@@ -107,24 +113,56 @@ def rows_within(index: Index, start: int, block: Rows) -> Rows:
     return block[index[low:high] - start]
 
 
+class ArrayFeatures(Features):
+    """Rows of an array [N, D] of floats or integers; blocks are views where the array is float32."""
+
+    def __init__(self, table: Array, columns: tuple[str, ...] | None = None) -> None:
+        super().__init__(table.shape[1], str(table.dtype), columns=columns)
+        self.rows, self._table = len(table), table
+        self.rounding.add(table)
+
+    def read(self, start: int, stop: int) -> Rows:
+        """Rows start..stop: float32 [stop - start, D]."""
+        return as_float32(self._table[start:stop])
+
+
+def array_features(x: Any, reading: Reading = READ_ALL, missing: MissingRule = "error") -> ArrayFeatures:
+    """The table of an array, a tensor, a data frame or an Arrow table; `InputError` unless it is numbers [N, D]."""
+    columns = reading.columns or reading.expected
+    table, names = as_table(x, columns=columns, passthrough=(*reading.drop, *reading.ids), name="features")
+    if table.ndim != 2 or not table.shape[1]:
+        raise InputError(
+            f"features have shape {table.shape}: expected rows of one or more columns [N, D]: x[:, None] makes one"
+        )
+    if table.dtype.kind not in "fiu":
+        raise InputError(f"features have dtype {table.dtype}: expected floats or integers: choose the columns of numbers")
+    if missing == "drop":
+        table = table[~np.isnan(table).any(axis=1)]
+    elif missing == "mean" and np.isnan(table).any():
+        table = filled(table, np.nanmean(table, axis=0))
+    return ArrayFeatures(table, names)
+
+
 @contextmanager
-def open_features(
-    path: str | os.PathLike[str], reading: Reading = READ_ALL, missing: MissingRule = "error"
-) -> Iterator[Features]:
-    """A feature file, a folder of shards or a pattern as one table; `InputError` if it is none.
+def open_features(source: Any, reading: Reading = READ_ALL, missing: MissingRule = "error") -> Iterator[Features]:
+    """A feature file, a folder of shards, a pattern, or a table in memory as one table; `InputError` if it is none.
 
     `reading` says which columns are features. With `missing`, rows that lack a value are left out ("drop"), or a missing
     value is replaced by the mean of the others in its column ("mean"). A file is opened once; a shard twice, because the
     columns of all shards are checked first.
     """
-    if os.fspath(path) == "-":
+    if not isinstance(source, str | os.PathLike):
+        yield array_features(source, reading, missing)
+        return
+    path = os.fspath(source)
+    if path == "-":
         raise InputError("features are read more than once, which stdin does not allow: name a file")
     with ExitStack() as stack:
         whole = open_rows(path, reading=reading)
         shards = isinstance(whole, ShardedRows)
         rule = _rule(whole, missing)
         readers = (open_rows(p, reading=whole.reading) for p in whole.paths) if isinstance(whole, ShardedRows) else [whole]
-        features, scratch = Features(whole.width, str(whole.dtype), whole.columns, whole.notes), None
+        features, scratch = Features(whole.width, str(whole.dtype), Path(path).name, whole.columns, whole.notes), None
         try:
             for number, reader in enumerate(readers):
                 if missing == "error" and isinstance(reader, BinaryRows) and reader.name.lower().endswith(_RANDOM_ACCESS):
@@ -162,5 +200,5 @@ def _decode(reader: RowReader, target: Path, rounding: "Rounding", rule: Callabl
         for batch in reader.batches(BLOCK_ROWS):
             rows = rule(batch)
             rounding.add(rows)
-            writer.write(_as_float32(rows))
+            writer.write(as_float32(rows))
     return target

@@ -1,7 +1,7 @@
 """The training loop: batches, optimizer, epochs, checkpoints, processes and threads."""
 
 from .batches import RESIDENT_BYTES, Batches, ResidentBatches, StreamedBatches
-from .processes import World, join, wants_bf16
+from .processes import World, join, pick_device, wants_bf16
 from .refit import Refit
 from .threads import most_threads, on_threads, paced
 from .trainer import Trainer
@@ -18,5 +18,6 @@ __all__ = [
     "most_threads",
     "on_threads",
     "paced",
+    "pick_device",
     "wants_bf16",
 ]

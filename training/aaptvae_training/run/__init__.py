@@ -6,6 +6,7 @@ from .folder import (
     RunConfig,
     build_model,
     final_folder,
+    is_empty,
     is_unfinished,
     load_model,
     load_run,
@@ -21,7 +22,8 @@ from .folder import (
     write_json,
     write_prior,
 )
-from .layout import BEST, CONFIG, EVALUATION, LAST, METRICS, REFIT, REPORT
+from .layout import BEST, CONFIG, EVALUATION, LAST, METRICS, REFIT, REPORT, RUN
+from .shown import TemporaryFolder
 from .state import damaged, read_metrics, read_state, write_metrics, write_state
 from .views import RunViews, read_views, write_views
 
@@ -33,13 +35,16 @@ __all__ = [
     "METRICS",
     "REFIT",
     "REPORT",
+    "RUN",
     "Evaluation",
     "Run",
     "RunConfig",
     "RunViews",
+    "TemporaryFolder",
     "build_model",
     "damaged",
     "final_folder",
+    "is_empty",
     "is_unfinished",
     "load_model",
     "load_run",

@@ -1,8 +1,9 @@
 """A run: the folder that training writes and that export reads. It holds no pickle and refers to no other file."""
 
 import os
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,12 +11,13 @@ import msgspec
 import numpy as np
 import torch
 from msgspec import Struct
+from numpy.typing import ArrayLike
 
 from aaptvae.bundle.manifest import ColumnName, Count, Digest, Training, Width
 from aaptvae.density.observation import ObservationModel
 from aaptvae.density.prior import LatentPrior
 from aaptvae.errors import BundleError
-from aaptvae.files.publish import publish_file
+from aaptvae.files.publish import publish_file, publish_folder
 from aaptvae.rows import Array, Rows
 
 from ..config import TrainConfig
@@ -23,7 +25,8 @@ from ..errors import RunError
 from ..features import Index
 from ..linear.baseline import Baseline, ColumnR2
 from ..model import AAPTVAE, observation_of
-from .layout import BEST, CONFIG, EVALUATION, HELD_OUT, PRIOR, REFIT, STATISTICS
+from .layout import BEST, CONFIG, EVALUATION, HELD_OUT, PRIOR, REFIT, REPORT, STATISTICS
+from .shown import Compared, RunReport, TemporaryFolder, compare, figures_html
 from .state import check_shapes, damaged, load_into, read_state, write_state
 from .views import RunViews, read_views
 
@@ -59,12 +62,17 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     kl_per_latent: list[float]
     warnings: list[str]
     worst_columns: list[ColumnR2] = []
+    heldout_elbo: list[float] = []  # of held-out rows, ascending, against which `score` takes p-values
     refit: bool = False  # figures are of the judged model; the one to use was then fitted again to all rows
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: `model` is in eval mode with the best weights; `heldout` are raw rows that training did not use."""
+    """A finished run: `model` is in eval mode with the best weights; `heldout` are raw rows that training did not use.
+
+    `folder` holds its files. A temporary one is removed with this object: `save` copies it. Functions that take the path of a
+    run take the object too.
+    """
 
     config: RunConfig
     model: AAPTVAE
@@ -73,6 +81,53 @@ class Run:
     heldout: Rows
     summary: Training
     views: RunViews | None = None
+    heldout_elbo: list[float] = field(default_factory=list)
+    folder: Path | None = None
+    owner: TemporaryFolder | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        model: AAPTVAE,
+        rows: ArrayLike,
+        heldout: ArrayLike,
+        *,
+        folder: str | os.PathLike[str] | None = None,
+        seed: int = 0,
+        epochs: int = 1,
+    ) -> "Run":
+        """The run of a model that another loop trained on `rows` [N, D], evaluated on `heldout` [M, D] that it did not use.
+
+        Half of the held-out rows select the prior of latents; the figures are of the other half. The model is copied.
+        `folder` is as in `train`; `epochs` is what the report and the model card say of the training. Raises `InputError`
+        for rows that do not fit the model and `RunError` for weights that are not finite.
+        """
+        from ..own_loop import Facts, run_of  # noqa: PLC0415 - a constructor that needs the rooms above
+
+        return run_of(model, rows, heldout, folder, Facts(seed, epochs))
+
+    @property
+    def figures(self) -> Compared:
+        """Figures on held-out rows: for each key its value under "model", and its baselines under their names."""
+        return compare(self.summary.metrics, self.summary.baseline)
+
+    def report(self) -> RunReport:
+        """The report, a page with plots: notebooks show it, other programs open its `path`."""
+        return RunReport(Path(self) / REPORT)
+
+    def save(self, folder: str | os.PathLike[str], *, force: bool = False) -> "Run":
+        """Copy the run to `folder`, all of it or nothing, and return it from there; `force` replaces a run."""
+        with publish_folder(Path(folder), force=force, marker=CONFIG) as temporary:
+            shutil.copytree(self, temporary, dirs_exist_ok=True)
+        return read_run(folder)
+
+    def __fspath__(self) -> str:
+        if self.folder is None:
+            raise RunError("this run is in no folder: expected one that train, Run.of or read_run made")
+        return str(self.folder)
+
+    def _repr_html_(self) -> str:
+        return figures_html(self.summary.metrics, self.summary.baseline)
 
 
 def build_model(config: RunConfig) -> AAPTVAE:
@@ -106,7 +161,8 @@ def read_run(path: str | os.PathLike[str]) -> Run:
         baseline=evaluation.baseline,
     )
     views = read_views(final_folder(folder), config.input_dim, model.latent_dim)
-    return Run(config, model, prior, observation_of(model), test[:EXPORT_ROWS], summary, views)
+    reference = evaluation.heldout_elbo
+    return Run(config, model, prior, observation_of(model), test[:EXPORT_ROWS], summary, views, reference, folder)
 
 
 def load_run(path: str | os.PathLike[str]) -> AAPTVAE:
@@ -151,6 +207,11 @@ def refuse_unfinished(folder: Path, name: str) -> None:
     """`RunError` for a run that does not have the file `name` yet."""
     if (folder / CONFIG).exists() and not (folder / name).exists():
         raise RunError(f"{folder} is not finished: continue it with the same aaptvae train command and --resume")
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether `folder` does not exist or holds nothing."""
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 
 def is_unfinished(folder: Path) -> bool:

@@ -12,3 +12,4 @@ SIMILARITY = "similarity.safetensors"
 EVALUATION = "evaluation.json"
 REFIT = "refit"  # a folder like the run's own: the model fitted again to all rows
 REPORT = "report.html"
+RUN = "run"  # the name of a folder that nobody named

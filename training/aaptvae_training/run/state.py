@@ -21,10 +21,15 @@ Tensors = dict[str, Tensor]
 
 def write_state(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
     """Write tensors and JSON `facts`; at any moment `path` is the complete old state or the complete new one."""
-    copies = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}
-    data = save_tensors(copies, metadata={"facts": json.dumps(facts or {})})
+    data = encode_state(tensors, facts)
     with publish_file(path, force=True) as temporary:
         temporary.write_bytes(data)
+
+
+def encode_state(tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> bytes:
+    """Tensors and JSON `facts` as the bytes of a safetensors file."""
+    copies = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}
+    return save_tensors(copies, metadata={"facts": json.dumps(facts or {})})
 
 
 def read_state(path: Path) -> tuple[Tensors, dict[str, Any]]:
@@ -33,6 +38,11 @@ def read_state(path: Path) -> tuple[Tensors, dict[str, Any]]:
         data = path.read_bytes()
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}: give a folder that aaptvae train wrote") from None
+    return decode_state(data, path)
+
+
+def decode_state(data: bytes, path: Path | str) -> tuple[Tensors, dict[str, Any]]:
+    """Tensors and facts of the bytes at `path`; `RunError` if they are damaged."""
     try:
         tensors = load_tensors(data)  # refuses headers whose offsets, shapes or sizes disagree with the file
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
@@ -44,7 +54,7 @@ def read_state(path: Path) -> tuple[Tensors, dict[str, Any]]:
     return tensors, facts
 
 
-def damaged(path: Path, why: object) -> RunError:
+def damaged(path: Path | str, why: object) -> RunError:
     """The error for a file that training did not write in this form."""
     return RunError(f"{path} is damaged ({why}): train again, or restore the file")
 

@@ -1,0 +1,122 @@
+"""A bundle as a scikit-learn transformer: rows to latents and back, without torch. Needs scikit-learn."""
+
+import io
+import os
+import zipfile
+from functools import lru_cache
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .bundle.manifest import MODEL_CARD
+from .bundle.reading import read_bundle, read_card
+from .errors import MissingDependencyError
+from .rows import Array, Nats, Rows
+from .vae import VAE, load
+
+try:
+    from sklearn.base import BaseEstimator, TransformerMixin
+    from sklearn.utils import check_array
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise MissingDependencyError(
+        f"BundleTransformer needs scikit-learn ({error}): add it with pip install scikit-learn"
+    ) from None
+
+NUMBERS = [np.float64, np.float32]
+
+
+class BundleTransformer(TransformerMixin, BaseEstimator):
+    """The model of a bundle as a scikit-learn transformer: `transform` gives posterior means, always float32.
+
+    `bundle` is a folder, a .zip or the bytes of one, as in `aaptvae.load`. `fit` trains nothing: it reads the bundle and checks
+    that the rows fit it. The fitted state holds the bytes of the bundle, so that it works where the folder does not exist.
+    `precision` and `threads` are those of `aaptvae.load`.
+    """
+
+    def __init__(
+        self, bundle: str | os.PathLike[str] | bytes | None = None, *, precision: str = "fp32", threads: int | None = None
+    ) -> None:
+        self.bundle = bundle
+        self.precision = precision
+        self.threads = threads
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Read the bundle; `ValueError` unless rows [N, D] fit it, `BundleError` for a bundle that cannot be used."""
+        x = validate_data(self, X, dtype=NUMBERS)
+        self.state_ = self._bytes_for(x.shape[1])
+        self.latent_dim_ = self._vae().latent_dim
+        return self
+
+    def transform(self, X: ArrayLike) -> Rows:
+        """Posterior means of rows: [N, D] -> float32 [N, L]."""
+        return self._vae().embed(self._checked(X))
+
+    def inverse_transform(self, X: ArrayLike) -> Rows:
+        """Reconstructions of latents: [N, L] -> float32 [N, D]."""
+        vae = self._vae()
+        z = check_array(X, dtype=NUMBERS)
+        if z.shape[1] != self.latent_dim_:
+            raise ValueError(
+                f"X has {z.shape[1]} latents, but BundleTransformer is expecting {self.latent_dim_} latents as input"
+            )
+        return vae.decode(z)
+
+    def score_samples(self, X: ArrayLike) -> Nats:
+        """ELBO of each row, a lower bound of its log-likelihood in nats of the standardised features: [N]."""
+        return self._vae().score(self._checked(X)).elbo
+
+    def score(self, X: ArrayLike, y: object = None) -> float:
+        """Mean ELBO of the rows, in nats."""
+        return float(self.score_samples(X).mean())
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> Array:
+        """Names of the latents: z0, z1, ..."""
+        check_is_fitted(self)
+        if input_features is not None and len(np.asarray(input_features)) != self.n_features_in_:
+            raise ValueError(f"input_features should have length equal to number of features ({self.n_features_in_})")
+        return np.array([f"z{number}" for number in range(self.latent_dim_)], dtype=object)
+
+    def _bytes_for(self, width: int) -> bytes:
+        """The bundle as a zip; `ValueError` unless it encodes this many columns."""
+        if self.bundle is None:
+            raise ValueError("bundle is None: expected the path or the bytes of a bundle: BundleTransformer(bundle=...)")
+        state = _packed(self.bundle)
+        manifest = _loaded(state, self.precision, self.threads).manifest
+        if width != manifest.input_dim:
+            raise ValueError(
+                f"X has {width} features: the bundle {manifest.name} encodes {manifest.input_dim}: pass its columns"
+            )
+        return state
+
+    def _vae(self) -> VAE:
+        check_is_fitted(self, "state_")
+        return _loaded(self.state_, self.precision, self.threads)
+
+    def _checked(self, X: ArrayLike) -> Array:
+        check_is_fitted(self)
+        checked: Array = validate_data(self, X, dtype=NUMBERS, reset=False)
+        return checked
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+def _packed(bundle: Any) -> bytes:
+    """A bundle as the bytes of one zip, the same for the same files."""
+    if isinstance(bundle, bytes):
+        return bundle
+    files = {**read_bundle(bundle).files, MODEL_CARD: read_card(bundle)}
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name in sorted(files):
+            archive.writestr(zipfile.ZipInfo(name), files[name])
+    return data.getvalue()
+
+
+@lru_cache(maxsize=8)
+def _loaded(state: bytes, precision: Any, threads: int | None) -> VAE:
+    return load(state, precision=precision, threads=threads)

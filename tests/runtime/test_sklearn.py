@@ -1,0 +1,93 @@
+"""A bundle as a scikit-learn transformer: scikit-learn's own checks, pipelines, pickles that outlive the folder."""
+
+import io
+import pickle
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import aaptvae
+
+pytest.importorskip("sklearn", reason="needs scikit-learn")
+onnx = pytest.importorskip("onnx", reason="makes bundles of other widths")
+
+from make_tiny import make_files, weights  # noqa: E402
+from sklearn.base import clone  # noqa: E402
+from sklearn.exceptions import NotFittedError  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
+from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
+
+from aaptvae.sklearn import BundleTransformer  # noqa: E402
+
+TINY = Path(__file__).parent / "tiny"
+
+
+class OfAnyWidth(BundleTransformer):
+    """The checks fit tables of many widths, a bundle has one: every table gets a small bundle of its width."""
+
+    def _bytes_for(self, width: int) -> bytes:
+        data = io.BytesIO()
+        with zipfile.ZipFile(data, "w") as archive:
+            for name, content in make_files(weights(0, d=width, h=3, latents=2)).items():
+                archive.writestr(zipfile.ZipInfo(name), content)
+        return data.getvalue()
+
+
+def rows(count: int = 20) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((count, 5)).astype(np.float32)
+
+
+def test_every_check_of_scikit_learn_passes():
+    results = check_estimator(OfAnyWidth("any"), on_skip=None, on_fail=None)
+    failed = {each["check_name"]: each["exception"] for each in results if each["status"] == "failed"}
+    assert failed == {}
+    assert sum(each["status"] == "passed" for each in results) >= 40
+
+
+def test_results_are_those_of_the_bundle():
+    x, vae = rows(), aaptvae.load(TINY)
+    transformer = BundleTransformer(TINY).fit(x)
+    assert np.array_equal(transformer.transform(x), vae.embed(x))
+    assert np.array_equal(transformer.inverse_transform(vae.embed(x)), vae.reconstruct(x))
+    assert np.array_equal(transformer.score_samples(x), vae.score(x).elbo)
+    assert transformer.score(x) == transformer.score_samples(x).mean()
+
+
+def test_a_pickle_works_without_the_folder(tmp_path):
+    shutil.copytree(TINY, tmp_path / "bundle")
+    pipeline = make_pipeline(StandardScaler(), BundleTransformer(tmp_path / "bundle")).fit(rows())
+    expected, data = pipeline.transform(rows()), pickle.dumps(pipeline)
+    shutil.rmtree(tmp_path / "bundle")
+    assert np.array_equal(pickle.loads(data).transform(rows()), expected)  # noqa: S301 - our own bytes
+
+
+def test_clones_hold_the_bundle_but_not_the_state():
+    transformer = clone(BundleTransformer(TINY, threads=1).fit(rows()))
+    assert transformer.get_params() == {"bundle": TINY, "precision": "fp32", "threads": 1}
+    with pytest.raises(NotFittedError):
+        transformer.transform(rows())
+
+
+def test_rows_of_another_width_are_refused():
+    with pytest.raises(ValueError, match="X has 4 features: the bundle tiny encodes 5: pass its columns"):
+        BundleTransformer(TINY).fit(rows()[:, :4])
+
+
+def test_no_bundle_is_refused():
+    with pytest.raises(ValueError, match="bundle is None: expected the path or the bytes"):
+        BundleTransformer().fit(rows())
+
+
+@pytest.mark.parametrize("package", ["pandas", "polars"])
+def test_frames_keep_names_of_latents(package):
+    frames = pytest.importorskip(package)
+    table = frames.DataFrame({name: rows()[:, k] for k, name in enumerate("abcde")})
+    transformer = BundleTransformer(TINY).set_output(transform=package)
+    assert list(transformer.fit_transform(table).columns) == ["z0", "z1"]
+    assert list(transformer.feature_names_in_) == list("abcde")
+    with pytest.raises(ValueError, match="feature names"):
+        transformer.transform(table[list("edcba")])

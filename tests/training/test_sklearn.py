@@ -1,0 +1,122 @@
+"""A VAE as a scikit-learn transformer: scikit-learn's own checks, pipelines, searches, pickles, densities."""
+
+import pickle
+import pickletools
+
+import numpy as np
+import pytest
+import torch
+
+from .conftest import features_of
+
+pytest.importorskip("sklearn", reason="needs scikit-learn")
+
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from aaptvae_training.sklearn import VAETransformer
+
+QUICK = {"hidden_dim": 4, "epochs": 1, "threads": 1, "options": {"refit": False}}
+
+
+def quick(**parameters: object) -> VAETransformer:
+    """A transformer that trains in a blink."""
+    return VAETransformer(**({"latent_dim": 2, "random_state": 0} | QUICK | parameters))
+
+
+@pytest.fixture(scope="module")
+def rows() -> np.ndarray:
+    return features_of(200, 6, 3)
+
+
+@pytest.fixture(scope="module")
+def fitted(rows) -> VAETransformer:
+    return quick().fit(rows)
+
+
+def test_every_check_of_scikit_learn_passes():
+    results = check_estimator(VAETransformer(**QUICK), on_skip=None, on_fail=None)
+    failed = {each["check_name"]: each["exception"] for each in results if each["status"] == "failed"}
+    assert failed == {}
+    assert sum(each["status"] == "passed" for each in results) >= 40
+
+
+def test_a_pickle_holds_no_torch_objects(fitted, rows):
+    data = pickle.dumps(fitted)
+    named = {argument for _, argument, _ in pickletools.genops(data) if isinstance(argument, str)}
+    assert not any("torch" in name for name in named)
+    assert np.array_equal(pickle.loads(data).transform(rows), fitted.transform(rows))  # noqa: S301 - our own bytes
+
+
+def test_the_same_random_state_gives_the_same_latents(rows):
+    first, second, other = (quick(random_state=seed).fit(rows).transform(rows) for seed in (3, 3, 4))
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_a_fit_leaves_the_generator_of_torch_alone(rows):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    quick().fit(rows)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_reconstructions_explain_the_rows(fitted, rows):
+    back = fitted.inverse_transform(fitted.transform(rows))
+    assert 1 - ((rows - back) ** 2).sum() / ((rows - rows.mean(axis=0)) ** 2).sum() > 0.5
+
+
+def test_the_density_is_that_of_raw_rows(rows):
+    """Rows in other units have another density: ten times as large in each of 6 columns, 6 log 10 nats less."""
+    scores = [quick().fit(rows * scale).score(rows * scale) for scale in (1, 10)]
+    assert scores[0] - scores[1] == pytest.approx(6 * np.log(10), abs=0.2)
+
+
+def test_the_score_of_a_row_depends_on_that_row_alone(fitted, rows):
+    together = fitted.score_samples(rows)
+    assert np.allclose(together[7], fitted.score_samples(rows[7:8]), rtol=1e-6)
+    assert fitted.score(rows) == pytest.approx(together.mean())
+
+
+def test_samples_are_as_likely_as_rows(fitted, rows):
+    new = fitted.sample(500, random_state=1)
+    assert new.shape == (500, 6)
+    assert np.array_equal(new, fitted.sample(500, random_state=1))
+    assert abs(fitted.score(new) - fitted.score(rows)) < 3
+
+
+def test_parameters_that_are_wrong_are_named(rows):
+    with pytest.raises(ValueError, match="latent_dim is -1"):
+        quick(latent_dim=-1).fit(rows)
+
+
+@pytest.mark.parametrize("package", ["pandas", "polars"])
+def test_frames_keep_names_of_latents(package, rows):
+    frames = pytest.importorskip(package)
+    table = frames.DataFrame({name: rows[:, k] for k, name in enumerate("abcdef")})
+    transformer = quick().set_output(transform=package)
+    found = transformer.fit_transform(table)
+    assert isinstance(found, frames.DataFrame)
+    assert list(found.columns) == ["z0", "z1"]
+    assert list(transformer.feature_names_in_) == list("abcdef")
+
+
+def test_a_pipeline_with_selected_columns_is_searched(rows):
+    columns = ColumnTransformer([("vae", make_pipeline(StandardScaler(), quick()), [0, 1, 2, 3])], remainder="passthrough")
+    pipeline = make_pipeline(columns, LinearRegression())
+    search = GridSearchCV(pipeline, {"columntransformer__vae__vaetransformer__latent_dim": [1, 3]}, cv=2)
+    search.fit(rows, rows[:, 0])
+    assert search.best_params_ == {"columntransformer__vae__vaetransformer__latent_dim": 3}
+    assert search.best_estimator_.predict(rows).shape == (200,)
+
+
+def test_cross_validation_scores_the_density(rows):
+    scores = cross_val_score(clone(quick()), rows, cv=2)
+    assert scores.shape == (2,)
+    assert np.isfinite(scores).all()

@@ -1,0 +1,201 @@
+"""A scikit-learn transformer that trains: rows to latents and back, with a density. Needs scikit-learn."""
+
+from functools import lru_cache
+from typing import Any, NamedTuple, Self
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from aaptvae.density import SAMPLES, LatentPrior, LikelihoodBounds, ObservationModel, importance_draws
+from aaptvae.errors import MissingDependencyError
+from aaptvae.rows import Array, Nats
+
+from .config import make_config
+from .features import LEAST_ROWS
+from .model import AAPTVAE, observation_of
+from .run import RUN, RunConfig, TemporaryFolder, build_model, final_folder, read_config, read_prior, read_state
+from .run.layout import BEST
+from .run.state import decode_state, encode_state
+from .train_table import train_unevaluated
+
+try:
+    from sklearn.base import BaseEstimator, TransformerMixin
+    from sklearn.utils import check_array, check_random_state
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise MissingDependencyError(f"VAETransformer needs scikit-learn ({error}): add it with pip install scikit-learn") from None
+
+MOST_LATENTS = 64  # of a latent_dim that follows from the columns
+CHUNK = 256  # rows whose importance samples are in memory at once
+NUMBERS = [np.float64, np.float32]
+
+
+class Fitted(NamedTuple):
+    """The parts of a fitted transformer, rebuilt from its state."""
+
+    model: AAPTVAE
+    prior: LatentPrior
+    observation: ObservationModel
+
+
+class VAETransformer(TransformerMixin, BaseEstimator):
+    """A variational autoencoder as a scikit-learn transformer: `transform` gives the posterior means of the latents.
+
+    `latent_dim=None` means as many latents as columns, at most 64. The other parameters are options of `aaptvae train`;
+    `options` holds further ones by name. `random_state` seeds the split, the weights, the order of rows and the noise.
+    Four fifths of the rows train the weights; the others select them and the prior. `threads=None` means one or all, whichever
+    is faster. Its fitted state is one `bytes` object, so that it pickles without torch. `score_samples` is an
+    importance-weighted lower bound of log p(x) under the fitted prior, in nats of the raw features.
+    """
+
+    def __init__(  # noqa: PLR0913 - scikit-learn reads its parameters from here
+        self,
+        latent_dim: int | None = None,
+        *,
+        hidden_dim: int | tuple[int, ...] = (400,),
+        likelihood: str = "student",
+        sigma: str | float = "spectral",
+        beta: float = 1.0,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float = 1e-3,
+        weight_decay: float | None = None,
+        options: dict[str, Any] | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.latent_dim = latent_dim
+        self.hidden_dim = hidden_dim
+        self.likelihood = likelihood
+        self.sigma = sigma
+        self.beta = beta
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.options = options
+        self.device = device
+        self.threads = threads
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Train on rows [N, D]; `ValueError` for fewer than 10 rows, for values that are not finite and for wrong options."""
+        x = validate_data(self, X, dtype=NUMBERS, ensure_min_samples=LEAST_ROWS)
+        given = self.get_params(deep=False)
+        other, threads, state = (given.pop(name) for name in ("options", "threads", "random_state"))
+        given["latent_dim"] = given["latent_dim"] or min(MOST_LATENTS, x.shape[1])
+        config = make_config({"similarity": "off", **given, **(other or {}), "seed": _seed(state)})
+        folder = TemporaryFolder()
+        with torch.random.fork_rng(devices=[]):
+            train_unevaluated(x, folder.path / RUN, config, threads)
+        self.state_ = _pack(folder)
+        self.latent_dim_ = config.latent_dim
+        return self
+
+    def transform(self, X: ArrayLike) -> Array:
+        """Posterior means of rows: [N, D] -> [N, L], in the precision of the rows."""
+        return self._posterior(self._checked(X))[0]
+
+    def inverse_transform(self, X: ArrayLike) -> Array:
+        """Reconstructions of latents: [N, L] -> [N, D], in the precision of the latents."""
+        check_is_fitted(self)
+        z = check_array(X, dtype=NUMBERS)
+        if z.shape[1] != self.latent_dim_:
+            raise ValueError(f"X has {z.shape[1]} latents, but {type(self).__name__} is expecting {self.latent_dim_} latents")
+        return _decode(_fitted(self.state_, z.dtype.name).model, z)
+
+    def score_samples(self, X: ArrayLike) -> Nats:
+        """Log-likelihood of each row in nats [N]: a bound from 64 importance samples, the same ones for every row."""
+        x: Array = self._checked(X).astype(np.float64, copy=False)
+        model, prior, observation = _fitted(self.state_, x.dtype.name)
+        bounds, draws = (
+            LikelihoodBounds(lambda z: _decode(model, z), observation),
+            importance_draws(0, 0, 1, SAMPLES, self.latent_dim_),
+        )
+        scores = np.empty(len(x))
+        for start in range(0, len(x), CHUNK):
+            rows = x[start : start + CHUNK]
+            noise = np.tile(draws, (len(rows), 1))
+            scores[start : start + CHUNK] = bounds.importance_weighted([prior], rows, *self._posterior(rows), noise)[0]
+        return scores if observation.kind == "bernoulli" else scores - np.log(observation.scale).sum()
+
+    def score(self, X: ArrayLike, y: object = None) -> float:
+        """Mean log-likelihood of the rows, in nats."""
+        return float(self.score_samples(X).mean())
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> Array:
+        """New rows [n_samples, D] from the fitted prior, with observation noise: float32."""
+        check_is_fitted(self)
+        model, prior, observation = _fitted(self.state_, "float32")
+        seed = _seed(self.random_state if random_state is None else random_state)
+        mean = _decode(model, prior.draw(seed, 0, n_samples))
+        return observation.add_noise(mean, seed, 0, n_samples)
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> Array:
+        """Names of the latents: z0, z1, ..."""
+        check_is_fitted(self)
+        if input_features is not None and len(np.asarray(input_features)) != self.n_features_in_:
+            raise ValueError(f"input_features should have length equal to number of features ({self.n_features_in_})")
+        return np.array([f"z{number}" for number in range(self.latent_dim_)], dtype=object)
+
+    def _checked(self, X: ArrayLike) -> Array:
+        check_is_fitted(self)
+        checked: Array = validate_data(self, X, dtype=NUMBERS, reset=False)
+        return checked
+
+    @torch.no_grad()
+    def _posterior(self, x: Array) -> tuple[Array, Array]:
+        mu, logvar = _fitted(self.state_, x.dtype.name).model.encode(_tensor(x))
+        return mu.numpy(), logvar.numpy()
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = [np.dtype(kind).name for kind in NUMBERS]
+        return tags
+
+
+def _seed(random_state: Any) -> int:
+    """An integer is the seed itself; a generator, or NumPy's global one for None, is asked for one."""
+    if isinstance(random_state, int | np.integer):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(1 << 31))
+
+
+def _pack(folder: TemporaryFolder) -> bytes:
+    """Configuration, weights and prior of a run as one safetensors file."""
+    run = folder.path / RUN
+    folder_of_use = final_folder(run)
+    weights, _ = read_state(folder_of_use / BEST)
+    tensors = {f"model.{name}": tensor for name, tensor in weights.items()}
+    tensors |= {
+        f"prior.{name}": torch.from_numpy(np.array(array)) for name, array in read_prior(folder_of_use).to_arrays().items()
+    }
+    return encode_state(tensors, {"config": msgspec.to_builtins(read_config(run))})
+
+
+@lru_cache(maxsize=8)
+def _fitted(state: bytes, precision: str) -> Fitted:
+    """The model of a state in float32 or float64, on the CPU."""
+    tensors, facts = decode_state(state, "the state of this VAETransformer")
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(msgspec.convert(facts["config"], RunConfig))
+    model.load_state_dict({name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")})
+    prior = LatentPrior.from_arrays(
+        {name.removeprefix("prior."): t.numpy() for name, t in tensors.items() if name.startswith("prior.")}
+    )
+    model.eval()
+    return Fitted(model.double() if precision == "float64" else model, prior, observation_of(model))
+
+
+@torch.no_grad()
+def _decode(model: AAPTVAE, z: Array) -> Array:
+    decoded: Array = model.decode(_tensor(z).to(model.mu.weight.dtype)).numpy()
+    return decoded
+
+
+def _tensor(rows: Array) -> torch.Tensor:
+    """torch warns about arrays that may not be written."""
+    return torch.from_numpy(np.require(rows, requirements=["C", "W"]))

@@ -1,0 +1,52 @@
+"""Train on a table in memory or on a feature file, from Python: `run = train(X, latent_dim=64)`."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import train_run
+from .config import TrainConfig, make_config
+from .features import open_features
+from .loop import World, most_threads, on_threads, pick_device
+from .progress import TrainingProgress
+from .run import RUN, Run, TemporaryFolder, read_run
+
+
+def train(
+    x: Any,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    progress: TrainingProgress | None = None,
+    force: bool = False,
+    image_shape: tuple[int, int] | None = None,
+    threads: int | None = None,
+    **options: Any,
+) -> Run:
+    """Train on `x` [N, D] and return the finished run, with its evaluation on held-out rows.
+
+    `x` is an array, a tensor, a DataFrame, an Arrow table, or the path of a feature file. `options` are those of `aaptvae
+    train`: `latent_dim=64`, `hidden_dim=400`, `epochs`, `seed`, ... The run is written to `folder`, or without one to a
+    temporary folder that is removed with the returned object (`run.save` keeps it). `force` replaces a run in `folder`;
+    `progress` receives stages and epochs. Raises `InputError` for features or options that cannot be used, `RunError` when
+    training cannot go on.
+    """
+    config = make_config(options)
+    owner = None
+    if folder is None:
+        owner = TemporaryFolder()
+        folder = owner.path / RUN
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on as if nothing had happened
+        train_run.train(x, Path(folder), config, progress, force=force, image_shape=image_shape, threads=threads)
+        return replace(read_run(folder), owner=owner)
+
+
+def train_unevaluated(source: Any, run: Path, config: TrainConfig, threads: int | None = None) -> None:
+    """`train` in this process alone, without the evaluation and the report, whose time small tables would mostly spend."""
+    progress, world = TrainingProgress(), World(0, 1, pick_device(config.device))
+    with open_features(source, missing=config.missing) as features, on_threads(threads or most_threads()):
+        resolved, prepared = train_run.prepare_run(features, config, progress)
+        train_run.begin_folder(run, resolved, prepared)
+        train_run.fit_phases(features, prepared, resolved, train_run.Phase(run, threads is None), world, progress)
