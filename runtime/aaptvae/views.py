@@ -48,8 +48,7 @@ class Views:
         if name not in self._networks:
             network = self._open(self._view(name))
             if self._golden is not None:
-                replay = self._replay(name, network, self._golden, LOAD_TOLERANCE)
-                replay.require()
+                self._replay(name, network, self._golden, LOAD_TOLERANCE).require()
             self._networks.setdefault(name, network)
         return self._networks[name]
 

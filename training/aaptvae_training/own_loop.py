@@ -53,7 +53,7 @@ class Facts(NamedTuple):
 def model_for(x: Any, options: dict[str, Any]) -> AAPTVAE:
     """The model that `train` would begin with on `x`: scaler, noise and linear start fitted to its rows."""
     config = make_config({"test_share": FEW_TEST_ROWS, **options})
-    with open_features(x) as features, torch.random.fork_rng(devices=[]):
+    with open_features(x, missing=config.missing) as features, torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return start_model(*prepare_run(features, config, TrainingProgress()))[0]
 

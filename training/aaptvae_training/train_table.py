@@ -46,7 +46,7 @@ def train(
 def train_unevaluated(source: Any, run: Path, config: TrainConfig, threads: int | None = None) -> None:
     """`train` in this process alone, without the evaluation and the report, whose time small tables would mostly spend."""
     progress, world = TrainingProgress(), World(0, 1, pick_device(config.device))
-    with open_features(source) as features, on_threads(threads or most_threads()):
+    with open_features(source, missing=config.missing) as features, on_threads(threads or most_threads()):
         resolved, prepared = train_run.prepare_run(features, config, progress)
         train_run.begin_folder(run, resolved, prepared)
         train_run.fit_phases(features, prepared, resolved, train_run.Phase(run, threads is None), world, progress)

@@ -1,6 +1,6 @@
 """Golden vectors: inputs with torch's outputs, which a bundle carries and every machine can compare with its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +81,7 @@ class Golden:
 
     def replay(
         self,
-        encode: Callable[[Rows], tuple[Rows, Rows]],
+        encode: Callable[[Rows], Iterable[Rows]],
         decode: Callable[[Rows], Rows],
         precision: Precision,
         on_cpu: bool = True,
