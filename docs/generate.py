@@ -27,7 +27,7 @@ from aaptvae.cli.app import app
 
 ROOT = Path(__file__).parent.parent
 FLOORS = ("runtime/aaptvae", "training/aaptvae_training", "export/aaptvae_export")
-RETURNED = {"aaptvae": ("aaptvae.vae.Scores",)}  # classes that public methods return and no package exports
+RETURNED = {"aaptvae": ("aaptvae.scores.Scores",)}  # classes that public methods return and no package exports
 MADE = ("aaptvae.VAE",)  # classes whose constructor is private: a function returns them
 WIDTH = 80  # of help pages, whatever the terminal
 LINE = 100  # of signatures

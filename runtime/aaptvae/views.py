@@ -49,12 +49,7 @@ class Views:
             network = self._open(self._view(name))
             if self._golden is not None:
                 replay = self._replay(name, network, self._golden, LOAD_TOLERANCE)
-                if not replay.passed:
-                    raise BundleError(
-                        f"{name} differs from the golden vectors by {replay.difference:.2g}, {replay.tolerance:.2g} allowed: "
-                        "the bundle or this machine's onnxruntime computes something else than was trained: "
-                        "run `aaptvae verify`"
-                    )
+                replay.require()
             self._networks.setdefault(name, network)
         return self._networks[name]
 

@@ -177,7 +177,8 @@ def sparse(path: Path) -> None:
 NO_FILE = "is a folder, a device, a pipe or a socket, or a link to one"
 OTHER_FILE = "is not the file the manifest describes"
 SPECIAL = {
-    "symlink to another file": special(OTHER_FILE, lambda path: path.symlink_to("golden.npz")),
+    "symlink to another file": special(OTHER_FILE, lambda path: path.symlink_to("decoder.onnx")),
+    "symlink to a file of the same size": special(OTHER_FILE, elsewhere(lambda path: path.write_bytes(bytes(ENCODER)))),
     "symlink to /etc/passwd": special("not strict JSON", lambda path: path.symlink_to("/etc/passwd"), MANIFEST),
     "symlink to /proc/self/environ": special(OTHER_FILE, lambda path: path.symlink_to("/proc/self/environ")),
     "dangling symlink": special("No such file or directory: encoder.onnx", lambda path: path.symlink_to("nowhere")),
@@ -187,7 +188,7 @@ SPECIAL = {
     "symlink to a FIFO": special(NO_FILE, elsewhere(os.mkfifo)),
     "symlink to a socket": special(NO_FILE, elsewhere(bind)),
     "symlink to 4 TiB": special("encoder.onnx has 4398046511104 bytes", elsewhere(sparse)),
-    "hard link to another file": special(OTHER_FILE, lambda path: path.hardlink_to(path.parent / "golden.npz")),
+    "hard link to another file": special(OTHER_FILE, lambda path: path.hardlink_to(path.parent / "decoder.onnx")),
     "FIFO": special(NO_FILE, os.mkfifo),
     "FIFO as manifest": special(NO_FILE, os.mkfifo, MANIFEST),
     "device": special(NO_FILE, device),

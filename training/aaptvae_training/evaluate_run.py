@@ -6,13 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
+from aaptvae.density.calibration import MOST_VALUES, p_values, reference_of
 from aaptvae.errors import InputError
-from aaptvae.rows import Matrix, Rows
+from aaptvae.rows import Matrix, Nats, Rows
 
 from .errors import RunError
 from .evaluation.judge import Judge, kl_per_latent
 from .evaluation.search_quality import recall_figures
-from .evaluation.warnings import warnings_of, warnings_of_columns, warnings_of_copies, warnings_of_training
+from .evaluation.warnings import (
+    warnings_of,
+    warnings_of_columns,
+    warnings_of_copies,
+    warnings_of_training,
+    warnings_of_unlike_rows,
+)
 from .features import digest_of, first_bad_value, open_features
 from .model import encode
 from .progress import TrainingProgress
@@ -27,6 +34,7 @@ from .run import (
     final_folder,
     read_baseline,
     read_config,
+    read_evaluation,
     read_held_out,
     read_metrics,
     read_state,
@@ -74,7 +82,9 @@ def _evaluated(run: Path, path: str | os.PathLike[str] | None, progress: Trainin
     warnings += warnings_of_columns(metrics, reference, worst)
     if path is None:
         warnings += _warnings_of_run(run, config, metrics, judge.linear_gap(test, train_sample))
-    elif known:
+    else:
+        warnings += warnings_of_unlike_rows(_p_values(run, judge, test))
+    if path is not None and known:
         warnings.append(f"Most of these rows trained this run: without {path} it is evaluated on rows that did not.")
     evaluation = Evaluation(
         rows=len(test),
@@ -84,6 +94,7 @@ def _evaluated(run: Path, path: str | os.PathLike[str] | None, progress: Trainin
         kl_per_latent=kl_per_latent(*encode(judge.model, test)),
         warnings=warnings,
         worst_columns=worst,
+        heldout_elbo=_reference(judge, test) if path is None else [],
         refit=final_folder(run) != run,
     )
     return evaluation, judge
@@ -95,6 +106,19 @@ def _figures(folder: Path, judge: Judge, test: Rows, train: Rows) -> tuple[dict[
     views = read_views(folder, model.input_dim, model.latent_dim)
     metrics, reference = recall_figures(model, views, read_baseline(folder), test, train, judge.seed)
     return judge.metrics(test, train) | metrics, judge.baseline(test) | reference
+
+
+def _p_values(run: Path, judge: Judge, rows: Rows) -> Nats:
+    """Share of the run's held-out rows with an ELBO as low as each of these rows, or lower; NaN for runs of before."""
+    reference = read_evaluation(run).heldout_elbo
+    return p_values(judge.elbo_of_rows(rows), np.array(reference) if reference else None)
+
+
+def _reference(judge: Judge, test: Rows) -> list[float]:
+    """ELBO of held-out rows, ascending: what `VAE.score` takes p-values against."""
+    chosen = test[np.linspace(0, len(test) - 1, min(len(test), MOST_VALUES)).astype(np.int64)]
+    reference: list[float] = reference_of(judge.elbo_of_rows(chosen)).tolist()
+    return reference
 
 
 def _warnings_of_run(run: Path, config: RunConfig, metrics: dict[str, float], linear_gap: float) -> list[str]:

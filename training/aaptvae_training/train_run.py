@@ -34,7 +34,7 @@ from .loop import (
     paced,
     wants_bf16,
 )
-from .model import AAPTVAE, Objective, scale_rows
+from .model import AAPTVAE, Objective, scale_rows, share_within_reach
 from .progress import TrainingProgress
 from .report.judged import check_shape
 from .run import (
@@ -99,8 +99,7 @@ def train(  # noqa: PLR0913 - the arguments of a training
         check_folder(run, force)
     with join(config.device) as world, open_features(source) as features:
         progress = progress if progress is not None and world.leads else TrainingProgress()
-        if image_shape is not None:
-            check_shape(image_shape, features.width)
+        check_shape(image_shape, features.width)
         saved = read_config(run) if begun else None
         resolved, prepared = prepare_run(features, config, progress, copies=saved is None or saved.copies is not None)
         resolved = resolved if saved is None else resumable(run, resolved)
@@ -277,6 +276,7 @@ def start_model(config: RunConfig, prepared: Prepared, tail: Tail | None = None)
     model, options = build_model(config), config.train
     statistics, scale = prepared.statistics, prepared.scale
     model.scaler.standardise_by(*map(torch.from_numpy, (statistics.mean, scale, prepared.constant)))
+    model.reached = share_within_reach(len(prepared.split.train))
     ppca = fit_ppca(statistics.standardised_covariance(scale), options.latent_dim)
     tail = tail or tail_of(config, prepared, ppca)
     start = scalar_start(ppca) if tail is None else start_with(ppca, tail)

@@ -6,6 +6,7 @@ import numpy as np
 
 from aaptvae.bundle.manifest import GOLDEN, LIKELIHOOD, PRIOR, VIEWS
 from aaptvae.bundle.npz import write_npz
+from aaptvae.density.calibration import NAME as HELDOUT_ELBO
 from aaptvae.rows import Rows
 from aaptvae_training import Run
 
@@ -21,9 +22,10 @@ def write_arrays(run: Run, gate: Gate, heldout: Rows, views: Sequence[ViewDraft]
     """`prior.npz`, `likelihood.npz`, `golden.npz` and, for a metric view, `views.npz`."""
     prior = run.prior if gate.subspace is None else compact_prior(run.prior, gate.subspace)
     inverses = [view.inverse for view in views if view.inverse]
+    reference = {HELDOUT_ELBO: np.array(run.heldout_elbo)} if run.heldout_elbo else {}
     return {
         PRIOR: write_npz(prior.to_arrays()),
-        LIKELIHOOD: write_npz(run.observation.to_arrays()),
+        LIKELIHOOD: write_npz(run.observation.to_arrays() | reference),
         GOLDEN: _golden(gate, heldout, views),
     } | ({VIEWS: write_npz(inverses[0])} if inverses else {})
 

@@ -31,6 +31,14 @@ class Replay:
         """True if the difference is within the tolerance (false for NaN)."""
         return self.difference <= self.tolerance
 
+    def require(self) -> None:
+        """Raise `BundleError` unless it passed."""
+        if not self.passed:
+            raise BundleError(
+                f"{self.tensor} differs from the golden vectors by {self.difference:.2g}, {self.tolerance:.2g} allowed: the "
+                "bundle or this machine's onnxruntime does not compute the trained model: run `aaptvae verify`"
+            )
+
 
 @dataclass(frozen=True)
 class Golden:

@@ -82,16 +82,17 @@ def reconstruct(output: str, **options: Any) -> int:
 @output_options
 @json_option
 def score(output: str | None, as_json: bool, **options: Any) -> int:
-    """Compute reconstruction error, KL divergence and ELBO of each row.
+    """Compute reconstruction error, KL divergence, ELBO and p-value of each row.
 
     The error is the mean squared error of standardised features (1 for the mean of the training data as reconstruction);
-    the others are in nats.
+    KL divergence and ELBO are in nats. The p-value is the share of held-out rows with an ELBO as low or lower: alert where
+    it is small, 0.01 for instance.
 
     Without -o, or with --json, a summary of the rows goes to stdout.
     """
     import numpy as np  # noqa: PLC0415
 
-    from ..vae import Scores  # noqa: PLC0415
+    from ..scores import Scores  # noqa: PLC0415
     from .job.stream import run_rows  # noqa: PLC0415
     from .job.summary import Summary  # noqa: PLC0415
 

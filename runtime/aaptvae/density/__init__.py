@@ -1,6 +1,8 @@
 """Densities in numpy: the observation model, the latent prior, bounds of log p(x), and seeded noise."""
 
 from .bounds import PAIRS, SAMPLES, LikelihoodBounds, importance_draws
+from .calibration import NAME as HELDOUT_ELBO
+from .calibration import p_values, read_reference, reference_of
 from .noise import Stream, normal_rows, resolve_seed
 from .observation import ARRAYS as OBSERVATION_ARRAYS
 from .observation import LOG_2PI, ObservationModel, kl_divergence
@@ -9,6 +11,7 @@ from .prior import ARRAYS as PRIOR_ARRAYS
 from .prior import MAX_TEMPERATURE, LatentPrior
 
 __all__ = [
+    "HELDOUT_ELBO",
     "LOG_2PI",
     "MAX_TEMPERATURE",
     "OBSERVATION_ARRAYS",
@@ -23,5 +26,8 @@ __all__ = [
     "importance_draws",
     "kl_divergence",
     "normal_rows",
+    "p_values",
+    "read_reference",
+    "reference_of",
     "resolve_seed",
 ]

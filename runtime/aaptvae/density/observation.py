@@ -13,7 +13,7 @@ from ..rows import BLOCK, Array, Arrays, Matrix, Nats, Rows, steady_product, sum
 from .noise import Stream, chi_square_rows, normal_rows, uniform_rows
 
 ARRAYS = {"mean": 1, "scale": 1, "sigma": 1}
-OPTIONAL = {"basis": 2, "freedom": 1, "broad_sigma": 1, "broad": 1, "constant": 1}
+OPTIONAL = {"basis": 2, "freedom": 1, "broad_sigma": 1, "broad": 1, "constant": 1, "heldout_elbo": 1}
 Kind = Literal["gaussian", "student", "bernoulli"]
 LOG_2PI = math.log(2 * math.pi)
 

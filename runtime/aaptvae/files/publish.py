@@ -44,8 +44,8 @@ def publish_file(path: str | os.PathLike[str], *, force: bool = False, keep: boo
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise InputError(f"{target} is a folder: name a file to write")
-    if os.path.exists(path) and not os.path.isfile(path):  # realpath of /dev/stdout into a pipe names nothing
-        raise InputError(f"{os.fspath(path)} is not a regular file: use - to write to stdout")
+    if Path(path).exists() and not Path(path).is_file():  # the real path of /dev/stdout names nothing if it is a pipe
+        raise InputError(f"{path} is not a regular file: use - to write to stdout")
     with _published(target, force, _touch, keep) as temporary:
         yield temporary
 

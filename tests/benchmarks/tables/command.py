@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from aaptvae.errors import AaptvaeError
+
 from .catalogue import NAMES, export, tables
 
 FLOW_SECONDS = 300.0
@@ -56,7 +58,11 @@ def measured(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 continue
         for table in tables([name], options.tables):
             print(f"{name}: {table.x.shape[0]} x {table.x.shape[1]}", file=sys.stderr, flush=True)
-            result = measure(table, 0.0 if options.quick else options.flow_seconds, options.quick)
+            try:
+                result = measure(table, 0.0 if options.quick else options.flow_seconds, options.quick)
+            except AaptvaeError as error:
+                print(f"failed {name}: {error}", file=sys.stderr, flush=True)
+                continue
             if kept:
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 kept.with_suffix(".part").write_text(json.dumps(result))

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import aaptvae
-from aaptvae.bundle.manifest import decoder_spec, encoder_spec
+from aaptvae.bundle.manifest import SCHEMA_VERSION, decoder_spec, encoder_spec
 from aaptvae.bundle.reading import read_bundle
 from aaptvae.density.prior import LatentPrior
 from aaptvae.errors import BundleError, InputError
@@ -132,7 +132,11 @@ def test_the_graphs_hold_nothing_but_the_computation(run, tmp_path):
     for graph, operators in {"encoder": "Gemm Relu Gemm Gemm Gemm Add Clip", "decoder": "Gemm Relu Gemm Gemm Add"}.items():
         model = onnx.load(tmp_path / "a" / f"{graph}.onnx")
         assert sorted(node.op_type for node in model.graph.node) == sorted(operators.split())
-        assert (model.ir_version, [item.version for item in model.opset_import], model.model_version) == (10, [20], 1)
+        assert (model.ir_version, [item.version for item in model.opset_import], model.model_version) == (
+            10,
+            [20],
+            SCHEMA_VERSION,
+        )
         assert not model.graph.value_info and not model.functions and not model.producer_version
         assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
         assert {tensor.data_location for tensor in model.graph.initializer} == {onnx.TensorProto.DEFAULT}

@@ -97,3 +97,27 @@ def test_without_locks_temporaries_of_others_stay(library: Path, place: Path, la
     assert left.exists()
     assert encode(library, "", place, "--force").returncode == 0
     assert not left.exists()
+
+
+def test_a_folder_of_a_lower_layer_is_replaced(tmp_path: Path) -> None:
+    """overlayfs, as in containers, does not rename folders of an image: EXDEV, without any simulation."""
+    script = 'mount -t overlay overlay -o "lowerdir=$1/lower,upperdir=$1/upper,workdir=$1/work" "$1/merged"; cd "$1/merged"'
+    new = FOLDERS.replace('("old", "new")', '("new",)')
+    for name in ("lower/made", "upper", "work", "merged"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("manifest.json", "old.txt"):
+        (tmp_path / "lower/made" / name).write_text("old")
+    if sys.platform != "linux" or shutil.which("unshare") is None:
+        pytest.skip("needs Linux and unshare")
+    command = ["unshare", "-rm", "sh", "-ec"]
+    if subprocess.run([*command, script, "sh", tmp_path], capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount an overlay")
+    found = "find made -type f | sort"
+    done = subprocess.run(
+        [*command, f'{script}; "$2" -c "$3"; {found}; ls -A', "sh", tmp_path, sys.executable, new],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["made/deep/er/x", "made/manifest.json", "made/new.txt", "made"]

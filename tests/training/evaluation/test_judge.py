@@ -7,7 +7,7 @@ import pytest
 from aaptvae_training.evaluate_run import evaluate
 from aaptvae_training.evaluation.warnings import warnings_of_columns
 from aaptvae_training.linear.baseline import ColumnR2
-from aaptvae_training.run.folder import read_evaluation
+from aaptvae_training.run.folder import read_evaluation, read_held_out
 from aaptvae_training.train_run import train
 
 from ..conftest import features_of, options, saved
@@ -69,3 +69,17 @@ def test_evaluations_of_before_are_read(finished) -> None:
     (finished / "evaluation.json").write_bytes(msgspec.json.encode(before))
     assert read_evaluation(finished).worst_columns == []
     evaluate(finished)
+
+
+def test_rows_unlike_the_training_rows_are_warned_of(finished, table, tmp_path) -> None:
+    rows = np.load(table)[:400]
+    like = evaluate(finished, saved(tmp_path / "like", rows)).warnings
+    unlike = evaluate(finished, saved(tmp_path / "unlike", rows + 3 * rows.std(axis=0))).warnings
+    assert not [text for text in like if "unlike" in text]
+    assert [text for text in unlike if "unlike the training rows" in text]
+
+
+def test_held_out_rows_calibrate_the_p_values(finished) -> None:
+    reference = read_evaluation(finished).heldout_elbo
+    assert len(reference) == len(read_held_out(finished)[0])
+    assert reference == sorted(reference)

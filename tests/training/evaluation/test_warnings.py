@@ -56,7 +56,7 @@ def test_a_good_model_has_no_warnings() -> None:
         ((-11.0, -13.8), 2.7, 3, ""),  # the linear start loses as much between the same rows
         ((-11.0, -13.8), -5.0, 3, "overfits"),
         ((-11.0, -11.2), 0.0, 3, ""),
-        ((-11.0, -13.8), 0.2, 0, "No epoch improved on the linear start"),
+        ((-11.0, -13.8), 0.2, 0, "The model is linear"),
     ],
 )
 def test_overfitting_is_measured_against_the_linear_start(

@@ -19,7 +19,16 @@ from aaptvae_training.loop import trainer
 from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.train_run import train
 
-STAGES = ("reading", "training", "polishing", "fitting the prior", "evaluating", "writing the report")
+STAGES = (
+    "reading",
+    "training",
+    "polishing",
+    "metric view",
+    "fitting the prior",
+    "refitting",
+    "evaluating",
+    "writing the report",
+)
 KILLS, RUNS = 20, 4
 OPTIONS = {"latent_dim": 3, "hidden_dim": [8], "epochs": 12, "batch_size": 32, "patience": 1.0, "precision": "fp32"}
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from aaptvae_training.model.as_numpy import observation_of
-from aaptvae_training.model.network import AAPTVAE, silenced
+from aaptvae_training.model.network import AAPTVAE, share_within_reach, silenced
 
 WIDTH, LATENTS = 6, 3
 
@@ -101,3 +101,8 @@ def test_constant_columns_are_decoded_to_their_mean():
     assert (decoded[:, 2] == 2).all() and decoded[:, 3].std() > 0
     noisy = observation_of(model).add_noise(decoded, 0, 0, 50)
     assert (noisy[:, 2] == 2).all() and noisy[:, 3].std() > 0.1
+
+
+def test_the_reach_leaves_out_few_rows() -> None:
+    """Eight rows, or 5 % of a small table."""
+    assert [share_within_reach(rows) for rows in (0, 100, 160, 1_000, 10_000_000)] == [0.95, 0.95, 0.95, 0.992, 0.999]

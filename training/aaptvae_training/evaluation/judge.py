@@ -8,7 +8,7 @@ import numpy as np
 from aaptvae.density.bounds import SAMPLES, LikelihoodBounds, importance_draws
 from aaptvae.density.observation import ObservationModel, kl_divergence
 from aaptvae.density.prior import LatentPrior
-from aaptvae.rows import Matrix, Rows
+from aaptvae.rows import Matrix, Nats, Rows
 
 from ..linear.baseline import ColumnR2
 from ..linear.ppca import ACTIVE, PPCA, gaussian_log_likelihood
@@ -108,6 +108,11 @@ class Judge:
     def r2(self, x: Rows, reconstruction: Rows) -> float:
         """Share of the standardised variance that reconstructions [N, D] explain."""
         return r_squared(self.standardise(x), self.standardise(reconstruction))
+
+    def elbo_of_rows(self, x: Rows) -> Nats:
+        """ELBO under N(0, I) of each raw row [N, D], as the runtime's `score` computes it: [N]."""
+        mu, logvar = encode(self.model, x)
+        return self.bounds.expected_log_density(x, mu, logvar) - kl_divergence(mu, logvar)
 
     def evidence(self, x: Rows, mu: Rows, logvar: Rows) -> dict[str, float]:
         """ELBO under N(0, I) and its two parts, in nats per row; outliers do not change the median."""

@@ -1,6 +1,9 @@
 """The evaluation in sentences: one headline, and warnings."""
 
+import math
 from collections.abc import Mapping, Sequence
+
+from aaptvae.rows import Nats
 
 from ..config import TrainConfig
 from ..features.split import FEW_ROWS
@@ -13,6 +16,7 @@ LEAST_R2_RAW = 0.002
 MANY_NATS = 0.05  # share of the training ELBO that may be lost on held-out rows
 
 Figures = Mapping[str, float]
+UNLIKE = 0.05  # p-value up to which a row counts as unlike the training rows
 
 
 def headline(metrics: Figures, baseline: Figures) -> str:
@@ -77,7 +81,7 @@ def warnings_of_training(
     """
     found, (rows, width) = [], shape
     if best_epoch == 0:
-        found.append("No epoch improved on the linear start, so the linear start was kept. More rows would help.")
+        found.append("The model is linear: no epoch improved on its linear start by more than chance. More rows would help.")
     elif overfits(metrics, latents, linear_gap):
         seen, unseen = metrics["train_elbo_median"], metrics["elbo_median"]
         found.append(
@@ -89,8 +93,6 @@ def warnings_of_training(
         found.append(f"{latents} latents are more than the {width} columns: use a --latent-dim of {width} or less.")
     if rows < FEW_ROWS * latents:
         found.append(f"{rows} rows are few for {latents} latents: figures will change with --seed.")
-    if best_epoch == 0:
-        found.append("The model is linear: no epoch beat its linear start by more than chance: more rows would help.")
     return found
 
 
@@ -124,3 +126,15 @@ def warnings_of_copies(rows: int, copies: int, held_out: int) -> list[str]:
     if copies:
         return [f"{copies:,} of {rows:,} rows are copies of earlier rows: copies are on one side of the split."]
     return []
+
+
+def warnings_of_unlike_rows(p_values: Nats) -> list[str]:
+    """A sentence where more rows than expected have a lower ELBO than nearly all held-out rows; none for NaN."""
+    share = float((p_values <= UNLIKE).mean())
+    chance = math.sqrt(UNLIKE * (1 - UNLIKE) / len(p_values))
+    if not share > UNLIKE + 3 * chance:
+        return []
+    return [
+        f"{share:.1%} of these rows have a lower ELBO than {1 - UNLIKE:.0%} of the held-out rows, where {UNLIKE:.0%} "
+        "are expected: they are unlike the training rows, and figures of held-out rows do not hold for them."
+    ]

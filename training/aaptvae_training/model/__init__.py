@@ -1,7 +1,7 @@
 """The network, its feature scaler, its loss, and the same model for numpy arrays."""
 
 from .as_numpy import Posterior, decode, encode, observation_of, posterior, scale_rows
-from .network import AAPTVAE
+from .network import AAPTVAE, share_within_reach
 from .objective import MARGIN, Objective
 from .scaler import FeatureScaler
 
@@ -16,4 +16,5 @@ __all__ = [
     "observation_of",
     "posterior",
     "scale_rows",
+    "share_within_reach",
 ]

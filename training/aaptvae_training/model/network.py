@@ -26,7 +26,9 @@ LIKELIHOODS: tuple[str, ...] = get_args(Likelihood)
 SEED_SIGMA = math.sqrt(0.5)  # the one fixed deviation under which SSE + KL is a negative ELBO
 LOGVAR_RANGE = (-30.0, 20.0)  # keeps exp(logvar) finite on rows far from the training data
 BOUNDED_LOGVAR = (-30.0, 0.0)  # the posterior of a linear Gaussian model is never wider than the prior
-REACHED = 0.95  # share of the training rows within which a bounded network counts in full
+REACHED = 0.95  # share of the training rows within which a bounded network counts in full, at least
+EDGE_ROWS = 8  # training rows beyond the reach, where that is a smaller share of them
+MOST_REACHED = 0.999
 FADED = 1.3  # where it no longer counts at all, in multiples of that reach
 SETTLING = 0.05  # weight of a batch in the running estimate of the reach
 FIRST_REACH = 4.0  # deviations; until batches have been seen
@@ -68,6 +70,11 @@ def direction_norms(layer: nn.Linear) -> Tensor:
     A unit's pre-activation over this is the projection of (x, 1) on one direction, in deviations if x is whitened.
     """
     return torch.sqrt(layer.weight.square().sum(dim=1) + layer.bias.square()).clamp(min=1e-12)
+
+
+def share_within_reach(rows: int) -> float:
+    """Share of `rows` training rows within the reach of a bounded network: all but a few, which its edge is estimated from."""
+    return min(max(REACHED, 1 - EDGE_ROWS / max(rows, 1)), MOST_REACHED)
 
 
 def fade(distance: Tensor, reach: Tensor) -> Tensor:
@@ -114,6 +121,7 @@ class AAPTVAE(nn.Module):
                 f"got input_dim={input_dim}, latent_dim={latent_dim}, hidden_dim={hidden_dim}: every width must be at least 1"
             )
         self.beta, self.linear_skip, self.likelihood, self.sigma = beta, linear_skip, likelihood, sigma
+        self.reached = REACHED
         self.bounded, self.logvar_range = bounded, BOUNDED_LOGVAR if bounded else LOGVAR_RANGE
         self.scaler = FeatureScaler(input_dim, rotated=sigma == "spectral", masked=bounded and likelihood != "bernoulli")
 
@@ -188,7 +196,7 @@ class AAPTVAE(nn.Module):
         distance = (first / direction_norms(first_layer(layers))).abs().amax(dim=1, keepdim=True)
         if self.training:
             with torch.no_grad():
-                reach.lerp_(torch.quantile(distance.detach().float(), REACHED), SETTLING)
+                reach.lerp_(torch.quantile(distance.detach().float(), self.reached), SETTLING)
         hidden = layers[1:](first) * fade(distance, reach)
         return hidden
 

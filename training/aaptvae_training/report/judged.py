@@ -107,8 +107,7 @@ def judged_run(
 ) -> JudgedRun:
     """A run that has just been evaluated; `InputError` for a shape or labels that do not fit."""
     config, (test, seen) = read_config(folder), read_held_out(folder)
-    if image_shape is not None:
-        check_shape(image_shape, config.input_dim)
+    check_shape(image_shape, config.input_dim)
     named = None if labels is None else held_out_labels(np.asarray(labels), config, len(test), read_positions(folder))
     return JudgedRun(folder.resolve().name, config, evaluation, judge, test, seen, read_metrics(folder), image_shape, named)
 
@@ -128,9 +127,9 @@ def held_out_labels(labels: NDArray[Any], config: RunConfig, held_out: int, posi
     return labels[split_rows(config.rows, *shares, config.train.seed).test]
 
 
-def check_shape(shape: tuple[int, int], width: int) -> None:
+def check_shape(shape: tuple[int, int] | None, width: int) -> None:
     """`InputError` unless rows of this width are pictures of this shape."""
-    if shape[0] * shape[1] != width:
+    if shape is not None and shape[0] * shape[1] != width:
         raise InputError(
             f"--image-shape {shape[0]}x{shape[1]} means {shape[0] * shape[1]} pixels: features have {width} columns, "
             "so give a shape that fits them"

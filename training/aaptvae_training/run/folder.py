@@ -61,6 +61,7 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     kl_per_latent: list[float]
     warnings: list[str]
     worst_columns: list[ColumnR2] = []
+    heldout_elbo: list[float] = []  # of held-out rows, ascending, against which `score` takes p-values
     refit: bool = False  # figures are of the judged model; the one to use was then fitted again to all rows
 
 
@@ -79,6 +80,7 @@ class Run:
     heldout: Rows
     summary: Training
     views: RunViews | None = None
+    heldout_elbo: list[float] = field(default_factory=list)
     folder: Path | None = None
     owner: TemporaryFolder | None = field(default=None, repr=False, compare=False)
 
@@ -158,7 +160,8 @@ def read_run(path: str | os.PathLike[str]) -> Run:
         baseline=evaluation.baseline,
     )
     views = read_views(final_folder(folder), config.input_dim, model.latent_dim)
-    return Run(config, model, prior, observation_of(model), test[:EXPORT_ROWS], summary, views, folder)
+    reference = evaluation.heldout_elbo
+    return Run(config, model, prior, observation_of(model), test[:EXPORT_ROWS], summary, views, reference, folder)
 
 
 def load_run(path: str | os.PathLike[str]) -> AAPTVAE:
