@@ -1,7 +1,9 @@
 """Input rows as finite float32 [N, width], and matrix products whose bits do not depend on the batch."""
 
+import contextlib
 import math
 import operator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,6 +60,40 @@ def _finite(rows: Rows) -> bool:
     return math.isfinite(np.einsum("i->", rows.reshape(-1))) or bool(np.isfinite(rows).all())
 
 
+class RowError(InputError):
+    """A row of finite numbers for which the model's results are not finite."""
+
+    def __init__(self, name: str, row: int, problem: str) -> None:
+        super().__init__(name, row, problem)
+        self.name, self.row, self.problem = name, row, problem
+
+    def __str__(self) -> str:
+        return f"{self.name} row {self.row} {self.problem}"
+
+
+@contextlib.contextmanager
+def numbered(first: int, name: str = "x") -> Iterator[None]:
+    """Count the row of a `RowError` from `first`, and call its table `name`."""
+    try:
+        yield
+    except RowError as error:
+        raise RowError(name, first + error.row, error.problem) from None
+
+
+def refuse_overflow(name: str, rows: Rows, first: int, results: Sequence[Rows]) -> None:
+    """Raise `RowError` if a result [N, width] of finite `rows` [N, D] is not finite; `first` is the number of row 0."""
+    for result in results:
+        if not _finite(result):
+            row = int(np.flatnonzero(~np.isfinite(result).all(axis=1))[0])
+            column = int(np.abs(rows[row]).argmax())
+            raise RowError(
+                name,
+                first + row,
+                f"is too large for the model, whose results are not finite: the value in column {column} is "
+                f"{rows[row, column]:g}: drop the row or clip the value",
+            )
+
+
 def shaped(x: ArrayLike, width: int, name: str = "x") -> NDArray[np.generic]:
     """`x` as an array [N, width] of integers or floats, without conversion; raises `InputError`."""
     if isinstance(x, np.ndarray) and hasattr(x, "mask"):
@@ -102,6 +138,17 @@ def as_count(value: int, name: str) -> int:
     if count < 1:
         raise InputError(f"{name} is {value!r}: expected an integer from 1 up")
     return count
+
+
+def as_range(n: int | range) -> range:
+    """Rows 0 to `n`, or the given range of rows; raises `InputError`."""
+    if not isinstance(n, range):
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+            raise InputError(f"n is {n!r}: expected the number of rows, an integer from 0 up")
+        n = range(int(n))
+    if n.start < 0 or n.step != 1:
+        raise InputError(f"n is {n!r}: expected a range of rows from 0 up, one by one")
+    return n
 
 
 def sum_rows(values: Matrix) -> Nats:

@@ -31,9 +31,9 @@ from .density import (
 from .engine import Network, Provider, Settings
 from .errors import BundleError, InputError
 from .interpolation import Curve, walk
-from .rows import BLOCK, Nats, Rows, as_count, as_output, as_rows, shaped
+from .rows import BLOCK, Nats, Rows, as_count, as_output, as_range, as_rows, numbered, shaped
 from .scores import Scores
-from .tables import TableLike, as_table
+from .tables import TableLike, as_table, filled
 from .views import ViewName, Views
 
 PriorName = Literal["fitted", "standard"]
@@ -95,13 +95,8 @@ class VAE:
         return Network(data, spec, hidden, self.precision, self._settings)
 
     def _replay(self, golden: Golden) -> None:
-        def encode(x: Rows) -> tuple[Rows, Rows]:
-            mu, logvar = self._encoder.run_single_threaded(x, ("mu", "logvar"))
-            return mu, logvar
-
-        def decode(z: Rows) -> Rows:
-            return self._decoder.run_single_threaded(z, ("reconstruction",))[0]
-
+        encoder, decoder = self._encoder.run_single_threaded, self._decoder.run_single_threaded
+        encode, decode = (lambda x: encoder(x, ("mu", "logvar"))), (lambda z: decoder(z, ("reconstruction",))[0])
         for replay in golden.replay(encode, decode, self.precision, self.on_cpu, LOAD_TOLERANCE):
             replay.require()
 
@@ -132,7 +127,7 @@ class VAE:
     @property
     def columns(self) -> tuple[str, ...] | None:
         """Names of the features [D], None for a model that was trained on columns without names."""
-        return getattr(self.manifest, "columns", None)
+        return self.manifest.columns
 
     @property
     def providers(self) -> list[str]:
@@ -150,20 +145,16 @@ class VAE:
         return self._encoder.chunk
 
     def features(self, x: TableLike, passthrough: Sequence[str] = ()) -> ArrayLike:
-        """`x` as numbers [N, D]: its named columns in the order of `columns`, without those in `passthrough`.
-
-        Every method that takes features calls it. `InputError` names columns that are missing, unknown or no numbers.
-        """
-        if type(x) is np.ndarray and x.dtype.names is None:
-            return x
-        return as_table(x, columns=self.columns, passthrough=passthrough).values
+        """`x` as numbers [N, D]: its named columns in the order of `columns`, without those in `passthrough` (`as_table`)."""
+        if type(x) is not np.ndarray or x.dtype.names is not None:
+            x = as_table(x, columns=self.columns, passthrough=passthrough).values
+        return x if self.manifest.missing == "error" else filled(x, self.observation.mean)
 
     def encode(self, x: TableLike, *, out: tuple[Rows, Rows] | None = None) -> tuple[Rows, Rows]:
         """Posterior `mu` and `logvar` [N, L] of features `x` [N, D], written to the pair `out` if given."""
         if out is not None and not (isinstance(out, tuple | list) and len(out) == 2):
             raise InputError(f"out is a {type(out).__name__}: expected two arrays, (mu, logvar)")
-        mu, logvar = self._encoder(self.features(x), ("mu", "logvar"), out)
-        return mu, logvar
+        return tuple(self._encoder(self.features(x), ("mu", "logvar"), out))  # type: ignore[return-value]
 
     def encode_batches(self, batches: Iterable[TableLike]) -> Iterator[tuple[Rows, Rows]]:
         """`encode` of each batch [N, D] of an iterable, lazily."""
@@ -193,11 +184,13 @@ class VAE:
         """`decode(embed(x))` [N, D], deterministic."""
         source = shaped(self.features(x), self.input_dim)
         if len(source) <= self.batch_size and out is None:
-            return self.decode(self.embed(source))
+            with numbered(0):  # the decoder's rows are those of x
+                return self.decode(self.embed(source))
         result = as_output(out, len(source), self.input_dim, source)
         for start, stop in self._chunks(len(source)):
             rows = as_rows(source[start:stop], self.input_dim, "x", start)
-            self.decode(self.embed(rows), out=result[start:stop])
+            with numbered(start):
+                self.decode(self.embed(rows), out=result[start:stop])
         return result
 
     def reparameterize(self, mu: ArrayLike, logvar: ArrayLike, *, seed: int | None = None, out: Rows | None = None) -> Rows:
@@ -227,13 +220,7 @@ class VAE:
 
         A seed defines an endless sequence of rows: `n` gives its first rows, a `range` any others.
         """
-        if not isinstance(n, range):
-            if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
-                raise InputError(f"n is {n!r}: expected the number of rows, an integer from 0 up")
-            n = range(int(n))
-        if n.start < 0 or n.step != 1:
-            raise InputError(f"n is {n!r}: expected a range of rows from 0 up, one by one")
-        density, seed = self._density(prior), resolve_seed(seed)
+        n, density, seed = as_range(n), self._density(prior), resolve_seed(seed)
         result = as_output(out, len(n), self.input_dim)
         for start, stop in self._chunks(len(n)):
             first, last = n.start + start, n.start + stop
@@ -263,9 +250,10 @@ class VAE:
         scores = Scores(*np.empty((4, len(source))))
         for start, stop in self._chunks(len(source)):
             rows = as_rows(source[start:stop], self.input_dim, "x", start)
-            mu, logvar = self.encode(rows)
+            with numbered(start):
+                mu, logvar = self.encode(rows)
+                scores.reconstruction_error[start:stop] = self.observation.squared_error(rows, self.decode(mu))
             expected = LikelihoodBounds(self.decode, self.observation).expected_log_density(rows, mu, logvar, pairs)
-            scores.reconstruction_error[start:stop] = self.observation.squared_error(rows, self.decode(mu))
             scores.kl_divergence[start:stop] = kl_divergence(mu, logvar)
             scores.elbo[start:stop] = expected - scores.kl_divergence[start:stop]
             scores.p_value[start:stop] = p_values(scores.elbo[start:stop], self._heldout_elbo)
@@ -279,12 +267,14 @@ class VAE:
         Under N(0, I), the prior that was trained with, or the "fitted" one that samples are drawn from.
         """
         density, seed, samples = self._density(prior), resolve_seed(seed), as_count(samples, "samples")
-        source = shaped(self.features(x), self.input_dim)
-        bounds, result = LikelihoodBounds(self.decode, self.observation), np.empty(len(source))
+        source, bounds = shaped(self.features(x), self.input_dim), LikelihoodBounds(self.decode, self.observation)
+        result = np.empty(len(source))
         for start, stop in self._chunks(len(source), samples):
             rows = as_rows(source[start:stop], self.input_dim, "x", start)
             noise = importance_draws(seed, start, stop, samples, self.latent_dim)
-            result[start:stop] = bounds.importance_weighted([density], rows, *self.encode(rows), noise)[0]
+            with numbered(start):
+                posterior = self.encode(rows)
+            result[start:stop] = bounds.importance_weighted([density], rows, *posterior, noise)[0]
         return result
 
     def _density(self, name: PriorName) -> LatentPrior:

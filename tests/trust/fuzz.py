@@ -37,7 +37,9 @@ from aaptvae.density import prior
 from aaptvae.errors import AaptvaeError
 from aaptvae.files import Layout, open_output
 from aaptvae.files.binary import open_npy, open_npz, open_safetensors
-from aaptvae.files.table import RowReader
+from aaptvae.files.reading import Reading
+from aaptvae.files.syntax import CsvSyntax, JsonSyntax
+from aaptvae.files.table import RowReader, Source
 from aaptvae.files.text import TextRows
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -128,11 +130,13 @@ def run_table(open_table: Callable[[io.BytesIO, int], RowReader]) -> Callable[[b
 
 def text(format: str) -> Callable[[bytes], None]:
     """Strict, and passing over bad lines."""
+    syntax = CsvSyntax if format == "csv" else JsonSyntax
 
     def run(data: bytes) -> None:
         with contextlib.suppress(AaptvaeError):
-            run_table(lambda stream, _: TextRows("x", stream, format, 5, True))(data)
-        run_table(lambda stream, _: TextRows("x", stream, format))(data)
+            strict = Reading(width=5, skip_bad=True)
+            run_table(lambda stream, _: TextRows(Source("x", stream, reading=strict), syntax))(data)
+        run_table(lambda stream, _: TextRows(Source("x", stream), syntax))(data)
 
     return run
 

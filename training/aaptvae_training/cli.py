@@ -11,11 +11,11 @@ import click
 import msgspec
 
 from aaptvae.bundle.figures import measured
-from aaptvae.cli.options import examples
+from aaptvae.cli.options import columns_options, examples, reading_of
 from aaptvae.cli.progress import Progress
 from aaptvae.errors import InputError
 
-from .config import Noise, TrainConfig, make_config, read_options
+from .config import KEYS, Noise, TrainConfig, make_config, read_options
 from .progress import TrainingProgress
 
 PATH = click.Path(path_type=Path)
@@ -106,6 +106,7 @@ SPINS = "1000"  # of an OpenMP thread before it sleeps: nothing lost on an idle 
 @click.option("--force", is_flag=True, help="Replace an existing run.")
 @click.option("--tensorboard", type=PATH, metavar="DIR", help="Also write TensorBoard events.")
 @click.option("--image-shape", metavar="HxW", help="Show samples as grey pictures of this shape in the report.")
+@columns_options
 @_config_options
 def train(  # noqa: PLR0913 - a command's options are its parameters
     *,
@@ -125,9 +126,9 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
     of the rows selects the best weights; another tenth is used by the evaluation alone, which also evaluates PCA.
     Options without a default follow from the data.
     """
-    given = {name: value for name, value in flags.items() if value not in (None, [])}
+    given = {name: value for name, value in flags.items() if name in KEYS and value not in (None, [])}
     options = read_options(config, given)
-    shape = _read_shape(image_shape)
+    shape, chosen = _read_shape(image_shape), {"reading": _reading(flags)}
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read once, when torch is imported
     from .run.layout import REPORT  # noqa: PLC0415
     from .train_run import begun_with  # noqa: PLC0415 - torch, only when the verb runs
@@ -138,7 +139,7 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
     try:
         with TerminalProgress(tensorboard) as progress:
             evaluation = run_training(
-                features, output, options, progress, resume=resume, force=force, image_shape=shape, threads=threads
+                features, output, options, progress, resume=resume, force=force, image_shape=shape, threads=threads, **chosen
             )
     except (SystemExit, KeyboardInterrupt):
         if _is_first_process() and begun_with(output) is not None:
@@ -153,14 +154,15 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
 @click.argument("features", required=False, type=click.Path())
 @click.option("--image-shape", metavar="HxW", help="Show samples as grey pictures of this shape in the report.")
 @click.option("--json", "as_json", is_flag=True, help="Figures as JSON on stdout.")
-def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: bool) -> None:
+@columns_options
+def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: bool, **options: Any) -> None:
     """Evaluate a finished RUN again on its held-out rows and write its report again; or evaluate it on FEATURES."""
     shape = _read_shape(image_shape)
     from .evaluate_run import MOST_OTHER_ROWS  # noqa: PLC0415 - torch, only when the verb runs
     from .evaluate_run import evaluate as evaluate_run  # noqa: PLC0415
 
     with TerminalProgress() as progress:
-        evaluation = evaluate_run(run, features, shape, progress)
+        evaluation = evaluate_run(run, features, shape, progress, _reading(options))
     rows = "held-out rows" if features is None else f"rows of {features}, its first {MOST_OTHER_ROWS:,} at most"
     click.echo(msgspec.json.encode(evaluation).decode() if as_json else summary(evaluation, run, rows))
 
@@ -173,7 +175,8 @@ def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: 
     help="Also predict active latents for this fixed deviation of standardised features.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Figures as JSON on stdout.")
-def diagnose(features: str, sigma: float | None, as_json: bool) -> None:
+@columns_options
+def diagnose(features: str, sigma: float | None, as_json: bool, **options: Any) -> None:
     """Examine FEATURES before training: bad values, constant columns, the spectrum, and how many latents can be active.
 
     Reads the rows once and needs no torch. Rows with NaN or infinity are listed, counted and left out of everything else.
@@ -182,8 +185,15 @@ def diagnose(features: str, sigma: float | None, as_json: bool) -> None:
     from .diagnosis import diagnose as examine  # noqa: PLC0415
 
     with TerminalProgress() as progress:
-        found = examine(features, sigma, progress)
+        found = examine(features, sigma, progress, _reading(options))
     click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(describe(found)))
+
+
+def _reading(options: dict[str, Any]) -> Any:
+    """The columns and the syntax that the options of a command name."""
+    from aaptvae.files import Reading  # noqa: PLC0415 - numpy, only when a verb runs
+
+    return Reading(**reading_of(options))
 
 
 def _is_first_process() -> bool:

@@ -16,6 +16,7 @@ Share = Annotated[float, Meta(gt=0, lt=0.5)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
 NotNegative = Annotated[float, Meta(ge=0, le=1e9)]
+MissingRule = Literal["error", "mean", "drop"]
 Noise = Literal["learned", "optimal", "per_feature", "spectral"]
 
 MAX_CONFIG_BYTES = 1 << 20
@@ -62,6 +63,10 @@ class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     split_column: Annotated[
         Column | None, Meta(description="Number of the column, from 0, that holds the time or the group [default: row order].")
     ] = None
+    missing: Annotated[
+        MissingRule,
+        Meta(description="Missing values: refused, replaced by the mean of their column, or their rows left out."),
+    ] = "error"
     refit: Annotated[
         bool | None, Meta(description="After judging, fit again to all rows [default: for tables of under 20,000 rows].")
     ] = None

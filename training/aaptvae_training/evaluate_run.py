@@ -2,12 +2,15 @@
 
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from aaptvae.density.calibration import MOST_VALUES, p_values, reference_of
 from aaptvae.errors import InputError
+from aaptvae.files import Reading
+from aaptvae.files.opening import READ_ALL
 from aaptvae.rows import Matrix, Nats, Rows
 
 from .errors import RunError
@@ -50,13 +53,14 @@ def evaluate(
     path: str | os.PathLike[str] | None = None,
     image_shape: tuple[int, int] | None = None,
     progress: TrainingProgress | None = None,
+    reading: Reading = READ_ALL,
 ) -> Evaluation:
     """Evaluate a finished run on its held-out rows and write the figures and the report; or only evaluate it on other rows.
 
     `RunError` for a run that is damaged or not finished, `InputError` for other rows that do not fit it.
     """
     progress = progress or TrainingProgress()
-    evaluation, judge = _evaluated(run, path, progress)
+    evaluation, judge = _evaluated(run, path, progress, reading)
     if path is None:
         progress.stage("writing the report", 1)
         write_report(run, evaluation, judge, image_shape)
@@ -65,14 +69,16 @@ def evaluate(
     return evaluation
 
 
-def _evaluated(run: Path, path: str | os.PathLike[str] | None, progress: TrainingProgress) -> tuple[Evaluation, Judge]:
+def _evaluated(
+    run: Path, path: str | os.PathLike[str] | None, progress: TrainingProgress, reading: Reading
+) -> tuple[Evaluation, Judge]:
     """The figures of a run on its held-out rows or on those of `path`, and the judge that made them."""
     # A refitted model has seen the held-out rows: the run is judged by the model before.
     folder = run if path is None else final_folder(run)
     config, judge = read_config(run), open_judge(folder)
     test, train_sample = read_held_out(run)
     if path is not None:
-        test, known = _other_rows(path, config)
+        test, known = _other_rows(path, config, replace(reading, expected=config.columns))
     progress.stage("evaluating", 1)
     metrics, reference = _figures(folder, judge, test, train_sample)
     progress.advance(1)
@@ -146,12 +152,12 @@ def _refuse_not_finite(figures: dict[str, float], x: Matrix) -> None:
         )
 
 
-def _other_rows(path: str | os.PathLike[str], config: RunConfig) -> tuple[Rows, bool]:
+def _other_rows(path: str | os.PathLike[str], config: RunConfig, reading: Reading) -> tuple[Rows, bool]:
     """Up to `MOST_OTHER_ROWS` rows of another feature file, and whether it is the one that the run was trained on.
 
     `InputError` where the width or a value is wrong.
     """
-    with open_features(path) as features:
+    with open_features(path, reading, config.train.missing) as features:
         if features.width != config.input_dim:
             raise InputError(f"{path} has {features.width} columns: this run was trained on {config.input_dim}: give such rows")
         rows = features.read(0, min(features.rows, MOST_OTHER_ROWS))

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 from aaptvae.errors import InputError
+from aaptvae.files import Reading
+from aaptvae.files.opening import READ_ALL
 from aaptvae.files.publish import publish_folder, refuse_existing
 
 from .config import TrainConfig
@@ -87,24 +89,23 @@ def train(  # noqa: PLR0913 - the arguments of a training
     force: bool = False,
     image_shape: tuple[int, int] | None = None,
     threads: int | None = None,
+    reading: Reading = READ_ALL,
 ) -> Evaluation:
     """Train on a feature file or a table, write the folder `run`, and return the evaluation on held-out rows.
 
-    `resume` continues an interrupted run with the same result as one that was not interrupted; `force` replaces a run.
-    Without `threads` torch computes on one thread or on all, whichever is faster at the moment (`loop/threads.py`). Raises
-    `InputError` for features or folders that cannot be used and `RunError` when training cannot go on.
+    `reading` says which columns are features. `resume` continues an interrupted run; `force` replaces a run. Raises
+    `InputError` for features or folders that cannot be used, `RunError` when training cannot go on.
     """
-    begun = resume and not is_empty(run)  # a training may be killed before it has written anything
-    if not begun:
+    if not (begun := resume and not is_empty(run)):  # a training may be killed before it has written anything
         check_folder(run, force)
-    with join(config.device) as world, open_features(source) as features:
+    with join(config.device) as world, open_features(source, reading, config.missing) as features:
         progress = progress if progress is not None and world.leads else TrainingProgress()
         check_shape(image_shape, features.width)
-        saved = read_config(run) if begun else None
-        resolved, prepared = prepare_run(features, config, progress, copies=saved is None or saved.copies is not None)
-        resolved = resolved if saved is None else resumable(run, resolved)
-        if saved is None:
+        copies = not begun or read_config(run).copies is not None
+        resolved, prepared = prepare_run(features, config, progress, copies=copies)
+        if not begun:
             world.leading(begin_folder, run, resolved, prepared)
+        resolved = resumable(run, resolved) if begun else resolved
         with on_threads(threads or most_threads()):
             fit_phases(features, prepared, resolved, Phase(run, threads is None), world, progress)
             world.leading(evaluate, run, None, image_shape, progress)
@@ -140,9 +141,7 @@ def begun_with(run: Path) -> TrainConfig | None:
 def check_folder(run: Path, force: bool) -> None:
     """`InputError` unless a new run may be written here."""
     if not force and is_unfinished(run):
-        raise InputError(
-            f"{run} is a run that is not finished: continue it with the same command and --resume, or name another folder"
-        )
+        raise InputError(f"{run} is not finished: continue it with the same command and --resume, or name another folder")
     refuse_existing(run, force or is_empty(run))
     if not is_empty(run) and not (run / CONFIG).is_file():
         raise InputError(f"{run} holds something that is not a run: name another folder")
@@ -196,6 +195,7 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
         train=msgspec.structs.replace(config, batch_size=batch, epochs=epochs, weight_decay=decay),
         copies=prepared.copies,
         held_out_copies=prepared.held_out_copies,
+        columns=features.columns,
         refit=features.rows < MOST_REFITTED if config.refit is None else config.refit,
         bounded=config.linear_skip,  # without a linear path there is nothing to fall back on
     )

@@ -45,6 +45,8 @@ def describe(run: Run, gate: Gate, pair_id: str, name: str | None) -> Manifest:
         parity=gate.report(),
         twins=(),
         training=run.summary,
+        columns=run.config.columns,
+        missing="mean" if run.config.train.missing == "mean" else "error",
         producer={package: str(importlib.import_module(package).__version__) for package in _PRODUCERS},
     )
 

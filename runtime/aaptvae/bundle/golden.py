@@ -1,6 +1,6 @@
 """Golden vectors: inputs with torch's outputs, which a bundle carries and every machine can compare with its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,11 +32,11 @@ class Replay:
         return self.difference <= self.tolerance
 
     def require(self) -> None:
-        """Raise `BundleError` unless it passed."""
+        """Raise `BundleError` unless the difference is within the tolerance."""
         if not self.passed:
             raise BundleError(
-                f"{self.tensor} differs from the golden vectors by {self.difference:.2g}, {self.tolerance:.2g} allowed: the "
-                "bundle or this machine's onnxruntime does not compute the trained model: run `aaptvae verify`"
+                f"{self.tensor} differs from the golden vectors by {self.difference:.2g}, {self.tolerance:.2g} allowed: "
+                "the bundle or this machine's onnxruntime does not compute the trained model: run `aaptvae verify`"
             )
 
 
@@ -81,7 +81,7 @@ class Golden:
 
     def replay(
         self,
-        encode: Callable[[Rows], tuple[Rows, Rows]],
+        encode: Callable[[Rows], Iterable[Rows]],
         decode: Callable[[Rows], Rows],
         precision: Precision,
         on_cpu: bool = True,

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-SCHEMA_VERSION = 2  # 1: without `views`
+SCHEMA_VERSION = 2  # 1: without `views`, `columns` and `missing`
 UNSEALED = b"0" * 64
 OPSET: Final = 20
 IR_VERSION: Final = 10
@@ -28,6 +28,8 @@ Count = Annotated[int, Meta(ge=0, le=1 << 53)]
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 FILE_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 Text = Annotated[str, Meta(max_length=200)]
+ColumnName = Annotated[str, Meta(max_length=1000)]
+Missing = Literal["error", "mean"]  # a missing feature is refused, or replaced by the mean of its column in training
 T = TypeVar("T", bound="ManifestV1")
 
 
@@ -201,6 +203,8 @@ class Manifest(ManifestV1, frozen=True):
     """`manifest.json` of schema 2, and every older one after reading: fields that its schema lacks have their defaults."""
 
     views: tuple[View, ...] = ()
+    columns: tuple[ColumnName, ...] | None = None  # names of the features [input_dim], None for features without names
+    missing: Missing = "error"
 
     def view(self, name: str) -> View | None:
         """The view of this name, None where the bundle has none."""

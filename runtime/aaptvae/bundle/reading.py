@@ -130,6 +130,11 @@ def _check_views(manifest: Manifest) -> None:
 
 def _check_names(manifest: Manifest) -> None:
     _check_views(manifest)
+    if manifest.columns is not None and len(set(manifest.columns)) != manifest.input_dim:
+        raise BundleError(
+            f"{MANIFEST} names {len(set(manifest.columns))} columns: expected {manifest.input_dim} different names: "
+            "export the bundle again"
+        )
     names = [entry.name for entry in manifest.files]
     expected = {name for precision in manifest.precisions for name in manifest.graphs(precision)}
     expected |= {PRIOR, LIKELIHOOD, GOLDEN, MODEL_CARD} | ({VIEWS} if manifest.view("metric") else set())

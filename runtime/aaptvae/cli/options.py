@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..vae import VAE
 
 Command = Callable[..., Any]
-FORMATS = ("npy", "npz", "csv", "jsonl", "parquet")  # as in aaptvae.files, which imports numpy
+FORMATS = ("npy", "npz", "csv", "jsonl", "parquet", "arrow")  # as in aaptvae.files, which imports numpy
 PRECISIONS = ("fp32", "int8", "fp16")  # as in aaptvae.bundle, which imports msgspec
 
 
@@ -51,8 +51,39 @@ def output_option(required: bool = True) -> Callable[[Command], Command]:
 
 
 input_argument = click.argument("input", type=click.Path())
+
+
+def _character(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    value = {"\\t": "\t", "tab": "\t"}.get(value or "", value)
+    if value is not None and (len(value) != 1 or value in '"\r\n' or value.isalnum()):
+        raise click.BadParameter(f"{value!r} is not one character between values, such as ; or tab")
+    return value
+
+
+def _names(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Names between commas, also of a repeated option; a name with a comma stands in double quotes."""
+    import csv  # noqa: PLC0415 - only where a command reads a file
+
+    return tuple(name for line in csv.reader(values) for name in line)
+
+
+def _names_option(flag: str, text: str) -> Callable[[Command], Command]:
+    return click.option(flag, multiple=True, metavar="A,B,...", callback=_names, help=text)
+
+
+columns_options = _all(
+    _names_option("--columns", "Columns that are features, by name. Default: all but those of --drop and --id."),
+    _names_option("--drop", "Columns that are left out."),
+    click.option("--header/--no-header", default=None, help="csv: the first line holds names or not. Default: as it shows."),
+    click.option(
+        "--delimiter", metavar="CHARACTER", callback=_character, help="csv: between values. Default: as line 1 shows."
+    ),
+)
+id_option = _names_option("--id", "Columns that are copied to the output, before the results.")
 input_options = _all(
     input_argument,
+    columns_options,
+    id_option,
     click.option(
         "--on-bad-row",
         default="error",
@@ -61,6 +92,18 @@ input_options = _all(
         help="For bad lines of csv or jsonl; skipped lines are listed on stderr and the exit status is 1.",
     ),
 )
+
+
+def reading_of(options: dict[str, Any]) -> dict[str, Any]:
+    """Fields of `aaptvae.files.Reading` that the options of a command give."""
+    given = {"columns": options["columns"], "drop": options["drop"], "ids": options.get("id", ())}
+    return given | {"header": options["header"], "delimiter": options["delimiter"]}
+
+
+def tell(notes: tuple[str, ...]) -> None:
+    """Show on stderr how a file is read, where its content decided it."""
+    for note in notes:
+        click.echo(printable(note), err=True)
 
 
 def printable(text: str) -> str:

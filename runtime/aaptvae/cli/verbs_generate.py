@@ -8,6 +8,7 @@ import click
 
 from .options import (
     bundle_options,
+    columns_options,
     examples,
     force_option,
     format_option,
@@ -16,6 +17,8 @@ from .options import (
     load_vae,
     output_option,
     output_options,
+    reading_of,
+    tell,
 )
 
 if TYPE_CHECKING:
@@ -64,7 +67,7 @@ def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
 
     job = Job(
         verb="sample",
-        outputs=[(output, Layout(width=vae.input_dim, rows=rows))],
+        outputs=[(output, Layout(width=vae.input_dim, rows=rows, columns=vae.columns or ()))],
         total=rows,
         format=options["format"],
         force=options["force"],
@@ -78,6 +81,7 @@ def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
 @click.command(epilog=examples("interpolate digits/ frames.npy --steps 8 -o between.npy"))
 @bundle_options
 @input_argument
+@columns_options
 @click.option("--steps", default=8, show_default=True, type=click.IntRange(1), help="Steps from one row to the next.")
 @click.option("--path", default="linear", show_default=True, type=click.Choice(["linear", "slerp"]))
 @output_option()
@@ -90,7 +94,7 @@ def interpolate(steps: int, path: "Curve", output: str, **options: Any) -> None:
     """
     import numpy as np  # noqa: PLC0415
 
-    from ..files import Layout, open_rows  # noqa: PLC0415
+    from ..files import Layout, Reading, open_rows  # noqa: PLC0415
     from ..rows import as_rows  # noqa: PLC0415
     from .job.job import Job  # noqa: PLC0415
     from .job.stream import batch_rows  # noqa: PLC0415
@@ -100,7 +104,9 @@ def interpolate(steps: int, path: "Curve", output: str, **options: Any) -> None:
     width = vae.input_dim
     before: Array | None = None
 
-    reader = open_rows(options["input"], format=options["format"], width=width)
+    reading = Reading(width=width, expected=vae.columns, **reading_of(options))
+    reader = open_rows(options["input"], format=options["format"], reading=reading)
+    tell(reader.notes)
 
     def walk(batch: "Array", first: int) -> tuple["Array"]:
         nonlocal before
@@ -114,7 +120,7 @@ def interpolate(steps: int, path: "Curve", output: str, **options: Any) -> None:
 
     try:
         rows = None if reader.rows is None else max(0, (reader.rows - 1) * steps + 1)
-        outputs = [(output, Layout(width=width, rows=rows))]
+        outputs = [(output, Layout(width=width, rows=rows, columns=vae.columns or ()))]
         chosen = {key: options[key] for key in ("format", "force")}
         job = Job(verb="interpolate", outputs=outputs, total=reader.rows, **chosen)
         job.run(partial(reader.batches, max(1, batch_rows(vae) // steps)), walk)

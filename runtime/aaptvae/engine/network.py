@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from ..bundle.graph_check import cut
 from ..bundle.manifest import GraphSpec, Precision
 from ..errors import BundleError, InputError, ProviderError
-from ..rows import BLOCK, Rows, as_count, as_output, as_rows, shaped
+from ..rows import BLOCK, Rows, as_count, as_output, as_rows, refuse_overflow, shaped
 from .cpus import multiplies_bytes, usable_cpus
 from .threads import Team
 
@@ -75,9 +75,11 @@ class Network:
         x = x if type(x) is np.ndarray and x.ndim == 2 else shaped(x, self.width, self.input)
         if len(x) <= self.chunk and out is None:
             x = as_rows(x, self.width, self.input)
-            return self._run(self._session(len(x), len(outputs)), x, outputs)
+            results = self._run(self._session(len(x), len(outputs)), x, outputs)
+            refuse_overflow(self.input, x, 0, results)
+            return results
         x = shaped(x, self.width, self.input)
-        results: list[Rows] = []
+        results = []
         for name, given in zip(outputs, [None] * len(outputs) if out is None else out, strict=True):
             results.append(as_output(given, len(x), self.widths[name], x, *results))
         # With enough rows for every thread, one chunk per thread is faster than all threads on one chunk, because
@@ -89,7 +91,9 @@ class Network:
 
         def run_chunk(start: int) -> None:
             chunk = as_rows(x[start : start + size], self.width, self.input, start)
-            self._run_into(session, chunk, {n: r[start : start + size] for n, r in zip(outputs, results, strict=True)})
+            parts = {n: r[start : start + size] for n, r in zip(outputs, results, strict=True)}
+            self._run_into(session, chunk, parts)
+            refuse_overflow(self.input, chunk, start, list(parts.values()))
 
         team.share(run_chunk, range(0, len(x), size))
         return results

@@ -4,6 +4,7 @@ Files are not trusted: any content gives rows or an `InputError`, in bounded mem
 """
 
 from .opening import open_output, open_rows
-from .table import Layout, RowReader, RowWriter
+from .reading import Reading
+from .table import Batch, Layout, RowReader, RowWriter
 
-__all__ = ["Layout", "RowReader", "RowWriter", "open_output", "open_rows"]
+__all__ = ["Batch", "Layout", "Reading", "RowReader", "RowWriter", "open_output", "open_rows"]

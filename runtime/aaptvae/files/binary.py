@@ -5,7 +5,7 @@ import math
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Annotated, Any
 
 import msgspec
@@ -18,6 +18,8 @@ from .table import RowReader, RowWriter, check_table
 
 MAX_HEADER = 10_000
 MAX_TENSORS_HEADER = 16 << 20
+MAX_COLUMN_MAJOR = 1 << 30  # bytes that are held in memory
+SPARSE = {"data", "indices", "indptr", "shape", "format"}  # members that scipy.sparse.save_npz writes
 FIELD = re.compile(r"""\s*['"](descr|fortran_order|shape)['"]\s*:\s*(['"][^'"]{0,99}['"]|True|False|\([\d, ]*\)),?""")
 HEADER = re.compile(r"\s*\{(?:" + FIELD.pattern + r"){3}\s*\}\s*")
 TENSOR_DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"} | {
@@ -91,9 +93,25 @@ def open_npy(name: str, stream: IO[bytes], size: int | None, member: bool = Fals
         raise InputError(f"{name} has {size} bytes: its header declares {needed} ({shape} {dtype}): copy it again")
     if fortran and shape[0] > 1 < shape[1]:
         if size is None or member:
-            raise InputError(f"{name} is in Fortran order, which cannot be streamed: np.save(np.ascontiguousarray(x))")
+            return ColumnMajorRows(name, _held_columns(name, stream, needed - header, shape, dtype))
         return ColumnMajorRows(name, np.memmap(stream, dtype, "r", header, shape, "F"))
     return BinaryRows(name, stream, (shape[0], shape[1]), dtype)
+
+
+def _held_columns(name: str, stream: IO[bytes], count: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """A table in Fortran order, whose first row needs all of its bytes, in memory."""
+    if count > MAX_COLUMN_MAJOR:
+        raise InputError(
+            f"{name} is in Fortran order, which cannot be streamed, and larger than {MAX_COLUMN_MAJOR >> 30} GiB: "
+            "np.save(file, np.ascontiguousarray(x))"
+        )
+    try:
+        data = _exactly(stream, count)
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
+        raise InputError(f"{name} cannot be read: {error}") from error
+    if len(data) < count:
+        raise InputError(f"{name} ends after {len(data)} bytes: its header says {count}: copy it again")
+    return np.frombuffer(data, dtype).reshape(shape, order="F")
 
 
 def read_npy_header(name: str, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
@@ -107,6 +125,11 @@ def read_npy_header(name: str, stream: IO[bytes]) -> tuple[tuple[int, ...], bool
         raise InputError(f"{name} has an .npy header of {length} bytes; a table needs about 118: the file is damaged")
     text = _exactly(stream, length).decode("latin-1")
     fields = dict(FIELD.findall(text)) if HEADER.fullmatch(text) else {}
+    if re.search(r"""['"]descr['"]\s*:\s*\[""", text):
+        raise InputError(
+            f"{name} is a structured array with named fields: expected a plain table: "
+            "np.save(file, numpy.lib.recfunctions.structured_to_unstructured(x))"
+        )
     if len(fields) < 3 or max(map(len, re.findall(r"\d+", text)), default=0) > 18:
         raise InputError(f"{name} has a damaged .npy header: write a plain table with np.save(file, x)")
     descr, shape = fields["descr"][1:-1], tuple(int(n) for n in re.findall(r"\d+", fields["shape"]))
@@ -174,6 +197,11 @@ def open_safetensors(name: str, stream: IO[bytes], size: int) -> RowReader:
 
 
 def _choose(name: str, keys: list[str]) -> str:
+    if len(SPARSE.intersection(keys)) >= 4:
+        raise InputError(
+            f"{name} is a sparse matrix, saved by scipy.sparse.save_npz: expected dense rows: "
+            "np.save(file, scipy.sparse.load_npz(file).toarray())"
+        )
     if len(keys) != 1 and "x" not in keys:
         held = ", ".join(repr(key)[:40] for key in keys[:8]) or "none"
         raise InputError(f"{name} must hold one table, or one called x; it holds {len(keys)}: {held}")
@@ -192,7 +220,7 @@ class NpyWriter(RowWriter):
         facts = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": self._shape}
         np.lib.format.write_array_header_1_0(self.stream, facts)
 
-    def write(self, batch: Array) -> None:
+    def write(self, batch: Array, ids: Sequence[Array] = ()) -> None:
         """Append with write: dirty pages of a memmap would count as memory of the process."""
         self.stream.write(np.ascontiguousarray(batch, self._dtype).view(np.uint8).reshape(-1).data)
         self.rows += len(batch)
@@ -217,7 +245,7 @@ class NpzWriter(RowWriter):
     def _open(self) -> IO[bytes]:
         return self._archive.open(zipfile.ZipInfo("x.npy"), "w", force_zip64=True)  # dated 1980: equal rows give equal bytes
 
-    def write(self, batch: Array) -> None:
+    def write(self, batch: Array, ids: Sequence[Array] = ()) -> None:
         """Append to the member."""
         self._npy.write(batch)
 

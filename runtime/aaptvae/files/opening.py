@@ -1,30 +1,36 @@
 """From a path, `-`, a folder or a pattern to a reader or a writer: suffixes, streams and shards."""
 
 import contextlib
-import glob
 import io
 import os
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from ..errors import InputError
 from ..rows import Array
 from .binary import NpyWriter, NpzWriter, open_npy, open_npz, open_safetensors
-from .parquet import ParquetRows, ParquetWriter
+from .compression import SUFFIXES, decompress
+from .parquet import ArrowRows, ArrowWriter, ParquetRows, ParquetWriter
 from .publish import publish_file
+from .reading import Reading, choose
 from .settling import SettlingFile
-from .table import Layout, RowReader, RowWriter, Source, rebatch
-from .text import TextRows, TextWriter
+from .shards import shard_paths
+from .syntax import CsvSyntax, JsonSyntax
+from .table import Batch, Layout, RowReader, RowWriter, Source, check_table, rebatch
+from .text import TextRows
+from .text_writer import TextWriter
 
 
 class Format(NamedTuple):
     """How a format is read and written (None: not at all).
 
-    `streamed`: without seeking. `text`: one row per line. `counts_rows`: its header holds the number of rows.
+    `streamed`: without seeking. `text`: one row per line. `counts_rows`: its header holds the number of rows. `named`:
+    its columns have names.
     """
 
     read: Callable[[Source], RowReader]
@@ -32,6 +38,7 @@ class Format(NamedTuple):
     streamed: bool = False
     text: bool = False
     counts_rows: bool = True
+    named: bool = False
 
 
 # A new format: its module and a line here (and its name in the options of the command line, which import no numpy).
@@ -46,59 +53,76 @@ FORMATS = {
         lambda stream, layout: NpzWriter(stream, layout.width, layout.dtype, layout.rows),
     ),
     "csv": Format(
-        lambda source: TextRows(source.name, source.stream, "csv", source.width, source.skip_bad),
-        lambda stream, layout: TextWriter(stream, "csv", layout.width, layout.columns),
+        lambda source: TextRows(source, CsvSyntax),
+        lambda stream, layout: TextWriter(stream, "csv", layout),
         streamed=True,
         text=True,
+        named=True,
     ),
     "jsonl": Format(
-        lambda source: TextRows(source.name, source.stream, "jsonl", source.width, source.skip_bad),
-        lambda stream, layout: TextWriter(stream, "jsonl", layout.width, layout.columns),
+        lambda source: TextRows(source, JsonSyntax),
+        lambda stream, layout: TextWriter(stream, "jsonl", layout),
         streamed=True,
         text=True,
+        named=True,
     ),
-    "parquet": Format(
-        lambda source: ParquetRows(source.name, source.stream),
-        lambda stream, layout: ParquetWriter(stream, layout.width, layout.columns, layout.dtype),
-        counts_rows=False,
-    ),
+    "parquet": Format(ParquetRows, ParquetWriter, counts_rows=False, named=True),
+    "arrow": Format(ArrowRows, ArrowWriter, counts_rows=False, named=True),
     "safetensors": Format(lambda source: open_safetensors(source.name, source.stream, source.size or 0)),
 }
+SAME = {"ndjson": "jsonl", "pq": "parquet", "feather": "arrow", "ipc": "arrow", "tsv": "csv", "tab": "csv"}  # other suffixes
 WRITABLE = tuple(name for name, format in FORMATS.items() if format.write)
 STDIN, STDOUT = 0, 1
+READ_ALL = Reading()
 MAX_HELD = 1 << 30  # bytes of a piped file that is read into memory because its format needs seeking
 
 
 def open_rows(
-    path: str | os.PathLike[str], *, format: str | None = None, width: int | None = None, skip_bad: bool = False
+    path: str | os.PathLike[str], *, format: str | None = None, reading: Reading = READ_ALL, **options: Any
 ) -> RowReader:
     """Open a feature file, `-` (stdin), a folder of files or a pattern such as `x-*.npy`.
 
-    `format` is that of `-` or of a file without a known suffix; `width` is checked if given; `skip_bad` skips bad
-    lines of text and lists them in `.bad`.
+    `format` is that of `-` or of a file without a known suffix; `reading`, or its fields as keywords, says which columns
+    are features and how text is read.
     Raises `InputError`; `MissingDependencyError` for .parquet without pyarrow.
     """
+    reading = replace(reading, **options)
     text = os.fspath(path)
-    shards = None if text == "-" else _shards(Path(text))
-    reader = _open_one(text, format, width, skip_bad) if shards is None else ShardedRows(text, shards, format)
-    if width is not None and reader.width != width:
+    shards = None if text == "-" else shard_paths(Path(text), _is_feature_file)
+    reader = _open_one(text, format, reading) if shards is None else ShardedRows(text, shards, format, reading)
+    if reading.width is not None and reader.width != reading.width:
         reader.close()
         raise InputError(
-            f"{reader.name} has {reader.width} columns: expected {width}: pass the features that the model was trained on"
+            f"{reader.name} has {reader.width} columns: expected {reading.width}: "
+            "pass the features that the model was trained on"
         )
     return reader
 
 
-def _open_one(path: str, format: str | None, width: int | None = None, skip_bad: bool = False) -> RowReader:
+def input_files(path: str) -> list[str]:
+    """The files that `open_rows` reads for `path`."""
+    return shard_paths(Path(path), _is_feature_file) or [path]
+
+
+def _is_feature_file(path: Path) -> bool:
+    return _suffix(path.name)[0] in FORMATS
+
+
+def _open_one(path: str, format: str | None, reading: Reading = READ_ALL) -> RowReader:
     format = file_format(path, format, tuple(FORMATS))
     kind, name = FORMATS[format], "stdin" if path == "-" else path
-    if skip_bad and not kind.text:
+    if reading.skip_bad and not kind.text:
         raise InputError(f"{name} is {format}: --on-bad-row skip is for csv and jsonl, where a row is a line")
     stream, size = _stdin(format) if path == "-" else _file(path)
     try:
+        if path != "-" and (packed := _suffix(path)[1]):
+            stream, size = decompress(name, stream, packed), None
         if size is None and not kind.streamed:
             stream, size = _held(name, stream)
-        reader = kind.read(Source(name, stream, size, width, skip_bad))
+        if Path(path).suffix.lower() in (".tsv", ".tab") and reading.delimiter is None:
+            reading = replace(reading, delimiter="\t")
+        reader = kind.read(Source(name, stream, size, reading))
+        reader = SelectedRows(reader, reading) if reading.selects and not kind.named else reader
     except BaseException:
         stream.close()
         raise
@@ -106,13 +130,22 @@ def _open_one(path: str, format: str | None, width: int | None = None, skip_bad:
     return reader
 
 
+def _suffix(path: str) -> tuple[str, str]:
+    """The format that the suffix of `path` names (or the suffix itself), and the suffix of a compression or ""."""
+    name = path.lower()
+    packed = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
+    suffix = Path(name.removesuffix(packed)).suffix.removeprefix(".")
+    return SAME.get(suffix, suffix), packed
+
+
 def file_format(path: str, format: str | None, known: tuple[str, ...]) -> str:
     """The format of the suffix of `path`, else `format`; `InputError` if it is not one of `known`."""
-    suffix = Path(path).suffix.lower().removeprefix(".")
-    found = {"ndjson": "jsonl", "pq": "parquet"}.get(suffix, suffix)
+    found, packed = _suffix(path)
     found = found if found in FORMATS else format or found
     if path == "-" and format is None:
         raise InputError(f"- has no suffix: name its format with --format ({', '.join(known)})")
+    if packed and known == WRITABLE:
+        raise InputError(f"{path} would be compressed: expected a suffix without {packed}: write {found}, then compress it")
     if found not in known:
         raise InputError(f"{path} has no known format: expected {', '.join(known)} as suffix or --format")
     return found
@@ -142,31 +175,44 @@ def _held(name: str, stream: IO[bytes]) -> tuple[IO[bytes], int]:
     return io.BytesIO(data), len(data)
 
 
-def _shards(path: Path) -> list[str] | None:
-    if path.is_dir():
-        found = [entry for entry in path.iterdir() if entry.suffix[1:].lower() in FORMATS and entry.name[0] != "."]
-    elif not path.exists() and glob.has_magic(str(path)):
-        found = [Path(name) for name in glob.glob(str(path))]  # noqa: PTH207 - the pattern may be absolute
-    else:
-        return None
-    if not found:
-        raise InputError(f"{path} holds no feature files: expected {', '.join('.' + name for name in FORMATS)}")
-    return sorted(map(str, found))
+class SelectedRows(RowReader):
+    """Columns of a file without names, chosen by their positions, from 0."""
+
+    def __init__(self, whole: RowReader, reading: Reading) -> None:
+        self._whole, self.ids = whole, reading.ids
+        self._chosen = choose(whole.name, None, whole.width, reading)
+        self.name, self.rows, self.dtype, self.width = whole.name, whole.rows, whole.dtype, len(self._chosen.features)
+        check_table(self.name, (self.rows or 0, self.width))
+
+    def batches(self, size: int, start: int = 0) -> Iterator[Array]:
+        """The chosen columns."""
+        return (batch.values for batch in self.labelled(size, start))
+
+    def labelled(self, size: int, start: int = 0) -> Iterator[Batch]:
+        """The chosen columns, with those that pass through."""
+        for rows in self._whole.batches(size, start):
+            yield Batch(rows[:, self._chosen.features], tuple(rows[:, index].astype(object) for index in self._chosen.ids))
 
 
 class ShardedRows(RowReader):
-    """Files of equal width, in the order of their names."""
+    """Files of equal columns, in the natural order of their names; named columns are matched by name with the first file's."""
 
-    def __init__(self, name: str, paths: list[str], format: str | None) -> None:
-        self.name, self.paths, self._format = name, paths, format
+    def __init__(self, name: str, paths: list[str], format: str | None, reading: Reading = READ_ALL) -> None:
+        self.name, self.paths, self._format, self.reading = name, paths, format, replace(reading, width=None)
         facts = []
         for path in paths:  # one at a time: the number of open files is limited
-            with _open_one(path, format, None, False) as reader:
+            with _open_one(path, format, self.reading) as reader:
                 facts.append((reader.width, reader.rows, reader.dtype))
+            if len(facts) == 1:
+                self.columns, self.ids, self.notes = reader.columns, reader.ids, reader.notes
+                if self.reading.expected is None:
+                    self.reading = replace(self.reading, expected=reader.columns)
             if reader.width != facts[0][0]:
                 raise InputError(
                     f"{reader.name} has {reader.width} columns: expected {facts[0][0]} as in the other files: keep one width"
                 )
+            if (reader.columns is None) != (self.columns is None):
+                raise InputError(f"{reader.name} and {paths[0]} differ: one names its columns, one does not: expected the same")
         _, counts, dtypes = zip(*facts, strict=True)
         self.width = facts[0][0]
         self.rows = None if None in counts else sum(count or 0 for count in counts)
@@ -174,15 +220,19 @@ class ShardedRows(RowReader):
 
     def batches(self, size: int, start: int = 0) -> Iterator[Array]:
         """Batches across the boundaries of files."""
-        return rebatch(self._pieces(size), size, start)
+        return rebatch((batch.values for batch in self._pieces(size, False)), size, start)
 
-    def _pieces(self, size: int) -> Iterator[Array]:
+    def labelled(self, size: int, start: int = 0) -> Iterator[Batch]:
+        """Batches across the boundaries of files, with the columns that pass through."""
+        return rebatch(self._pieces(size, True), size, start)
+
+    def _pieces(self, size: int, labels: bool) -> Iterator[Batch]:
         for path in self.paths:
-            with _open_one(path, self._format) as reader:
+            with _open_one(path, self._format, self.reading) as reader:
                 if reader.width != self.width:
                     raise InputError(f"{path} has {reader.width} columns: it had {self.width} when opened: keep it unchanged")
-                for batch in reader.batches(size):
-                    yield batch.astype(self.dtype, copy=False)
+                for batch in reader.labelled(size) if labels else map(Batch, reader.batches(size)):
+                    yield Batch(batch.values.astype(self.dtype, copy=False), batch.ids)
 
 
 @contextlib.contextmanager
@@ -194,7 +244,11 @@ def open_output(
     With `keep`, written rows survive a failure and the next writer may `resume` after them. Raises `InputError`.
     """
     text = os.fspath(path)
+    if text in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
+        raise InputError(f"{text} cannot be replaced by a file: use - to write to stdout")
     format = file_format(text, format, WRITABLE)
+    if layout.ids and not FORMATS[format].named:
+        raise InputError(f"{text} is {format}, which holds numbers alone: --id needs csv, jsonl, parquet or arrow as output")
     if keep and (text == "-" or not FORMATS[format].streamed):
         raise InputError(f"{text} cannot be resumed: expected a file that is .npy, .csv or .jsonl")
     with contextlib.ExitStack() as stack:

@@ -1,64 +1,80 @@
-"""Rows in .parquet: one column of lists, or numeric columns side by side. Needs pyarrow, imported on first use."""
+"""Rows in .parquet and .arrow (Feather): one column of lists, or columns side by side. Needs pyarrow, imported on first use."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import IO, Any
 
 import numpy as np
 
 from ..errors import InputError, MissingDependencyError
 from ..rows import Array
-from .table import RowReader, RowWriter, check_table, rebatch
+from ..tables.convert import stored_index
+from .reading import Reading, choose, refuse_others
+from .table import Batch, Layout, RowReader, RowWriter, Source, check_table, rebatch
 
 GROUP_BYTES = 16 << 20
 MAX_GROUP_BYTES = 4 << 30
 
 
-class ParquetRows(RowReader):
-    """Row groups are streamed; a null becomes NaN, which the caller refuses."""
+class ArrowRows(RowReader):
+    """Columns of record batches, which are streamed; a null becomes NaN, which the caller refuses."""
 
-    def __init__(self, name: str, stream: IO[bytes]) -> None:
-        self.name = name
-        self._pa, self._pq = _pyarrow()
+    rows: int
+    _kind = "arrow"
+
+    def __init__(self, source: Source) -> None:
+        self.name = source.name
+        self._pa = _pyarrow()
         try:
-            # Buffered, not prefetched: memory is that of a batch, not of a row group.
-            self._file = self._pq.ParquetFile(
-                stream,
-                pre_buffer=False,
-                buffer_size=1 << 20,
-                thrift_string_size_limit=64 << 20,
-                thrift_container_size_limit=1 << 21,
-            )
-            meta, schema = self._file.metadata, self._file.schema_arrow
-            groups = [meta.row_group(index) for index in range(meta.num_row_groups)]
+            schema = self._open(source.stream)
         except (self._pa.ArrowException, OSError, ValueError, MemoryError) as error:
             raise self._damaged(error) from error
-        if (
-            any(g.num_rows < 0 or g.total_byte_size > MAX_GROUP_BYTES for g in groups)
-            or sum(g.num_rows for g in groups) != meta.num_rows
-        ):
+        self._choose(schema, source.reading)
+        check_table(self.name, (self.rows, self.width))
+
+    def _open(self, stream: IO[bytes]) -> Any:
+        """Open the file, count its rows, and return its schema."""
+        self._file = self._pa.ipc.open_file(stream)
+        self.rows = sum(self._file.get_batch(index).num_rows for index in range(self._file.num_record_batches))
+        return self._file.schema
+
+    def _choose(self, schema: Any, reading: Reading) -> None:
+        """Choose features and columns that pass through; an index that pandas stored is left out."""
+        types, index = self._pa.types, stored_index(schema)
+        names = [key for key in schema.names if key not in index or key in (*reading.columns, *reading.drop, *reading.ids)]
+        kinds = {key: schema.field(at).type for at, key in enumerate(schema.names)}
+        rest = [key for key in names if key not in (*reading.drop, *reading.ids)] if not reading.columns else reading.columns
+        self._lists = len(rest) == 1 and rest[0] in kinds and _is_list(types, kinds[rest[0]])
+        chosen = choose(self.name, names, len(names), replace(reading, expected=None) if self._lists else reading)
+        taken = [kinds[names[at]] for at in chosen.features]
+        held = [taken[0].value_type] if self._lists else taken
+        explicit = bool(reading.columns or reading.expected)
+        others = ["" if _is_number(types, kinds[key], explicit or self._lists) else str(kinds[key]) for key in names]
+        if not self._lists:
+            refuse_others(self.name, others, chosen, names)
+        elif not _is_number(types, held[0], False):
             raise InputError(
-                f"{name} has invalid row groups ({len(groups)} for {meta.num_rows} rows): write it again, "
-                "with at most 4 GiB in each"
+                f"{self.name} holds columns ({taken[0]}): expected lists of numbers: keep the feature columns only"
             )
-        self.rows = meta.num_rows
-        self._lists = len(schema.types) == 1 and _is_list(self._pa.types, schema.types[0])
-        types = [schema.types[0].value_type] if self._lists else schema.types
-        if not types or not all(self._pa.types.is_integer(t) or self._pa.types.is_floating(t) for t in types):
-            raise InputError(
-                f"{name} holds columns ({', '.join(map(str, schema.types[:8]))}): expected numbers, or "
-                "one column of lists of numbers: keep the feature columns only"
-            )
-        self.dtype = np.result_type(np.float32, *(t.to_pandas_dtype() for t in types))
-        self.width = self._list_width(schema.types[0]) if self._lists else len(types)
-        check_table(name, (self.rows, self.width))
+        self._features, self.ids = [names[at] for at in chosen.features], reading.ids
+        self.columns = None if self._lists else chosen.columns
+        self.dtype = np.result_type(np.float32, *(t.to_pandas_dtype() for t in held if not types.is_boolean(t)))
+        self.width = self._list_width(taken[0]) if self._lists else len(taken)
 
     def _damaged(self, error: BaseException) -> InputError:
-        return InputError(f"{self.name} is not a readable .parquet file ({str(error)[:200]}): write it again")
+        return InputError(f"{self.name} is not a readable .{self._kind} file ({str(error)[:200]}): write it again")
+
+    def _stored_batches(self, size: int) -> Iterator[Any]:
+        """Record batches with the columns of features and ids."""
+        for index in range(self._file.num_record_batches):
+            whole = self._file.get_batch(index)
+            for start in range(0, len(whole), size):
+                yield whole.slice(start, size)
 
     def _record_batches(self, size: int) -> Iterator[Any]:
         found = 0
         try:
-            for batch in self._file.iter_batches(size, use_threads=False):
+            for batch in self._stored_batches(size):
                 found += len(batch)
                 yield batch
         except (self._pa.ArrowException, OSError, ValueError, MemoryError) as error:
@@ -70,23 +86,67 @@ class ParquetRows(RowReader):
         if self._pa.types.is_fixed_size_list(kind):
             return int(kind.list_size)
         first = next(self._record_batches(1), None) if self.rows else None
-        return 1 if first is None else len(first.column(0).flatten())
+        return 1 if first is None else len(first.column(self._features[0]).flatten())
 
     def batches(self, size: int, start: int = 0) -> Iterator[Array]:
         """Gather the columns into rows."""
         return rebatch(map(self._rows, self._record_batches(size)), size, start)
 
+    def labelled(self, size: int, start: int = 0) -> Iterator[Batch]:
+        """Rows with the columns that pass through."""
+        return rebatch(map(self._batch, self._record_batches(size)), size, start)
+
+    def _batch(self, batch: Any) -> Batch:
+        return Batch(self._rows(batch), tuple(np.fromiter(batch.column(key).to_pylist(), object) for key in self.ids))
+
     def _rows(self, batch: Any) -> Array:
         if self._lists:
-            column = batch.column(0)
+            column = batch.column(self._features[0])
             lengths = column.value_lengths().to_numpy(zero_copy_only=False)
             if column.null_count or (lengths != self.width).any():
                 raise InputError(f"{self.name} holds nulls or lists not of length {self.width}: make them equal")
             return _numbers(column.flatten()).astype(self.dtype, copy=False).reshape(-1, self.width)
         rows = np.empty((len(batch), self.width), self.dtype)
-        for index, column in enumerate(batch.columns):
-            rows[:, index] = _numbers(column)
+        for index, key in enumerate(self._features):
+            rows[:, index] = _numbers(batch.column(key))
         return rows
+
+
+class ParquetRows(ArrowRows):
+    """Row groups are streamed."""
+
+    _kind = "parquet"
+
+    def _open(self, stream: IO[bytes]) -> Any:
+        import pyarrow.parquet  # noqa: PLC0415
+
+        # Buffered, not prefetched: memory is that of a batch, not of a row group.
+        self._file = pyarrow.parquet.ParquetFile(
+            stream,
+            pre_buffer=False,
+            buffer_size=1 << 20,
+            thrift_string_size_limit=64 << 20,
+            thrift_container_size_limit=1 << 21,
+        )
+        meta = self._file.metadata
+        groups = [meta.row_group(index) for index in range(meta.num_row_groups)]
+        if (
+            any(g.num_rows < 0 or g.total_byte_size > MAX_GROUP_BYTES for g in groups)
+            or sum(g.num_rows for g in groups) != meta.num_rows
+        ):
+            raise InputError(
+                f"{self.name} has invalid row groups ({len(groups)} for {meta.num_rows} rows): write it again, "
+                "with at most 4 GiB in each"
+            )
+        self.rows = meta.num_rows
+        return self._file.schema_arrow
+
+    def _stored_batches(self, size: int) -> Iterator[Any]:
+        return iter(self._file.iter_batches(size, columns=[*self._features, *self.ids], use_threads=False))
+
+
+def _is_number(types: Any, kind: Any, booleans: bool) -> bool:
+    return bool(types.is_integer(kind) or types.is_floating(kind) or (booleans and types.is_boolean(kind)))
 
 
 def _numbers(column: Any) -> Array:
@@ -98,45 +158,78 @@ def _is_list(types: Any, kind: Any) -> bool:
     return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
-class ParquetWriter(RowWriter):
-    """Named `columns` side by side, or one column `x` of lists, in row groups of about 16 MiB."""
+class ArrowWriter(RowWriter):
+    """Columns side by side, or one column `x` of lists, in batches of about 16 MiB; columns that pass through come first."""
 
-    def __init__(self, stream: IO[bytes], width: int, columns: tuple[str, ...] = (), dtype: Any = np.float32) -> None:
-        self._pa, pq = _pyarrow()
-        self._width, self._held, self._bytes = width, [], 0  # type: int, list[Array], int
-        kind = self._pa.from_numpy_dtype(dtype)
-        fields = [(name, kind) for name in columns] or [("x", self._pa.list_(kind, width))]
-        self._schema = self._pa.schema(fields)
-        self._columns = columns
-        self._writer = pq.ParquetWriter(stream, self._schema)
+    def __init__(self, stream: IO[bytes], layout: Layout) -> None:
+        self._pa, self._stream, self._layout = _pyarrow(), stream, layout
+        self._held, self._bytes = [], 0  # type: list[Batch], int
+        self._types: list[Any] | None = None if layout.ids else []
+        self._writer: Any = None
+        if not layout.ids:
+            self._begin()
 
-    def write(self, batch: Array) -> None:
+    def _begin(self) -> None:
+        kind = self._pa.from_numpy_dtype(self._layout.dtype)
+        fields = [(name, kind) for name in self._layout.columns] or [("x", self._pa.list_(kind, self._layout.width))]
+        ids = zip(self._layout.ids, self._types or [self._pa.null()] * len(self._layout.ids), strict=True)
+        self._schema = self._pa.schema([*ids, *fields])
+        self._writer = self._open(self._stream, self._schema)
+
+    def _open(self, stream: IO[bytes], schema: Any) -> Any:
+        return self._pa.ipc.new_file(stream, schema)
+
+    def write(self, batch: Array, ids: Sequence[Array] = ()) -> None:
         """Hold the rows until they make a row group."""
-        self._held.append(np.array(batch))
+        self._held.append(Batch(np.array(batch), tuple(ids)))
         self._bytes += batch.nbytes
         if self._bytes >= GROUP_BYTES:
             self._flush()
 
     def _flush(self) -> None:
-        rows = np.concatenate(self._held)
+        held = Batch.joined(self._held)
         self._held, self._bytes = [], 0
-        if self._columns:
+        try:
+            ids = [
+                self._pa.array(column.tolist(), self._types[at] if self._types else None) for at, column in enumerate(held.ids)
+            ]
+        except self._pa.ArrowException as error:
+            raise InputError(
+                f"the columns {', '.join(self._layout.ids)} hold values of several types ({error}): use csv"
+            ) from error
+        if self._writer is None:
+            self._types = [column.type for column in ids]
+            self._begin()
+        rows = held.values
+        if self._layout.columns:
             columns = [self._pa.array(column) for column in rows.T]
         else:
-            columns = [self._pa.FixedSizeListArray.from_arrays(self._pa.array(rows.reshape(-1)), self._width)]
-        self._writer.write_table(self._pa.Table.from_arrays(columns, schema=self._schema))
+            columns = [self._pa.FixedSizeListArray.from_arrays(self._pa.array(rows.reshape(-1)), self._layout.width)]
+        self._writer.write_table(self._pa.Table.from_arrays([*ids, *columns], schema=self._schema))
 
     def finish(self) -> None:
         """Write the last row group and the footer."""
         if self._held:
             self._flush()
+        if self._writer is None:
+            self._begin()
         self._writer.close()
 
 
-def _pyarrow() -> tuple[Any, Any]:
+class ParquetWriter(ArrowWriter):
+    """Row groups of about 16 MiB."""
+
+    def _open(self, stream: IO[bytes], schema: Any) -> Any:
+        import pyarrow.parquet  # noqa: PLC0415
+
+        return pyarrow.parquet.ParquetWriter(stream, schema)
+
+
+def _pyarrow() -> Any:
     try:
         import pyarrow  # noqa: PLC0415 - an extra, and slow to import
+        import pyarrow.ipc  # noqa: PLC0415
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError as error:
-        raise MissingDependencyError('.parquet files need pyarrow: pip install "aaptvae[parquet]"') from error
-    return pyarrow, pyarrow.parquet
+        raise MissingDependencyError('.parquet and .arrow files need pyarrow: pip install "aaptvae[parquet]"') from error
+    return pyarrow

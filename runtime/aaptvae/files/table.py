@@ -5,50 +5,84 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import IO, Any, NamedTuple, Self
+from typing import IO, Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
 from ..rows import Array
+from .reading import Reading
 
 MAX_WIDTH = 1 << 20
 
 
 class Source(NamedTuple):
-    """An open file of rows: `size` in bytes, if known; `width`, if it is checked; `skip_bad` lines of text."""
+    """An open file of rows: `size` in bytes, if known, and how it is read."""
 
     name: str
     stream: IO[bytes]
     size: int | None = None
-    width: int | None = None
-    skip_bad: bool = False
+    reading: Reading = Reading()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows [n, D] and, by column, the values [n] that pass through beside them."""
+
+    values: Array
+    ids: tuple[Array, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: slice) -> "Batch":
+        return Batch(self.values[rows], tuple(column[rows] for column in self.ids))
+
+    @staticmethod
+    def joined(parts: Sequence["Batch"]) -> "Batch":
+        """The rows of all parts."""
+        ids = zip(*(part.ids for part in parts), strict=True)
+        return Batch(np.concatenate([part.values for part in parts]), tuple(np.concatenate(column) for column in ids))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Of an output: `width` numbers of `dtype` per row, the number of rows if known, and names of columns."""
+    """Of an output: `width` numbers of `dtype` per row, the number of rows if known, and names of columns.
+
+    Columns called `ids` come before them; they hold values of any kind.
+    """
 
     width: int
     rows: int | None = None
     columns: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
     dtype: npt.DTypeLike = np.float32
 
 
 class RowReader(ABC):
-    """N rows of D numbers in a file or a stream. `rows` is None if the number is not known before the end."""
+    """N rows of D numbers in a file or a stream. `rows` is None if the number is not known before the end.
+
+    `columns` are the names of the numbers, if they have names; `ids` those of the columns that pass through.
+    """
 
     name: str
     width: int
     rows: int | None
     dtype: np.dtype[Any]
     stream: IO[bytes] | None = None  # closed by `close`
+    columns: tuple[str, ...] | None = None
+    ids: tuple[str, ...] = ()
     bad: Sequence[str] = ()  # lines of text that were skipped so far
+    notes: tuple[str, ...] = ()  # how the file is read, where that was found out from its content
 
     @abstractmethod
     def batches(self, size: int, start: int = 0) -> Iterator[Array]:
         """Rows from `start` on, as new arrays [at most size, D]; `InputError` if the file is not as its header says."""
+
+    def labelled(self, size: int, start: int = 0) -> Iterator[Batch]:
+        """`batches` with the columns that pass through."""
+        return map(Batch, self.batches(size, start))
 
     def close(self) -> None:
         """Close the file."""
@@ -69,8 +103,8 @@ class RowWriter(ABC):
     rows: int
 
     @abstractmethod
-    def write(self, batch: Array) -> None:
-        """Append the rows of `batch`."""
+    def write(self, batch: Array, ids: Sequence[Array] = ()) -> None:
+        """Append the rows of `batch`, with the columns that pass through."""
 
     def finish(self) -> None:  # noqa: B027 - nothing to do for text
         """Complete the file after the last row."""
@@ -106,9 +140,12 @@ def check_table(name: str, shape: tuple[int, ...]) -> None:
         raise InputError(f"{name} has shape {shape}; expected 1 to {MAX_WIDTH} columns: check how it was written")
 
 
-def rebatch(pieces: Iterable[Array], size: int, start: int = 0) -> Iterator[Array]:
+Piece = TypeVar("Piece", Array, Batch)
+
+
+def rebatch(pieces: Iterable[Piece], size: int, start: int = 0) -> Iterator[Piece]:
     """The rows of `pieces` from row `start` on, in batches of exactly `size`, the last one shorter."""
-    held: list[Array] = []
+    held: list[Piece] = []
     count = -start
     for whole in pieces:
         piece = whole[min(len(whole), max(0, -count)) :]
@@ -118,7 +155,13 @@ def rebatch(pieces: Iterable[Array], size: int, start: int = 0) -> Iterator[Arra
             count += len(held[-1])
             piece = piece[len(held[-1]) :]
             if count == size:
-                yield held[0] if len(held) == 1 else np.concatenate(held)
+                yield _joined(held)
                 held, count = [], 0
     if held:
-        yield np.concatenate(held)
+        yield _joined(held)
+
+
+def _joined(parts: list[Piece]) -> Piece:
+    if len(parts) == 1:
+        return parts[0]
+    return Batch.joined(parts) if isinstance(parts[0], Batch) else np.concatenate(parts)

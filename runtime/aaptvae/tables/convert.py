@@ -50,6 +50,13 @@ def as_table(x: Any, *, columns: Sequence[str] | None = None, passthrough: Seque
     return Table(_numbers(x, taken, names, name, columns is not None and names is not None), names)
 
 
+def filled(values: Array, means: Array) -> Array:
+    """`values` [N, D] with the mean of its column [D] in place of NaN; itself without NaN or with another width."""
+    if values.ndim != 2 or values.dtype.kind != "f" or values.shape[1] != len(means) or not (lost := np.isnan(values)).any():
+        return values
+    return np.where(lost, means.astype(values.dtype), values)
+
+
 def _numbers(x: Any, held: Sequence[Any], names: tuple[str, ...] | None, name: str, explicit: bool) -> Array:
     """Columns side by side as numbers; `explicit` names allow booleans."""
     types = [kinds.kind_of(column) for column in held]

@@ -61,6 +61,9 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     bad_rows: int
     bad_values: int
     first_bad: list[BadValue]
+    columns: list[str] | None = None  # names
+    notes: list[str] = field(default_factory=list)  # how the files are read
+    rounded: list[int] = field(default_factory=list)  # columns whose variation float32 cannot hold
     smallest: float | None = None
     largest: float | None = None
     norms: Norms | None = None
@@ -75,6 +78,10 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     latent_dim: int | None = None  # advised
     warnings: list[str] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
+
+    def called(self, column: int) -> str:
+        """The name of a column, else its position."""
+        return str(column) if self.columns is None else self.columns[column]
 
 
 def spectrum_of(statistics: Statistics, dtype: np.dtype[Any], sigma: float | None) -> dict[str, object]:

@@ -5,6 +5,8 @@ import os
 import numpy as np
 
 from aaptvae.errors import InputError
+from aaptvae.files import Reading
+from aaptvae.files.opening import READ_ALL
 from aaptvae.rows import Matrix, Rows
 
 from ..features import Features, Moments, open_features
@@ -56,7 +58,12 @@ class Survey:
         return Norms(self._least, float(np.median(self._norms)), self._most, unit)
 
 
-def diagnose(path: str | os.PathLike[str], sigma: float | None = None, progress: TrainingProgress | None = None) -> Diagnosis:
+def diagnose(
+    path: str | os.PathLike[str],
+    sigma: float | None = None,
+    progress: TrainingProgress | None = None,
+    reading: Reading = READ_ALL,
+) -> Diagnosis:
     """Examine a feature file in one pass; rows with NaN or infinity are counted and left out.
 
     With `sigma`, active latents are also predicted for this fixed deviation of standardised features. `InputError` for a
@@ -65,7 +72,7 @@ def diagnose(path: str | os.PathLike[str], sigma: float | None = None, progress:
     if sigma is not None and not 0 < sigma < np.inf:
         raise InputError(f"--sigma is {sigma}: a fixed deviation must be positive and finite: give one such as 0.7")
     progress = progress or TrainingProgress()
-    with open_features(path) as features:
+    with open_features(path, reading) as features:
         progress.stage("reading", features.rows)
         survey = Survey(features.width)
         for start, block in features.blocks():
@@ -88,4 +95,7 @@ def _facts_of(features: Features, survey: Survey, name: str) -> dict[str, object
         "bad_rows": survey.bad_rows,
         "bad_values": survey.bad_values,
         "first_bad": survey.first_bad,
+        "columns": None if features.columns is None else list(features.columns),
+        "notes": list(features.notes),
+        "rounded": features.rounding.columns(),
     }

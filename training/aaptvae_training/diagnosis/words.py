@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ..features import FEW_ROWS, LEAST_ROWS
+from ..features import FEW_ROWS, LEAST_ROWS, sentence
 from .figures import Diagnosis
 
 ADVISED_SHARE = "95"  # percent of the variance that PCA explains with the advised latents, if there are enough rows
@@ -35,6 +35,8 @@ def _warnings(found: Diagnosis) -> Iterable[str]:
             f"{_count(found.bad_rows, 'row')} hold NaN or infinity ({_count(found.bad_values, 'value')}): training refuses "
             "them: drop or repair them first."
         )
+    if found.rounded:
+        yield sentence([found.called(column) for column in found.rounded]) + "."
     if usable < LEAST_ROWS:
         yield f"{_count(usable, 'usable row')}: training needs at least {LEAST_ROWS}, and useful models need more."
     elif usable <= found.width:
@@ -75,7 +77,8 @@ def _advice(found: Diagnosis, latents: int | None) -> Iterable[str]:
 def describe(found: Diagnosis) -> list[str]:
     """The page of `aaptvae diagnose`."""
     lines = [f"{found.name}: {found.rows:,} rows of {found.width} columns, {found.dtype}"]
-    lines += [f"  row {bad.row}, column {bad.column} is {bad.value}" for bad in found.first_bad]
+    lines += [f"  {note}" for note in found.notes]
+    lines += [f"  row {bad.row}, column {found.called(bad.column)} is {bad.value}" for bad in found.first_bad]
     if found.bad_rows > len(found.first_bad):
         lines.append(f"  and {found.bad_rows - len(found.first_bad)} more such rows")
     lines += _columns(found)
@@ -95,9 +98,10 @@ def _columns(found: Diagnosis) -> list[str]:
             f"norms              {norms.smallest:.4g} to {norms.largest:.4g}, median {norms.median:.4g}"
             + (" (unit vectors)" if norms.unit else "")
         )
-    lines.append(f"constant columns   {_named(found.constant)}")
-    lines.append(f"nearly constant    {_named(found.near_constant)}")
-    lines.append(f"copies of columns  {_named([f'{column} of {first}' for first, column in found.duplicates])}")
+    lines.append(f"constant columns   {_named(map(found.called, found.constant))}")
+    lines.append(f"nearly constant    {_named(map(found.called, found.near_constant))}")
+    copies = [f"{found.called(column)} of {found.called(first)}" for first, column in found.duplicates]
+    lines.append(f"copies of columns  {_named(copies)}")
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from .moments import Moments, Statistics, first_bad_value
 from .prepare import SAMPLE_ROWS, Mask, Prepared, column_scale, constant_columns, digest_of, everything, prepare_features
+from .rounding import sentence
 from .split import FEW_ROWS, LEAST_ROWS, Index, Split, split_rows
 from .table import Features, open_features, rows_within
 
@@ -24,5 +25,6 @@ __all__ = [
     "open_features",
     "prepare_features",
     "rows_within",
+    "sentence",
     "split_rows",
 ]

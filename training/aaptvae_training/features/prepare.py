@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from ..config import TrainConfig
 from ..progress import TrainingProgress
 from .copies import RowKeys
 from .moments import Moments, Statistics, first_bad_value
+from .rounding import sentence
 from .split import Split, split_rows, split_time
 from .table import Features, rows_within
 
@@ -22,6 +23,7 @@ Mask = NDArray[np.bool_]
 
 SAMPLE_ROWS = 2_000  # training rows that are kept to compare their figures with those of held-out rows
 MOST_DEVIATIONS = 6.0
+LARGEST = 1e30  # of a value; products with weights and sums of columns stay below the limit of float32
 _ROUNDINGS = 8.0
 _FLOAT32 = np.dtype(np.float32)
 
@@ -56,7 +58,7 @@ def prepare_features(features: Features, config: TrainConfig, progress: Training
 
     def each(start: int, block: Rows) -> None:
         if bad := first_bad_value(block, start):
-            raise InputError(f"features must be finite, but {bad}: drop or repair such rows; aaptvae diagnose lists them")
+            refuse_not_finite(features, bad)
         digest.update(_values(block))
         if copies:
             keys.add(start, block)
@@ -65,12 +67,42 @@ def prepare_features(features: Features, config: TrainConfig, progress: Training
     shares = config.validation_share, config.test_share
     plain = split_time(features.rows, *shares) if config.split == "time" else split_rows(features.rows, *shares, config.seed)
     prepared = _gather(features, plain, config.seed, each)
+    refuse_huge(features, prepared.statistics)
+    for note in features.notes:
+        progress.note(note)
+    if lossy := features.rounding.columns():
+        progress.note("warning: " + sentence([features.called(column) for column in lossy]))
     if copies:
         wanted = keys.split(config)
         if any(not np.array_equal(a, b) for a, b in zip(plain, wanted, strict=True)):
             prepared = _gather(features, wanted, config.seed, lambda start, block: None)
         prepared = replace(prepared, copies=keys.copies, held_out_copies=keys.shared(wanted))
     return replace(prepared, sha256=digest.hexdigest())
+
+
+def refuse_not_finite(features: Features, first: str) -> NoReturn:
+    """`InputError` with the number of values that are not finite in each column; `first` names one."""
+    counts = np.zeros(features.width, np.int64)
+    for _, block in features.blocks():
+        counts += (~np.isfinite(block)).sum(axis=0)
+    worst = np.flatnonzero(counts)
+    shown = ", ".join(f"{counts[column]:,} in column {features.called(int(column))}" for column in worst[:8])
+    more = f" and more in {len(worst) - 8} other columns" if len(worst) > 8 else ""
+    raise InputError(
+        f"features must be finite, but {first}; missing or infinite are {shown}{more}: drop or repair such rows, or give "
+        "--missing mean or --missing drop; aaptvae diagnose lists them"
+    )
+
+
+def refuse_huge(features: Features, statistics: Statistics) -> None:
+    """`InputError` for values so near the limit of float32 that sums of them overflow."""
+    largest = np.maximum(np.abs(statistics.minimum), np.abs(statistics.maximum))
+    if (largest > LARGEST).any():
+        column = int(largest.argmax())
+        raise InputError(
+            f"column {features.called(column)} goes up to {largest[column]:.3g}: expected at most {LARGEST:g}, because float32 "
+            "ends at 3.4e+38: divide the column by a constant"
+        )
 
 
 def everything(features: Features, prepared: Prepared, seed: int) -> Prepared:
@@ -97,6 +129,8 @@ def _gather(features: Features, split: Split, seed: int, each: Callable[[int, Ro
 
 def check_split(config: TrainConfig, width: int) -> None:
     """`InputError` when the options of the split do not fit together, or the table."""
+    if config.missing == "mean" and config.likelihood == "bernoulli":
+        raise InputError("missing is mean, which is no value of 0 or 1: use --missing drop with a bernoulli likelihood")
     column = config.split_column
     if column is None and config.split == "group":
         raise InputError("split is group without a column: name the one that holds the groups with --split-column")

@@ -6,7 +6,7 @@ temporary .npy file.
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from aaptvae.errors import InputError
-from aaptvae.files import Layout, RowReader, open_output, open_rows
+from aaptvae.files import Layout, Reading, RowReader, open_output, open_rows
 from aaptvae.files.binary import BinaryRows
-from aaptvae.files.opening import ShardedRows
+from aaptvae.files.opening import READ_ALL, ShardedRows
 from aaptvae.rows import Array, Rows
-from aaptvae.tables import as_table
+from aaptvae.tables import as_table, filled
 
+from ..config import MissingRule
+from .rounding import Rounding
 from .split import Index
 
 BLOCK_ROWS = 4096
@@ -30,8 +32,13 @@ _RANDOM_ACCESS = (".npy", ".safetensors")
 class Features:
     """A table of N `rows` of D numbers (`width`) in one file or several; at most `MOST_OPEN` files are open at a time."""
 
-    def __init__(self, width: int, dtype: str = "float32", name: str = "") -> None:
-        self.rows, self.width, self.dtype, self.name = 0, width, dtype, name
+    def __init__(
+        self, width: int, dtype: str = "float32", columns: tuple[str, ...] | None = None, notes: tuple[str, ...] = ()
+    ) -> None:
+        self.rows, self.width, self.dtype, self.name = 0, width, dtype, ""
+        self.columns, self.notes = columns, notes  # names of the columns, and how the files are read
+        self.rounding = Rounding(width)
+        self._rounded = 0  # rows that `rounding` has seen
         self._files: list[tuple[str, int]] = []  # path and number of rows
         self._open: dict[int, RowReader] = {}  # by position in `_files`; the most recently used comes last
 
@@ -45,13 +52,20 @@ class Features:
     def read(self, start: int, stop: int) -> Rows:
         """Rows start..stop: float32 [stop - start, D]; `InputError` if a file has changed since it was opened."""
         parts, begin = [np.empty((0, self.width), np.float32)], 0
-        for number, (_, rows) in enumerate(self._files):
-            end = begin + rows
+        for number, (_, count) in enumerate(self._files):
+            end = begin + count
             low, high = max(start, begin), min(stop, end)
             if low < high:
-                parts.append(as_float32(next(self._reader(number).batches(high - low, low - begin))))
+                rows = next(self._reader(number).batches(high - low, low - begin))
+                self._add_rounding(rows, low)
+                parts.append(as_float32(rows))
             begin = end
         return parts[1] if len(parts) == 2 else np.concatenate(parts)
+
+    def _add_rounding(self, rows: Array, first: int) -> None:
+        if first == self._rounded:  # the first pass, from the first row to the last
+            self.rounding.add(rows)
+            self._rounded += len(rows)
 
     def _reader(self, number: int) -> RowReader:
         path, rows = self._files[number]
@@ -70,6 +84,10 @@ class Features:
         """Close the files."""
         for reader in self._open.values():
             reader.close()
+
+    def called(self, column: int) -> str:
+        """The name of a column, else its position."""
+        return str(column) if self.columns is None else self.columns[column]
 
     def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[tuple[int, Rows]]:
         """Every row once, in order: (first row, float32 [n, D])."""
@@ -96,58 +114,94 @@ def rows_within(index: Index, start: int, block: Rows) -> Rows:
 class ArrayFeatures(Features):
     """Rows of an array [N, D] of floats or integers; blocks are views where the array is float32."""
 
-    def __init__(self, table: Array) -> None:
-        super().__init__(table.shape[1], str(table.dtype))
-        self.rows, self._table = len(table), table
+    def __init__(self, table: Array, columns: tuple[str, ...] | None) -> None:
+        super().__init__(table.shape[1], str(table.dtype), columns)
+        self.rows, self.table = len(table), table
 
     def read(self, start: int, stop: int) -> Rows:
         """Rows start..stop: float32 [stop - start, D]."""
-        return as_float32(self._table[start:stop])
+        rows = self.table[start:stop]
+        self._add_rounding(rows, start)
+        return as_float32(rows)
+
+    def batches(self, size: int) -> Iterator[Array]:
+        """The rows as they are, in blocks."""
+        return (self.table[start : start + size] for start in range(0, len(self.table), size))
 
 
-def array_features(x: Any) -> ArrayFeatures:
+def array_features(x: Any, reading: Reading, missing: MissingRule) -> ArrayFeatures:
     """The table of an array, a tensor, a data frame or an Arrow table; `InputError` unless it is numbers [N, D]."""
-    table = as_table(x, name="features").values
+    left_out = (*reading.drop, *reading.ids)
+    table, names = as_table(x, columns=reading.columns or None, passthrough=left_out, name="features")
     if table.ndim != 2 or not table.shape[1]:
         raise InputError(
             f"features have shape {table.shape}: expected rows of one or more columns [N, D]: x[:, None] makes one"
         )
     if table.dtype.kind not in "fiu":
         raise InputError(f"features have dtype {table.dtype}: expected floats or integers: choose the columns of numbers")
-    return ArrayFeatures(table)
+    rule = _rule(ArrayFeatures(table, names), missing)
+    return ArrayFeatures(rule(table), names)
 
 
 @contextmanager
-def open_features(source: Any) -> Iterator[Features]:
+def open_features(source: Any, reading: Reading = READ_ALL, missing: MissingRule = "error") -> Iterator[Features]:
     """A feature file, a folder of shards, a pattern, or a table in memory as one table; `InputError` if it is none.
 
-    A file is opened once; a shard twice, because the width of all shards is checked first.
+    `reading` says which columns are features. With `missing`, rows that lack a value are left out ("drop"), or a missing
+    value is replaced by the mean of the others in its column ("mean"). A file is opened once; a shard twice, because the
+    columns of all shards are checked first.
     """
     if not isinstance(source, str | os.PathLike):
-        yield array_features(source)
+        yield array_features(source, reading, missing)
         return
     path = os.fspath(source)
     if path == "-":
         raise InputError("features are read more than once, which stdin does not allow: name a file")
     with ExitStack() as stack:
-        whole = open_rows(path)
-        readers = map(open_rows, whole.paths) if isinstance(whole, ShardedRows) else [whole]
-        features, scratch = Features(whole.width, str(whole.dtype), Path(path).name), None
+        whole = open_rows(path, reading=reading)
+        shards = isinstance(whole, ShardedRows)
+        rule = _rule(whole, missing)
+        readers = (open_rows(p, reading=whole.reading) for p in whole.paths) if isinstance(whole, ShardedRows) else [whole]
+        features, scratch = Features(whole.width, str(whole.dtype), whole.columns, whole.notes), None
+        features.name = Path(path).name
         try:
             for number, reader in enumerate(readers):
-                if isinstance(reader, BinaryRows) and reader.name.lower().endswith(_RANDOM_ACCESS):
+                if missing == "error" and isinstance(reader, BinaryRows) and reader.name.lower().endswith(_RANDOM_ACCESS):
                     features.append(reader)
                 else:
                     scratch = scratch or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aaptvae-features-")))
-                    features.append(open_rows(_decode(reader, scratch / f"{number}.npy")))
+                    features.append(open_rows(_decode(reader, scratch / f"{number}.npy", features.rounding, rule)))
             yield features
         finally:
             features.close()
+            if shards:
+                whole.close()
 
 
-def _decode(reader: RowReader, target: Path) -> Path:
+def _rule(whole: RowReader | ArrayFeatures, missing: MissingRule) -> Callable[[Array], Array]:
+    """The treatment of missing values, as a function of rows."""
+    if missing == "error":
+        return lambda rows: rows
+    if missing == "drop":
+        return lambda rows: rows[~np.isnan(rows).any(axis=1)]
+    total, count = np.zeros(whole.width), np.zeros(whole.width)
+    for batch in whole.batches(BLOCK_ROWS):
+        total += np.nansum(batch, axis=0, dtype=np.float64)
+        count += (~np.isnan(batch)).sum(axis=0)
+    if not count.all():
+        empty = int(np.flatnonzero(count == 0)[0])
+        called = whole.columns[empty] if whole.columns else empty
+        raise InputError(
+            f"{whole.name or 'the table'} has no value in column {called}: expected some to take the mean of: --drop the column"
+        )
+    return lambda rows: filled(rows, total / count)
+
+
+def _decode(reader: RowReader, target: Path, rounding: "Rounding", rule: Callable[[Array], Array]) -> Path:
     """Copy rows of any format to an .npy file and close their reader."""
     with reader, open_output(target, Layout(width=reader.width)) as writer:
         for batch in reader.batches(BLOCK_ROWS):
-            writer.write(as_float32(batch))
+            rows = rule(batch)
+            rounding.add(rows)
+            writer.write(as_float32(rows))
     return target

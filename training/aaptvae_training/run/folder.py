@@ -13,7 +13,7 @@ import torch
 from msgspec import Struct
 from numpy.typing import ArrayLike
 
-from aaptvae.bundle.manifest import Count, Digest, Training, Width
+from aaptvae.bundle.manifest import ColumnName, Count, Digest, Training, Width
 from aaptvae.density.observation import ObservationModel
 from aaptvae.density.prior import LatentPrior
 from aaptvae.errors import BundleError
@@ -49,6 +49,7 @@ class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     held_out_copies: int = 0  # held-out rows that equal a training row
     refit: bool = False  # whether the model is fitted again to all rows once it is judged
     bounded: bool = False  # runs of before had networks without bounds
+    columns: tuple[ColumnName, ...] | None = None  # names of the features [input_dim], None for features without names
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +17,7 @@ import click
 import msgspec
 
 from ...errors import AaptvaeError, InputError
-from ...files import Layout, RowWriter, open_output
+from ...files import Batch, Layout, RowWriter, open_output
 from ...files.publish import RECORD, SUFFIX, publish_file
 from ...rows import Array
 from ..progress import Progress
@@ -26,10 +26,10 @@ from .threads import DEPTH, Ahead
 
 SAVE_SECONDS = 2.0
 
-Results = tuple[Array, ...]  # of one batch, for each output
+Results = Sequence[Array | Batch]  # of one batch, for each output
 Pending = tuple[int, Future[Results]]  # rows of a batch, and its results
 
-Batch = TypeVar("Batch", bound=Sized)
+Given = TypeVar("Given", bound=Sized)
 
 
 class Record(msgspec.Struct):
@@ -58,7 +58,7 @@ class Job(msgspec.Struct, kw_only=True):
     workers: int = 1
     seen: Callable[..., None] | None = None  # called with the results of each batch, in order
 
-    def run(self, batches: Callable[[int], Iterable[Batch]], compute: Callable[[Batch, int], Results]) -> None:
+    def run(self, batches: Callable[[int], Iterable[Given]], compute: Callable[[Given, int], Results]) -> None:
         """Write `compute(batch, first row)` for each of `batches(first row)`: one array for each output."""
         with contextlib.ExitStack() as stack:
             writers = [
@@ -89,9 +89,12 @@ class Job(msgspec.Struct, kw_only=True):
         for rows, future in pending:
             results = future.result()
             if self.seen is not None:
-                self.seen(*results)
+                self.seen(*(result.values if isinstance(result, Batch) else result for result in results))
             for writer, result in zip(writers, results[: len(writers)], strict=True):  # no output: only `seen` uses them
-                writer.write(result)
+                if isinstance(result, Batch):
+                    writer.write(result.values, result.ids)
+                else:
+                    writer.write(result)
             record.rows += rows
             if self.resume:
                 record.positions = [writer.stream.tell() for writer in writers]
@@ -148,7 +151,7 @@ class Job(msgspec.Struct, kw_only=True):
 
 
 def _submitted(
-    pool: ThreadPoolExecutor, compute: Callable[[Batch, int], Results], batches: Iterable[Batch], first: int
+    pool: ThreadPoolExecutor, compute: Callable[[Given, int], Results], batches: Iterable[Given], first: int
 ) -> Iterator[Pending]:
     """Submit each batch to the pool as it is read."""
     for batch in batches:

@@ -1,12 +1,10 @@
 """From a verb's options to a bulk job over a file: reader, outputs, identity for `--resume`, skipped lines."""
 
-import glob
 import os
 import stat
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,11 +12,12 @@ import numpy as np
 
 from ...engine import onnxruntime
 from ...errors import InputError
-from ...files import Layout, open_rows
-from ...rows import BLOCK, Array, Rows, as_rows
+from ...files import Batch, Layout, Reading, RowReader, open_rows
+from ...files.opening import input_files
+from ...rows import BLOCK, Array, Rows, as_rows, numbered
 from ...vae import VAE
-from ..options import load_for_workers, printable
-from .job import Job, Results
+from ..options import load_for_workers, printable, reading_of, tell
+from .job import Job
 from .threads import close_without_waiting
 
 CHUNKS = 2  # of the VAE in one batch: large enough for the file system, small enough for the cache
@@ -26,7 +25,7 @@ CHUNKS = 2  # of the VAE in one batch: large enough for the file system, small e
 
 def run_rows(
     verb: str,
-    compute: Callable[[VAE, Rows], Array | Results],
+    compute: Callable[[VAE, Rows], Array | tuple[Array, ...]],
     outputs: Sequence[str],
     options: dict[str, Any],
     columns: tuple[str, ...] = (),
@@ -40,30 +39,42 @@ def run_rows(
     refuse_same_file(options["input"], *outputs)
     vae, workers = load_for_workers(options)
     width = vae.views.width(view) if verb == "decode" else vae.input_dim
-    skip = options["on_bad_row"] == "skip"
-    reader = open_rows(options["input"], format=options["format"], width=width, skip_bad=skip)
+    reader = _open_input(vae, verb, width, options)
 
-    def results(batch: Array, first: int) -> Results:
-        computed = compute(vae, as_rows(batch, width, reader.name, first))
-        return computed if isinstance(computed, tuple) else (computed,)
+    def results(batch: Batch, first: int) -> tuple[Batch, ...]:
+        rows = as_rows(batch.values if verb == "decode" else vae.features(batch.values), width, reader.name, first)
+        with numbered(first, reader.name):
+            computed = compute(vae, rows)
+        parts = computed if isinstance(computed, tuple) else (computed,)
+        return tuple(Batch(part, batch.ids) for part in parts)
 
     try:
-        layout = _layout(vae.views.width(view) if verb == "encode" else vae.input_dim, reader.rows, columns)
+        layout = _layout(vae, verb, reader, columns, view)
         job = Job(
             verb=verb,
             outputs=[(output, layout) for output in outputs],
             total=reader.rows,
-            format=options["format"],
-            force=options["force"],
-            resume=options["resume"],
+            **{key: options[key] for key in ("format", "force", "resume")},
             identity=_identity(verb, vae, options, outputs) if options["resume"] else {},
             workers=workers,
             seen=seen,
         )
-        job.run(partial(reader.batches, batch_rows(vae)), results)
+        job.run(partial(reader.labelled, batch_rows(vae)), results)
     finally:
         close_without_waiting(reader.close)
     return _report_skipped(reader.bad)
+
+
+def _open_input(vae: VAE, verb: str, width: int, options: dict[str, Any]) -> RowReader:
+    """The reader of INPUT, whose columns are matched with those of the model."""
+    names = vae.columns if verb != "decode" else latent_names(width) if vae.columns else None
+    fills = verb != "decode" and vae.manifest.missing == "mean"
+    reading = Reading(
+        width=width, expected=names, skip_bad=options["on_bad_row"] == "skip", missing=fills, **reading_of(options)
+    )
+    reader = open_rows(options["input"], format=options["format"], reading=reading)
+    tell(reader.notes)
+    return reader
 
 
 def _report_skipped(lines: Sequence[str]) -> int:
@@ -72,10 +83,23 @@ def _report_skipped(lines: Sequence[str]) -> int:
     return 1 if lines else 0
 
 
-def _layout(width: int, rows: int | None, columns: tuple[str, ...]) -> Layout:
+def _layout(vae: VAE, verb: str, reader: RowReader, columns: tuple[str, ...], view: str) -> Layout:
+    """Numbers are named where the bundle names its features or columns pass through, in formats that hold names."""
     if columns:
-        return Layout(width=len(columns), rows=rows, columns=columns, dtype=np.float64)
-    return Layout(width=width, rows=rows)
+        return Layout(width=len(columns), rows=reader.rows, columns=columns, ids=reader.ids, dtype=np.float64)
+    named = vae.columns is not None or bool(reader.ids)
+    names = latent_names(vae.views.width(view)) if verb == "encode" else feature_names(vae)
+    return Layout(width=len(names), rows=reader.rows, columns=names if named else (), ids=reader.ids)
+
+
+def latent_names(width: int) -> tuple[str, ...]:
+    """z0, z1, ..."""
+    return tuple(f"z{index}" for index in range(width))
+
+
+def feature_names(vae: VAE) -> tuple[str, ...]:
+    """The names that the model was trained with, else x0, x1, ..."""
+    return vae.columns or tuple(f"x{index}" for index in range(vae.input_dim))
 
 
 def refuse_same_file(source: str, *outputs: str) -> None:
@@ -98,8 +122,7 @@ def _identity(verb: str, vae: VAE, options: dict[str, Any], outputs: Sequence[st
     path = options["input"]
     if path == "-":
         raise InputError("stdin cannot be read again: --resume needs a file as INPUT")
-    folder = Path(path)
-    files = sorted(map(str, folder.iterdir())) if folder.is_dir() else sorted(glob.glob(path)) or [path]  # noqa: PTH207
+    files = input_files(path)
     kinds = {stat.S_IFMT(os.stat(name).st_mode) for name in files}  # noqa: PTH116
     if kinds - {stat.S_IFREG, stat.S_IFDIR}:
         raise InputError(f"{path} holds pipes or devices, which cannot be read again: --resume needs regular files")
@@ -108,7 +131,7 @@ def _identity(verb: str, vae: VAE, options: dict[str, Any], outputs: Sequence[st
         "verb": verb,
         "input": str(facts),
         "list of outputs": str([os.path.realpath(name) for name in outputs]),
-        "options": str([options["format"], options["on_bad_row"], options.get("view", "mu")]),
+        "options": str([options["format"], options["on_bad_row"], options.get("view", "mu"), reading_of(options)]),
         **same_bundle(vae),
     }
 

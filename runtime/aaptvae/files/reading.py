@@ -1,0 +1,73 @@
+"""How a file is read: which of its columns are features, which pass through, and the syntax of its text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import InputError
+from ..tables import check_names, match_columns
+from ..tables.names import listed
+
+REMEDY = "leave them out with --drop, or copy them to the output with --id"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """Options of a reader.
+
+    Features are the columns `columns`, else all but those in `drop` and `ids`; with `expected` they are matched by name.
+    `width` is checked if given; bad lines of text are skipped with `skip_bad`. A csv file has a header and a delimiter
+    as given, else as its first lines show. With `missing`, a row that is checked may hold missing values.
+    """
+
+    columns: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    expected: tuple[str, ...] | None = None
+    width: int | None = None
+    skip_bad: bool = False
+    header: bool | None = None
+    delimiter: str | None = None
+    missing: bool = False
+
+    @property
+    def selects(self) -> bool:
+        """True if columns are chosen by name."""
+        return bool(self.columns or self.drop or self.ids)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Positions of the features and of the columns that pass through; `columns` are None for features without names."""
+
+    features: list[int]
+    ids: list[int]
+    columns: tuple[str, ...] | None
+
+
+def choose(name: str, names: Sequence[str] | None, width: int, reading: Reading) -> Selection:
+    """The columns of a file with columns `names`; without names, columns are called by their positions, from 0.
+
+    `InputError` names columns that are missing, unknown or there twice.
+    """
+    called = check_names(names if names is not None else [str(index) for index in range(width)], name)
+    for key in (*reading.columns, *reading.drop, *reading.ids):
+        if key not in called:
+            beside = "" if names is not None else ", which are called by position as they have no names"
+            raise InputError(f"{name} has no column {key}: its columns are {listed(called)}{beside}: check the spelling")
+    if both := [key for key in reading.columns if key in (*reading.drop, *reading.ids)]:
+        raise InputError(f"{name}: {listed(both)} is named as a feature and to be left out: name each column once")
+    left_out = {*reading.drop, *reading.ids}
+    taken = check_names(reading.columns, "--columns") or tuple(key for key in called if key not in left_out)
+    if names is not None:
+        order = match_columns(taken, reading.expected, name, remedy=REMEDY)
+        taken = taken if order is None else tuple(taken[index] for index in order)
+    place = {key: index for index, key in enumerate(called)}
+    ids = [place[key] for key in check_names(reading.ids, "--id")]
+    return Selection([place[key] for key in taken], ids, taken if names is not None else None)
+
+
+def refuse_others(name: str, types: Sequence[str], chosen: Selection, names: Sequence[str] | None) -> None:
+    """`InputError` that names every chosen column whose type is given, because it holds no numbers."""
+    wrong = [f"{names[index] if names else index} ({types[index]})" for index in chosen.features if types[index]]
+    if wrong:
+        raise InputError(f"{name} holds columns that are no numbers: {listed(wrong)}: {REMEDY}")

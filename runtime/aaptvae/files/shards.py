@@ -1,0 +1,43 @@
+"""The files of a folder or a pattern, in natural order: x-2 before x-10."""
+
+import glob
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import InputError
+
+
+def shard_paths(path: Path, is_feature_file: Callable[[Path], bool]) -> list[str] | None:
+    """Feature files of a folder and its subfolders, or of a pattern; None for any other path.
+
+    Brackets in the part of a pattern that exists as a folder are taken literally. Hidden files are left out.
+    """
+    if path.is_dir():
+        below = (entry for entry in path.rglob("*") if not any(part[0] == "." for part in entry.relative_to(path).parts))
+        found = [str(entry) for entry in below if is_feature_file(entry) and not entry.is_dir()]
+    elif not path.exists() and glob.has_magic(str(path)):
+        found = glob.glob(_pattern(path))  # noqa: PTH207 - the pattern may be absolute
+    else:
+        return None
+    if not found:
+        raise InputError(
+            f"{path} holds no feature files: expected .npy .npz .csv .jsonl .parquet .arrow .safetensors, "
+            "also in subfolders of a folder: check the path; in a pattern, [ ] stand for one character"
+        )
+    return sorted(found, key=natural)
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key by which numbers in names are ordered by their values."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d{1,18})", name)]
+
+
+def _pattern(path: Path) -> str:
+    """`path` with the longest part that exists taken literally."""
+    parts = path.parts
+    for count in range(len(parts) - 1, 0, -1):
+        folder = Path(*parts[:count])
+        if folder.is_dir():
+            return str(Path(glob.escape(str(folder)), *parts[count:]))
+    return str(path)

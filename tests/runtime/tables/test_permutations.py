@@ -1,0 +1,47 @@
+"""Ten thousand permutations, drops and additions of columns: the same bits, or an error that names the column."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aaptvae import InputError
+from aaptvae.tables import as_table
+
+NAMES = tuple("abcdefgh")
+X = np.random.default_rng(0).standard_normal((3, len(NAMES))).astype(np.float32)
+ORDERS = st.permutations(NAMES)
+
+
+@settings(max_examples=10_000, deadline=None)
+@given(order=ORDERS, dropped=st.sets(st.sampled_from(NAMES), max_size=2), extra=st.sampled_from(["", "id", "a "]))
+def test_any_order_gives_equal_numbers(order: list[str], dropped: set[str], extra: str) -> None:
+    table: dict[str, object] = {name: X[:, NAMES.index(name)] for name in order if name not in dropped}
+    if extra:
+        table[extra] = X[:, 0]
+    if not dropped and not extra:
+        assert np.array_equal(as_table(table, columns=NAMES).values, X)
+        return
+    with pytest.raises(InputError) as error:
+        as_table(table, columns=NAMES)
+    assert all(name in str(error.value) for name in (dropped or {extra}))
+    if not dropped:
+        assert np.array_equal(as_table(table, columns=NAMES, passthrough=[extra]).values, X)
+
+
+@settings(max_examples=200, deadline=None)
+@given(order=st.permutations(tuple("abcde")))
+def test_a_named_bundle_encodes_equal_bits(named: Path, x: np.ndarray, order: list[str]) -> None:
+    vae = _loaded(named)
+    table = {name: x[:, "abcde".index(name)] for name in order}
+    assert np.array_equal(vae.embed(table), vae.embed(x))
+
+
+def _loaded(path: Path, held: dict[Path, object] = {}) -> "object":  # noqa: B006 - one bundle for all examples
+    import aaptvae  # noqa: PLC0415
+
+    if path not in held:
+        held[path] = aaptvae.load(path)
+    return held[path]
