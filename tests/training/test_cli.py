@@ -146,7 +146,7 @@ def test_train_replaces_nothing_without_force(make: str, cli: Cli) -> None:
         Path("run").mkdir()
         Path("run", "config.json" if make == "run" else "thesis.tex").write_text("{}")
     before = [path.read_bytes() for path in sorted(Path().rglob("*")) if path.is_file()]
-    words = "run is a run that is not finished: continue it with the same command and --resume"
+    words = "run is not finished: continue it with the same command and --resume"
     assert refused(cli("train", "x.npy", "-o", "run", *SMALL), words if make == "run" else "run exists: add --force")
     if make != "run":
         assert cli("train", "x.npy", "-o", "run", "--force", *SMALL).status == 1

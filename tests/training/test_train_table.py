@@ -145,3 +145,15 @@ def test_a_run_without_folder_has_no_report(run):
     bare = Run(run.config, run.model, run.prior, run.observation, run.heldout, run.summary)
     with pytest.raises(RunError, match="in no folder"):
         bare.report()
+
+
+def test_names_of_columns_are_kept(rows):
+    frame = pytest.importorskip("pandas").DataFrame(rows, columns=[f"c{k}" for k in range(rows.shape[1])])
+    assert train(frame, **QUICK).config.columns == tuple(frame.columns)
+
+
+@pytest.mark.parametrize(("rule", "count"), [("mean", 300), ("drop", 299)])
+def test_missing_values_follow_the_rule(rule, count, rows):
+    table = rows.copy()
+    table[3, 2] = np.nan
+    assert train(table, missing=rule, **QUICK).summary.rows == count

@@ -45,7 +45,8 @@ class VAETransformer(TransformerMixin, BaseEstimator):
 
     `latent_dim=None` means as many latents as columns, at most 64. The other parameters are options of `aaptvae train`;
     `options` holds further ones by name. `random_state` seeds the split, the weights, the order of rows and the noise.
-    Four fifths of the rows train the weights; the others select them and the prior. `threads=None` means one or all, whichever
+    A tenth of the rows selects the weights and the prior, another tenth is not used; tables of less than 20,000 rows are then
+    trained again on all rows, unless `options` hold `"refit": False`. `threads=None` means one or all, whichever
     is faster. Its fitted state is one `bytes` object, so that it pickles without torch. `score_samples` is an
     importance-weighted lower bound of log p(x) under the fitted prior, in nats of the raw features.
     """
