@@ -38,6 +38,8 @@ class Settings:
     session_options: Any = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.providers, str):
+            raise InputError(f"providers is a string: expected a list of names: pass [{self.providers!r}]")
         for name in ("threads", "batch_size"):
             value = getattr(self, name)
             if value is not None:

@@ -78,6 +78,11 @@ def test_decoded_columns_have_the_original_names(cli: Cli, named: Path, x: np.nd
             assert reader.columns == tuple(NAMES)
 
 
+def test_an_unnamed_bundle_tells_the_order(cli: Cli, tiny: Path, x: np.ndarray) -> None:  # noqa: F811
+    done = cli("encode", tiny, write("x.csv", x, "edcba"), "-o", "z.npy")
+    assert done.status == 0 and "names no columns: those of x.csv are taken in their order, e, d, c, b, a" in done.err
+
+
 def test_columns_and_drop_choose_features(cli: Cli, tiny: Path, x: np.ndarray) -> None:  # noqa: F811
     write("x.csv", x, "edcba", ["text"] * len(x))
     expected = aaptvae.load(tiny).embed(x)

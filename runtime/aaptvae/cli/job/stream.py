@@ -15,6 +15,7 @@ from ...errors import InputError
 from ...files import Batch, Layout, Reading, RowReader, open_rows
 from ...files.opening import input_files
 from ...rows import BLOCK, Array, Rows, as_rows, numbered
+from ...tables.names import listed
 from ...vae import VAE
 from ..options import load_for_workers, printable, reading_of, tell
 from .job import Job
@@ -74,6 +75,11 @@ def _open_input(vae: VAE, verb: str, width: int, options: dict[str, Any]) -> Row
     )
     reader = open_rows(options["input"], format=options["format"], reading=reading)
     tell(reader.notes)
+    if reader.columns is not None and names is None and verb != "decode" and not reading.columns:
+        shown = listed(reader.columns)
+        tell(
+            (f"this bundle names no columns: those of {reader.name} are taken in their order, {shown}; --columns sets another",)
+        )
     return reader
 
 
