@@ -25,7 +25,7 @@ def cli(*arguments, **options):
 def trained(tmp_path_factory):
     """A run of two epochs on the digits."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    train(DIGITS_FILE, folder, TrainConfig(latent_dim=4, hidden_dim=(16,), epochs=2))
+    train(DIGITS_FILE, folder, TrainConfig(latent_dim=4, hidden_dim=(16,), epochs=2, refit=False))
     return folder
 
 

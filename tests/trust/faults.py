@@ -186,7 +186,9 @@ def after(shop: Workshop, command: Command, old: str | None, killed: bool) -> li
     if state == "broken" or (state == "nothing" and old is not None):
         wrong.append(f"output {state}")
     beside = {name for name in shop.names() if name != command.output}
-    kept = [name for name in beside if name.endswith(SUFFIX) and name.startswith(f".{command.output}.")]
+    # A kill while the record of a resumable job is written leaves the temporary of that file too.
+    starts = f".{command.output}.", f"..{command.output}."
+    kept = [name for name in beside if name.endswith(SUFFIX) and name.startswith(starts)]
     if len(kept) < len(beside) or (kept and not killed and "--resume" not in command.arguments):
         wrong.append(f"debris {sorted(beside)}")
     shop.words()

@@ -139,9 +139,7 @@ def begun_with(run: Path) -> TrainConfig | None:
 def check_folder(run: Path, force: bool) -> None:
     """`InputError` unless a new run may be written here."""
     if not force and is_unfinished(run):
-        raise InputError(
-            f"{run} is a run that is not finished: continue it with the same command and --resume, or name another folder"
-        )
+        raise InputError(f"{run} is not finished: continue it with the same command and --resume, or name another folder")
     refuse_existing(run, force or is_empty(run))
     if not is_empty(run) and not (run / CONFIG).is_file():
         raise InputError(f"{run} holds something that is not a run: name another folder")

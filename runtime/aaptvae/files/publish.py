@@ -176,7 +176,8 @@ def _same(descriptor: int, path: Path) -> bool:
 def _sweep(target: Path, keep: bool) -> None:
     """Remove temporaries of killed writers of `target`; without locks all stay, because their writers may be alive."""
     middle = r"[0-9a-f]{8}" if keep else rf"(?:[0-9a-f]{{8}}|{KEPT}|{RECORD}|{ASIDE})"
-    stale = re.compile(re.escape(f".{target.name}.") + middle + re.escape(SUFFIX))
+    record = re.escape(f"..{target.name}.{RECORD}{SUFFIX}.") + "[0-9a-f]{8}"  # of a kill while a record was written
+    stale = re.compile(f"(?:{re.escape(f'.{target.name}.')}{middle}|{record}){re.escape(SUFFIX)}")
     for left in target.parent.iterdir():
         if not stale.fullmatch(left.name):
             continue

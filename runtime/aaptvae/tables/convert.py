@@ -86,7 +86,7 @@ def _named_columns(x: Any) -> tuple[tuple[str, ...] | None, list[Any]] | None:
     """Names and columns of a table; names None for a table without them; None for an object that is no table."""
     package = _package(x)
     if isinstance(x, np.ndarray):
-        return None if x.dtype.names is None else (x.dtype.names, [x[field] for field in x.dtype.names])
+        return None if x.dtype.names is None or x.ndim != 1 else (x.dtype.names, [x[field] for field in x.dtype.names])
     if isinstance(x, Mapping):
         return tuple(map(str, x)), [np.asarray(column) if isinstance(column, list) else column for column in x.values()]
     if package in ("pandas", "polars", "pyarrow") and not hasattr(x, "columns"):  # one column

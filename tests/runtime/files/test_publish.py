@@ -219,3 +219,11 @@ def test_a_kept_temporary_is_never_somebody_elses_door(tmp_path: Path, make: Cal
         pytest.fail("nothing is written through it")
     assert (tmp_path / "precious").read_text() == "as it was"
     assert not (tmp_path / "z.npy").exists()
+
+
+def test_a_kill_while_a_record_is_written_leaves_nothing_for_long(tmp_path: Path) -> None:
+    left = tmp_path / f"..x.npy.{publish.RECORD}{SUFFIX}.0123abcd{SUFFIX}"
+    left.touch()
+    with publish_file(tmp_path / "x.npy") as temporary:
+        temporary.write_bytes(b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]

@@ -74,6 +74,7 @@ torch.set_num_threads(1); torch.rand(17); numpy.random.seed(4)
 train(Path(sys.argv[1]), Path(sys.argv[2]), make_config(json.loads(sys.argv[3])))
 """
     given = {"latent_dim": 3, "hidden_dim": [8], "epochs": 4, "batch_size": 32, "precision": "fp32", "device": "cpu"}
+    given["refit"] = False
     assert make_config(given) == options()
     script(code, table, tmp_path / "run", json.dumps(given), environment=os.environ | {"OMP_NUM_THREADS": "1"})
     for name in ("best.safetensors", "last/state.safetensors", "prior.safetensors", "evaluation.json", "metrics.jsonl"):

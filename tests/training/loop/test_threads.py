@@ -105,14 +105,14 @@ def test_threads_are_given_back(tmp_path, monkeypatch, asked) -> None:
     seen = []
     fitted = train_run.fit
 
-    def watched(*arguments: object, **named: object) -> None:
-        seen.append((torch.get_num_threads(), named["adapt"]))
-        fitted(*arguments, **named)  # type: ignore[arg-type]
+    def watched(*arguments: object) -> object:
+        seen.append((torch.get_num_threads(), arguments[3].adapt))  # type: ignore[attr-defined]
+        return fitted(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(train_run, "fit", watched)
     np.save(tmp_path / "x.npy", features_of(60))
     before = torch.get_num_threads()
-    options = TrainConfig(latent_dim=3, hidden_dim=(8,), epochs=1, precision="fp32")
+    options = TrainConfig(latent_dim=3, hidden_dim=(8,), epochs=1, precision="fp32", refit=False)
     train(tmp_path / "x.npy", tmp_path / "run", options, threads=asked)
     assert seen == [(asked or 1, asked is None)]
     assert torch.get_num_threads() == before

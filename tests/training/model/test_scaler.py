@@ -169,7 +169,10 @@ def test_the_largest_float32_values_are_not_bad():
 def test_training_refuses_a_bad_value_and_leaves_nothing(tmp_path, place):
     rows = features_of(5000)
     rows[place, 11] = np.nan
-    with pytest.raises(InputError, match=rf"features must be finite, but row {place}, column 11 is nan: drop or repair"):
+    with pytest.raises(
+        InputError,
+        match=rf"features must be finite, but row {place}, column 11 is nan; missing or infinite are 1 in column 11: drop or repair",
+    ):
         train(saved(tmp_path, rows), tmp_path / "run", options())
     assert [path.name for path in tmp_path.iterdir()] == ["features.npy"]
 

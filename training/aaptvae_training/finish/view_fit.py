@@ -16,7 +16,7 @@ from ..similarity.recall import geometry_of
 from ..similarity.views import Search, choose_head, choose_metric, head_steps
 
 MOST_ROWS = 50_000  # training rows that views are fitted to
-MOST_VALUES = 1 << 26  # and their numbers
+MOST_VALUES = 1 << 23  # and their numbers
 
 
 def fit_views(
