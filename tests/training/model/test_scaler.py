@@ -171,7 +171,7 @@ def test_training_refuses_a_bad_value_and_leaves_nothing(tmp_path, place):
     rows[place, 11] = np.nan
     with pytest.raises(
         InputError,
-        match=rf"features must be finite, but row {place}, column 11 is nan; missing or infinite are 1 in column 11: drop or repair",
+        match=rf"features must be finite, but row {place}, column 11 is nan; missing or infinite are 1 in column 11: drop",
     ):
         train(saved(tmp_path, rows), tmp_path / "run", options())
     assert [path.name for path in tmp_path.iterdir()] == ["features.npy"]
