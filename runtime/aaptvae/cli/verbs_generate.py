@@ -96,9 +96,9 @@ def interpolate(steps: int, path: "Curve", output: str, **options: Any) -> None:
 
     from ..files import Layout, Reading, open_rows  # noqa: PLC0415
     from ..rows import as_rows  # noqa: PLC0415
+    from .job.ahead import close_without_waiting  # noqa: PLC0415
     from .job.job import Job  # noqa: PLC0415
     from .job.stream import batch_rows  # noqa: PLC0415
-    from .job.threads import close_without_waiting  # noqa: PLC0415
 
     vae = load_vae(options)
     width = vae.input_dim

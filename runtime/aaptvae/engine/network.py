@@ -15,7 +15,7 @@ from ..bundle.manifest import GraphSpec, Precision
 from ..errors import BundleError, InputError, ProviderError
 from ..rows import BLOCK, Rows, as_count, as_output, as_rows, refuse_overflow, shaped
 from .cpus import multiplies_bytes, usable_cpus
-from .threads import Team
+from .team import Team
 
 Provider = str | tuple[str, dict[str, Any]]
 

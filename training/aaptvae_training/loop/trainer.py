@@ -254,7 +254,7 @@ class Trainer:
     def save(self) -> None:
         """Write best weights and figures, then everything that a resumed training needs, each in one step.
 
-        A kill between them is harmless: the resumed training comes by those weights and figures again.
+        A kill between them is harmless: the resumed training computes the same weights and figures again.
         """
         self.saved_at = time.monotonic()
         if self.world.leads:

@@ -18,7 +18,7 @@ ERRORS = 1.0  # standard errors that a gain must exceed
 
 
 class Validation:
-    """This process's share of scaled validation rows [N, D]; every figure meets the same noise whenever it is taken."""
+    """This process's share of scaled validation rows [N, D]; the same random draws are used for every measurement."""
 
     def __init__(self, rows: Tensor, seed: int, world: World) -> None:
         self.rows = rows[world.rank :: world.size].to(world.device)

@@ -15,7 +15,7 @@ PASS_ROWS = 4096  # that one pass of the decoder takes at most
 class Objective(nn.Module):
     """Scaled rows [n, D] to the objective and, per row and without weights, its two parts in nats.
 
-    Tails forgive the rows that are hardest to reconstruct. A `fidelity` above 0 adds back a share of what pPCA would
+    A Student-t likelihood penalises large errors too little. A `fidelity` above 0 adds back a share of what pPCA would
     charge for them: the squared error over twice `unexplained`, the variance that pPCA leaves in every direction. The
     trainer raises it while reconstructions of validation rows have a squared error above `tolerated`.
     """

@@ -22,7 +22,7 @@ from ...files.publish import RECORD, SUFFIX, publish_file
 from ...rows import Array
 from ..progress import Progress
 from ..stop import STOP
-from .threads import DEPTH, Ahead
+from .ahead import DEPTH, Ahead
 
 SAVE_SECONDS = 2.0
 

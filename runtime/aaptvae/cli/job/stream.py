@@ -18,8 +18,8 @@ from ...rows import BLOCK, Array, Rows, as_rows, numbered
 from ...tables.names import listed
 from ...vae import VAE
 from ..options import load_for_workers, printable, reading_of, tell
+from .ahead import close_without_waiting
 from .job import Job
-from .threads import close_without_waiting
 
 CHUNKS = 2  # of the VAE in one batch: large enough for the file system, small enough for the cache
 

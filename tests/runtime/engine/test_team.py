@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from aaptvae.engine.threads import Team
+from aaptvae.engine.team import Team
 
 
 def helpers() -> int:
