@@ -1,11 +1,14 @@
 """Train on a table in memory or on a feature file, from Python: `run = train(X, latent_dim=64)`."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from aaptvae.files import Reading
 
 from . import train_run
 from .config import TrainConfig, make_config
@@ -15,9 +18,12 @@ from .progress import TrainingProgress
 from .run import RUN, Run, TemporaryFolder, read_run
 
 
-def train(
+def train(  # noqa: PLR0913 - the arguments of a training
     x: Any,
     *,
+    columns: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    ids: Sequence[str] = (),
     folder: str | os.PathLike[str] | None = None,
     progress: TrainingProgress | None = None,
     force: bool = False,
@@ -27,20 +33,31 @@ def train(
 ) -> Run:
     """Train on `x` [N, D] and return the finished run, with its evaluation on held-out rows.
 
-    `x` is an array, a tensor, a DataFrame, an Arrow table, or the path of a feature file. `options` are those of `aaptvae
-    train`: `latent_dim=64`, `hidden_dim=400`, `epochs`, `seed`, ... The run is written to `folder`, or without one to a
-    temporary folder that is removed with the returned object (`run.save` keeps it). `force` replaces a run in `folder`;
-    `progress` receives stages and epochs. Raises `InputError` for features or options that cannot be used, `RunError` when
-    training cannot go on.
+    `x` is an array, a tensor, a DataFrame, an Arrow table, or the path of a feature file. Its features are the columns
+    `columns`, else all but those in `drop` and `ids` (names, or positions where columns have no names). `options` are
+    those of `aaptvae train`: `latent_dim=64`, `hidden_dim=400`, `epochs`, `seed`, ... The run is written to `folder`, or
+    without one to a temporary folder that is removed with the returned object (`run.save` keeps it). `force` replaces a run
+    in `folder`; `progress` receives stages and epochs. Raises `InputError` for features or options that cannot be used,
+    `RunError` when training cannot go on.
     """
     config = make_config(options)
+    reading = Reading(columns=names_of(columns), drop=names_of(drop), ids=names_of(ids))
     owner = None
     if folder is None:
         owner = TemporaryFolder()
         folder = owner.path / RUN
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on as if nothing had happened
-        train_run.train(x, Path(folder), config, progress, force=force, image_shape=image_shape, threads=threads)
+        train_run.train(
+            x, Path(folder), config, progress, force=force, image_shape=image_shape, threads=threads, reading=reading
+        )
         return replace(read_run(folder), owner=owner)
+
+
+def names_of(given: object) -> tuple[str, ...]:
+    """Names of columns as a tuple of text; one name stands for itself."""
+    if isinstance(given, str):
+        return (given,)
+    return tuple(map(str, given))  # type: ignore[call-overload]
 
 
 def train_unevaluated(source: Any, run: Path, config: TrainConfig, threads: int | None = None) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError, MissingDependencyError
 from ..rows import Array
 from . import columns as kinds
-from .names import BESIDE, listed, match_columns
+from .names import BESIDE, left_out_of, listed, match_columns
 
 TableLike = Any  # ArrayLike, or an object that `as_table` reads
 
@@ -24,30 +24,52 @@ class Table(NamedTuple):
     columns: tuple[str, ...] | None = None
 
 
-def as_table(x: Any, *, columns: Sequence[str] | None = None, passthrough: Sequence[str] = (), name: str = "x") -> Table:
+def as_table(
+    x: Any,
+    *,
+    columns: Sequence[str] | None = None,
+    passthrough: Sequence[str] = (),
+    chosen: Sequence[str] = (),
+    name: str = "x",
+    remedy: str = BESIDE,
+) -> Table:
     """`x` as numbers [N, D] with names of its columns.
 
     `x` is an array, nested lists, a torch tensor, a pandas, Polars or Arrow table, a mapping of names to columns, any
-    object with `__arrow_c_stream__` or `__dataframe__`, or one column of vectors. Named columns are taken in the order of
-    `columns`; names in `passthrough` are left out. Missing values become NaN. Raises `InputError` for a column that is
-    missing, unknown, or no number; `MissingDependencyError` where pyarrow is needed.
+    object with `__arrow_c_stream__` or `__dataframe__`, or one column of vectors. Features are the columns `chosen`, else
+    all but those in `passthrough`; columns without names are called by their positions. Named ones are matched with
+    `columns` and taken in that order. Missing values become NaN. Raises `InputError` for a column that is missing, unknown
+    (`remedy` says how such ones are left out), or no number; `MissingDependencyError` where pyarrow is needed.
     """
+    selects = bool(passthrough or chosen)
     if type(x) is np.ndarray and x.dtype.names is None:
-        return Table(x)
+        return Table(_by_position(x, passthrough, chosen, name) if selects else x)
     _refuse_unreadable(x, name)
     x = x.read_all() if _package(x) == "pyarrow" and hasattr(x, "read_all") else x
     named = _named_columns(x)
     if named is None:
-        return Table(_unnamed(x, name))
+        return Table(_by_position(_unnamed(x, name), passthrough, chosen, name) if selects else _unnamed(x, name))
     names, held = named
-    kept = [index for index in range(len(held)) if names is None or names[index] not in passthrough]
+    called = names if names is not None else tuple(map(str, range(len(held))))
+    left_out = left_out_of(called, chosen, passthrough, name)
+    kept = [index for index in range(len(held)) if called[index] not in left_out]
     if len(kept) == 1 and kinds.kind_of(held[kept[0]]) == "vectors":
         return Table(kinds.matrix_of(held[kept[0]], name))
-    chosen = match_columns(names, columns, name, passthrough)
-    if names is not None and chosen is not None:
-        names = tuple(names[index] for index in chosen)
-    taken = held if chosen is None else [held[index] for index in chosen]
-    return Table(_numbers(x, taken, names, name, columns is not None and names is not None), names)
+    expected = columns if columns is not None and names is not None else chosen or None
+    order = match_columns(called, expected, name, left_out, remedy) if names is not None or selects else None
+    taken, called = (held, called) if order is None else ([held[index] for index in order], tuple(called[i] for i in order))
+    explicit = bool(chosen) or (columns is not None and names is not None)
+    refuse_others(taken, called, name, remedy, explicit)
+    return Table(_numbers(x, taken), None if names is None else called)
+
+
+def _by_position(values: Array, passthrough: Sequence[str], chosen: Sequence[str], name: str) -> Array:
+    """Columns of an array [N, D] that are called by their positions."""
+    if values.ndim != 2:
+        return values
+    called = tuple(map(str, range(values.shape[1])))
+    order = match_columns(called, chosen or None, name, left_out_of(called, chosen, passthrough, name))
+    return values if order is None else values[:, order]
 
 
 def filled(values: Array, means: Array) -> Array:
@@ -57,17 +79,20 @@ def filled(values: Array, means: Array) -> Array:
     return np.where(lost, means.astype(values.dtype), values)
 
 
-def _numbers(x: Any, held: Sequence[Any], names: tuple[str, ...] | None, name: str, explicit: bool) -> Array:
-    """Columns side by side as numbers; `explicit` names allow booleans."""
-    types = [kinds.kind_of(column) for column in held]
+def refuse_others(held: Sequence[Any], names: Sequence[str], name: str, remedy: str, explicit: bool) -> None:
+    """`InputError` that names every column that holds no numbers; `explicit` names allow booleans."""
     allowed = ("number", "bool") if explicit else ("number",)
     wrong = [
-        f"{names[index] if names else index} ({kinds.type_name(held[index])})"
-        for index, kind in enumerate(types)
-        if kind not in allowed
+        f"{called} ({kinds.type_name(column)})"
+        for called, column in zip(names, held, strict=True)
+        if kinds.kind_of(column) not in allowed
     ]
     if wrong:
-        raise InputError(f"{name} holds columns that are no numbers: {listed(wrong)}: drop or convert them, or {BESIDE}")
+        raise InputError(f"{name} holds columns that are no numbers: {listed(wrong)}: drop or convert them, or {remedy}")
+
+
+def _numbers(x: Any, held: Sequence[Any]) -> Array:
+    """Columns side by side as numbers."""
     if not held:
         return np.empty((_length(x), 0), np.float32)
     whole = _whole_block(x, held)

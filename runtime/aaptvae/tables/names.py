@@ -23,6 +23,18 @@ def check_names(names: Sequence[str], name: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def left_out_of(names: Sequence[str], chosen: Sequence[str], passthrough: Sequence[str], name: str) -> tuple[str, ...]:
+    """The columns that are no features: all but `chosen`, else those in `passthrough`.
+
+    `InputError` names every one that is not there, and those in both.
+    """
+    if absent := [key for key in (*chosen, *passthrough) if key not in names]:
+        raise InputError(f"{name} has no column {listed(absent)}: its columns are {listed(names)}: check the spelling")
+    if both := [key for key in chosen if key in passthrough]:
+        raise InputError(f"{name}: {listed(both)} is named as a feature and to be left out: name each column once")
+    return tuple(key for key in names if key not in chosen) if chosen else tuple(passthrough)
+
+
 def match_columns(
     names: Sequence[str] | None,
     expected: Sequence[str] | None,
@@ -38,8 +50,6 @@ def match_columns(
     if names is None or (expected is None and not passthrough):
         return None
     check_names(names, name)
-    if absent := [key for key in passthrough if key not in names]:
-        raise InputError(f"{name} has no column {listed(absent)}: its columns are {listed(names)}: check the spelling")
     rest = [key for key in names if key not in set(passthrough)]
     if expected is not None and rest != list(expected):
         _refuse(rest, expected, name, remedy)

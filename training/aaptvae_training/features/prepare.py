@@ -14,6 +14,7 @@ from aaptvae.rows import Matrix, Rows
 from ..config import TrainConfig
 from ..progress import TrainingProgress
 from .copies import RowKeys
+from .missing import replace_missing
 from .moments import Moments, Statistics, first_bad_value
 from .rounding import sentence
 from .split import Split, split_rows, split_time
@@ -42,6 +43,7 @@ class Prepared:
     train_sample: Rows
     copies: int | None = None  # rows that equal an earlier row, None where nobody looked
     held_out_copies: int = 0  # held-out rows that equal a training row
+    missing: int = 0  # missing values that were replaced
 
     def standardise(self, rows: Rows) -> Rows:
         """Raw rows as standardised float32 rows, computed in float64 so that large means lose no digits."""
@@ -56,28 +58,46 @@ def prepare_features(features: Features, config: TrainConfig, progress: Training
     check_split(config, features.width)
     digest, keys = _shape_digest(features), RowKeys(features, config)
 
-    def each(start: int, block: Rows) -> None:
-        if bad := first_bad_value(block, start):
-            refuse_not_finite(features, bad)
+    def see(start: int, block: Rows) -> None:
         digest.update(_values(block))
         if copies:
             keys.add(start, block)
         progress.advance(len(block))
 
+    def check(start: int, block: Rows) -> None:
+        if bad := first_bad_value(block, start):
+            refuse_not_finite(features, bad)
+
+    def check_and_see(start: int, block: Rows) -> None:
+        check(start, block)
+        see(start, block)
+
     shares = config.validation_share, config.test_share
-    plain = split_time(features.rows, *shares) if config.split == "time" else split_rows(features.rows, *shares, config.seed)
-    prepared = _gather(features, plain, config.seed, each)
+    split = split_time(features.rows, *shares) if config.split == "time" else split_rows(features.rows, *shares, config.seed)
+    if features.fill is None:
+        prepared = _gather(features, split, config.seed, check_and_see)
+    else:  # the split decides the means, and values as they are decide the split
+        for start, block in features.blocks():
+            see(start, block)
+        split = keys.split(config) if copies else split
+        missing = replace_missing(features, split.train)
+        prepared = replace(_gather(features, split, config.seed, check), missing=missing)
     refuse_huge(features, prepared.statistics)
+    tell(features, progress)
+    if copies:
+        wanted = keys.split(config)
+        if any(not np.array_equal(a, b) for a, b in zip(split, wanted, strict=True)):
+            prepared = _gather(features, wanted, config.seed, lambda start, block: None)
+        prepared = replace(prepared, copies=keys.copies, held_out_copies=keys.shared(wanted))
+    return replace(prepared, sha256=digest.hexdigest())
+
+
+def tell(features: Features, progress: TrainingProgress) -> None:
+    """How the files are read, and which columns float32 cannot hold."""
     for note in features.notes:
         progress.note(note)
     if lossy := features.rounding.columns():
         progress.note("warning: " + sentence([features.called(column) for column in lossy]))
-    if copies:
-        wanted = keys.split(config)
-        if any(not np.array_equal(a, b) for a, b in zip(plain, wanted, strict=True)):
-            prepared = _gather(features, wanted, config.seed, lambda start, block: None)
-        prepared = replace(prepared, copies=keys.copies, held_out_copies=keys.shared(wanted))
-    return replace(prepared, sha256=digest.hexdigest())
 
 
 def refuse_not_finite(features: Features, first: str) -> NoReturn:
@@ -108,6 +128,8 @@ def refuse_huge(features: Features, statistics: Statistics) -> None:
 def everything(features: Features, prepared: Prepared, seed: int) -> Prepared:
     """The same table with every row a training row; the validation rows are those of before, now seen."""
     split = Split(np.arange(features.rows), *prepared.split[1:])
+    if features.fill is not None:
+        replace_missing(features, split.train)
     return replace(_gather(features, split, seed, lambda start, block: None), sha256=prepared.sha256)
 
 
