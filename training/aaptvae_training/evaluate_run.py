@@ -135,7 +135,8 @@ def _reference(judge: Judge, test: Rows) -> list[float]:
 
 def _warnings_of_run(run: Path, config: RunConfig, metrics: dict[str, float], linear_gap: float) -> list[str]:
     """Warnings about the training and the table, where a run is judged on its own held-out rows."""
-    table = warnings_of_copies(config.rows, config.copies or 0, config.held_out_copies)
+    table = [f"{text[:1].upper()}{text[1:]}." for text in config.warnings]
+    table += warnings_of_copies(config.rows, config.copies or 0, config.held_out_copies)
     table += warnings_of_missing(config.train.missing, config.missing)
     shape = config.rows, config.input_dim
     return table + warnings_of_training(metrics, config.train.latent_dim, shape, _best_epoch(run), linear_gap)

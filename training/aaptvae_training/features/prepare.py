@@ -17,6 +17,7 @@ from .copies import RowKeys
 from .missing import replace_missing
 from .moments import Moments, Statistics, first_bad_value
 from .rounding import sentence
+from .row_numbers import row_numbers
 from .split import Split, split_rows, split_time
 from .table import Features, rows_within
 
@@ -44,6 +45,7 @@ class Prepared:
     copies: int | None = None  # rows that equal an earlier row, None where nobody looked
     held_out_copies: int = 0  # held-out rows that equal a training row
     missing: int = 0  # missing values that were replaced
+    warnings: tuple[str, ...] = ()  # about columns
 
     def standardise(self, rows: Rows) -> Rows:
         """Raw rows as standardised float32 rows, computed in float64 so that large means lose no digits."""
@@ -83,21 +85,24 @@ def prepare_features(features: Features, config: TrainConfig, progress: Training
         missing = replace_missing(features, split.train)
         prepared = replace(_gather(features, split, config.seed, check), missing=missing)
     refuse_huge(features, prepared.statistics)
-    tell(features, progress)
+    refuse_lost(features, prepared.constant)
+    warnings = warnings_of(features, progress)
     if copies:
         wanted = keys.split(config)
         if any(not np.array_equal(a, b) for a, b in zip(split, wanted, strict=True)):
             prepared = _gather(features, wanted, config.seed, lambda start, block: None)
         prepared = replace(prepared, copies=keys.copies, held_out_copies=keys.shared(wanted))
-    return replace(prepared, sha256=digest.hexdigest())
+    return replace(prepared, sha256=digest.hexdigest(), warnings=warnings)
 
 
-def tell(features: Features, progress: TrainingProgress) -> None:
-    """How the files are read, and which columns float32 cannot hold."""
-    for note in features.notes:
-        progress.note(note)
+def warnings_of(features: Features, progress: TrainingProgress) -> tuple[str, ...]:
+    """Warnings about columns: rounding to float32, and row numbers; shown at once, with how the files are read."""
+    warnings = row_numbers(features)
     if lossy := features.rounding.columns():
-        progress.note("warning: " + sentence([features.called(column) for column in lossy]))
+        warnings.append(sentence([features.called(column) for column in lossy]))
+    for note in (*features.notes, *(f"warning: {text}" for text in warnings)):
+        progress.note(note)
+    return tuple(warnings)
 
 
 def refuse_not_finite(features: Features, first: str) -> NoReturn:
@@ -122,6 +127,15 @@ def refuse_huge(features: Features, statistics: Statistics) -> None:
         raise InputError(
             f"column {features.called(column)} goes up to {largest[column]:.3g}: expected at most {LARGEST:g}, because float32 "
             "ends at 3.4e+38: divide the column by a constant"
+        )
+
+
+def refuse_lost(features: Features, constant: Mask) -> None:
+    """`InputError` where float64 columns vary, and every column is constant after rounding to float32."""
+    if constant.all() and (lost := features.rounding.columns()):
+        raise InputError(
+            "every column is constant in float32, which training uses: "
+            + sentence([features.called(column) for column in lost])
         )
 
 
