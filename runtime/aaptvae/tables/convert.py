@@ -177,7 +177,7 @@ def _imported(x: Any) -> Any:
 
 def _unnamed(x: Any, name: str) -> Array:
     """An object without columns as an array: a tensor, nested lists, a column of numbers."""
-    if _package(x) == "torch":
+    if _package(x) == "torch" and hasattr(x, "layout"):
         return _tensor(x)
     if isinstance(x, np.ndarray) and hasattr(x, "mask"):
         raise InputError(f"{name} is a masked array: expected no masked values: fill them first")
@@ -208,6 +208,10 @@ def _refuse_unreadable(x: Any, name: str) -> None:
         raise InputError(f"{name} is a {kind}, which is not computed yet: pass {name}.collect()")
     if hasattr(x, "compute") and _package(x) in ("dask", "dask_expr"):
         raise InputError(f"{name} is a {kind}, which is not computed yet: pass {name}.compute()")
+    if isinstance(x, str | bytes) or hasattr(x, "__fspath__"):
+        raise InputError(f"{name} is a path or text: expected numbers [N, D]: read the file first, or use the command line")
+    if _package(x) == "torch" and not hasattr(x, "layout"):
+        raise InputError(f"{name} is a {kind}, which holds no rows itself: expected numbers [N, D]: pass its tensors")
     if isinstance(x, Iterator) and not hasattr(x, "__arrow_c_stream__"):
         raise InputError(f"{name} is a {kind}, which gives rows one by one: pass each batch as an array (encode_batches)")
 

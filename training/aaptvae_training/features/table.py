@@ -7,7 +7,8 @@ temporary .npy file.
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -127,12 +128,13 @@ class ArrayFeatures(Features):
 
     def __init__(self, table: Array, columns: tuple[str, ...] | None = None) -> None:
         super().__init__(table.shape[1], str(table.dtype), columns=columns)
-        self.rows, self._table = len(table), table
-        self.rounding.add(table)
+        self.rows, self.table = len(table), table
+        for start in range(0, self.rows, BLOCK_ROWS):
+            self.rounding.add(table[start : start + BLOCK_ROWS])
 
     def read(self, start: int, stop: int) -> Rows:
         """Rows start..stop: float32 [stop - start, D]."""
-        return self._filled(as_float32(self._table[start:stop]))
+        return self._filled(as_float32(self.table[start:stop]))
 
 
 def array_features(x: Any, reading: Reading = READ_ALL, missing: MissingRule = "error") -> ArrayFeatures:
@@ -155,15 +157,15 @@ def array_features(x: Any, reading: Reading = READ_ALL, missing: MissingRule = "
 
 @contextmanager
 def open_features(source: Any, reading: Reading = READ_ALL, missing: MissingRule = "error") -> Iterator[Features]:
-    """A feature file, a folder of shards, a pattern, or a table in memory as one table; `InputError` if it is none.
+    """A feature file, a folder of shards, a pattern, a table in memory or an iterator of such as one table.
 
-    `reading` says which columns are features. Rows that lack a value are left out if `missing` is "drop". A file is opened
-    once; a shard twice, because the columns of all shards are checked first.
+    `InputError` if it is none. `reading` says which columns are features. Rows that lack a value are left out if `missing`
+    is "drop". A file is opened once; a shard twice, because the columns of all shards are checked first.
     """
     if not isinstance(source, str | os.PathLike):
-        features: Features = array_features(source, reading, missing)
-        features.fill = _unknown(features.width) if missing == "mean" else None
-        yield features
+        with _in_memory(source, reading, missing) as features:
+            features.fill = _unknown(features.width) if missing == "mean" else None
+            yield features
         return
     path = os.fspath(source)
     if path == "-":
@@ -186,6 +188,41 @@ def open_features(source: Any, reading: Reading = READ_ALL, missing: MissingRule
             features.close()
             if shards:
                 whole.close()
+
+
+@contextmanager
+def _in_memory(source: Any, reading: Reading, missing: MissingRule) -> Iterator[Features]:
+    """A table in memory; batches of an iterator are written to a temporary file first, because they are read again."""
+    if not isinstance(source, Iterator) or hasattr(source, "__arrow_c_stream__"):
+        yield array_features(source, reading, missing)
+        return
+    batches = (array_features(batch, reading, missing) for batch in source)
+    first = next(batches, None)
+    if first is None:
+        raise InputError(f"features are a {type(source).__name__} without a batch: expected arrays [n, D]: give a new one")
+    features = Features(first.width, first.dtype, columns=first.columns)
+    with tempfile.TemporaryDirectory(prefix="aaptvae-features-") as folder, closing(features):
+        path = Path(folder) / "batches.npy"
+        with open_output(path, Layout(width=first.width)) as writer:
+            for number, batch in enumerate(chain([first], batches)):
+                _check_batch(batch, first, number)
+                for start in range(0, batch.rows, BLOCK_ROWS):
+                    rows = batch.table[start : start + BLOCK_ROWS]
+                    features.rounding.add(rows)
+                    writer.write(as_float32(rows))
+                features.dropped += batch.dropped
+        features.append(open_rows(path))
+        yield features
+
+
+def _check_batch(batch: Features, first: Features, number: int) -> None:
+    """`InputError` unless a batch has the columns of the first one."""
+    if (batch.width, batch.columns) != (first.width, first.columns):
+        names = f" ({', '.join(batch.columns[:8])})" if batch.columns else ""
+        raise InputError(
+            f"batch {number} of the features has {batch.width} columns{names}: expected {first.width} as in the first batch, "
+            "by the same names in the same order: give equal batches"
+        )
 
 
 def _unknown(width: int) -> Rows:
