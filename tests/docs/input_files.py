@@ -126,7 +126,8 @@ FILES: dict[str, Write] = {
     ".npz with one array": npz(x=X),
     ".npz, compressed": npz(np.savez_compressed, x=X),
     ".npz in Fortran order": npz(x=np.asfortranarray(X)),
-    ".npz with two tables": npz(x=X, y=X),
+    ".npz with two tables, one called x": npz(x=X, y=X),
+    ".npz with two other tables": npz(u=X, v=X),
     ".npz of scipy.sparse": made("x.npz", lambda path: scipy.sparse.save_npz(path, scipy.sparse.csr_matrix(X))),
     ".safetensors": safetensors,
     ".csv with a header": file("x.csv", text()),
@@ -168,7 +169,9 @@ FILES: dict[str, Write] = {
     ".json": file("x.json", json.dumps(X.tolist())),
     ".parquet": parquet(arrow()),
     ".parquet, columns in another order": parquet(arrow().select(list("edcba"))),
-    ".parquet with an index of pandas": parquet(frame(index=range(5, 65)).iloc[np.random.default_rng(1).permutation(60)].sort_index()),
+    ".parquet with an index of pandas": parquet(
+        frame(index=range(5, 65)).iloc[np.random.default_rng(1).permutation(60)].sort_index()
+    ),
     ".parquet with an index named by pandas": parquet(frame(index=pd.Index([f"r{k}" for k in range(60)], name="key"))),
     ".parquet, a column of lists": parquet(pa.table({"embedding": lists()})),
     ".parquet, a column of fixed-size lists": parquet(pa.table({"embedding": fixed()})),

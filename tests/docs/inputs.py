@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from input_files import FILES, STREAMS
 from input_objects import NAMES, OBJECTS, X
 
@@ -29,7 +28,13 @@ from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.train_run import prepare_run
 
 ROOT = Path(__file__).parents[2]
-EXPECTED = {"array of one row": X[:1], "array of no rows": X[:0], "array, bool": (X > 0).astype(np.float32)}
+EXPECTED = {
+    "array of one row": X[:1],
+    "array of no rows": X[:0],
+    "array, bool": (X > 0).astype(np.float32),
+    "array, float32, with 3e38": OBJECTS["array, float32, with 3e38"](),
+    "array, float64, with variation below float32": OBJECTS["array, float64, with variation below float32"]().astype("f4"),
+}
 PAGE = ROOT / "docs/inputs.md"
 BEGIN, END = "<!-- written by tests/docs/inputs.py -->", "<!-- end -->"
 Trial = Callable[[], np.ndarray]
@@ -53,14 +58,17 @@ def outcome(trial: Trial, expected: np.ndarray) -> str:
         found = trial()
     except AaptvaeError as error:
         return refused(str(error))
-    if found.shape == expected.shape and np.array_equal(found, expected):
+    if np.array_equal(found, expected):
         return "read"
-    return f"read as {len(found)} rows" if found.shape != expected.shape else "read as other numbers"
+    if found.shape != expected.shape:
+        return f"read: {len(found)} rows of {found.shape[1]} columns"
+    ordered = np.array_equal(found[:, np.lexsort(found)], expected[:, np.lexsort(expected)])
+    return "read, columns in their order" if ordered else "READ AS OTHER NUMBERS"
 
 
 def refused(text: str) -> str:
     """An error message in a cell of the table, without the folder of this trial and object addresses."""
-    text = re.sub(r"\S*/inputs-\w+/", "", " ".join(text.split())).removeprefix("error: ")
+    text = re.sub(r"\S*/inputs-\w+/(file-\d+/)?", "", " ".join(text.split())).removeprefix("error: ")
     text = re.sub(r"0x[0-9a-f]+", "0x...", text).replace("|", "\\|")
     return f"refused: {text if len(text) < 230 else text[:230].rstrip() + ' ...'}"
 
@@ -93,7 +101,9 @@ def training(source: Any, expected: np.ndarray) -> str:
         notes.extend(kept)
         return rows
 
-    return "; ".join([outcome(trial, expected), *(f"says: {re.sub(r'[^ ]*/inputs-[^/]*/', '', note)}" for note in notes)])
+    return "; ".join(
+        [outcome(trial, expected), *(f"says: {re.sub(r'[^ ]*/inputs-[^/]*/file-[0-9]+/', '', note)}" for note in notes)]
+    )
 
 
 def command(*arguments: object) -> tuple[int, str]:

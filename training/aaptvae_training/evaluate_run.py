@@ -184,6 +184,6 @@ def _other_rows(source: Any, config: RunConfig, reading: Reading, means: Matrix)
         missing, rows = int(np.isnan(rows).sum()), filled(rows, means)
     if len(rows) < 2:
         raise InputError(f"{name} has {len(rows)} rows: an evaluation needs at least 2: give more rows")
-    if bad := first_bad_value(rows, 0):
+    if bad := first_bad_value(rows, 0, config.columns):
         raise InputError(f"features must be finite, but {bad} of {name}: drop or repair such rows")
     return OtherRows(rows, known, missing)

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError, MissingDependencyError
 from ..rows import Array
 from . import columns as kinds
-from .names import BESIDE, left_out_of, listed, match_columns
+from .names import BESIDE, check_names, left_out_of, listed, match_columns
 
 TableLike = Any  # ArrayLike, or an object that `as_table` reads
 
@@ -57,10 +57,13 @@ def as_table(
         return Table(kinds.matrix_of(held[kept[0]], name))
     expected = columns if columns is not None and names is not None else chosen or None
     order = match_columns(called, expected, name, left_out, remedy) if names is not None or selects else None
+    if names is not None:
+        check_names(names, name)
     taken, called = (held, called) if order is None else ([held[index] for index in order], tuple(called[i] for i in order))
     explicit = bool(chosen) or (columns is not None and names is not None)
     refuse_others(taken, called, name, remedy, explicit)
-    return Table(_numbers(x, taken), None if names is None else called)
+    whole = _whole_block(x, held) if order is None else None
+    return Table(_stacked(x, taken) if whole is None else whole, None if names is None else called)
 
 
 def _by_position(values: Array, passthrough: Sequence[str], chosen: Sequence[str], name: str) -> Array:
@@ -82,26 +85,26 @@ def filled(values: Array, means: Array) -> Array:
 def refuse_others(held: Sequence[Any], names: Sequence[str], name: str, remedy: str, explicit: bool) -> None:
     """`InputError` that names every column that holds no numbers; `explicit` names allow booleans."""
     allowed = ("number", "bool") if explicit else ("number",)
+    vectors = [called for called, column in zip(names, held, strict=True) if kinds.kind_of(column) == "vectors"]
+    if len(vectors) == 1 and len(held) > 1:
+        raise InputError(f"{name} holds vectors in column {vectors[0]} beside {len(held) - 1} others: {remedy}")
     wrong = [
         f"{called} ({kinds.type_name(column)})"
         for called, column in zip(names, held, strict=True)
         if kinds.kind_of(column) not in allowed
     ]
     if wrong:
-        raise InputError(f"{name} holds columns that are no numbers: {listed(wrong)}: drop or convert them, or {remedy}")
+        raise InputError(f"{name} holds columns that are no numbers: {listed(wrong)}: convert them, or {remedy}")
 
 
-def _numbers(x: Any, held: Sequence[Any]) -> Array:
+def _stacked(x: Any, held: Sequence[Any]) -> Array:
     """Columns side by side as numbers."""
-    if not held:
-        return np.empty((_length(x), 0), np.float32)
-    whole = _whole_block(x, held)
-    return whole if whole is not None else kinds.stacked(held)
+    return kinds.stacked(held) if held else np.empty((_length(x), 0), np.float32)
 
 
 def _whole_block(x: Any, held: Sequence[Any]) -> Array | None:
     """A pandas frame of plain numbers, as pandas itself makes a matrix of it, without a copy where it holds one."""
-    if _package(x) != "pandas" or len(held) != len(x.columns) or not all(isinstance(c.dtype, np.dtype) for c in held):
+    if _package(x) != "pandas" or not all(isinstance(c.dtype, np.dtype) for c in held):
         return None
     array = np.asarray(x)
     return array if array.dtype.kind in "fiu" else None
@@ -184,6 +187,8 @@ def _unnamed(x: Any, name: str) -> Array:
     try:
         return np.asarray(x)
     except Exception as error:  # ragged lists and objects of any package
+        if isinstance(x, list | tuple):
+            raise InputError(f"{name} is a list of rows of several lengths: expected as many numbers in each") from None
         raise InputError(
             f"{name} is a {type(x).__name__} that numpy cannot read ({error}): expected numbers [N, D]: pass a 2-D array"
         ) from None
@@ -208,12 +213,18 @@ def _refuse_unreadable(x: Any, name: str) -> None:
         raise InputError(f"{name} is a {kind}, which is not computed yet: pass {name}.collect()")
     if hasattr(x, "compute") and _package(x) in ("dask", "dask_expr"):
         raise InputError(f"{name} is a {kind}, which is not computed yet: pass {name}.compute()")
+    if x is None:
+        raise InputError(f"{name} is None: expected numbers [N, D]: pass a 2-D array or a table")
     if isinstance(x, str | bytes) or hasattr(x, "__fspath__"):
         raise InputError(f"{name} is a path or text: expected numbers [N, D]: read the file first, or use the command line")
     if _package(x) == "torch" and not hasattr(x, "layout"):
-        raise InputError(f"{name} is a {kind}, which holds no rows itself: expected numbers [N, D]: pass its tensors")
+        raise InputError(
+            f"{name} is a {kind}, which holds no rows itself: expected numbers [N, D]: pass its tensors, or batch by batch"
+        )
     if isinstance(x, Iterator) and not hasattr(x, "__arrow_c_stream__"):
-        raise InputError(f"{name} is a {kind}, which gives rows one by one: pass each batch as an array (encode_batches)")
+        raise InputError(
+            f"{name} is a {kind}, which is read once: expected a table: pass each batch as an array, or all to encode_batches"
+        )
 
 
 def _length(x: Any) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ..errors import InputError
 
 SHOWN = 8  # names in a message
-BESIDE = "name them in vae.features(x, passthrough=[...])"
+BESIDE = "drop them, or name them in vae.features(x, passthrough=[...])"
 
 
 def listed(names: Sequence[object]) -> str:
@@ -73,8 +73,7 @@ def _refuse(names: Sequence[str], expected: Sequence[str], name: str, remedy: st
         )
     if unknown:
         raise InputError(
-            f"{name} has {_count(unknown)} {listed(unknown)}, unknown to the model: expected {listed(expected)}: "
-            f"drop them, or {remedy}"
+            f"{name} has {_count(unknown)} {listed(unknown)}, unknown to the model: expected {listed(expected)}: " + remedy
         )
 
 

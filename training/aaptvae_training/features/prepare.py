@@ -60,24 +60,22 @@ def prepare_features(features: Features, config: TrainConfig, progress: Training
     check_split(config, features.width)
     digest, keys = _shape_digest(features), RowKeys(features, config)
 
+    def check(start: int, block: Rows) -> None:
+        if bad := first_bad_value(block, start, features.columns):
+            refuse_not_finite(features, bad)
+
     def see(start: int, block: Rows) -> None:
+        if features.fill is None:
+            check(start, block)
         digest.update(_values(block))
         if copies:
             keys.add(start, block)
         progress.advance(len(block))
 
-    def check(start: int, block: Rows) -> None:
-        if bad := first_bad_value(block, start):
-            refuse_not_finite(features, bad)
-
-    def check_and_see(start: int, block: Rows) -> None:
-        check(start, block)
-        see(start, block)
-
     shares = config.validation_share, config.test_share
     split = split_time(features.rows, *shares) if config.split == "time" else split_rows(features.rows, *shares, config.seed)
     if features.fill is None:
-        prepared = _gather(features, split, config.seed, check_and_see)
+        prepared = _gather(features, split, config.seed, see)
     else:  # the split decides the means, and values as they are decide the split
         for start, block in features.blocks():
             see(start, block)
@@ -106,17 +104,25 @@ def warnings_of(features: Features, progress: TrainingProgress) -> tuple[str, ..
 
 
 def refuse_not_finite(features: Features, first: str) -> NoReturn:
-    """`InputError` with the number of values that are not finite in each column; `first` names one."""
-    counts = np.zeros(features.width, np.int64)
+    """`InputError` with the number of missing and of infinite values in each column; `first` names one."""
+    missing, infinite = np.zeros((2, features.width), np.int64)
     for _, block in features.blocks():
-        counts += (~np.isfinite(block)).sum(axis=0)
-    worst = np.flatnonzero(counts)
-    shown = ", ".join(f"{counts[column]:,} in column {features.called(int(column))}" for column in worst[:8])
-    more = f" and more in {len(worst) - 8} other columns" if len(worst) > 8 else ""
-    raise InputError(
-        f"features must be finite, but {first}; missing or infinite are {shown}{more}: drop or repair such rows, or give "
-        "--missing mean or --missing drop; aaptvae diagnose lists them"
-    )
+        missing += np.isnan(block).sum(axis=0)
+        infinite += np.isinf(block).sum(axis=0)
+    counts = [
+        f"{word} are {_by_column(features, found)}"
+        for word, found in (("missing", missing), ("infinite", infinite))
+        if found.any()
+    ]
+    remedy = "drop or repair such rows" + (", or give --missing mean or --missing drop" if missing.any() else "")
+    raise InputError(f"features must be finite, but {first}; {', '.join(counts)}: {remedy}; aaptvae diagnose lists them")
+
+
+def _by_column(features: Features, counts: NDArray[np.int64]) -> str:
+    """`3 in column a, 1 in column b`."""
+    found = np.flatnonzero(counts)
+    shown = ", ".join(f"{counts[column]:,} in column {features.called(int(column))}" for column in found[:8])
+    return shown + (f" and more in {len(found) - 8} other columns" if len(found) > 8 else "")
 
 
 def refuse_huge(features: Features, statistics: Statistics) -> None:
