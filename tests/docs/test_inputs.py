@@ -5,7 +5,7 @@ import pytest
 for package in ("torch", "pandas", "polars", "pyarrow", "scipy"):
     pytest.importorskip(package)
 
-from inputs import PAGE, page, written
+from inputs import PAGE, page, written  # noqa: E402 - after the packages it needs
 
 
 @pytest.fixture(scope="module")

@@ -138,7 +138,7 @@ def test_another_order_is_matched_by_name() -> None:
 
 
 def test_an_iterator_is_refused(vae: VAE) -> None:
-    with pytest.raises(InputError, match="generator, which is read once: .*encode_batches"):
+    with pytest.raises(InputError, match=r"generator, which is read once: .*encode_batches"):
         vae.embed(row for row in X)
 
 
