@@ -66,21 +66,22 @@ def _finite(rows: Rows) -> bool:
 class RowError(InputError):
     """A row of finite numbers for which the model's results are not finite."""
 
-    def __init__(self, name: str, row: int, problem: str) -> None:
-        super().__init__(name, row, problem)
-        self.name, self.row, self.problem = name, row, problem
+    def __init__(self, name: str, row: int, problem: str, value: str) -> None:
+        super().__init__(name, row, problem, value)
+        self.name, self.row, self.problem, self.value = name, row, problem, value
 
     def __str__(self) -> str:
-        return f"{self.name} row {self.row} {self.problem}"
+        return f"{self.name} row {self.row} {self.problem}{self.value}: drop the row or clip its values"
 
 
 @contextlib.contextmanager
-def numbered(first: int, name: str = "x") -> Iterator[None]:
-    """Count the row of a `RowError` from `first`, and call its table `name`."""
+def numbered(first: int, name: str = "x", share: int = 1) -> Iterator[None]:
+    """Count the row of a `RowError` from `first`, and call its table `name`; `share` rows computed belong to one of it."""
     try:
         yield
     except RowError as error:
-        raise RowError(name, first + error.row, error.problem) from None
+        value = error.value if error.name == "x" else ""  # that of a latent is no value of the table
+        raise RowError(name, first + error.row // share, error.problem, value) from None
 
 
 def called(column: int, columns: Names) -> str:
@@ -97,8 +98,8 @@ def refuse_overflow(name: str, rows: Rows, first: int, results: Sequence[Rows], 
             raise RowError(
                 name,
                 first + row,
-                f"is too large for the model, whose results are not finite: the value in column {called(column, columns)} is "
-                f"{rows[row, column]:g}: drop the row or clip the value",
+                "is too large for the model, whose results are not finite",
+                f": the value in column {called(column, columns)} is {rows[row, column]:g}",
             )
 
 

@@ -33,7 +33,7 @@ from .errors import BundleError, InputError
 from .interpolation import Curve, walk
 from .rows import BLOCK, Nats, Rows, as_count, as_output, as_range, as_rows, numbered, shaped
 from .scores import Scores
-from .tables import TableLike, as_table, filled
+from .tables import TableLike, as_table, filled, latents_of
 from .views import ViewName, Views
 
 PriorName = Literal["fitted", "standard"]
@@ -170,8 +170,9 @@ class VAE:
         network = self._encoder if view == "mu" else self.views.network(view)
         return network(self.features(x), (view,), None if out is None else (out,))[0]
 
-    def decode(self, z: ArrayLike, *, view: ViewName = "mu", out: Rows | None = None) -> Rows:
+    def decode(self, z: TableLike, *, view: ViewName = "mu", out: Rows | None = None) -> Rows:
         """Features [N, D] of latents `z` [N, L], or of their "metric" view; `InputError` for a view without an inverse."""
+        z = latents_of(z, self.latent_dim, named=self.columns is not None)
         if view == "mu":
             return self._decoder(z, ("reconstruction",), None if out is None else (out,))[0]
         inverse, source = self.views.inverse(view), shaped(z, self.latent_dim, view)
@@ -237,7 +238,8 @@ class VAE:
         start, end = self.embed(a), self.embed(b)
         if len(start) != len(end):
             raise InputError(f"a has {len(start)} rows and b {len(end)}: expected equal numbers: pass pairs of rows")
-        return self.decode(walk(start, end, steps, path).reshape(-1, self.latent_dim))
+        with numbered(0, "a or b", steps + 1):
+            return self.decode(walk(start, end, steps, path).reshape(-1, self.latent_dim))
 
     def score(self, x: TableLike, *, pairs: int = PAIRS) -> Scores:
         """Reconstruction error, KL divergence, ELBO and p-value of each row, independent of the other rows.
@@ -253,7 +255,7 @@ class VAE:
             with numbered(start):
                 mu, logvar = self.encode(rows)
                 scores.reconstruction_error[start:stop] = self.observation.squared_error(rows, self.decode(mu))
-            expected = LikelihoodBounds(self.decode, self.observation).expected_log_density(rows, mu, logvar, pairs)
+                expected = LikelihoodBounds(self.decode, self.observation).expected_log_density(rows, mu, logvar, pairs)
             scores.kl_divergence[start:stop] = kl_divergence(mu, logvar)
             scores.elbo[start:stop] = expected - scores.kl_divergence[start:stop]
             scores.p_value[start:stop] = p_values(scores.elbo[start:stop], self._heldout_elbo)
@@ -274,7 +276,7 @@ class VAE:
             noise = importance_draws(seed, start, stop, samples, self.latent_dim)
             with numbered(start):
                 posterior = self.encode(rows)
-            result[start:stop] = bounds.importance_weighted([density], rows, *posterior, noise)[0]
+                result[start:stop] = bounds.importance_weighted([density], rows, *posterior, noise)[0]
         return result
 
     def _density(self, name: PriorName) -> LatentPrior:

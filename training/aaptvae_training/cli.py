@@ -84,6 +84,8 @@ def _click_type(inner: Any) -> tuple[Any, bool]:
         return int, True
     if isinstance(inner, types.UnionType) or get_origin(inner) is typing.Union:
         parts = [part for part in get_args(inner) if part is not type(None)]
+        if str in (getattr(part, "__origin__", part) for part in parts):
+            return str, False
         return (_SigmaType(), False) if len(parts) > 1 else _click_type(getattr(parts[0], "__origin__", parts[0]))
     return inner, False
 

@@ -53,7 +53,7 @@ MOST_OTHER_ROWS = 20_000  # of a feature file that is not the run's own
 
 
 def evaluate(
-    run: Path,
+    run: str | os.PathLike[str],
     source: Any = None,
     image_shape: tuple[int, int] | None = None,
     progress: TrainingProgress | None = None,
@@ -65,7 +65,7 @@ def evaluate(
 
     `RunError` for a run that is damaged or not finished, `InputError` for other rows that do not fit it.
     """
-    progress = progress or TrainingProgress()
+    run, progress = Path(run), progress or TrainingProgress()
     evaluation, judge = _evaluated(run, source, progress, reading)
     if source is None:
         progress.stage("writing the report", 1)

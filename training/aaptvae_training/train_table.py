@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from aaptvae.files import Reading
+from aaptvae.tables.names import as_names
 
 from . import train_run
 from .bars import bars_of
@@ -44,7 +45,7 @@ def train(  # noqa: PLR0913 - the arguments of a training
     cannot go on.
     """
     config = make_config(options)
-    reading = Reading(columns=names_of(columns), drop=names_of(drop), ids=names_of(ids))
+    reading = Reading(columns=as_names(columns), drop=as_names(drop), ids=as_names(ids))
     owner = None
     if folder is None:
         owner = TemporaryFolder()
@@ -54,13 +55,6 @@ def train(  # noqa: PLR0913 - the arguments of a training
     with torch.random.fork_rng(devices=[]), closing(shown):
         train_run.train(x, Path(folder), config, shown, force=force, **given)  # type: ignore[arg-type]
         return replace(read_run(folder), owner=owner)
-
-
-def names_of(given: object) -> tuple[str, ...]:
-    """Names of columns as a tuple of text; one name stands for itself."""
-    if isinstance(given, str):
-        return (given,)
-    return tuple(map(str, given))  # type: ignore[call-overload]
 
 
 def train_unevaluated(source: Any, run: Path, config: TrainConfig, threads: int | None = None) -> None:

@@ -16,10 +16,12 @@ from .fields import (
     DELIMITERS,
     MISSING,
     all_quoted,
-    in_steps,
+    counts_up,
     is_json_number,
     is_number,
     is_vector,
+    is_whole,
+    may_be_names,
     numbers,
     record,
     sniffed,
@@ -97,13 +99,12 @@ class CsvSyntax(Syntax):
             return any(is_number(value) and not one for value, one in zip(below, numbers, strict=False))
         if len(above) > 1 and all_quoted(first[0][1]) and not all_quoted(first[1][1]):
             return True
-        if len(above) < 3 or not in_steps(above) or in_steps(below):
+        if not may_be_names(above, below):
             return False
-        counts = all(field.isdecimal() for field in above) and int(above[0]) in (0, 1) and int(above[1]) == int(above[0]) + 1
-        if counts and not all(field.lstrip("-").isdecimal() for field in below):
+        if counts_up(above) and not all(map(is_whole, below)):
             return True
         raise InputError(
-            f"{self._name} line {first[0][0]} may be a header of numbers or a row: {first[0][1][:60]!r} rises in equal steps: "
+            f"{self._name} line {first[0][0]} may be a header of numbers or a row: {first[0][1][:60]!r}: "
             "say which with --header or --no-header"
         )
 
@@ -170,7 +171,8 @@ class CsvSyntax(Syntax):
         """Why a line is no row, with the first field that is no number."""
         if self._delimiter not in text and (self.names is None or len(self.names) > 1):
             return (
-                f"is not a row of numbers: {text[:60]!r}: expected {DELIMITERS.get(self._delimiter, 'delimiters')} between them"
+                f"is not a row of numbers: {text[:60]!r}: expected {DELIMITERS.get(self._delimiter, repr(self._delimiter))} "
+                "between them, or name another character with --delimiter"
             )
         try:
             fields = self._fields(text)

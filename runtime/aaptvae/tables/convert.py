@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError, MissingDependencyError
 from ..rows import Array
 from . import columns as kinds
-from .names import BESIDE, check_names, left_out_of, listed, match_columns
+from .names import BESIDE, as_names, check_names, latent_names, left_out_of, listed, match_columns
 
 TableLike = Any  # ArrayLike, or an object that `as_table` reads
 
@@ -41,6 +41,7 @@ def as_table(
     `columns` and taken in that order. Missing values become NaN. Raises `InputError` for a column that is missing, unknown
     (`remedy` says how such ones are left out), or no number; `MissingDependencyError` where pyarrow is needed.
     """
+    passthrough, chosen = as_names(passthrough), as_names(chosen)
     selects = bool(passthrough or chosen)
     if type(x) is np.ndarray and x.dtype.names is None:
         return Table(_by_position(x, passthrough, chosen, name) if selects else x)
@@ -60,8 +61,7 @@ def as_table(
     if names is not None:
         check_names(names, name)
     taken, called = (held, called) if order is None else ([held[index] for index in order], tuple(called[i] for i in order))
-    explicit = bool(chosen) or (columns is not None and names is not None)
-    refuse_others(taken, called, name, remedy, explicit)
+    refuse_others(taken, called, name, remedy, bool(chosen) or (columns is not None and names is not None))
     whole = _whole_block(x, held) if order is None else None
     return Table(_stacked(x, taken) if whole is None else whole, None if names is None else called)
 
@@ -73,6 +73,13 @@ def _by_position(values: Array, passthrough: Sequence[str], chosen: Sequence[str
     called = tuple(map(str, range(values.shape[1])))
     order = match_columns(called, chosen or None, name, left_out_of(called, chosen, passthrough, name))
     return values if order is None else values[:, order]
+
+
+def latents_of(z: Any, width: int, *, named: bool) -> Any:
+    """Latents [N, width] of an array or a table; where the model's columns are `named`, those of `z` are z0, z1, ..."""
+    if type(z) is np.ndarray and z.dtype.names is None:
+        return z
+    return as_table(z, columns=latent_names(width) if named else None, name="z").values
 
 
 def filled(values: Array, means: Array) -> Array:
@@ -113,13 +120,28 @@ def _whole_block(x: Any, held: Sequence[Any]) -> Array | None:
 def _named_columns(x: Any) -> tuple[tuple[str, ...] | None, list[Any]] | None:
     """Names and columns of a table; names None for a table without them; None for an object that is no table."""
     package = _package(x)
+    if isinstance(x, list) and x and isinstance(x[0], Mapping):
+        return _records(x)
     if isinstance(x, np.ndarray):
         return None if x.dtype.names is None or x.ndim != 1 else (x.dtype.names, [x[field] for field in x.dtype.names])
     if isinstance(x, Mapping):
+        if single := [key for key, value in x.items() if np.ndim(value) == 0 and not hasattr(value, "__len__")]:
+            raise InputError(f"{single[0]} is one value: expected a column in a mapping: for one row pass a list of it, [x]")
         return tuple(map(str, x)), [np.asarray(column) if isinstance(column, list) else column for column in x.values()]
     if package in ("pandas", "polars", "pyarrow") and not hasattr(x, "columns"):  # one column
         return (None, [x]) if kinds.kind_of(x) == "vectors" else None
     return _frame(x, package)
+
+
+def _records(rows: list[Mapping[Any, Any]]) -> tuple[tuple[str, ...], list[Any]]:
+    """Names and columns of records with equal keys; None among numbers is a missing value."""
+    keys = list(rows[0])
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping) or row.keys() != rows[0].keys():
+            raise InputError(f"record {number} has other keys than record 0: expected {listed(keys)}: give equal records")
+    columns = ([row[key] for row in rows] for key in keys)
+    made = [np.array([np.nan if value is None else value for value in column]) for column in columns]
+    return tuple(map(str, keys)), made
 
 
 def _frame(x: Any, package: str) -> tuple[tuple[str, ...] | None, list[Any]] | None:

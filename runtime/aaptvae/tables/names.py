@@ -15,12 +15,22 @@ def listed(names: Sequence[object]) -> str:
     return shown + f" and {len(names) - SHOWN} more" * (len(names) > SHOWN)
 
 
+def as_names(given: Sequence[object]) -> tuple[str, ...]:
+    """Names of columns as text; one name stands for itself."""
+    return (given,) if isinstance(given, str) else tuple(map(str, given))
+
+
 def check_names(names: Sequence[str], name: str) -> tuple[str, ...]:
     """`names` as a tuple; `InputError` if one is there twice."""
     twice = [key for key, count in Counter(names).items() if count > 1]
     if twice:
         raise InputError(f"{name} has columns of equal name ({listed(twice)}): expected each once: rename or drop them")
     return tuple(names)
+
+
+def latent_names(width: int) -> tuple[str, ...]:
+    """z0, z1, ..."""
+    return tuple(f"z{index}" for index in range(width))
 
 
 def left_out_of(names: Sequence[str], chosen: Sequence[str], passthrough: Sequence[str], name: str) -> tuple[str, ...]:

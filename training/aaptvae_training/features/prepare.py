@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
+from msgspec.structs import replace as replace_option
 from numpy.typing import NDArray
 
 from aaptvae.errors import InputError
@@ -57,7 +58,7 @@ def prepare_features(features: Features, config: TrainConfig, progress: Training
 
     Without `copies` they are not looked for, as before they were: the split of an interrupted run must not change.
     """
-    check_split(config, features.width)
+    config = check_split(config, features)
     digest, keys = _shape_digest(features), RowKeys(features, config)
 
     def check(start: int, block: Rows) -> None:
@@ -169,8 +170,8 @@ def _gather(features: Features, split: Split, seed: int, each: Callable[[int, Ro
     return Prepared("", split, statistics, column_scale(statistics, constant), constant, validation, test, train_sample)
 
 
-def check_split(config: TrainConfig, width: int) -> None:
-    """`InputError` when the options of the split do not fit together, or the table."""
+def check_split(config: TrainConfig, features: Features) -> TrainConfig:
+    """The options with the number of the split column; `InputError` when they do not fit together, or the table."""
     if config.missing == "mean" and config.likelihood == "bernoulli":
         raise InputError("missing is mean, which is no value of 0 or 1: use --missing drop with a bernoulli likelihood")
     column = config.split_column
@@ -178,8 +179,20 @@ def check_split(config: TrainConfig, width: int) -> None:
         raise InputError("split is group without a column: name the one that holds the groups with --split-column")
     if column is not None and config.split == "random":
         raise InputError(f"split_column is {column}, which a random split does not use: add --split time or --split group")
-    if column is not None and column >= width:
-        raise InputError(f"split_column is {column}: features have {width} columns, numbered from 0 to {width - 1}")
+    return config if column is None else replace_option(config, split_column=_position(column, features))
+
+
+def _position(column: int | str, features: Features) -> int:
+    """The number of a column that is given by its name or its number; `InputError` where there is none."""
+    names = features.columns or ()
+    if column in names:
+        return names.index(str(column))
+    if str(column).isdecimal() and int(column) < features.width:
+        return int(column)
+    shown = f", called {', '.join(names[:8])}" + ", ..." * (len(names) > 8) if names else ""
+    raise InputError(
+        f"split_column is {column}: features have {features.width} columns, numbered from 0 to {features.width - 1}{shown}"
+    )
 
 
 def digest_of(features: Features) -> str:

@@ -15,7 +15,7 @@ from ...errors import InputError
 from ...files import Batch, Layout, Reading, RowReader, open_rows
 from ...files.opening import input_files
 from ...rows import BLOCK, Array, Rows, as_rows, numbered
-from ...tables.names import listed
+from ...tables.names import latent_names, listed
 from ...vae import VAE
 from ..options import load_for_workers, printable, reading_of, tell
 from .ahead import close_without_waiting
@@ -96,11 +96,6 @@ def _layout(vae: VAE, verb: str, reader: RowReader, columns: tuple[str, ...], vi
     named = vae.columns is not None or bool(reader.ids)
     names = latent_names(vae.views.width(view)) if verb == "encode" else feature_names(vae)
     return Layout(width=len(names), rows=reader.rows, columns=names if named else (), ids=reader.ids)
-
-
-def latent_names(width: int) -> tuple[str, ...]:
-    """z0, z1, ..."""
-    return tuple(f"z{index}" for index in range(width))
 
 
 def feature_names(vae: VAE) -> tuple[str, ...]:
