@@ -33,6 +33,7 @@ EXPECTED = {
     "array of no rows": X[:0],
     "array, bool": (X > 0).astype(np.float32),
     "array, float32, with 3e38": OBJECTS["array, float32, with 3e38"](),
+    "array, int64, with values beyond float32": OBJECTS["array, int64, with values beyond float32"]().astype("f4"),
     "array, float64, with variation below float32": OBJECTS["array, float64, with variation below float32"]().astype("f4"),
 }
 PAGE = ROOT / "docs/inputs.md"

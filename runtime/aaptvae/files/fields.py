@@ -10,11 +10,11 @@ import numpy as np
 LEAST_NAMES, MANY_NAMES = 3, 8  # columns; fewer numbers rise by chance
 MISSING = ("", "NA", "N/A", "null", "NULL")
 QUOTED = re.compile(r'"[^"]*"')
-DELIMITERS = {";": "semicolons", "\t": "tabs", ",": "commas"}
+DELIMITERS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "vertical bars"}
 
 
 def sniffed(text: str) -> str:
-    """The delimiter of a line by its content: semicolons, else tabs, else commas."""
+    """The delimiter of a line by its content: semicolons, else tabs, else commas, else vertical bars."""
     bare = QUOTED.sub("", text)
     return next((mark for mark in DELIMITERS if mark in bare), ",")
 

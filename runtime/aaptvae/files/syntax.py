@@ -76,6 +76,7 @@ class CsvSyntax(Syntax):
             fields = self._fields(first[0][1])
             self.names = tuple(field.strip() or f"unnamed_{index}" for index, field in enumerate(fields))
             self._refuse_index(first, reading)
+            self._refuse_spaces(first)
         if not reading.delimiter and self._delimiter != ",":
             comma = " and a decimal comma" if self._comma else ""
             self.notes = (f"{name} is read with {DELIMITERS[self._delimiter]} between values{comma}",)
@@ -107,6 +108,17 @@ class CsvSyntax(Syntax):
             f"{self._name} line {first[0][0]} may be a header of numbers or a row: {first[0][1][:60]!r}: "
             "say which with --header or --no-header"
         )
+
+    def _refuse_spaces(self, first: list[Line]) -> None:
+        """`InputError` for a header of one name whose words are as many as the numbers of the next line."""
+        words = first[0][1].split()
+        if self._delimiter != " " and len(self._fields(first[0][1])) == 1 < len(words) and len(first) > 1:
+            values = first[1][1].split()
+            if len(values) == len(words) and all(map(is_number, values)):
+                raise InputError(
+                    f"{self._name} has spaces between values: expected commas, semicolons, tabs or vertical bars: give "
+                    "--delimiter ' '"
+                )
 
     def _refuse_index(self, first: list[Line], reading: Reading) -> None:
         """`InputError` for a first column without a name whose values count up, unless it is named by an option."""

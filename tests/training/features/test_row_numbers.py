@@ -35,9 +35,9 @@ def table(**more: np.ndarray) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", ["Unnamed: 0", "unnamed_4", "__index_level_0__", "level_0", ""])
-@pytest.mark.parametrize("values", [COUNT, COUNT + 1, np.cumsum(1 + COUNT % 3)])
+@pytest.mark.parametrize("values", [COUNT, COUNT + 1, np.cumsum(1 + COUNT % 3), COUNT[::-1]])
 def test_a_nameless_index_is_asked_about(name: str, values: np.ndarray) -> None:
-    with pytest.raises(InputError, match=rf"column 4, called '{name}', counts up from \d.*drop=\['{name}'\]"):
+    with pytest.raises(InputError, match=rf"column 4, called '{name}', holds different whole numbers.*drop=\['{name}'\]"):
         prepared(table(**{name: values}))
 
 
