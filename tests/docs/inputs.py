@@ -68,9 +68,9 @@ def outcome(trial: Trial, expected: np.ndarray) -> str:
 
 
 def refused(text: str) -> str:
-    """An error message in a cell of the table, without the folder of this trial and object addresses."""
-    text = re.sub(r"\S*/inputs-\w+/(file-\d+/)?", "", " ".join(text.split())).removeprefix("error: ")
-    text = re.sub(r"0x[0-9a-f]+", "0x...", text).replace("|", "\\|")
+    """An error message in a cell of the table, without the folder of this trial."""
+    text = re.sub(r"\S*/inputs-\w+/file-\d+(?= )", "the folder", " ".join(text.split()))
+    text = re.sub(r"\S*/inputs-\w+/(file-\d+/)?", "", text).removeprefix("error: ").replace("|", "\\|")
     return f"refused: {text if len(text) < 230 else text[:230].rstrip() + ' ...'}"
 
 
