@@ -18,7 +18,7 @@ from aaptvae_training.config import KEYS, TrainConfig
 
 from .conftest import features_of
 
-SMALL = ("--latent-dim", 3, "--hidden-dim", 8, "--epochs", 2, "--batch-size", 32, "--precision", "fp32")
+SMALL = ("--latent-dim", 3, "--hidden-dim", 8, "--epochs", 2, "--batch-size", 32, "--precision", "fp32", "--no-report")
 
 
 class Done(NamedTuple):
@@ -243,7 +243,7 @@ def test_flags_override_the_file_and_the_file_defaults(cli: Cli) -> None:
 
 def test_a_run_prints_figures_and_writes_no_pickle(cli: Cli) -> None:
     np.save("x.npy", x(200))
-    done = cli("train", "x.npy", "-o", "run", "--image-shape", "3x4", *SMALL)
+    done = cli("train", "x.npy", "-o", "run", "--image-shape", "3x4", *SMALL, "--report")
     assert (done.status, done.out) == (0, "")
     first, headline, figures = done.err.splitlines()[:3]
     assert first == "run: 20 held-out rows" and headline.endswith(".")

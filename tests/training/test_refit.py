@@ -12,9 +12,9 @@ from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.run.folder import load_model, read_config, read_evaluation
 from aaptvae_training.run.layout import BEST, EVALUATION, PRIOR, REFIT
 from aaptvae_training.run.state import read_state
-from aaptvae_training.train_run import begun_with, train
+from aaptvae_training.train_run import begun_with
 
-from .conftest import features_of, metrics_of, options, saved
+from .conftest import features_of, metrics_of, options, saved, train
 
 # Without a linear start the best epoch is not the first, in every version of the selection.
 OPTIONS = options(refit=True, epochs=8, linear_skip=False)

@@ -49,23 +49,27 @@ MOST_OTHER_ROWS = 20_000  # of a feature file that is not the run's own
 
 
 def evaluate(
-    run: Path,
+    run: str | os.PathLike[str],
     path: str | os.PathLike[str] | None = None,
     image_shape: tuple[int, int] | None = None,
     progress: TrainingProgress | None = None,
     reading: Reading = READ_ALL,
+    *,
+    report: bool = True,
 ) -> Evaluation:
     """Evaluate a finished run on its held-out rows and write the figures and the report; or only evaluate it on other rows.
 
+    `report=False` writes the figures alone: drawing takes a second or two, longer than a small training.
     `RunError` for a run that is damaged or not finished, `InputError` for other rows that do not fit it.
     """
-    progress = progress or TrainingProgress()
+    run, progress = Path(run), progress or TrainingProgress()
     evaluation, judge = _evaluated(run, path, progress, reading)
-    if path is None:
+    if path is None and report:
         progress.stage("writing the report", 1)
         write_report(run, evaluation, judge, image_shape)
-        write_json(run / EVALUATION, evaluation)
         progress.advance(1)
+    if path is None:
+        write_json(run / EVALUATION, evaluation)
     return evaluation
 
 

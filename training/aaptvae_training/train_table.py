@@ -15,7 +15,7 @@ from .progress import TrainingProgress
 from .run import RUN, Run, TemporaryFolder, read_run
 
 
-def train(
+def train(  # noqa: PLR0913 - the arguments of a training
     x: Any,
     *,
     folder: str | os.PathLike[str] | None = None,
@@ -23,6 +23,7 @@ def train(
     force: bool = False,
     image_shape: tuple[int, int] | None = None,
     threads: int | None = None,
+    report: bool = True,
     **options: Any,
 ) -> Run:
     """Train on `x` [N, D] and return the finished run, with its evaluation on held-out rows.
@@ -30,8 +31,8 @@ def train(
     `x` is an array, a tensor, a DataFrame, an Arrow table, or the path of a feature file. `options` are those of `aaptvae
     train`: `latent_dim=64`, `hidden_dim=400`, `epochs`, `seed`, ... The run is written to `folder`, or without one to a
     temporary folder that is removed with the returned object (`run.save` keeps it). `force` replaces a run in `folder`;
-    `progress` receives stages and epochs. Raises `InputError` for features or options that cannot be used, `RunError` when
-    training cannot go on.
+    `progress` receives stages and epochs; `report=False` saves the second or two that drawing the report takes. Raises
+    `InputError` for features or options that cannot be used, `RunError` when training cannot go on.
     """
     config = make_config(options)
     owner = None
@@ -39,7 +40,7 @@ def train(
         owner = TemporaryFolder()
         folder = owner.path / RUN
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on as if nothing had happened
-        train_run.train(x, Path(folder), config, progress, force=force, image_shape=image_shape, threads=threads)
+        train_run.train(x, Path(folder), config, progress, force=force, image_shape=image_shape, threads=threads, report=report)
         return replace(read_run(folder), owner=owner)
 
 

@@ -8,9 +8,8 @@ from aaptvae_training.evaluate_run import evaluate
 from aaptvae_training.evaluation.warnings import warnings_of_columns
 from aaptvae_training.linear.baseline import ColumnR2
 from aaptvae_training.run.folder import read_evaluation, read_held_out
-from aaptvae_training.train_run import train
 
-from ..conftest import features_of, options, saved
+from ..conftest import features_of, options, saved, train
 
 
 def test_both_priors_are_named_and_the_standard_one_leads(finished) -> None:

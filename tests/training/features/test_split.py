@@ -10,9 +10,8 @@ from aaptvae_training.features.split import split_copies, split_groups, split_ro
 from aaptvae_training.features.table import open_features
 from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.run.folder import read_config, read_evaluation
-from aaptvae_training.train_run import train
 
-from ..conftest import features_of, options, saved
+from ..conftest import features_of, options, saved, train
 
 SHARES = (0.1, 0.1)
 

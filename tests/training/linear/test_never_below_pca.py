@@ -6,9 +6,8 @@ import pytest
 from aaptvae_training.evaluation.judge import Judge, r_squared
 from aaptvae_training.model import decode, encode, observation_of
 from aaptvae_training.run.folder import load_run, read_baseline, read_prior
-from aaptvae_training.train_run import train
 
-from ..conftest import features_of, options, saved
+from ..conftest import features_of, options, saved, train
 
 
 def judged(folder, rows, unseen, **changes):

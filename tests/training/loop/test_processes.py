@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from aaptvae_training import read_run
-from aaptvae_training.train_run import train
 
-from ..conftest import features_of, metrics_of, options, saved
+from ..conftest import features_of, metrics_of, options, saved, train
 
 TRAIN = """
 import gc, json, sys, torch
@@ -27,7 +26,7 @@ batches.BLOCK_BYTES = 4096
 if sys.argv[4] == "streamed":
     import aaptvae_training.train_run
     aaptvae_training.train_run.RESIDENT_BYTES = 0
-train(Path(sys.argv[1]), Path(sys.argv[2]), make_config(json.loads(sys.argv[3])))
+train(Path(sys.argv[1]), Path(sys.argv[2]), make_config(json.loads(sys.argv[3])), report=False)
 threads = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
 assert not [name for name in threads if "gloo" in name], threads  # one of those at the interpreter's end is an abort
 """

@@ -11,9 +11,8 @@ from aaptvae_training.loop.processes import World
 from aaptvae_training.loop.threads import LONGEST, TRIAL_STEPS, AdaptiveThreads, on_threads, paced, same_bits
 from aaptvae_training.model.network import AAPTVAE
 from aaptvae_training.model.objective import Objective
-from aaptvae_training.train_run import train
 
-from ..conftest import features_of
+from ..conftest import features_of, train
 
 
 class Machine:

@@ -16,9 +16,8 @@ from aaptvae_training.model.objective import Objective
 from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.run.layout import BEST, LAST
 from aaptvae_training.run.state import read_state
-from aaptvae_training.train_run import train
 
-from ..conftest import features_of, metrics_of, options, saved
+from ..conftest import features_of, metrics_of, options, saved, train
 
 WORLD = World(0, 1, torch.device("cpu"))
 

@@ -11,9 +11,8 @@ from aaptvae_training.model.network import AAPTVAE
 from aaptvae_training.run.folder import load_run
 from aaptvae_training.run.layout import BEST
 from aaptvae_training.run.state import read_state
-from aaptvae_training.train_run import train
 
-from ..conftest import options, saved
+from ..conftest import options, saved, train
 from .test_trainer import trainer_in
 
 WORLD = World(0, 1, torch.device("cpu"))

@@ -12,9 +12,8 @@ from aaptvae_training.features.prepare import MOST_DEVIATIONS, Prepared, column_
 from aaptvae_training.features.table import open_features
 from aaptvae_training.model.as_numpy import scale_rows
 from aaptvae_training.progress import TrainingProgress
-from aaptvae_training.train_run import train
 
-from ..conftest import features_of, options, saved
+from ..conftest import features_of, options, saved, train
 
 
 def prepared_from(folder, rows: np.ndarray) -> Prepared:

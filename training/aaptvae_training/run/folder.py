@@ -112,8 +112,10 @@ class Run:
         return compare(self.summary.metrics, self.summary.baseline)
 
     def report(self) -> RunReport:
-        """The report, a page with plots: notebooks show it, other programs open its `path`."""
-        return RunReport(Path(self) / REPORT)
+        """The report, a page with plots: notebooks show it, other programs open its `path`; `RunError` where none was drawn."""
+        if not (path := Path(self) / REPORT).exists():
+            raise RunError(f"{self.folder} has no {REPORT}: it was trained without; `aaptvae evaluate {self.folder}` draws it")
+        return RunReport(path)
 
     def save(self, folder: str | os.PathLike[str], *, force: bool = False) -> "Run":
         """Copy the run to `folder`, all of it or nothing, and return it from there; `force` replaces a run."""
