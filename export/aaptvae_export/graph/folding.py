@@ -172,9 +172,10 @@ def constant_columns(scaler: FeatureScaler) -> Tensor:
 
 
 def in_directions(layers: list[nn.Linear], heads: list[Affine], bounded: bool) -> list[Affine]:
-    """Hidden layers of an MLP and then `heads`; if bounded, the first in units of `direction_norms`, the next undoing it.
+    """Hidden layers of an MLP and then `heads`.
 
-    relu(a) = n relu(a / n) for n > 0.
+    If bounded, each unit of the first layer is divided by its norm (`direction_norms`) and the next layer multiplies by it,
+    which changes nothing as relu(a) = n relu(a / n) for n > 0: the bound then applies to directions of unit length.
     """
     first, *rest = [Affine.of(layer) for layer in layers]
     if not bounded:

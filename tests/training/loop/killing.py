@@ -56,7 +56,7 @@ def child(features: Path, run: Path, resume: bool) -> tuple[int, int]:
     try:
         torch.set_num_threads(1)
         trainer.SAVE_EVERY = 0.0
-        train(features, run, make_config(OPTIONS), Telling(writing), resume=resume, report=False)
+        train(features, run, make_config(OPTIONS), Telling(writing), resume=resume)
         status = 0
     finally:
         os._exit(status)

@@ -29,6 +29,7 @@ from .batches import Batches
 from .malloc import freed_memory_kept
 from .optimizer import make_optimizer
 from .processes import World, wants_bf16
+from .schedule import kl_weight, learning_rate
 from .validation import Gain, Validation, seed_noise
 
 SMALLER_RATE = 0.1  # what one NaN costs the learning rate
@@ -137,7 +138,7 @@ class Trainer:
         for number, x in enumerate(self.batches.epoch(epoch)):
             step = epoch * self.batches.steps + number
             rate = self.set_rate(step)
-            objective, nll, kl = self.step_loss(x, self.beta(step))
+            objective, nll, kl = self.step_loss(x, kl_weight(self.config, step, self.steps))
             finite = self.step(objective)
             if self.world.any(not finite):
                 return self.explain_nan(step, x)
@@ -172,22 +173,14 @@ class Trainer:
             mean.lerp_(parameter, share)
 
     def set_rate(self, step: int) -> float:
-        """Linear warm-up, then a cosine to zero, over shares of the run."""
-        share = (step + 1) / self.steps
-        warm = self.config.warmup
-        shape = share / warm if share < warm else 0.5 * (1 + math.cos(math.pi * (share - warm) / max(1 - warm, 1e-9)))
-        rate = self.config.learning_rate * self.progress.rate_scale * shape
+        """Give the optimizer the learning rate of a step, and return it."""
+        rate = self.progress.rate_scale * learning_rate(self.config, step, self.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         return rate
 
-    def beta(self, step: int) -> float:
-        """KL weight of a step: it rises over the first `kl_warmup` of the run."""
-        warm = self.config.kl_warmup * self.steps
-        return self.config.beta * (min(1.0, step / warm) if warm else 1.0)
-
     def explain_nan(self, step: int, x: Tensor) -> str:
-        """Words for an objective that is not finite."""
+        """The error message for an objective that is not finite."""
         return (
             f"the objective is not finite at step {step} (epoch {self.progress.epoch + 1}), also at a tenth of the learning "
             f"rate; the largest feature of that batch is {self.farthest(x)}: try a lower --learning-rate, --precision fp32, "
@@ -195,7 +188,7 @@ class Trainer:
         )
 
     def farthest(self, x: Tensor) -> str:
-        """Words for the feature that lies farthest out in scaled rows [n, D]; axes would mean nothing to a user."""
+        """The largest standardised feature of scaled rows [n, D] and its column, as the user's table has them."""
         extreme, column = self.model.scaler.to_standardised(x.double()).abs().amax(dim=0).max(dim=0)
         return f"{float(extreme):.3g} standard deviations out, in column {int(column)}"
 

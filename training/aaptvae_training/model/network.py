@@ -33,7 +33,7 @@ FADED = 1.3  # where it no longer counts at all, in multiples of that reach
 SETTLING = 0.05  # weight of a batch in the running estimate of the reach
 FIRST_REACH = 4.0  # deviations; until batches have been seen
 LEAST_FREEDOM = 4.0  # below this a t has no fourth moment, and samples of it are useless
-BROAD_SHARE = 0.15  # of a bounded Student's rows whose noise is pPCA's: no row costs more than log(1 / share) nats beside it
+BROAD_SHARE = 0.15  # weight of a second, broad noise (pPCA's); so no row's density is below 0.15 times that of the broad noise
 BROAD_FREEDOM = 5.0
 LOG_SIGMA_FLOOR = -6.0  # below this the likelihood, not the model, runs away (Rybkin et al. 2021)
 
