@@ -29,13 +29,12 @@ with_sklearn = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("torch", "sklearn", "pandas", "polars")),
     reason="needs torch, scikit-learn, pandas and Polars",
 )
-in_ci = pytest.mark.skipif("CI" not in os.environ, reason="trains for minutes: set CI=1 to run it")
 EXAMPLES = {
     "python": (),
     "sh run": (),
-    "python train": (with_torch, in_ci),
-    "sh train": (with_torch, in_ci),
-    "python sklearn": (with_torch, with_sklearn, in_ci),
+    "python train": (with_torch, pytest.mark.slow),
+    "sh train": (with_torch, pytest.mark.slow),
+    "python sklearn": (with_torch, with_sklearn, pytest.mark.slow),
 }
 
 

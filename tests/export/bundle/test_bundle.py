@@ -271,6 +271,7 @@ def test_nearly_constant_column_keeps_fp16_accurate(mean_size, tmp_path):
     assert abs(made.manifest.twins[0].r2_loss) < 1e-4 and made.manifest.twins[0].mu_cosine > 0.9999
 
 
+@pytest.mark.slow
 def test_int8_is_offered_only_where_it_is_faster(tmp_path):
     run = make_run(384, 256, (400,), rows=512)
     run.model.scaler.scale[:] = 0.05

@@ -50,7 +50,7 @@ def test_the_axes_for_cosines_are_those_of_an_uncentred_svd():
     np.testing.assert_allclose(axes @ axes.T, expected @ expected.T, atol=1e-6)
 
 
-@pytest.mark.parametrize("geometry", ["cosine", "euclidean"])
+@pytest.mark.parametrize("geometry", ["cosine", pytest.param("euclidean", marks=pytest.mark.slow)])
 def test_training_finds_more_neighbours_of_unseen_rows(geometry):
     train, validation, unseen = clustered(400), clustered(100, 1), clustered(200, 2)
     search = Search.of(validation, train, geometry, baseline_of(train))
