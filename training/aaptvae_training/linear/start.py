@@ -59,11 +59,6 @@ def scalar_start(ppca: PPCA) -> Start:
     return Start(ppca, np.full(len(ppca.eigenvalues), np.sqrt(ppca.variance)), np.inf, ppca.latents)
 
 
-def spectral_start(ppca: PPCA, validation: Matrix, tails: bool) -> Start:
-    """Noise that follows the spectrum, as the validation rows [N, D] like it best."""
-    return start_with(ppca, spectral_tail(ppca, validation, tails))
-
-
 def spectral_tail(ppca: PPCA, validation: Matrix, tails: bool) -> Tail:
     """The noise of the discarded directions that gives validation rows [N, D] the highest density.
 
