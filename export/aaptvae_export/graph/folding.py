@@ -104,7 +104,7 @@ class Trunk(nn.Module):
             self.register_buffer("origin", torch.tensor([FADED / (FADED - 1)]))
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the heads see."""
+        """The last hidden layer."""
         first = self.layers[0](x)
         hidden = torch.relu(first)
         for layer in list(self.layers)[1:]:

@@ -55,7 +55,7 @@ def test_the_weight_of_squared_error_stays_finite(tmp_path):
     trainer = trainer_in(tmp_path)
     trainer.plain.tolerated = 0.0
     for _ in range(200):
-        trainer.keep_faith(1.0)
+        trainer.adjust_fidelity(1.0)
     assert trainer.progress.fidelity == MOST_FIDELITY
     trainer.plain.fidelity = trainer.progress.fidelity
     trainer.plain(trainer.validation.rows, 1.0)[0].backward()

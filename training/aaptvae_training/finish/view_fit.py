@@ -28,7 +28,7 @@ def fit_views(
 ) -> RunViews:
     """The metric map and, where it is wanted, the similarity head; the same for the same run and seed.
 
-    To a refit the validation rows are training rows too: it keeps the choices and the head of the `judged` model.
+    In a refit, validation rows are training rows and cannot choose: the choices and the head of the `judged` model are kept.
     """
     prepared, features, baseline = data
     train = prepared.split.train

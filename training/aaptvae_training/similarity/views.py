@@ -36,7 +36,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Search:
-    """Validation rows that look for their neighbours among themselves and training rows: raw [N, D], the first ones ask."""
+    """A neighbour search among raw `rows` [N, D]: the first `queries` are validation rows, the others training rows."""
 
     rows: Rows
     queries: int
@@ -81,7 +81,7 @@ def choose_metric(model: AAPTVAE, train: Rows, search: Search) -> tuple[MetricMa
 def choose_head(
     train: Rows, search: Search, dim: int, seed: int, tick: Callable[[int], object]
 ) -> tuple[SimilarityHead, Chosen]:
-    """The head that validation rows prefer: the linear start, a trained linear map, or one with an MLP beside it.
+    """The head with the best recall on validation rows: the linear start, a trained linear map, or one plus an MLP.
 
     So no head is worse on these rows than PCA, or SVD, with as many numbers.
     """
