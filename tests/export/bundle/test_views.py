@@ -65,7 +65,7 @@ def test_the_metric_view_decodes_to_the_reconstruction(exported):
 
 
 @pytest.mark.parametrize("view", ["metric", "similarity"])
-def test_twins_of_views_round_as_little_as_they_say(exported, view):
+def test_twins_of_views_lose_what_they_state(exported, view):
     run, made, folder = exported
     twin = next(entry for entry in made.manifest.views if entry.name == view).twins[0]
     assert twin.precision == "fp16" and twin.bytes_ratio < 0.7 and twin.recall_loss <= 0.005
@@ -73,7 +73,7 @@ def test_twins_of_views_round_as_little_as_they_say(exported, view):
     assert 0 < np.abs(whole - half).max() < 0.01 * np.abs(whole).max()
 
 
-def test_a_view_that_loses_too_much_keeps_its_fp32_graph(tmp_path, monkeypatch):
+def test_a_view_losing_too_much_stays_fp32(tmp_path, monkeypatch):
     monkeypatch.setattr(view_draft, "MOST_RECALL_LOSS", {"int8": -1.0, "fp16": -1.0})
     run = viewed_run()
     made = export_bundle(run, tmp_path / "b", TWINS)
@@ -85,7 +85,7 @@ def test_a_view_that_loses_too_much_keeps_its_fp32_graph(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("view", ["metric", "similarity"])
 @pytest.mark.parametrize("mutate", [drop_relu, perturb_weight, round_to_float16])
-def test_a_view_that_is_not_the_runs_is_refused(tmp_path, monkeypatch, view, mutate):
+def test_a_view_of_another_run_is_refused(tmp_path, monkeypatch, view, mutate):
     trace = graphs.trace
 
     def wrong(module, spec, graph):

@@ -1,4 +1,4 @@
-"""The walk over ONNX bytes: what the exporter emits passes, each hostile change is refused with its own words."""
+"""The check of ONNX bytes: graphs as exported pass, each hostile change is refused with its own message."""
 
 import contextlib
 from collections.abc import Callable
