@@ -1,4 +1,4 @@
-"""The similarity head: it starts as PCA or SVD, training finds more neighbours, and is kept only if it does so for validation rows."""
+"""The similarity head: it starts as PCA or SVD; training, kept if validation rows agree, finds more neighbours.
 
 import numpy as np
 import pytest
