@@ -161,6 +161,7 @@ def read_run(path: str | os.PathLike[str]) -> Run:
         epochs=evaluation.epochs,
         metrics=evaluation.metrics,
         baseline=evaluation.baseline,
+        refit=evaluation.refit,
     )
     views = read_views(final_folder(folder), config.input_dim, model.latent_dim)
     reference = evaluation.heldout_elbo
