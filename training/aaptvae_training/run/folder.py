@@ -50,6 +50,8 @@ class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     refit: bool = False  # whether the model is fitted again to all rows once it is judged
     bounded: bool = False  # runs of before had networks without bounds
     columns: tuple[ColumnName, ...] | None = None  # names of the features [input_dim], None for features without names
+    missing: int = 0  # values that were replaced by means, or rows that were left out for them
+    warnings: tuple[str, ...] = ()  # about columns of the features
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):
