@@ -45,6 +45,7 @@ def test_the_model_to_use_knows_every_row(refitted) -> None:
     whole = features_of(600).astype(np.float64).mean(axis=0)
     np.testing.assert_allclose(load_run(refitted).scaler.mean.numpy(), whole, rtol=1e-6)
     assert np.abs(load_model(refitted).scaler.mean.numpy() - whole).max() > 1e-4
+    assert read_run(refitted).summary.refit
     for a, b in zip(read_run(refitted).model.parameters(), load_run(refitted).parameters(), strict=True):
         assert (a == b).all()
 

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from aaptvae.bundle.figures import measured
-from aaptvae.cli.options import columns_options, examples, reading_of
+from aaptvae.cli.options import examples, reading_of, training_columns_options
 from aaptvae.cli.progress import Progress
 from aaptvae.errors import InputError
 
@@ -107,7 +107,7 @@ SPINS = "1000"  # of an OpenMP thread before it sleeps: nothing lost on an idle 
 @click.option("--tensorboard", type=PATH, metavar="DIR", help="Also write TensorBoard events.")
 @click.option("--image-shape", metavar="HxW", help="Show samples as grey pictures of this shape in the report.")
 @click.option("--report/--no-report", default=True, help="Draw report.html; evaluate RUN draws it later.")
-@columns_options
+@training_columns_options
 @_config_options
 def train(  # noqa: PLR0913 - a command's options are its parameters
     *,
@@ -156,7 +156,7 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
 @click.argument("features", required=False, type=click.Path())
 @click.option("--image-shape", metavar="HxW", help="Show samples as grey pictures of this shape in the report.")
 @click.option("--json", "as_json", is_flag=True, help="Figures as JSON on stdout.")
-@columns_options
+@training_columns_options
 def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: bool, **options: Any) -> None:
     """Evaluate a finished RUN again on its held-out rows and write its report again; or evaluate it on FEATURES."""
     shape = _read_shape(image_shape)
@@ -177,7 +177,7 @@ def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: 
     help="Also predict active latents for this fixed deviation of standardised features.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Figures as JSON on stdout.")
-@columns_options
+@training_columns_options
 def diagnose(features: str, sigma: float | None, as_json: bool, **options: Any) -> None:
     """Examine FEATURES before training: bad values, constant columns, the spectrum, and how many latents can be active.
 

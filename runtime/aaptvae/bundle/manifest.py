@@ -158,7 +158,8 @@ class View(Part, frozen=True):
 class Training(Part, frozen=True):
     """Facts about the training data (never rows of it) and metrics on held-out rows.
 
-    `metrics` are the model's by name, `baseline` those of PCA / probabilistic PCA.
+    `metrics` are the model's by name, `baseline` those of PCA / probabilistic PCA. Where `refit` is true they are those of
+    the judged model, and the bundle holds a model that was fitted again to all `rows`, held-out ones included.
     """
 
     rows: Count
@@ -167,6 +168,7 @@ class Training(Part, frozen=True):
     epochs: Count
     metrics: dict[str, float]
     baseline: dict[str, float]
+    refit: bool = False
 
 
 class ManifestV1(Part, frozen=True):

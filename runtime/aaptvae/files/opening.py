@@ -71,6 +71,16 @@ FORMATS = {
     "safetensors": Format(lambda source: open_safetensors(source.name, source.stream, source.size or 0)),
 }
 SAME = {"ndjson": "jsonl", "pq": "parquet", "feather": "arrow", "ipc": "arrow", "tsv": "csv", "tab": "csv"}  # other suffixes
+_PICKLED = "pickled objects are never loaded: save the rows with np.save(file, x)"
+_REMEDIES = {
+    "txt": "rename it to .csv or .tsv, or give --format csv",
+    "dat": "rename it to .csv or .tsv, or give --format csv",
+    "json": "write one record a line, as .jsonl",
+    "xlsx": "save the sheet as .csv",
+    "xls": "save the sheet as .csv",
+    **dict.fromkeys(("pkl", "pickle", "joblib", "pt", "pth"), _PICKLED),
+    **dict.fromkeys(("h5", "hdf5", "h5ad", "mat", "zarr"), "save the rows with np.save(file, x)"),
+}
 WRITABLE = tuple(name for name, format in FORMATS.items() if format.write)
 STDIN, STDOUT = 0, 1
 READ_ALL = Reading()
@@ -153,7 +163,8 @@ def file_format(path: str, format: str | None, known: tuple[str, ...]) -> str:
     if packed and known == WRITABLE:
         raise InputError(f"{path} would be compressed: expected a suffix without {packed}: write {found}, then compress it")
     if found not in known:
-        raise InputError(f"{path} has no known format: expected {', '.join(known)} as suffix or --format")
+        remedy = f": {_REMEDIES[found]}" if found in _REMEDIES else " or --format"
+        raise InputError(f"{path} has no known format: expected {', '.join(known)} as suffix{remedy}")
     return found
 
 

@@ -8,6 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -20,6 +21,7 @@ from aaptvae.density.prior import LatentPrior
 from aaptvae.errors import BundleError, InputError
 from aaptvae.verify import verify
 from aaptvae_export import ExportError, ExportOptions, export_bundle
+from aaptvae_export.bundle.card import write_card
 from aaptvae_export.proof import BATCHES, Reference
 from aaptvae_export.variants import quantization
 from aaptvae_training.model.as_numpy import observation_of
@@ -196,6 +198,15 @@ def test_the_manifest_reports_every_comparison(run, tmp_path):
     assert manifest.producer["torch"].partition("+")[0] == torch.__version__.partition("+")[0]  # a build's name, or none
     assert manifest.training == run.summary
     assert (manifest.name, manifest.prior.kind, manifest.prior.components) == ("vae-12-4", "mixture", 2)
+
+
+def test_the_card_says_whose_figures_it_gives(run, tmp_path):
+    """After a refit they are those of the judged model."""
+    refitted = dataclasses.replace(run, summary=msgspec.structs.replace(run.summary, refit=True))
+    made = export_bundle(refitted, tmp_path / "a").manifest
+    assert made.training.refit and "fitted again to all rows" in write_card(made)
+    plain = msgspec.structs.replace(made, training=run.summary)
+    assert not plain.training.refit and "fitted again" not in write_card(plain)
 
 
 def test_graphs_of_two_bundles_do_not_mix(run, tmp_path):

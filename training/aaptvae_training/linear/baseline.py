@@ -38,6 +38,12 @@ class Baseline:
     spectrum: Matrix
     constant: Mask
 
+    @property
+    def deviation(self) -> Matrix:
+        """Standard deviation of every column [D], 1 for a constant one; `scale` is larger where values lie far out."""
+        variance = (self.eigenvectors**2) @ self.eigenvalues
+        return np.where(self.constant | (variance <= 0), self.scale, self.scale * np.sqrt(np.maximum(variance, 0)))
+
     def ppca(self, latents: int) -> PPCA:
         """Probabilistic PCA of this many latents."""
         return ppca_of(self.eigenvalues, self.eigenvectors, latents)

@@ -49,6 +49,8 @@ class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     refit: bool = False  # whether the model is fitted again to all rows once it is judged
     bounded: bool = False  # runs of before had networks without bounds
     columns: tuple[ColumnName, ...] | None = None  # names of the features [input_dim], None for features without names
+    missing: int = 0  # values that were replaced by means, or rows that were left out for them
+    warnings: tuple[str, ...] = ()  # about columns of the features
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):
@@ -160,6 +162,7 @@ def read_run(path: str | os.PathLike[str]) -> Run:
         epochs=evaluation.epochs,
         metrics=evaluation.metrics,
         baseline=evaluation.baseline,
+        refit=evaluation.refit,
     )
     views = read_views(final_folder(folder), config.input_dim, model.latent_dim)
     reference = evaluation.heldout_elbo

@@ -39,7 +39,7 @@ def metric_maps(model: AAPTVAE, x: Rows, geometry: Geometry) -> dict[str, Metric
     mu = encode(model, x)[0]
     rows = max(1, min(len(x), PASSES // model.input_dim))
     chosen = np.linspace(0, len(x) - 1, rows).astype(np.int64)
-    scale = _scale(model, geometry)
+    scale = _scale(model, x, geometry)
     gram, jacobian = _jacobians(model, mu[chosen], scale)
     centre, middle = mu.mean(axis=0, dtype=np.float64), decode(model, mu).mean(axis=0, dtype=np.float64) / scale
     slope = _regression(mu, x.astype(np.float64) / scale)
@@ -47,10 +47,10 @@ def metric_maps(model: AAPTVAE, x: Rows, geometry: Geometry) -> dict[str, Metric
     return {name: _map(*pair, centre, middle, mu, geometry) for name, pair in pairs.items()}
 
 
-def _scale(model: AAPTVAE, geometry: Geometry) -> Matrix:
-    """Units [D] in which reconstructions are compared: the features' own for cosines, else standardised."""
-    scale = model.scaler.scale.double().cpu().numpy()
-    return np.ones_like(scale) if geometry == "cosine" else scale
+def _scale(model: AAPTVAE, x: Rows, geometry: Geometry) -> Matrix:
+    """Units [D] in which reconstructions are compared: the features' own for cosines, else the deviations of these rows."""
+    scale, deviation = model.scaler.scale.double().cpu().numpy(), x.std(axis=0, dtype=np.float64)
+    return np.ones_like(scale) if geometry == "cosine" else np.where(deviation > 1e-6 * scale, deviation, scale)
 
 
 def _jacobians(model: AAPTVAE, mu: Rows, scale: Matrix) -> tuple[Matrix, Matrix]:
