@@ -72,8 +72,8 @@ class LatentPrior:
         """The density of `basis @ z`, for orthonormal rows `basis` [M, L]."""
         if not len(self.weights):
             return LatentPrior.standard(len(basis))
-        covariances: Matrix = basis @ self.factors @ self.factors.transpose(0, 2, 1) @ basis.T
-        return LatentPrior(self.weights, self.means @ basis.T, np.linalg.cholesky(covariances))
+        factors: Matrix = np.linalg.cholesky(basis @ self.factors @ self.factors.transpose(0, 2, 1) @ basis.T)
+        return LatentPrior(self.weights, self.means @ basis.T, factors)
 
     def log_density(self, z: Rows) -> Nats:
         """log p(z) of each row, in nats: [N]."""

@@ -98,7 +98,7 @@ def open_rows(
     """
     reading = replace(reading, **options)
     text = os.fspath(path)
-    shards = None if text == "-" else _shards(text)
+    shards = None if text == "-" else shard_paths(Path(text), FORMATS, _suffix)
     reader = _open_one(text, format, reading) if shards is None else ShardedRows(text, shards, format, reading)
     if reading.width is not None and reader.width != reading.width:
         reader.close()
@@ -111,11 +111,7 @@ def open_rows(
 
 def input_files(path: str) -> list[str]:
     """The files that `open_rows` reads for `path`."""
-    return _shards(path) or [path]
-
-
-def _shards(path: str) -> list[str] | None:
-    return shard_paths(Path(path), lambda file: _suffix(file.name)[0] in FORMATS, tuple(FORMATS))
+    return shard_paths(Path(path), FORMATS, _suffix) or [path]
 
 
 def _names(quality: str) -> str:
