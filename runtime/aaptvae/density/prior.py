@@ -72,8 +72,8 @@ class LatentPrior:
         """The density of `basis @ z`, for orthonormal rows `basis` [M, L]."""
         if not len(self.weights):
             return LatentPrior.standard(len(basis))
-        factors: Matrix = np.linalg.cholesky(basis @ self.factors @ self.factors.transpose(0, 2, 1) @ basis.T)
-        return LatentPrior(self.weights, self.means @ basis.T, factors)
+        covariances = basis @ self.factors @ self.factors.transpose(0, 2, 1) @ basis.T
+        return LatentPrior(self.weights, self.means @ basis.T, np.asarray(np.linalg.cholesky(covariances), np.float64))
 
     def log_density(self, z: Rows) -> Nats:
         """log p(z) of each row, in nats: [N]."""
