@@ -1,0 +1,27 @@
+"""One server of the tiny bundle, in two versions, and of the digits."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("httptools", reason='serve needs pip install "aaptvae[serve]"')
+pytest.importorskip("uvloop", reason='serve needs pip install "aaptvae[serve]"')
+
+from serving import Client, Served, serving
+
+DIGITS = Path(__file__).parents[3] / "artifacts/digits"
+
+
+@pytest.fixture(scope="session")
+def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(
+        tmp_path_factory.mktemp("server"), tiny, f"tiny:2={tiny}", DIGITS, "--max-rows", 5000, "--max-body", 4
+    ) as made:
+        yield made
+
+
+@pytest.fixture
+def client(server: Served) -> Iterator[Client]:
+    with server.client() as made:
+        yield made
