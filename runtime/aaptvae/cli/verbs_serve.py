@@ -41,16 +41,17 @@ def serve(bundles: tuple[str, ...], host: str, port: int, **chosen: Any) -> None
     after the requests in progress. Needs `pip install "aaptvae[serve]"`.
     """
     try:
-        from ..serve.workers import Server, listen  # noqa: PLC0415 - an extra
+        from ..serve.workers import Server  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         from ..errors import MissingDependencyError  # noqa: PLC0415
 
         raise MissingDependencyError(f'serve needs {error.name}: pip install "aaptvae[serve]"') from None
     from ..engine import Settings  # noqa: PLC0415
-    from ..serve.repository import Source  # noqa: PLC0415
+    from ..serve.listening import listen  # noqa: PLC0415
+    from ..serve.repository import ServedBundle  # noqa: PLC0415
 
     settings = Settings(list(chosen["providers"]) or None, 1)
-    server = Server([Source.parse(text) for text in bundles], _options(chosen), chosen["precision"], settings, _say)
+    server = Server([ServedBundle.parse(text) for text in bundles], _options(chosen), chosen["precision"], settings, _say)
     with listen(host, port) as listener:
         server.run(listener)
 

@@ -31,7 +31,8 @@ class Connection(asyncio.Protocol):
         self._later: asyncio.Future[Answer] | None = None
         self._full = self._closing = self._ended = False  # the client does not read; nothing more is answered or sent
         self.held = 0  # bytes of bodies that arrived and are not answered
-        self.deadline = worker.now() + self._limits.arrival
+        self.since = worker.now()  # of the connection, or of the last answer
+        self.deadline = self.since + self._limits.arrival
         self._reset()
 
     def _reset(self) -> None:
@@ -204,7 +205,8 @@ class Connection(asyncio.Protocol):
         self._worker.count(request, answer.status, answer.rows)
         self._release(len(request.body))
         self._transport.write(answer.packed(keep, request.method != b"HEAD"))
-        self.deadline = self._worker.now() + (self._limits.arrival if self._full else self._limits.idle)
+        self.since = self._worker.now()
+        self.deadline = self.since + (self._limits.arrival if self._full else self._limits.idle)
         if not keep:
             self.close()
 

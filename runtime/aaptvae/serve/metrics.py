@@ -14,7 +14,7 @@ _HEAD = 8  # its length and its checksum
 Key = tuple[str, str]  # name and version of a model; empty for requests to none
 
 
-class Snapshot(msgspec.Struct):
+class WorkerFigures(msgspec.Struct):
     """The figures of one worker."""
 
     requests: dict[str, int] = {}  # by "model\tversion\tstatus"
@@ -25,7 +25,7 @@ class Snapshot(msgspec.Struct):
     gauges: dict[str, int] = {}
 
 
-_encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Snapshot).decode
+_encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(WorkerFigures).decode
 
 
 class Board:
@@ -34,16 +34,16 @@ class Board:
     def __init__(self, workers: int) -> None:
         self._memory, self.workers = mmap.mmap(-1, workers * _SLOT), workers
 
-    def write(self, worker: int, snapshot: Snapshot) -> None:
+    def write(self, worker: int, figures: WorkerFigures) -> None:
         """Publish the figures of a worker; those of more models than fit stay out."""
-        data = _encode(snapshot)
+        data = _encode(figures)
         if len(data) > _SLOT - _HEAD:
             return
         start = worker * _SLOT
         head = len(data).to_bytes(4, "little") + zlib.crc32(data).to_bytes(4, "little")
         self._memory[start : start + _HEAD + len(data)] = head + data
 
-    def read(self, worker: int) -> Snapshot | None:
+    def read(self, worker: int) -> WorkerFigures | None:
         """The figures of a worker; None before its first, or where it wrote meanwhile."""
         start = worker * _SLOT
         for _ in range(5):
@@ -60,7 +60,7 @@ class Metrics:
 
     def __init__(self, board: Board, worker: int) -> None:
         self._board, self._worker = board, worker
-        self._now = board.read(worker) or Snapshot()
+        self._now = board.read(worker) or WorkerFigures()
         self._now.gauges = {}
 
     def count(self, key: Key, status: int, rows: int, seconds: float) -> None:
@@ -92,9 +92,9 @@ class Metrics:
         return "\n".join(_lines(_total([self._now, *(one for one in others if one is not None)]), digests)) + "\n"
 
 
-def _total(snapshots: Iterable[Snapshot]) -> Snapshot:
-    total = Snapshot()
-    for one in snapshots:
+def _total(figures: Iterable[WorkerFigures]) -> WorkerFigures:
+    total = WorkerFigures()
+    for one in figures:
         for field in ("requests", "rows", "seconds", "reloads", "gauges"):
             sums = getattr(total, field)
             for name, value in getattr(one, field).items():
@@ -105,7 +105,7 @@ def _total(snapshots: Iterable[Snapshot]) -> Snapshot:
     return total
 
 
-def _lines(total: Snapshot, digests: Mapping[Key, str]) -> Iterable[str]:
+def _lines(total: WorkerFigures, digests: Mapping[Key, str]) -> Iterable[str]:
     yield from _head("requests_total", "counter", "Answered requests, by status.")
     for place, count in sorted(total.requests.items()):
         model, version, status = place.split("\t")

@@ -17,7 +17,7 @@ _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})(?::([1-9][0-9]{0,8}))?=(
 
 
 @dataclass(frozen=True)
-class Source:
+class ServedBundle:
     """Where a served bundle is, and its name (None: that of its manifest) and version."""
 
     place: str
@@ -25,7 +25,7 @@ class Source:
     version: str = "1"
 
     @classmethod
-    def parse(cls, text: str) -> "Source":
+    def parse(cls, text: str) -> "ServedBundle":
         """`BUNDLE`, `NAME=BUNDLE` or `NAME:VERSION=BUNDLE`; for a path with = in it write ./PATH."""
         match = _NAMED.fullmatch(text)
         return cls(text) if match is None else cls(match[3], match[1], match[2] or "1")
@@ -39,7 +39,7 @@ class Source:
 Read = dict[tuple[str, str], Bundle]  # by name and version
 
 
-def read_all(sources: Sequence[Source]) -> Read:
+def read_all(sources: Sequence[ServedBundle]) -> Read:
     """Every bundle by name and version; `InputError` if two of them have the same."""
     found: Read = {}
     for source in sources:

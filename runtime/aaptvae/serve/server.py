@@ -14,8 +14,9 @@ import uvloop
 from ..errors import AaptvaeError
 from .answers import Answer, RequestError, refused
 from .connection import Connection
+from .listening import refuse_new
 from .metrics import Metrics
-from .repository import Repository, Source, read_all
+from .repository import Repository, ServedBundle, read_all
 from .routes import Request, Routes
 from .settings import Options
 from .work import Threads
@@ -23,13 +24,16 @@ from .work import Threads
 Say = Callable[[str], None]
 _TICK = 0.25  # seconds between two looks at deadlines
 _ACCEPTS = 64  # connections taken before others get their turn
+_QUIET = 0.5  # seconds without a request after which a connection is closed at the end
 _EMPTY = 0.02  # seconds without a new connection after which the queue of the socket is taken for empty
 
 
 class Worker:
     """The state of one worker: its connections, and the bytes of requests that they hold."""
 
-    def __init__(self, repository: Repository, sources: Sequence[Source], options: Options, metrics: Metrics, say: Say) -> None:
+    def __init__(
+        self, repository: Repository, sources: Sequence[ServedBundle], options: Options, metrics: Metrics, say: Say
+    ) -> None:
         self._sources, self._options, self._say, self._metrics = sources, options, say, metrics
         self.limits = options.limits
         self._threads = Threads(options.threads, options.limits)
@@ -113,11 +117,9 @@ class Worker:
         """Answer requests on open and new connections for a while, then end what is in progress."""
         self.draining = self.routes.draining = True
         await self._wait_for(self.limits.drain, lambda: False)
-        self._listener.listen(0)
-        for _ in range(10):  # connections that clients made already
-            self._accept()
-            await asyncio.sleep(_EMPTY / 10)
-        await self._wait_for(1.0, lambda: self.now() - self._accepted > _EMPTY)
+        refuse_new(self._listener)
+        self._accepted = self.now()
+        await self._wait_for(1.0, lambda: self.now() - self._accepted > _EMPTY)  # connections that clients made already
         asyncio.get_running_loop().remove_reader(self._listener.fileno())
         self._listener.close()
         await self._wait_for(self.limits.grace, self._end_idle)
@@ -125,7 +127,8 @@ class Worker:
             connection.expire()
 
     def _end_idle(self) -> bool:
-        for connection in [one for one in self.connections if one.idle]:
+        quiet = self.now() - _QUIET
+        for connection in [one for one in self.connections if one.idle and one.since < quiet]:
             connection.close()
         return not self.connections
 

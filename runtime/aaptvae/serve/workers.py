@@ -12,36 +12,23 @@ from typing import NoReturn
 
 from ..bundle import Precision
 from ..engine import Settings
-from ..errors import AaptvaeError, BundleError, InputError
+from ..errors import AaptvaeError, BundleError
+from .listening import address
 from .metrics import Board, Metrics
-from .repository import Read, Repository, Source, read_all
+from .repository import Read, Repository, ServedBundle, read_all
 from .server import Say, Worker, run_worker
 from .settings import Options
 
-_BACKLOG = 2048
 _SOON = 1.0  # seconds: a worker that ends earlier is not replaced at once
 _FAILED = 3  # exit status of a worker that could not load its bundles
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one. `InputError` if the address cannot be used."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except (OSError, OverflowError) as error:
-        raise InputError(f"cannot listen at {host}, port {port} ({error}): choose another --host or --port") from None
-
-
-def address(listener: socket.socket) -> str:
-    """The URL of a listening socket."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class Server:
     """Workers that share one socket."""
 
-    def __init__(self, sources: Sequence[Source], options: Options, precision: Precision, settings: Settings, say: Say) -> None:
+    def __init__(
+        self, sources: Sequence[ServedBundle], options: Options, precision: Precision, settings: Settings, say: Say
+    ) -> None:
         self._sources, self._options, self._say = sources, options, say
         self._precision, self._settings = precision, settings
         self._board = Board(options.workers)
@@ -55,6 +42,7 @@ class Server:
         if self._options.workers == 1:
             self._work(0, listener, lambda: self._announce(listener))
             return
+        signal.set_wakeup_fd(-1)  # the command line would end this process before the requests in progress
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGHUP, self._hang_up)

@@ -2,19 +2,20 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-pytest.importorskip("httptools", reason='serve needs pip install "aaptvae[serve]"')
-pytest.importorskip("uvloop", reason='serve needs pip install "aaptvae[serve]"')
-
-from serving import Client, Served, serving
+if TYPE_CHECKING:
+    from serving import Client, Served
 
 DIGITS = Path(__file__).parents[3] / "artifacts/digits"
 
 
 @pytest.fixture(scope="session")
-def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Served]":
+    from serving import serving  # noqa: PLC0415 - it skips where the extra is not installed
+
     with serving(
         tmp_path_factory.mktemp("server"), tiny, f"tiny:2={tiny}", DIGITS, "--max-rows", 5000, "--max-body", 4
     ) as made:
@@ -22,6 +23,6 @@ def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
 
 
 @pytest.fixture
-def client(server: Served) -> Iterator[Client]:
+def client(server: "Served") -> "Iterator[Client]":
     with server.client() as made:
         yield made

@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+
+pytest.importorskip("httptools", reason='needs pip install "aaptvae[serve]"')
+pytest.importorskip("uvloop", reason='needs pip install "aaptvae[serve]"')
 
 CODE = "from aaptvae.cli import main; main()"
 DTYPES = {"FP32": np.float32, "FP64": np.float64, "INT64": np.int64}
