@@ -38,6 +38,7 @@ ARROWS = {
         "bench": "bundle engine vae",
         "push": "bundle hub",
         "sklearn": "bundle errors rows vae",
+        "batches": "bundle engine errors rows scores tables vae",
         "serve": "bundle engine errors rows scores vae views",
         "cli": "bench bundle density engine errors files interpolation push rows scores serve tables vae verify",
     },
