@@ -55,7 +55,7 @@ def run(program: str, folder: Path, cwd: Path) -> tuple[float, float]:
     (cwd / "rows.parquet").symlink_to(folder / "rows.parquet")
     shutil.copytree(ROOT / "artifacts/digits", cwd / "artifacts/digits")
     (cwd / "program.py").write_text(program)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "PYSPARK_PYTHON": sys.executable}
     start = time.monotonic()
     done = subprocess.run([sys.executable, "program.py"], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - start

@@ -219,6 +219,32 @@ def test_a_full_queue_answers_503(strict: Served, x: np.ndarray) -> None:
     assert all(b"retry-after: 1\r\n" in answer for answer in answers if statuses(answer) == [503])
 
 
+def resident(process: int) -> int:
+    """Bytes of memory that a process uses."""
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def ask_again(connection: socket.socket, whole: bytes, answer: int, times: int) -> None:
+    """Send a request many times, 50 at once, and read the answers of `answer` bytes."""
+    for _ in range(times // 50):
+        connection.sendall(whole * 50)
+        left = answer * 50
+        while left:
+            left -= len(connection.recv(left))
+
+
+@pytest.mark.skipif("CI" not in os.environ, reason="a million requests: set CI=1 or make servers")
+def test_memory_does_not_grow_with_requests(server: Served, x: np.ndarray) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        whole = infer(x[:1])
+        connection.sendall(whole)
+        size = len(connection.recv(1 << 16))
+        ask_again(connection, whole, size, 50_000)
+        before = resident(server.process.pid)
+        ask_again(connection, whole, size, 1_000_000)
+        assert resident(server.process.pid) < before + (8 << 20)
+
+
 def mutated(rng: random.Random, whole: bytes) -> bytes:
     """A request with bytes changed, cut out, repeated or left out at its end."""
     data = bytearray(whole)
