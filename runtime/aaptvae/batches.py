@@ -13,6 +13,7 @@ import numpy as np
 from .bundle.manifest import Precision
 from .bundle.packing import packed
 from .bundle.reading import read_bundle
+from .bundle.sources import Place
 from .engine import usable_cpus
 from .errors import InputError
 from .rows import Array, as_count
@@ -52,7 +53,7 @@ class BatchEncoder:
 
     def __init__(  # noqa: PLR0913 (all options)
         self,
-        bundle: Any,
+        bundle: Place,
         verb: Verb = "embed",
         *,
         column: str | Sequence[str] | None = None,
@@ -68,7 +69,7 @@ class BatchEncoder:
         found = read_bundle(bundle)
         if carry == "path" and isinstance(found.source, bytes):
             raise InputError("bundle is bytes, without a path to carry: pass its path, or carry='bytes'")
-        self._place = found.source if carry == "path" else packed(bundle)
+        self._place = found.source if carry == "path" else packed(found.source)
         self._digest, self._inputs = found.digest, found.manifest.latent_dim if verb == "decode" else found.manifest.input_dim
         self._verb, self._column, self._keep = verb, column, (keep,) if isinstance(keep, str) else tuple(keep)
         if clash := set(self._keep) & set(_VERBS[verb][0]):

@@ -136,6 +136,13 @@ def test_bytes_travel_where_the_folder_does_not_exist(tiny: Path, tmp_path: Path
     assert "BundleError: cannot read" in done.stderr
 
 
+def test_an_open_zip_is_read_once(tiny: Path, tmp_path: Path, x: np.ndarray, vae: aaptvae.VAE) -> None:
+    shutil.make_archive(str(tmp_path / "tiny"), "zip", tiny)
+    with (tmp_path / "tiny.zip").open("rb") as opened:
+        encoder = BatchEncoder(opened)
+    assert np.array_equal(encoder(x), vae.embed(x))
+
+
 def test_wrong_options_and_batches_are_refused(tiny: Path, x: np.ndarray) -> None:
     for options, words in (
         ({"verb": "sample"}, "verb is 'sample': expected embed, metric"),

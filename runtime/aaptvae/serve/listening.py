@@ -1,6 +1,7 @@
 """The listening socket of a server, and its end without resetting connections that clients made already."""
 
 import ctypes
+import resource
 import socket
 import struct
 import sys
@@ -25,6 +26,14 @@ def address(listener: socket.socket) -> str:
     """The URL of a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def allow_descriptors(count: int) -> None:
+    """Raise this process's limit of open files to `count`, or as far as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def refuse_new(listener: socket.socket) -> None:

@@ -38,6 +38,7 @@ class Model:
     cost: int
     options: frozenset[str] = frozenset()
     needed: int = 1  # how many of the inputs a request must give
+    columns: tuple[str, ...] | None = None  # names of the features of `x`, in their order
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "wanted", lru_cache(64)(self.wanted))  # for each request
@@ -86,7 +87,8 @@ class Model:
             key: [{"name": port.name, "datatype": port.datatype, "shape": port.shape} for port in ports]
             for key, ports in tensors.items()
         }
-        return {"name": self.name, "versions": versions, "platform": PLATFORM, **described}
+        named = {} if self.columns is None else {"parameters": {"columns": self.columns}}
+        return {"name": self.name, "versions": versions, "platform": PLATFORM, **described, **named}
 
 
 def models_of(vae: VAE, name: str, version: str) -> Iterator[Model]:
@@ -98,7 +100,7 @@ def models_of(vae: VAE, name: str, version: str) -> Iterator[Model]:
     views = [mu, *(Port(view, "FP32", (-1, vae.views.width(view))) for view in vae.views.names)]
     row = Port("reconstruction", "FP32", x.shape)
     figures = tuple(Port(field, "FP64", (-1,)) for field in Scores._fields)
-    make = partial(Model, version=version)
+    make = partial(Model, version=version, columns=vae.columns)
     yield make(f"{name}_encoder", inputs=(x,), outputs=(mu, logvar), compute=partial(_encode, vae), cost=cost)
     yield make(
         f"{name}_decoder", inputs=(Port("z", "FP32", mu.shape),), outputs=(row,), compute=partial(_decode, vae), cost=cost

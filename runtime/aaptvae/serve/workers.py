@@ -13,7 +13,7 @@ from typing import NoReturn
 from ..bundle import Precision
 from ..engine import Settings
 from ..errors import AaptvaeError, BundleError
-from .listening import address
+from .listening import address, allow_descriptors
 from .metrics import Board, Metrics
 from .repository import Read, Repository, ServedBundle, read_all
 from .server import Say, Worker, run_worker
@@ -39,6 +39,7 @@ class Server:
     def run(self, listener: socket.socket) -> None:
         """Serve until SIGTERM or SIGINT; raises `AaptvaeError` if the bundles cannot be loaded."""
         self._bundles = read_all(self._sources)
+        allow_descriptors(self._options.limits.connections + 256)
         if self._options.workers == 1:
             self._work(0, listener, lambda: self._announce(listener))
             return
