@@ -32,7 +32,7 @@ def judged(table: Path, folder: Path) -> Path:
     return folder
 
 
-def test_figures_and_judged_weights_are_those_without_a_refit(refitted, table, tmp_path) -> None:
+def test_a_refit_leaves_figures_and_judged_weights(refitted, table, tmp_path) -> None:
     plain = judged(table, tmp_path / "plain")
     assert (refitted / BEST).read_bytes() == (plain / BEST).read_bytes()
     with_refit, without = read_evaluation(refitted), read_evaluation(plain)

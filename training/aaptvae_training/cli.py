@@ -124,8 +124,8 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
 ) -> None:
     """Train on FEATURES and write a run: weights, figures and report.html.
 
-    FEATURES is a file, a folder of shards or a pattern in quotes: .npy .npz .csv .jsonl .parquet .safetensors. A tenth
-    of the rows selects the best weights; another tenth is used by the evaluation alone, which also evaluates PCA.
+    FEATURES is a file, a folder of shards or a pattern in quotes: .npy .npz .csv .jsonl .parquet .arrow .safetensors.
+    A tenth of the rows selects the best weights; another tenth is used by the evaluation alone, which also evaluates PCA.
     Options without a default follow from the data.
     """
     given = {name: value for name, value in flags.items() if name in KEYS and value not in (None, [])}

@@ -11,6 +11,8 @@ from msgspec import Meta, Struct
 
 SCHEMA_VERSION = 2  # 1: without `views`, `columns` and `missing`
 UNSEALED = b"0" * 64
+TOLERANCE = 1e-5  # fp32 on the exporting CPU, relative to max(1, max|reference|) of the row
+LOAD_TOLERANCE = 1e-4  # fp32 on other CPUs, which add in another order; a wrong graph differs by far more
 OPSET: Final = 20
 IR_VERSION: Final = 10
 

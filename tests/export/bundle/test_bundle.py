@@ -22,9 +22,8 @@ from aaptvae.errors import BundleError, InputError
 from aaptvae.verify import verify
 from aaptvae_export import ExportError, ExportOptions, export_bundle
 from aaptvae_export.bundle.card import write_card
-from aaptvae_export.graph import Subspace
 from aaptvae_export.proof import BATCHES, Reference
-from aaptvae_export.variants import compact_prior, quantization
+from aaptvae_export.variants import quantization
 from aaptvae_training.model.as_numpy import observation_of
 from aaptvae_training.model.network import silenced
 
@@ -344,13 +343,13 @@ def test_keeping_less_costs_what_the_manifest_says(tmp_path):
 
 def test_compacted_prior_is_the_marginal(run):
     basis = torch.linalg.qr(torch.randn(4, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))[0].T
-    kept = compact_prior(run.prior, Subspace(basis, torch.zeros(4, dtype=torch.float64)))
+    kept = run.prior.marginal(basis.numpy())
     drawn = run.prior.draw(0, 0, 200_000) @ basis.numpy().T
     mean = kept.weights @ kept.means
     np.testing.assert_allclose(drawn.mean(axis=0), mean, atol=0.02)
     second = sum(w * (f @ f.T + np.outer(m, m)) for w, m, f in zip(kept.weights, kept.means, kept.factors, strict=True))
     np.testing.assert_allclose(np.cov(drawn.T), second - np.outer(mean, mean), atol=0.03)
-    assert compact_prior(LatentPrior.standard(4), Subspace(basis, torch.zeros(4))).latent_dim == 2
+    assert LatentPrior.standard(4).marginal(basis.numpy()).latent_dim == 2
 
 
 @pytest.mark.parametrize("share", [0.0, 1.5, -1.0])

@@ -67,7 +67,7 @@ def test_the_metric_view_decodes_to_the_reconstruction(exported):
 
 @pytest.mark.parametrize(("precision", "most"), [("int8", 0.1), ("fp16", 0.01)])
 @pytest.mark.parametrize("view", ["metric", "similarity"])
-def test_twins_of_views_round_as_little_as_they_say(exported, view, precision, most):
+def test_twins_of_views_lose_what_they_state(exported, view, precision, most):
     run, made, folder = exported
     twins = {twin.precision: twin for twin in next(entry for entry in made.manifest.views if entry.name == view).twins}
     twin = twins[precision]
@@ -76,7 +76,7 @@ def test_twins_of_views_round_as_little_as_they_say(exported, view, precision, m
     assert 0 < np.abs(whole - short).max() < most * np.abs(whole).max()
 
 
-def test_a_view_that_loses_too_much_keeps_its_fp32_graph(tmp_path, monkeypatch):
+def test_a_view_losing_too_much_stays_fp32(tmp_path, monkeypatch):
     monkeypatch.setattr(view_draft, "MOST_RECALL_LOSS", {"int8": -1.0, "fp16": -1.0})
     run = viewed_run()
     made = export_bundle(run, tmp_path / "b", TWINS)
@@ -88,7 +88,7 @@ def test_a_view_that_loses_too_much_keeps_its_fp32_graph(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("view", ["metric", "similarity"])
 @pytest.mark.parametrize("mutate", [drop_relu, perturb_weight, round_to_float16])
-def test_a_view_that_is_not_the_runs_is_refused(tmp_path, monkeypatch, view, mutate):
+def test_a_view_of_another_run_is_refused(tmp_path, monkeypatch, view, mutate):
     trace = graphs.trace
 
     def wrong(module, spec, graph):

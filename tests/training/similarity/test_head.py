@@ -1,4 +1,4 @@
-"""The similarity head: it starts as PCA or SVD, training finds more neighbours, and validation rows may refuse it."""
+"""The similarity head: it starts as PCA or SVD; training, kept if validation rows agree, finds more neighbours.
 
 import dataclasses
 
@@ -45,7 +45,7 @@ def test_a_head_starts_as_the_linear_projection(geometry, hidden):
     np.testing.assert_allclose(apply_head(head, x), expected, atol=0.02 * np.abs(expected).max() if hidden else 1e-6)
 
 
-def test_the_axes_for_cosines_are_those_of_an_uncentred_svd():
+def test_axes_for_cosines_are_an_uncentred_svd():
     x = clustered(200)
     axes = search_axes(baseline_of(x), "cosine", DIM)
     expected = np.linalg.svd(x.astype(np.float64), full_matrices=False)[2][:DIM].T
@@ -64,7 +64,7 @@ def test_training_finds_more_neighbours_of_unseen_rows(geometry):
     assert found["head"] > found["start"] + 0.01
 
 
-def test_a_head_is_the_same_for_the_same_seed():
+def test_a_seed_always_gives_the_same_head():
     train = clustered(120)
     search = Search.of(clustered(40, 1), train, "cosine", baseline_of(train))
     fit = HeadFit(search.baseline, "cosine", DIM, 3)

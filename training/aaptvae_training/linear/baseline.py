@@ -24,7 +24,7 @@ class ColumnR2(Struct, frozen=True):
     pca_r2: float
 
 
-EXACT = 1e-3  # share of the variance; reconstructions this good are not held to a PCA of as many latents as features
+EXACT = 1e-3  # share of the variance: an error this small is accepted, even if PCA (with as many latents as features) has none
 
 
 @dataclass(frozen=True)

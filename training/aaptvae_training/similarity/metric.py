@@ -11,6 +11,7 @@ import torch
 
 from aaptvae.rows import Matrix, Rows
 
+from ..linear.ppca import principal_axes
 from ..model.as_numpy import decode, encode
 from ..model.network import AAPTVAE
 from .recall import Geometry
@@ -79,8 +80,6 @@ def _map(gram: Matrix, jacobian: Matrix, centre: Matrix, middle: Matrix, mu: Row
     root = vectors * np.sqrt(np.maximum(values, max(FLOOR * values[-1], np.finfo(np.float32).tiny)))
     offset = np.linalg.solve(root, jacobian.T @ middle) if geometry == "cosine" else np.zeros(len(root))
     view = (mu - centre) @ root + offset
-    axes = np.linalg.eigh(view.T @ view)[1][:, ::-1]
-    # The sign of an eigenvector is free; the largest entry is made positive, so that it is the same everywhere.
-    axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), np.arange(len(axes))] < 0, -1.0, 1.0)
+    _, axes = principal_axes(view.T @ view)
     matrix = root @ axes
     return MetricMap(matrix, offset @ axes - centre @ matrix)

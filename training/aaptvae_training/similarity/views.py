@@ -36,7 +36,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Search:
-    """Validation rows that look for their neighbours among themselves and training rows: raw [N, D], the first ones ask."""
+    """A neighbour search among raw `rows` [N, D]: the first `queries` are validation rows, the others training rows."""
 
     rows: Rows
     queries: int
@@ -107,7 +107,7 @@ class HeadFit:
 def choose_head(
     train: Rows, search: Search, fit: HeadFit, tick: Callable[[int], object], methods: Iterable[str] = tuple(HEADS)
 ) -> tuple[SimilarityHead, Chosen]:
-    """The head that validation rows prefer: the linear start, or one of the trained `methods`.
+    """The head with the best recall on validation rows: the linear start, or one of the trained `methods`.
 
     So no head is worse on these rows than PCA, or SVD, with as many numbers.
     """
