@@ -30,8 +30,8 @@ def fit_views(
 ) -> RunViews:
     """The metric map and the similarity head; the same for the same run and seed.
 
-    The head is trained where that is wanted, else it is PCA: a view that finds no fewer neighbours than PCA is always there.
-    In a refit, validation rows are training rows and cannot choose: the choices made for the `judged` model are kept.
+    The head is trained where that is wanted, else it is PCA, so that a view that finds as many neighbours as PCA is always
+    there. In a refit, validation rows are training rows and cannot choose: the choices made for the `judged` model are kept.
     """
     prepared, features, baseline = data
     train = prepared.split.train
