@@ -38,7 +38,9 @@ ARROWS = {
         "bench": "bundle engine vae",
         "push": "bundle hub",
         "sklearn": "bundle errors rows vae",
-        "cli": "bench bundle density engine errors files interpolation push rows scores tables vae verify",
+        "batches": "bundle engine errors rows scores tables vae",
+        "serve": "bundle engine errors rows scores vae views",
+        "cli": "bench bundle density engine errors files interpolation push rows scores serve tables vae verify",
     },
     "aaptvae_training": {
         "__init__": "errors model progress run train_table",

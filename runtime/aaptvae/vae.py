@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .bundle import Bundle, Manifest, Place, Precision, graph_file, read_bundle
-from .bundle.golden import LOAD_TOLERANCE, Golden
+from .bundle.golden import Golden
 from .bundle.graph_check import check_graph
-from .bundle.manifest import GOLDEN, LIKELIHOOD, PRIOR, metadata
+from .bundle.manifest import GOLDEN, LIKELIHOOD, LOAD_TOLERANCE, PRIOR, metadata
 from .bundle.npz import read_npz
 from .density import (
     OBSERVATION_ARRAYS,

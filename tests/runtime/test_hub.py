@@ -152,7 +152,7 @@ def test_a_changed_file_of_a_repository_is_refused(hub: Hub, place: Path, aaptva
 
 
 @needs_hub
-def test_a_vae_of_the_hub_is_pickled_by_commit(hub: Hub, place: Path, python: Command) -> None:
+def test_a_hub_vae_is_pickled_by_commit(hub: Hub, place: Path, python: Command) -> None:
     commit = hold(hub, place / "work/tiny")
     code = "import aaptvae, pickle\nopen('p', 'wb').write(pickle.dumps(aaptvae.load('hf://you/tiny')))"
     assert python("-c", code).returncode == 0

@@ -58,20 +58,23 @@ def evaluate(
     image_shape: tuple[int, int] | None = None,
     progress: TrainingProgress | None = None,
     reading: Reading = READ_ALL,
+    *,
+    report: bool = True,
 ) -> Evaluation:
     """Evaluate a finished run on its held-out rows and write the figures and the report; or only evaluate it on other rows.
 
     Other rows are those of `source`, a table in memory or the path of a feature file; their named columns are matched by name.
-
+    `report=False` writes the figures alone: drawing takes a second or two, longer than a small training.
     `RunError` for a run that is damaged or not finished, `InputError` for other rows that do not fit it.
     """
     run, progress = Path(run), progress or TrainingProgress()
     evaluation, judge = _evaluated(run, source, progress, reading)
-    if source is None:
+    if source is None and report:
         progress.stage("writing the report", 1)
         write_report(run, evaluation, judge, image_shape)
-        write_json(run / EVALUATION, evaluation)
         progress.advance(1)
+    if source is None:
+        write_json(run / EVALUATION, evaluation)
     return evaluation
 
 

@@ -32,6 +32,7 @@ def train(  # noqa: PLR0913 - the arguments of a training
     force: bool = False,
     image_shape: tuple[int, int] | None = None,
     threads: int | None = None,
+    report: bool = True,
     **options: Any,
 ) -> Run:
     """Train on `x` [N, D] and return the finished run, with its evaluation on held-out rows.
@@ -41,8 +42,8 @@ def train(  # noqa: PLR0913 - the arguments of a training
     names). `options` are those of `aaptvae train`: `latent_dim=64`, `hidden_dim=400`, `epochs`, `seed`, ... The run is
     written to `folder`, or without one to a temporary folder that is removed with the returned object (`run.save` keeps
     it); `force` replaces a run in `folder`. `progress` receives stages and epochs; True shows bars of tqdm, which notebooks
-    that have tqdm show anyway. Raises `InputError` for features or options that cannot be used, `RunError` when training
-    cannot go on.
+    that have tqdm show anyway; `report=False` saves the second or two that drawing the report takes. Raises `InputError` for
+    features or options that cannot be used, `RunError` when training cannot go on.
     """
     config = make_config(options)
     reading = Reading(columns=as_names(columns), drop=as_names(drop), ids=as_names(ids))
@@ -50,7 +51,7 @@ def train(  # noqa: PLR0913 - the arguments of a training
     if folder is None:
         owner = TemporaryFolder()
         folder = owner.path / RUN
-    shown, given = bars_of(progress), {"image_shape": image_shape, "threads": threads, "reading": reading}
+    shown, given = bars_of(progress), {"image_shape": image_shape, "threads": threads, "reading": reading, "report": report}
     # The caller's random numbers go on as if nothing had happened.
     with torch.random.fork_rng(devices=[]), closing(shown):
         train_run.train(x, Path(folder), config, shown, force=force, **given)  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ VERBS = {
     "verify": "verbs_bundle",
     "bench": "verbs_bundle",
     "push": "verbs_hub",
+    "serve": "verbs_serve",
 }  # in this folder
 EXTRA = 'pip install "aaptvae[train]"'
 STRIPPED = "Python removed the description, which is a docstring: run it without -OO."

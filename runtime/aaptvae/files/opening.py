@@ -98,7 +98,7 @@ def open_rows(
     """
     reading = replace(reading, **options)
     text = os.fspath(path)
-    shards = None if text == "-" else shard_paths(Path(text), _is_feature_file)
+    shards = None if text == "-" else shard_paths(Path(text), FORMATS, _suffix)
     reader = _open_one(text, format, reading) if shards is None else ShardedRows(text, shards, format, reading)
     if reading.width is not None and reader.width != reading.width:
         reader.close()
@@ -111,18 +111,20 @@ def open_rows(
 
 def input_files(path: str) -> list[str]:
     """The files that `open_rows` reads for `path`."""
-    return shard_paths(Path(path), _is_feature_file) or [path]
+    return shard_paths(Path(path), FORMATS, _suffix) or [path]
 
 
-def _is_feature_file(path: Path) -> bool:
-    return _suffix(path.name)[0] in FORMATS
+def _names(quality: str) -> str:
+    """Formats with this quality that can be written, for messages."""
+    *first, last = (name for name in WRITABLE if getattr(FORMATS[name], quality))
+    return f"{', '.join(first)} or {last}"
 
 
 def _open_one(path: str, format: str | None, reading: Reading = READ_ALL) -> RowReader:
     format = file_format(path, format, tuple(FORMATS))
     kind, name = FORMATS[format], "stdin" if path == "-" else path
     if reading.skip_bad and not kind.text:
-        raise InputError(f"{name} is {format}: --on-bad-row skip is for csv and jsonl, where a row is a line")
+        raise InputError(f"{name} is {format}: --on-bad-row skip is for {_names('text')}, where a row is a line")
     stream, size = _stdin(format) if path == "-" else _file(path)
     try:
         if path != "-" and (packed := _suffix(path)[1]):
@@ -259,9 +261,9 @@ def open_output(
         raise InputError(f"{text} cannot be replaced by a file: use - to write to stdout")
     format = file_format(text, format, WRITABLE)
     if layout.ids and not FORMATS[format].named:
-        raise InputError(f"{text} is {format}, which holds numbers alone: --id needs csv, jsonl, parquet or arrow as output")
+        raise InputError(f"{text} is {format}, which holds numbers alone: --id needs {_names('named')} as output")
     if keep and (text == "-" or not FORMATS[format].streamed):
-        raise InputError(f"{text} cannot be resumed: expected a file that is .npy, .csv or .jsonl")
+        raise InputError(f"{text} cannot be resumed: expected a file that is {_names('streamed')}")
     with contextlib.ExitStack() as stack:
         if text == "-":
             stream = stack.enter_context(_stdout(format, layout))

@@ -173,7 +173,7 @@ def test_resume_refuses_one_more_output(tmp_path: Path, tiny: Path, rows: Path) 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_at_the_farewell_changes_nothing(tmp_path: Path, tiny: Path, number: int) -> None:
+def test_a_signal_during_exit_changes_nothing(tmp_path: Path, tiny: Path, number: int) -> None:
     np.save(tmp_path / "bad.npy", np.full((3, 5), np.nan, np.float32))
     for delay in (0, 0.002, 0.005, 0.01, 0.02):
         with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Columns by name on the command line: reordered to the same bits or refused; ids pass through; texts people have."""
+"""Columns by name on the command line: reordered to the same bits or refused; ids pass through; dialects of csv."""
 
 import gzip
 import importlib.util

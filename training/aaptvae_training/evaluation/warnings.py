@@ -20,7 +20,7 @@ UNLIKE = 0.05  # p-value up to which a row counts as unlike the training rows
 
 
 def headline(metrics: Figures, baseline: Figures) -> str:
-    """The evaluation in one sentence: what is worst about it, else what the model gains over the baseline."""
+    """The evaluation in one sentence: its worst finding, else the gain over the baseline."""
     if not metrics["active_units"]:
         return "The posterior collapsed: no latent carries information."
     losses = [text for text in (_likelihood_loss(metrics, baseline), _r2_loss(metrics, baseline)) if text]

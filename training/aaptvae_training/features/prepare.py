@@ -43,7 +43,7 @@ class Prepared:
     validation: Rows
     test: Rows
     train_sample: Rows
-    copies: int | None = None  # rows that equal an earlier row, None where nobody looked
+    copies: int | None = None  # rows that equal an earlier row, None if they were not counted
     held_out_copies: int = 0  # held-out rows that equal a training row
     missing: int = 0  # missing values that were replaced
     warnings: tuple[str, ...] = ()  # about columns
@@ -56,7 +56,7 @@ class Prepared:
 def prepare_features(features: Features, config: TrainConfig, progress: TrainingProgress, *, copies: bool = True) -> Prepared:
     """Read the table once, or twice where its values decide the split; `InputError` at the first NaN or infinity.
 
-    Without `copies` they are not looked for, as before they were: the split of an interrupted run must not change.
+    `copies=False` does not look for equal rows, for interrupted runs of versions that did not: their split must not change.
     """
     config = check_split(config, features)
     digest, keys = _shape_digest(features), RowKeys(features, config)
@@ -147,7 +147,7 @@ def refuse_lost(features: Features, constant: Mask) -> None:
 
 
 def everything(features: Features, prepared: Prepared, seed: int) -> Prepared:
-    """The same table with every row a training row; the validation rows are those of before, now seen."""
+    """The table with every row a training row, the validation rows of `prepared` included."""
     split = Split(np.arange(features.rows), *prepared.split[1:])
     if features.fill is not None:
         replace_missing(features, split.train)
