@@ -1,4 +1,4 @@
-"""Imports point down only, and the runtime lives without torch, onnx and matplotlib: proved in a fresh interpreter."""
+"""Imports point down only, and the runtime works without torch, onnx and matplotlib: proved in a fresh interpreter."""
 
 import ast
 import subprocess

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .bundle import Bundle, Manifest, Place, Precision, graph_file, read_bundle
-from .bundle.golden import LOAD_TOLERANCE, Golden
+from .bundle.golden import Golden
 from .bundle.graph_check import check_graph
-from .bundle.manifest import GOLDEN, LIKELIHOOD, PRIOR, metadata
+from .bundle.manifest import GOLDEN, LIKELIHOOD, LOAD_TOLERANCE, PRIOR, metadata
 from .bundle.npz import read_npz
 from .density import (
     OBSERVATION_ARRAYS,
@@ -85,6 +85,7 @@ class VAE:
             check_graph(source.files[name], name, spec, precision, metadata(manifest, graph, precision))
         self.views = Views(source, precision, settings, replayed)
         self._encoder, self._decoder = self._network("encoder"), self._network("decoder")
+        self._encoder.columns = manifest.columns
         if replayed is not None:
             self._replay(replayed)
 
@@ -188,7 +189,7 @@ class VAE:
                 return self.decode(self.embed(source))
         result = as_output(out, len(source), self.input_dim, source)
         for start, stop in self._chunks(len(source)):
-            rows = as_rows(source[start:stop], self.input_dim, "x", start)
+            rows = as_rows(source[start:stop], self.input_dim, "x", start, self.columns)
             with numbered(start):
                 self.decode(self.embed(rows), out=result[start:stop])
         return result
@@ -243,13 +244,12 @@ class VAE:
 
         `p_value` is the share of held-out rows with an ELBO as low or lower (`density/calibration.py`): small for rows
         unlike the training rows; NaN for bundles of schema 1.
-
         The ELBO's expectation is taken over `pairs` of opposite points (`LikelihoodBounds.expected_log_density`).
         """
         pairs, source = as_count(pairs, "pairs"), shaped(self.features(x), self.input_dim)
         scores = Scores(*np.empty((4, len(source))))
         for start, stop in self._chunks(len(source)):
-            rows = as_rows(source[start:stop], self.input_dim, "x", start)
+            rows = as_rows(source[start:stop], self.input_dim, "x", start, self.columns)
             with numbered(start):
                 mu, logvar = self.encode(rows)
                 scores.reconstruction_error[start:stop] = self.observation.squared_error(rows, self.decode(mu))
@@ -270,7 +270,7 @@ class VAE:
         source, bounds = shaped(self.features(x), self.input_dim), LikelihoodBounds(self.decode, self.observation)
         result = np.empty(len(source))
         for start, stop in self._chunks(len(source), samples):
-            rows = as_rows(source[start:stop], self.input_dim, "x", start)
+            rows = as_rows(source[start:stop], self.input_dim, "x", start, self.columns)
             noise = importance_draws(seed, start, stop, samples, self.latent_dim)
             with numbered(start):
                 posterior = self.encode(rows)

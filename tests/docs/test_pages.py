@@ -36,14 +36,13 @@ with_serve = pytest.mark.skipif(
     shutil.which("curl") is None or any(importlib.util.find_spec(name) is None for name in ("httptools", "uvloop")),
     reason="needs curl and the extra serve",
 )
-in_ci = pytest.mark.skipif("CI" not in os.environ, reason="trains for minutes: set CI=1 to run it")
 EXAMPLES = {
     "python": (),
     "sh run": (),
     "sh serve": (with_serve,),
-    "python train": (with_torch, in_ci),
-    "sh train": (with_torch, in_ci),
-    "python sklearn": (with_torch, with_sklearn, in_ci),
+    "python train": (with_torch, pytest.mark.slow),
+    "sh train": (with_torch, pytest.mark.slow),
+    "python sklearn": (with_torch, with_sklearn, pytest.mark.slow),
 }
 
 

@@ -8,7 +8,8 @@ import pytest
 
 import aaptvae
 from aaptvae import InputError, ProviderError
-from aaptvae.density.observation import ObservationModel, kl_divergence
+from aaptvae.density.divergence import kl_divergence
+from aaptvae.density.observation import ObservationModel
 from aaptvae.engine.network import onnxruntime
 
 VERBS = ["encode", "embed", "decode", "reconstruct"]

@@ -16,6 +16,8 @@ from .manifest import MANIFEST
 BUNDLE_LIMIT = 1 << 30
 _ZIP_RATIO, _ZIP_TEXT = 4, 16 << 20  # trained weights compress little: a higher ratio means a zip bomb
 
+_LONGEST_PATH = 4096
+
 Place = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 Read = Callable[[str, int], bytes]
 
@@ -60,8 +62,12 @@ def _absolute(path: str) -> str:
 
 
 def _in_memory(place: object) -> bytes:
+    if isinstance(place, os.PathLike):
+        place = os.fspath(place)
     if isinstance(place, bytes | bytearray | memoryview):
         data: object = bytes(place)
+        if len(place) <= _LONGEST_PATH and os.path.exists(bytes(place)):
+            raise InputError(f"bundle is the path {bytes(place)!r} as bytes: expected text: pass {os.fsdecode(bytes(place))!r}")
     elif hasattr(place, "read"):
         data = place.read(BUNDLE_LIMIT + 1)
     else:

@@ -8,8 +8,8 @@ from pathlib import Path
 from ..errors import InputError
 
 
-def shard_paths(path: Path, is_feature_file: Callable[[Path], bool]) -> list[str] | None:
-    """Feature files of a folder and its subfolders, or of a pattern; None for any other path.
+def shard_paths(path: Path, is_feature_file: Callable[[Path], bool], formats: tuple[str, ...]) -> list[str] | None:
+    """Feature files of a folder and its subfolders, or of a pattern; None for any other path. Errors list the `formats`.
 
     Brackets in the part of a pattern that exists as a folder are taken literally. Hidden files are left out.
     """
@@ -22,7 +22,7 @@ def shard_paths(path: Path, is_feature_file: Callable[[Path], bool]) -> list[str
         return None
     if not found:
         raise InputError(
-            f"{path} holds no feature files: expected .npy .npz .csv .jsonl .parquet .arrow .safetensors, "
+            f"{path} holds no feature files: expected .{' .'.join(formats)}, "
             "also in subfolders of a folder: check the path; in a pattern, [ ] stand for one character"
         )
     return sorted(found, key=natural)

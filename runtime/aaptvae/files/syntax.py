@@ -1,6 +1,6 @@
 """The syntax of a line of csv or jsonl: its delimiter, names, and the conversion to numbers.
 
-What the first lines leave open is asked about, not guessed.
+Where the first lines are ambiguous, nothing is guessed: the error names the option that decides.
 """
 
 import csv
@@ -50,11 +50,11 @@ class Syntax(ABC):
 
     @abstractmethod
     def parse(self, texts: list[str]) -> Batch:
-        """Lines as rows; `ValueError` if one is none."""
+        """Lines as rows; `ValueError` if one is not a row of numbers."""
 
     @abstractmethod
     def unreadable(self, text: str) -> str:
-        """Why a line is no row."""
+        """The reason why a line is not a row, for an error message."""
 
 
 class CsvSyntax(Syntax):

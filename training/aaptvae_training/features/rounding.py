@@ -47,5 +47,5 @@ def sentence(names: list[str]) -> str:
     shown = ", ".join(names[:8]) + f" and {len(names) - 8} more" * (len(names) > 8)
     return (
         f"float32 cannot hold the variation of {len(names)} column{'s' * (len(names) != 1)} ({shown}): its rounding is over "
-        f"{MOST_LOST:.1%} of their deviation: subtract an offset before float32"
+        f"{MOST_LOST:.1%} of their deviation: subtract an offset in float64, such as the mean, and save the result"
     )

@@ -43,11 +43,11 @@ def run_rows(
     reader = _open_input(vae, verb, width, options)
 
     def results(batch: Batch, first: int) -> tuple[Batch, ...]:
-        rows = as_rows(batch.values if verb == "decode" else vae.features(batch.values), width, reader.name, first)
+        values = batch.values if verb == "decode" else vae.features(batch.values)
+        rows = as_rows(values, width, reader.name, first, reader.columns)
         with numbered(first, reader.name):
             computed = compute(vae, rows)
-        parts = computed if isinstance(computed, tuple) else (computed,)
-        return tuple(Batch(part, batch.ids) for part in parts)
+        return tuple(Batch(part, batch.ids) for part in (computed if isinstance(computed, tuple) else (computed,)))
 
     try:
         layout = _layout(vae, verb, reader, columns, view)
