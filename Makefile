@@ -1,11 +1,14 @@
 # The verbs of this project. `make demo` and `make test` need nothing but Python 3.11 or newer with pip.
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+DIST ?= dist
+TOOLS := .venv-tools
 PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check wheel-test floor-test bench fuzz faults artifacts docs clean
+.PHONY: demo test check workflows wheel-test floor-test newest-test unit-test bench fuzz faults artifacts docs clean
+.PHONY: tools dist reproducible contents first-picture lock release-check
 
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
 	$(BIN)/aaptvae demo -o demo --force
@@ -21,18 +24,14 @@ check: $(VENV)/ready ## lint, types, sizes, generated documentation
 	$(BIN)/python tests/sizes.py
 	$(BIN)/python -m cogapp --check -I docs $(PAGES)
 
-wheel-test: $(VENV)/ready ## the built wheel in an environment without torch, onnx and matplotlib
-	rm -rf .wheel .venv-wheel && $(BIN)/python -m build -q --wheel -o .wheel
-	$(PYTHON) -m venv .venv-wheel
-	.venv-wheel/bin/python -m pip install -q -c constraints.txt .wheel/*.whl pytest hypothesis
-	! .venv-wheel/bin/python -m pip list | grep -iE '^(torch|onnx|onnxscript|matplotlib) '
-	cd tests && ../.venv-wheel/bin/python -m pytest -q -c ../pyproject.toml --rootdir .. runtime docs
+wheel-test: $(DIST)/SHA256SUMS ## the built wheel outside the clone, in an environment without torch, onnx and matplotlib
+	$(PYTHON) release/outside.py tests $(DIST)
 
-floor-test: wheel-test ## the committed bundles on the oldest supported onnxruntime and numpy
+floor-test: $(DIST)/SHA256SUMS ## the committed bundles on the oldest supported onnxruntime and numpy
 	rm -rf .venv-floor && $(PYTHON) -m venv .venv-floor
-	.venv-floor/bin/python -m pip install -q -r tests/floors.txt .wheel/*.whl
-	.venv-floor/bin/aaptvae verify artifacts/digits
-	.venv-floor/bin/aaptvae verify tests/runtime/tiny
+	.venv-floor/$(notdir $(BIN))/python -m pip install -q -r tests/floors.txt $(DIST)/*.whl
+	.venv-floor/$(notdir $(BIN))/aaptvae verify artifacts/digits
+	.venv-floor/$(notdir $(BIN))/aaptvae verify tests/runtime/tiny
 
 bench: $(VENV)/ready ## the figures of docs/figures.md, on this machine
 	$(BIN)/python -m pip install -q -c constraints.txt openvino scikit-learn
@@ -51,8 +50,37 @@ artifacts: $(VENV)/ready ## remake artifacts/digits
 docs: $(VENV)/ready ## write the generated parts of the documentation
 	$(BIN)/python -m cogapp -r -I docs $(PAGES)
 
+dist: ## wheel, sdist and SHA256SUMS; the same bytes for the same commit
+	$(MAKE) $(VENV)/ready
+	$(BIN)/python release/build_dist.py $(DIST)
+
+reproducible: $(DIST)/SHA256SUMS ## a second build, of a fresh clone, has the same bytes
+	$(BIN)/python release/rebuild.py $(DIST)
+
+contents: $(DIST)/SHA256SUMS $(TOOLS)/ready ## SBOM and licences of what the wheel installs, into dist/; known holes
+	$(PYTHON) release/outside.py contents $(DIST) $(TOOLS)/$(notdir $(BIN))
+
+first-picture: $(DIST)/SHA256SUMS ## from the wheel file, outside the clone, to the demo's pictures
+	$(PYTHON) release/outside.py demo $(DIST)
+
+release-check: ## all that a release does, short of uploading
+	$(MAKE) check workflows
+	rm -rf $(DIST) && $(MAKE) dist
+	$(MAKE) reproducible contents wheel-test floor-test first-picture
+	@echo "release-check passed: checks, two builds, wheel and sdist outside the clone, floors, SBOM, first picture"
+	@cat $(DIST)/SHA256SUMS
+
 clean:
-	rm -rf .venv .venv-wheel .venv-floor .wheel demo build dist
+	rm -rf .venv .venv-floor $(TOOLS) demo build dist
+
+# Newer sources than the built files: build again. Files that a workflow downloaded are newer than its clone.
+$(DIST)/SHA256SUMS: $(wildcard $(shell git ls-files runtime training export pyproject.toml README.md 2>/dev/null))
+	$(MAKE) dist
+
+$(TOOLS)/ready: release/tools.txt
+	rm -rf $(TOOLS) && $(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/$(notdir $(BIN))/python -m pip install -q -r release/tools.txt
+	touch $@
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
