@@ -13,7 +13,8 @@ SHIPPED = "aaptvae_training/data (handwritten digits, shipped in the wheel): CC-
 def licence(distribution: Distribution) -> str:
     """The stated licence: an SPDX expression, else a short free text, else trove classifiers; empty if none is stated."""
     about = distribution.metadata
-    text = about.get("License-Expression") or (about.get("License") or "").strip()
+    stated = [about[key].strip() for key in ("License-Expression", "License") if key in about]
+    text = next(filter(None, stated), "")
     if text and "\n" not in text:
         return text
     trove = [word.rpartition(":: ")[2] for word in about.get_all("Classifier") or [] if word.startswith("License ::")]

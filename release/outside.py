@@ -97,12 +97,15 @@ def without_local_files(text: str) -> str:
     """The SBOM without addresses of this machine's files: pip records from where the wheel was installed."""
     bill = json.loads(text)
     for component in bill["components"]:
-        kept = [one for one in component.pop("externalReferences", []) if not one["url"].startswith("file:")]
-        component |= {"externalReferences": kept} if kept else {}
+        found = component.get("externalReferences", [])
+        component["externalReferences"] = [one for one in found if not one["url"].startswith("file:")]
     return json.dumps(bill, indent=2, sort_keys=True) + "\n"
 
 
 if __name__ == "__main__":
     what, place, *others = sys.argv[1], *(Path(word).absolute() for word in sys.argv[2:])
     with tempfile.TemporaryDirectory() as name:
-        {"tests": tests, "demo": demo, "contents": contents}[what](Path(name), place, *others)
+        if what == "contents":
+            contents(Path(name), place, *others)
+        else:
+            {"tests": tests, "demo": demo}[what](Path(name), place)
