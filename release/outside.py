@@ -1,6 +1,7 @@
 """The built files in a new environment outside the clone, as a user meets them: `outside.py WHAT DIST [TOOLS]`.
 
 `tests` (make wheel-test): the tests of the runtime and of the pages, from the sdist, against the installed wheel.
+`newest` (make newest-test): the same, with the newest versions that the wheel admits.
 `demo` (make first-picture): what the README's `make demo` shows, with the extra `train`.
 `contents` (make contents): SBOM, licences and known holes of what the wheel installs.
 """
@@ -37,9 +38,10 @@ def run(*command: str | Path, folder: Path | None = None) -> None:
         raise SystemExit(f"exit status {status}: {' '.join(words)}")
 
 
-def install(python: Path, *packages: str) -> None:
-    """Install with the exact versions of constraints.txt."""
-    run(python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", *packages)
+def install(python: Path, *packages: str, newest: bool = False) -> None:
+    """Install, with the exact versions of constraints.txt unless `newest`."""
+    versions = () if newest else ("-c", str(ROOT / "constraints.txt"))
+    run(python, "-m", "pip", "install", "-q", *versions, *packages)
 
 
 def unpacked(sdist: Path, folder: Path) -> Path:
@@ -50,10 +52,15 @@ def unpacked(sdist: Path, folder: Path) -> Path:
     return next(folder.iterdir())
 
 
-def tests(folder: Path, dist: Path) -> None:
+def newest(folder: Path, dist: Path) -> None:
+    """The tests, with the newest versions."""
+    tests(folder, dist, newest=True)
+
+
+def tests(folder: Path, dist: Path, newest: bool = False) -> None:
     """Run the tests of the runtime and of the pages; no heavy package may be installed."""
     python = environment(folder / "env")
-    install(python, str(next(dist.glob("*.whl"))), "pytest", "hypothesis")
+    install(python, str(next(dist.glob("*.whl"))), "pytest", "hypothesis", newest=newest)
     check = f"import importlib.util as i; found = [n for n in {FORBIDDEN} if i.find_spec(n)]; assert not found, found"
     run(python, "-c", check)
     where = unpacked(next(dist.glob("*.tar.gz")), folder / "sdist") / "tests"
@@ -108,4 +115,4 @@ if __name__ == "__main__":
         if what == "contents":
             contents(Path(name), place, *others)
         else:
-            {"tests": tests, "demo": demo}[what](Path(name), place)
+            {"tests": tests, "newest": newest, "demo": demo}[what](Path(name), place)

@@ -15,6 +15,7 @@ sys.path.insert(0, str(RELEASE))
 import build_dist  # noqa: E402
 import outside  # noqa: E402
 import rebuild  # noqa: E402
+import version as release_version  # noqa: E402
 
 AUDIT = """#!{python}
 print({answer!r})
@@ -85,3 +86,25 @@ def test_a_distribution_without_licence_is_an_error(tmp_path: Path) -> None:
     command = [sys.executable, "-S", str(RELEASE / "licences.py")]
     result = subprocess.run(command, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False)
     assert (result.returncode, "bare 1.0: NONE STATED" in result.stdout) == (1, True)
+
+
+CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n## [1.2.0] - 2026-01-01\n\n- A line.\n\n## [1.1.0]\n\n- Old.\n"
+
+
+@pytest.mark.parametrize(
+    ("tag", "version", "status", "words"),
+    [
+        ("v1.2.0", "1.2.0", 0, "- A line."),
+        ("v1.3.0", "1.2.0", 1, "expected the tag v1.2.0"),
+        ("v1.3.0", "1.3.0", 1, "no text under ## [1.3.0]"),
+    ],
+)
+def test_the_tag_is_the_version_with_notes(
+    tag: str, version: str, status: int, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(f'[project]\nversion = "{version}"\n')
+    (tmp_path / "CHANGELOG.md").write_text(CHANGELOG)
+    assert release_version.main(tmp_path, tag, show=True) == status
+    printed = "".join(capsys.readouterr())
+    assert words in printed
+    assert "Old" not in printed
