@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 
 from .bundle import Bundle, Manifest, Place, Precision, graph_file, read_bundle
 from .bundle.golden import LOAD_TOLERANCE, Golden
-from .bundle.graph_check import check_graph
-from .bundle.manifest import GOLDEN, LIKELIHOOD, PRIOR, metadata
+from .bundle.graph_check import check_graph, weight_of
+from .bundle.manifest import AXES, GOLDEN, LIKELIHOOD, PRIOR, metadata
 from .bundle.npz import read_npz
 from .density import (
     OBSERVATION_ARRAYS,
@@ -75,7 +75,9 @@ class VAE:
         self._source, self.precision, self._settings, self._golden = source, precision, settings, golden
         self._prior = LatentPrior.from_arrays(read_npz(source.files[PRIOR], PRIOR, PRIOR_ARRAYS))
         arrays = read_npz(source.files[LIKELIHOOD], LIKELIHOOD, OBSERVATION_ARRAYS, OPTIONAL_OBSERVATION_ARRAYS)
-        self.observation = ObservationModel.from_arrays(manifest.likelihood.kind, arrays)
+        shape, decoder = (manifest.input_dim, manifest.axes), source.files[graph_file("decoder")]
+        restore = weight_of(decoder, AXES, shape) if manifest.axes else None
+        self.observation = ObservationModel.from_arrays(manifest.likelihood.kind, arrays, restore)
         self._heldout_elbo = read_reference(arrays)
         if (self._prior.latent_dim, len(self.observation.mean)) != (manifest.latent_dim, manifest.input_dim):
             raise BundleError(f"{PRIOR} or {LIKELIHOOD} has another width than the manifest: export the bundle again")

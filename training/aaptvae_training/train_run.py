@@ -19,9 +19,10 @@ from .errors import RunError
 from .evaluate_run import evaluate
 from .features import Features, Prepared, everything, open_features, prepare_features, rows_within
 from .finish.finish import finish
+from .linear.axes import axes_count, find_axes, model_axes
 from .linear.baseline import fit_baseline, tolerated_error
-from .linear.ppca import PPCA, fit_ppca
-from .linear.start import Start, Tail, begin_at, begin_bernoulli, scalar_start, spectral_tail, start_with
+from .linear.ppca import PPCA
+from .linear.start import Start, Tail, begin_at, begin_bernoulli, bernoulli_noise, scalar_start, spectral_tail, start_with
 from .loop import (
     RESIDENT_BYTES,
     Batches,
@@ -173,7 +174,7 @@ def resumable(run: Path, config: RunConfig) -> RunConfig:
     if changed := [key for key in before if before[key] != now[key]]:
         key = changed[0]
         raise RunError(f"{run} was begun with {key} = {before[key]}, not {now[key]}: to resume, leave that option out")
-    return msgspec.structs.replace(config, refit=saved.refit, bounded=saved.bounded)
+    return msgspec.structs.replace(config, refit=saved.refit, bounded=saved.bounded, axes=saved.axes)
 
 
 def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunConfig:
@@ -196,6 +197,7 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
         columns=features.columns,
         refit=features.rows < MOST_REFITTED if config.refit is None else config.refit,
         bounded=config.linear_skip,  # without a linear path there is nothing to fall back on
+        axes=model_axes(config, prepared),
     )
 
 
@@ -213,6 +215,8 @@ def refit(
 ) -> None:
     """Fit the model again to all rows; the folder of the phase is complete once it holds a prior."""
     whole = everything(features, prepared, config.train.seed)
+    if config.axes is not None:  # all rows span more axes
+        config = msgspec.structs.replace(config, axes=model_axes(config.train, whole))
     world.leading(begin_refit, phase.folder, config)
     fit(features, whole, config, phase, world, progress)
     world.leading(finish, phase.folder, config.train, whole, features, progress, phase.correction)
@@ -275,11 +279,12 @@ def start_model(config: RunConfig, prepared: Prepared, tail: Tail | None = None)
     statistics, scale = prepared.statistics, prepared.scale
     model.scaler.standardise_by(*map(torch.from_numpy, (statistics.mean, scale, prepared.constant)))
     model.reached = share_within_reach(len(prepared.split.train))
-    ppca = fit_ppca(statistics.standardised_covariance(scale), options.latent_dim)
+    count = None if config.axes is None else config.axes or axes_count(prepared, options.latent_dim)
+    ppca = find_axes(prepared, scale, count).ppca(options.latent_dim)
     tail = tail or tail_of(config, prepared, ppca)
     start = scalar_start(ppca) if tail is None else start_with(ppca, tail)
     if options.likelihood == "bernoulli":
-        begin_bernoulli(model, statistics)
+        begin_bernoulli(model, statistics, find_axes(prepared, bernoulli_noise(statistics)[1], count))
     elif options.linear_skip:
         begin_at(model, start)
     return model, start
@@ -288,9 +293,9 @@ def start_model(config: RunConfig, prepared: Prepared, tail: Tail | None = None)
 def training_batches(features: Features, prepared: Prepared, model: AAPTVAE, options: TrainConfig, world: World) -> Batches:
     """Batches of scaled training rows: from memory if the rows fit into `RESIDENT_BYTES`, else from disk."""
     rows, batch = prepared.split.train, options.batch_size or 1
-    if len(rows) * features.width * 4 > RESIDENT_BYTES:
+    if len(rows) * model.scaler.outer * 4 > RESIDENT_BYTES:
         return StreamedBatches(features, rows, partial(scale_rows, model), batch, options.seed, world)
-    table, done = torch.empty(len(rows), features.width), 0
+    table, done = torch.empty(len(rows), model.scaler.outer), 0
     for start, block in features.blocks():
         scaled = scale_rows(model, rows_within(rows, start, block))
         table[done : done + len(scaled)] = torch.from_numpy(scaled)

@@ -7,7 +7,9 @@ import msgspec
 import numpy as np
 import torch
 
+from aaptvae.bundle.graph_check import weight_of
 from aaptvae.bundle.manifest import (
+    AXES,
     LIKELIHOOD,
     MANIFEST,
     MODEL_CARD,
@@ -75,7 +77,8 @@ def _prove(run: Run, gate: Gate, pair: TracedPair, views: list[ViewDraft], heldo
         check_weights(graph)
     check_parity(gate, files[graph_file("encoder")], files[graph_file("decoder")], heldout)
     arrays = read_npz(files[LIKELIHOOD], LIKELIHOOD, ARRAYS, OPTIONAL)
-    gate.compare_density(ObservationModel.from_arrays(manifest.likelihood.kind, arrays), heldout)
+    restore = weight_of(files[graph_file("decoder")], AXES, (manifest.input_dim, manifest.axes)) if manifest.axes else None
+    gate.compare_density(ObservationModel.from_arrays(manifest.likelihood.kind, arrays, restore), heldout)
     files |= prove_views(views, gate, manifest, heldout)
     return Draft(files, msgspec.structs.replace(manifest, parity=gate.report()), {})
 

@@ -1,14 +1,16 @@
 """The figures of a diagnosis: columns, spectrum, and the latents that a linear VAE would use. Needs no torch."""
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from msgspec import Struct, field
 
-from aaptvae.rows import Matrix
+from aaptvae.rows import Matrix, Rows
 
-from ..features import Mask, Statistics, column_scale, constant_columns
-from ..linear.ppca import ACTIVE, ppca_of, principal_axes
+from ..features import Features, Mask, Statistics, column_scale
+from ..linear.axes import axes_count, find_axes
+from ..linear.ppca import ACTIVE, ppca_of
 
 SUM_OF_SQUARES_VARIANCE = 0.5  # of the decoder, where the loss is squared error + KL
 SHARES = (0.5, 0.8, 0.9, 0.95, 0.99)
@@ -84,12 +86,25 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
         return str(column) if self.columns is None else self.columns[column]
 
 
-def spectrum_of(statistics: Statistics, dtype: np.dtype[Any], sigma: float | None) -> dict[str, object]:
+@dataclass(frozen=True)
+class UsableRows:
+    """The rows of a table without NaN and infinities, with their moments."""
+
+    statistics: Statistics
+    constant: Mask
+    table: Features
+
+    def training_rows(self) -> Iterator[Rows]:
+        """The usable rows, block by block."""
+        for _, block in self.table.blocks():
+            yield block[np.isfinite(block).all(axis=1)]
+
+
+def spectrum_of(rows: UsableRows, sigma: float | None) -> dict[str, object]:
     """Fields of a `Diagnosis` that need finite rows: columns, eigenvalues, and the latents that they predict."""
-    constant = constant_columns(statistics, dtype)
-    covariance = statistics.standardised_covariance(column_scale(statistics, constant))
-    eigenvalues, _ = principal_axes(covariance)
-    raw, _ = principal_axes(statistics.covariance)
+    statistics, constant = rows.statistics, rows.constant
+    scale, count = column_scale(statistics, constant), axes_count(rows, 1)
+    eigenvalues, raw = (find_axes(rows, unit, count).spectrum for unit in (scale, np.ones(statistics.width)))
     fixed = [("SSE + KL on raw features", SUM_OF_SQUARES_VARIANCE, raw)]
     fixed.append(("SSE + KL on standardised features", SUM_OF_SQUARES_VARIANCE, eigenvalues))
     if sigma is not None:
@@ -100,7 +115,7 @@ def spectrum_of(statistics: Statistics, dtype: np.dtype[Any], sigma: float | Non
         "largest": float(statistics.maximum.max()),
         "constant": np.flatnonzero(exactly).tolist(),
         "near_constant": np.flatnonzero(constant & ~exactly).tolist(),
-        "duplicates": _copies(covariance, constant | exactly),
+        "duplicates": [] if statistics.covariance is None else _copies(statistics.standardised_covariance(scale), constant),
         "effective_rank": float(eigenvalues.sum() ** 2 / max(float((eigenvalues**2).sum()), 1e-300)),
         "eigenvalues": eigenvalues.tolist(),
         "latents_for": _latents_for(eigenvalues),

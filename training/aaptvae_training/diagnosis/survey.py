@@ -9,9 +9,9 @@ from aaptvae.files import Reading
 from aaptvae.files.opening import READ_ALL
 from aaptvae.rows import Matrix, Rows
 
-from ..features import Features, Moments, open_features
+from ..features import Features, Moments, constant_columns, open_features, wants_covariance
 from ..progress import TrainingProgress
-from .figures import BadValue, Diagnosis, Norms, spectrum_of
+from .figures import BadValue, Diagnosis, Norms, UsableRows, spectrum_of
 from .words import findings
 
 NAMED = 8  # bad rows that are listed with a column; the others are counted
@@ -22,8 +22,8 @@ _UNIT = 0.01  # largest distance from 1 of the norms of unit vectors
 class Survey:
     """Accumulates counts of bad values, and norms and moments of the finite rows."""
 
-    def __init__(self, width: int) -> None:
-        self.moments = Moments(width)
+    def __init__(self, rows: int, width: int) -> None:
+        self.moments = Moments(width, products=wants_covariance(rows, width))
         self.bad_rows = self.bad_values = 0
         self.first_bad: list[BadValue] = []
         self._norms = np.empty(0)
@@ -74,13 +74,15 @@ def diagnose(
     progress = progress or TrainingProgress()
     with open_features(path, reading) as features:
         progress.stage("reading", features.rows)
-        survey = Survey(features.width)
+        survey = Survey(features.rows, features.width)
         for start, block in features.blocks():
             survey.add(start, block)
             progress.advance(len(block))
         facts = _facts_of(features, survey, os.fspath(path))
-    if survey.moments.rows:
-        facts |= spectrum_of(survey.moments.finish(), np.dtype(features.dtype), sigma) | {"norms": survey.norms()}
+        if survey.moments.rows:
+            statistics = survey.moments.finish()
+            constant = constant_columns(statistics, np.dtype(features.dtype))
+            facts |= spectrum_of(UsableRows(statistics, constant, features), sigma) | {"norms": survey.norms()}
     found = Diagnosis(**facts)  # type: ignore[arg-type]
     return Diagnosis(**facts | findings(found))  # type: ignore[arg-type]
 

@@ -67,7 +67,8 @@ class Judge:
         else:
             rows = test[:IMPORTANCE_ROWS]  # those that the model's own likelihood is taken over
             figures |= mean_and_median("ppca_log_likelihood", self._start_log_likelihood(rows))
-            full = gaussian_log_likelihood(self.standardise(rows) @ self.ppca.eigenvectors, self.spectrum)
+            along = self.ppca.coordinates(self.standardise(rows))
+            full = gaussian_log_likelihood(along, self.spectrum, self.ppca.others)
             figures |= mean_and_median("gaussian_log_likelihood", full)
         return figures
 

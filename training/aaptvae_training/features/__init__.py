@@ -1,14 +1,16 @@
 """A feature table on disk: reading it block by block, splitting its rows, and the statistics of its columns."""
 
-from .moments import Moments, Statistics, first_bad_value
+from .moments import FEW_COLUMNS, MOST_COVARIANCE_COLUMNS, Moments, Statistics, first_bad_value, wants_covariance
 from .prepare import SAMPLE_ROWS, Mask, Prepared, column_scale, constant_columns, digest_of, everything, prepare_features
 from .rounding import sentence
 from .split import FEW_ROWS, LEAST_ROWS, Index, Split, split_rows
 from .table import Features, open_features, rows_within
 
 __all__ = [
+    "FEW_COLUMNS",
     "FEW_ROWS",
     "LEAST_ROWS",
+    "MOST_COVARIANCE_COLUMNS",
     "SAMPLE_ROWS",
     "Features",
     "Index",
@@ -27,4 +29,5 @@ __all__ = [
     "rows_within",
     "sentence",
     "split_rows",
+    "wants_covariance",
 ]

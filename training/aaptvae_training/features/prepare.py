@@ -1,7 +1,7 @@
 """One pass over a feature table: digest, split, moments of the training rows, held-out rows."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -14,7 +14,7 @@ from aaptvae.rows import Matrix, Rows
 from ..config import TrainConfig
 from ..progress import TrainingProgress
 from .copies import RowKeys
-from .moments import Moments, Statistics, first_bad_value
+from .moments import Moments, Statistics, first_bad_value, wants_covariance
 from .rounding import sentence
 from .split import Split, split_rows, split_time
 from .table import Features, rows_within
@@ -22,9 +22,11 @@ from .table import Features, rows_within
 Mask = NDArray[np.bool_]
 
 SAMPLE_ROWS = 2_000  # training rows that are kept to compare their figures with those of held-out rows
+LEAST_SAMPLE_ROWS = 200  # of tables of many columns
 MOST_DEVIATIONS = 6.0
 LARGEST = 1e30  # of a value; products with weights and sums of columns stay below the limit of float32
 _ROUNDINGS = 8.0
+_MOST_NUMBERS = 1 << 24  # of rows in float64 at once, and of that sample
 _FLOAT32 = np.dtype(np.float32)
 
 
@@ -42,10 +44,22 @@ class Prepared:
     train_sample: Rows
     copies: int | None = None  # rows that equal an earlier row, None where nobody looked
     held_out_copies: int = 0  # held-out rows that equal a training row
+    table: Features | None = None  # open as long as the training lasts
 
     def standardise(self, rows: Rows) -> Rows:
         """Raw rows as standardised float32 rows, computed in float64 so that large means lose no digits."""
-        return ((rows - self.statistics.mean) / self.scale).astype(np.float32)
+        standardised, step = np.empty(rows.shape, np.float32), max(1, _MOST_NUMBERS // rows.shape[1])
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            standardised[part] = (rows[part] - self.statistics.mean) / self.scale
+        return standardised
+
+    def training_rows(self) -> Iterator[Rows]:
+        """The raw training rows, block by block; `ValueError` where the table is not at hand."""
+        if self.table is None:
+            raise ValueError("these statistics were made without their table: prepare the features again")
+        for start, block in self.table.blocks():
+            yield rows_within(self.split.train, start, block)
 
 
 def prepare_features(features: Features, config: TrainConfig, progress: TrainingProgress, *, copies: bool = True) -> Prepared:
@@ -113,8 +127,9 @@ def everything(features: Features, prepared: Prepared, seed: int) -> Prepared:
 
 def _gather(features: Features, split: Split, seed: int, each: Callable[[int, Rows], object]) -> Prepared:
     """Moments of the training rows and the held-out rows of a split, in one pass that shows every block to `each` first."""
-    sample = np.sort(np.random.default_rng([seed, 0x5A3]).permutation(split.train)[:SAMPLE_ROWS])
-    moments = Moments(features.width)
+    count = min(SAMPLE_ROWS, max(LEAST_SAMPLE_ROWS, _MOST_NUMBERS // features.width))
+    sample = np.sort(np.random.default_rng([seed, 0x5A3]).permutation(split.train)[:count])
+    moments = Moments(features.width, products=wants_covariance(len(split.train), features.width))
     kept: tuple[list[Rows], ...] = ([], [], [])
     for start, block in features.blocks():
         each(start, block)
@@ -124,7 +139,8 @@ def _gather(features: Features, split: Split, seed: int, each: Callable[[int, Ro
     statistics = moments.finish()
     constant = constant_columns(statistics, np.dtype(features.dtype))
     validation, test, train_sample = (np.concatenate(rows) for rows in kept)
-    return Prepared("", split, statistics, column_scale(statistics, constant), constant, validation, test, train_sample)
+    scale = column_scale(statistics, constant)
+    return Prepared("", split, statistics, scale, constant, validation, test, train_sample, table=features)
 
 
 def check_split(config: TrainConfig, width: int) -> None:

@@ -3,14 +3,14 @@
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 import numpy as np
 import torch
-from msgspec import Struct
+from msgspec import Meta, Struct
 from numpy.typing import ArrayLike
 
 from aaptvae.bundle.manifest import ColumnName, Count, Digest, Training, Width
@@ -49,6 +49,7 @@ class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     held_out_copies: int = 0  # held-out rows that equal a training row
     refit: bool = False  # whether the model is fitted again to all rows once it is judged
     bounded: bool = False  # runs of before had networks without bounds
+    axes: Annotated[int, Meta(ge=0, le=1 << 20)] | None = None  # principal axes of the model, None for all
     columns: tuple[ColumnName, ...] | None = None  # names of the features [input_dim], None for features without names
 
 
@@ -143,6 +144,7 @@ def build_model(config: RunConfig) -> AAPTVAE:
         likelihood=train.likelihood,
         dropout=train.dropout,
         bounded=config.bounded,
+        axes=config.axes,
     )
 
 
@@ -244,9 +246,12 @@ def write_baseline(folder: Path, baseline: Baseline) -> None:
 def read_baseline(folder: Path) -> Baseline:
     """The statistics of the training rows."""
     width = read_config(folder).input_dim
-    shapes = {field.name: (width,) for field in fields(Baseline)} | {"eigenvectors": (width, width)}
-    constant = shapes.pop("constant")
-    arrays = _arrays(folder / STATISTICS, shapes, optional={"constant": constant})
+    along: Shapes = {"eigenvalues": (None,), "spectrum": (None,), "eigenvectors": (width, None)}
+    shapes: Shapes = {"mean": (width,), "scale": (width,), **along}
+    arrays = _arrays(folder / STATISTICS, shapes, optional={"constant": (width,)})
+    axes = arrays["eigenvectors"].shape[1]
+    if not 1 <= axes <= width or {len(arrays["eigenvalues"]), len(arrays["spectrum"])} != {min(axes + 1, width)}:
+        raise damaged(folder / STATISTICS, f"it has {axes} axes with {len(arrays['eigenvalues'])} eigenvalues")
     return Baseline(**{"constant": arrays["scale"] == 1} | arrays)  # version 0.1.0 wrote no mask
 
 

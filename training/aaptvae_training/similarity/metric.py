@@ -17,6 +17,7 @@ from .recall import Geometry
 
 PASSES = 1 << 17  # rows times features that the Jacobians may take backward
 FLOOR = 1e-6  # of G's largest eigenvalue: a latent that the decoder ignores still has an inverse
+MOST_BACKWARD = 1024  # features
 RIDGE = 1e-6  # of the mean variance of mu
 
 
@@ -53,7 +54,12 @@ def _scale(model: AAPTVAE, geometry: Geometry) -> Matrix:
 
 
 def _jacobians(model: AAPTVAE, mu: Rows, scale: Matrix) -> tuple[Matrix, Matrix]:
-    """Mean of J'J [L, L] and of J [D, L] over rows, in float64; one backward pass for each feature."""
+    """Mean of J'J [L, L] and of J [D, L] over rows, in float64; one backward pass for each feature, or, where features
+
+    are many, one forward pass for each latent.
+    """
+    if model.input_dim > MOST_BACKWARD:
+        return _forward_jacobians(model, mu, scale)
     z = torch.from_numpy(mu).requires_grad_()
     columns = (model.decode(z) / torch.from_numpy(scale).float()).sum(dim=0)
     gram, means = np.zeros((model.latent_dim, model.latent_dim)), []
@@ -62,6 +68,19 @@ def _jacobians(model: AAPTVAE, mu: Rows, scale: Matrix) -> tuple[Matrix, Matrix]
         gram += slopes.T @ slopes
         means.append(slopes.mean(axis=0))
     return gram / len(mu), np.stack(means)
+
+
+def _forward_jacobians(model: AAPTVAE, mu: Rows, scale: Matrix) -> tuple[Matrix, Matrix]:
+    """The same row by row, from the derivatives of the decoder along each latent."""
+    gram, mean = np.zeros((model.latent_dim, model.latent_dim)), np.zeros((len(scale), model.latent_dim))
+    directions = torch.eye(model.latent_dim)
+    with torch.no_grad():
+        for row in torch.from_numpy(mu):
+            point = row.expand(model.latent_dim, -1).contiguous()
+            slopes = torch.func.jvp(model.decode, (point,), (directions,))[1].double().numpy().T / scale[:, None]  # [D, L]
+            gram += slopes.T @ slopes
+            mean += slopes
+    return gram / len(mu), mean / len(mu)
 
 
 def _regression(mu: Rows, x: Matrix) -> Matrix:

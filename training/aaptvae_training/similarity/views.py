@@ -11,7 +11,7 @@ import torch
 from aaptvae.rows import Array, Matrix, Rows
 
 from ..linear.baseline import Baseline
-from ..linear.ppca import principal_axes
+from ..linear.ppca import NULL, principal_axes, with_signs
 from ..model.as_numpy import encode
 from ..model.network import AAPTVAE
 from .distill import distill, steps_of
@@ -65,7 +65,13 @@ def search_axes(baseline: Baseline, geometry: Geometry, dim: int) -> Matrix:
     """The best linear map to `dim` numbers without training, [D, dim]: PCA, for cosines SVD of the rows about zero."""
     if geometry == "euclidean":
         return baseline.eigenvectors[:, :dim]
-    spread = baseline.scale[:, None] * baseline.eigenvectors * np.sqrt(baseline.eigenvalues)
+    axes = baseline.eigenvectors.shape[1]
+    spread = baseline.scale[:, None] * baseline.eigenvectors * np.sqrt(baseline.eigenvalues[:axes])
+    if axes < len(spread):  # F F' has the eigenvectors F V of F' F, which is small
+        factor = np.column_stack([spread, baseline.mean])
+        values, vectors = principal_axes(factor.T @ factor)
+        live = values[:dim] > NULL * values[0]
+        return with_signs(factor @ vectors[:, :dim][:, live] / np.sqrt(values[:dim][live]))
     return principal_axes(spread @ spread.T + np.outer(baseline.mean, baseline.mean))[1][:, :dim]
 
 
