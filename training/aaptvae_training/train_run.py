@@ -37,6 +37,7 @@ from .loop import (
     paced,
     wants_bf16,
 )
+from .memory import needs_of_training, refuse_shortage
 from .model import AAPTVAE, Objective, scale_rows, share_within_reach
 from .progress import TrainingProgress
 from .report.judged import check_shape
@@ -115,6 +116,7 @@ def prepare_run(
     features: Features, config: TrainConfig, progress: TrainingProgress, *, copies: bool = True
 ) -> tuple[RunConfig, Prepared]:
     """Read the features: the configuration with every option decided, and the split with its statistics."""
+    refuse_shortage(needs_of_training(features.rows, features.width, config), features.rows, features.width)
     progress.stage("reading", features.rows)
     prepared = prepare_features(features, config, progress, copies=copies)
     check_probabilities(config, prepared)

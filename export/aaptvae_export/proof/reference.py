@@ -18,8 +18,8 @@ from ..graph import Subspace
 
 BATCHES = (0, 1, 2, 7, 64, 257, 4096)
 
-_MOST_NUMBERS = 1 << 24  # of each kind of rows
-_LEAST_ROWS = 257
+MOST_NUMBERS = 1 << 24  # of each kind of rows
+LEAST_ROWS = 257
 
 Outputs = Mapping[str, NDArray[np.floating[Any]]]  # by the names in the graph
 Graph = Callable[[Rows], Outputs]
@@ -84,7 +84,7 @@ class Inputs:
         generator = np.random.default_rng(0)
         scaler = reference.model.scaler
         mean, scale = scaler.mean.double().numpy(), scaler.scale.double().numpy()
-        rows = max(batch for batch in BATCHES if batch <= max(_LEAST_ROWS, _MOST_NUMBERS // len(mean)))
+        rows = max(batch for batch in BATCHES if batch <= max(LEAST_ROWS, MOST_NUMBERS // len(mean)))
         noise = generator.standard_normal((rows, len(mean)))
         ordinary = generator.random(noise.shape) if reference.model.likelihood == "bernoulli" else mean + scale * noise
         features: Outputs = {

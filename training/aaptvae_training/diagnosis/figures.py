@@ -104,7 +104,8 @@ def spectrum_of(rows: UsableRows, sigma: float | None) -> dict[str, object]:
     """Fields of a `Diagnosis` that need finite rows: columns, eigenvalues, and the latents that they predict."""
     statistics, constant = rows.statistics, rows.constant
     scale, count = column_scale(statistics, constant), axes_count(rows, 1)
-    eigenvalues, raw = (find_axes(rows, unit, count).spectrum for unit in (scale, np.ones(statistics.width)))
+    found, in_own_units = (find_axes(rows, unit, count) for unit in (scale, np.ones(statistics.width)))
+    eigenvalues, raw = found.spectrum, in_own_units.spectrum
     fixed = [("SSE + KL on raw features", SUM_OF_SQUARES_VARIANCE, raw)]
     fixed.append(("SSE + KL on standardised features", SUM_OF_SQUARES_VARIANCE, eigenvalues))
     if sigma is not None:
@@ -118,11 +119,11 @@ def spectrum_of(rows: UsableRows, sigma: float | None) -> dict[str, object]:
         "duplicates": [] if statistics.covariance is None else _copies(statistics.standardised_covariance(scale), constant),
         "effective_rank": float(eigenvalues.sum() ** 2 / max(float((eigenvalues**2).sum()), 1e-300)),
         "eigenvalues": eigenvalues.tolist(),
-        "latents_for": _latents_for(eigenvalues),
+        "latents_for": _latents_for(eigenvalues, found.known),
         "fixed": [
             Fixed(loss, variance, _active_latents(values, variance), float(values[0])) for loss, variance, values in fixed
         ],
-        "learned": [_learned(eigenvalues, latents) for latents in LATENTS if latents < len(eigenvalues)],
+        "learned": [_learned(eigenvalues, latents) for latents in LATENTS if latents < min(len(eigenvalues), found.known + 1)],
     }
 
 
@@ -138,14 +139,17 @@ def _learned(eigenvalues: Matrix, latents: int) -> Learned:
     return Learned(latents, variance, _active_latents(eigenvalues[:latents], variance), explained)
 
 
-def _latents_for(eigenvalues: Matrix) -> dict[str, int]:
-    """Number of components with which PCA explains a share of the variance, by percent; empty if no column varies."""
+def _latents_for(eigenvalues: Matrix, known: int) -> dict[str, int]:
+    """Number of components with which PCA explains a share of the variance, by percent; empty if no column varies.
+
+    Shares that need more than the `known` eigenvalues are left out.
+    """
     total = float(eigenvalues.sum())
     if not total:
         return {}
     # Slightly less than the share, so that a rounding error of the sum does not add a component.
     needed = np.searchsorted(np.cumsum(eigenvalues), (np.array(SHARES) - 1e-12) * total) + 1
-    return {f"{100 * share:g}": int(count) for share, count in zip(SHARES, needed, strict=True)}
+    return {f"{100 * share:g}": int(count) for share, count in zip(SHARES, needed, strict=True) if count <= known}
 
 
 def _copies(covariance: Matrix, constant: Mask) -> list[tuple[int, int]]:

@@ -10,6 +10,7 @@ from aaptvae.files.opening import READ_ALL
 from aaptvae.rows import Matrix, Rows
 
 from ..features import Features, Moments, constant_columns, open_features, wants_covariance
+from ..memory import needs_of_diagnosis, refuse_shortage
 from ..progress import TrainingProgress
 from .figures import BadValue, Diagnosis, Norms, UsableRows, spectrum_of
 from .words import findings
@@ -73,6 +74,7 @@ def diagnose(
         raise InputError(f"--sigma is {sigma}: a fixed deviation must be positive and finite: give one such as 0.7")
     progress = progress or TrainingProgress()
     with open_features(path, reading) as features:
+        refuse_shortage(needs_of_diagnosis(features.rows, features.width), features.rows, features.width)
         progress.stage("reading", features.rows)
         survey = Survey(features.rows, features.width)
         for start, block in features.blocks():

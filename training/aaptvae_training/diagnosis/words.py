@@ -43,7 +43,7 @@ def _warnings(found: Diagnosis) -> Iterable[str]:
         yield (
             f"{usable} usable rows span at most {usable - 1} of {found.width} columns: the other directions cannot be learned."
         )
-    if usable and found.latents_for == {}:
+    if usable and not any(found.eigenvalues[:1]):
         yield "No column varies: there is nothing to learn."
         return
     for fixed in found.fixed:

@@ -3,10 +3,12 @@
 from .moments import FEW_COLUMNS, MOST_COVARIANCE_COLUMNS, Moments, Statistics, first_bad_value, wants_covariance
 from .prepare import SAMPLE_ROWS, Mask, Prepared, column_scale, constant_columns, digest_of, everything, prepare_features
 from .rounding import sentence
-from .split import FEW_ROWS, LEAST_ROWS, Index, Split, split_rows
-from .table import Features, open_features, rows_within
+from .split import FEW_ROWS, LEAST_ROWS, Index, Split, held_out_counts, split_rows
+from .table import BLOCK_NUMBERS, BLOCK_ROWS, Features, open_features, rows_within
 
 __all__ = [
+    "BLOCK_NUMBERS",
+    "BLOCK_ROWS",
     "FEW_COLUMNS",
     "FEW_ROWS",
     "LEAST_ROWS",
@@ -24,6 +26,7 @@ __all__ = [
     "digest_of",
     "everything",
     "first_bad_value",
+    "held_out_counts",
     "open_features",
     "prepare_features",
     "rows_within",

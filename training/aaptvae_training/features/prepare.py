@@ -26,7 +26,7 @@ LEAST_SAMPLE_ROWS = 200  # of tables of many columns
 MOST_DEVIATIONS = 6.0
 LARGEST = 1e30  # of a value; products with weights and sums of columns stay below the limit of float32
 _ROUNDINGS = 8.0
-_MOST_NUMBERS = 1 << 24  # of rows in float64 at once, and of that sample
+MOST_NUMBERS = 1 << 24  # of rows in float64 at once, and of that sample
 _FLOAT32 = np.dtype(np.float32)
 
 
@@ -48,7 +48,7 @@ class Prepared:
 
     def standardise(self, rows: Rows) -> Rows:
         """Raw rows as standardised float32 rows, computed in float64 so that large means lose no digits."""
-        standardised, step = np.empty(rows.shape, np.float32), max(1, _MOST_NUMBERS // rows.shape[1])
+        standardised, step = np.empty(rows.shape, np.float32), max(1, MOST_NUMBERS // rows.shape[1])
         for start in range(0, len(rows), step):
             part = slice(start, start + step)
             standardised[part] = (rows[part] - self.statistics.mean) / self.scale
@@ -127,7 +127,7 @@ def everything(features: Features, prepared: Prepared, seed: int) -> Prepared:
 
 def _gather(features: Features, split: Split, seed: int, each: Callable[[int, Rows], object]) -> Prepared:
     """Moments of the training rows and the held-out rows of a split, in one pass that shows every block to `each` first."""
-    count = min(SAMPLE_ROWS, max(LEAST_SAMPLE_ROWS, _MOST_NUMBERS // features.width))
+    count = min(SAMPLE_ROWS, max(LEAST_SAMPLE_ROWS, MOST_NUMBERS // features.width))
     sample = np.sort(np.random.default_rng([seed, 0x5A3]).permutation(split.train)[:count])
     moments = Moments(features.width, products=wants_covariance(len(split.train), features.width))
     kept: tuple[list[Rows], ...] = ([], [], [])

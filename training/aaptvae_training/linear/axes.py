@@ -38,29 +38,46 @@ class CentredRows(Protocol):
 
 
 class Axes(NamedTuple):
-    """Eigenvalues [K] falling, eigenvectors [D, K]; with K < D a last eigenvalue [K + 1], the mean of the `others`."""
+    """Eigenvalues [K] falling, eigenvectors [D, K]; with K < D a last eigenvalue [K + 1], the mean of the `others`.
+
+    `tail` are the eigenvalues of other axes as far as they are known; where it is not empty, those beyond it are 0.
+    """
 
     eigenvalues: Matrix
     eigenvectors: Matrix
     others: int = 1
+    tail: Matrix = np.empty(0)
 
     @property
     def spectrum(self) -> Matrix:
-        """Every eigenvalue [D], the others at their mean."""
-        return np.concatenate([self.eigenvalues, np.full(self.others - 1, self.eigenvalues[-1])])
+        """Every eigenvalue [D]; those that are not known at their mean."""
+        if not len(self.tail):
+            return np.concatenate([self.eigenvalues, np.full(self.others - 1, self.eigenvalues[-1])])
+        return np.concatenate([self.eigenvalues[:-1], self.tail, np.zeros(self.others - len(self.tail))])
+
+    @property
+    def known(self) -> int:
+        """How many of the leading eigenvalues are known one by one."""
+        width, axes = self.eigenvectors.shape
+        return width if axes == width or len(self.tail) else int(axes)
 
     def ppca(self, latents: int) -> PPCA:
         """Probabilistic PCA along these axes."""
         return ppca_of(self.eigenvalues, self.eigenvectors, latents, others=self.others)
 
 
-def axes_count(table: CentredRows, latents: int) -> int | None:
-    """How many axes a model of these rows uses, None for all: as many as rows span, as long as they stay small."""
-    rows, width = table.statistics.rows, table.statistics.width
+def most_axes(rows: int, width: int, latents: int) -> int | None:
+    """Axes of a table of so many training rows and columns, None for all: as many as rows span, as long as they stay small."""
     most = min(rows - 1, max(MOST_NUMBERS // width, 2 * latents))
     if width <= FEW_COLUMNS or (width <= MOST_COVARIANCE_COLUMNS and most >= width):
         return None
-    return max(1, min(most, width - 1, int((~table.constant).sum()) - 1))
+    return max(1, min(most, width - 1))
+
+
+def axes_count(table: CentredRows, latents: int) -> int | None:
+    """How many axes a model of these rows uses, None for all."""
+    most = most_axes(table.statistics.rows, table.statistics.width, latents)
+    return most if most is None else max(1, min(most, int((~table.constant).sum()) - 1))
 
 
 def model_axes(config: TrainConfig, table: CentredRows) -> int | None:
@@ -80,19 +97,20 @@ def find_axes(table: CentredRows, scale: Matrix, count: int | None) -> Axes:
                 moments.add(block)
             statistics = moments.finish()
         values, vectors = principal_axes(statistics.standardised_covariance(scale))
-        return Axes(values, vectors) if count is None else _with_rest(values[:count], vectors[:, :count], float(values.sum()))
+        return Axes(values, vectors) if count is None else _with_rest(values, vectors[:, :count], float(values.sum()))
     total = float((statistics.variance / scale**2).sum())
     if statistics.rows <= MOST_GRAM_ROWS:
         values, vectors = _gram_axes(_standardised(table, scale), statistics.rows, count)
     else:
         values, vectors = _subspace_axes(table, scale, count)
-    return _with_rest(values, with_signs(_completed(vectors, values, table)), total)
+    return _with_rest(values, with_signs(_completed(vectors, values[:count], table)), total)
 
 
 def _with_rest(values: Matrix, vectors: Matrix, total: float) -> Axes:
     """Axes with the mean of the eigenvalues that are left of `total`, their sum."""
-    others = len(vectors) - len(values)
-    return Axes(np.append(values, max((total - float(values.sum())) / others, 0.0)), vectors, others)
+    leading, tail = np.split(values, [vectors.shape[1]])
+    others = len(vectors) - len(leading)
+    return Axes(np.append(leading, max((total - float(leading.sum())) / others, 0.0)), vectors, others, tail)
 
 
 def _standardised(table: CentredRows, scale: Matrix) -> Iterator[Rows]:
@@ -102,7 +120,7 @@ def _standardised(table: CentredRows, scale: Matrix) -> Iterator[Rows]:
 
 
 def _gram_axes(blocks: Iterator[Rows], rows: int, count: int) -> tuple[Matrix, Matrix]:
-    """Eigenvalues [count] and eigenvectors [D, count] by way of X X' [N, N]; those without variance are zeros."""
+    """Every eigenvalue [N] and eigenvectors [D, count] by way of X X' [N, N]; those without variance are zeros."""
     x = np.concatenate(list(blocks))
     step = max(1, CHUNK // rows)
     gram = np.zeros((rows, rows))
@@ -110,9 +128,10 @@ def _gram_axes(blocks: Iterator[Rows], rows: int, count: int) -> tuple[Matrix, M
         part = x[:, start : start + step].astype(np.float64)
         gram += part @ part.T
     values, vectors = np.linalg.eigh(gram)
-    values, vectors = np.clip(values[::-1][:count], 0, None), vectors[:, ::-1][:, :count]
-    weights = np.where(values > NULL * values[0], vectors / np.sqrt(np.maximum(values, 1e-300)), 0.0)
-    axes = np.empty((x.shape[1], len(values)))
+    values, vectors = np.clip(values[::-1], 0, None), vectors[:, ::-1][:, :count]
+    live = values[:count] > NULL * values[0]
+    weights = np.where(live, vectors / np.sqrt(np.maximum(values[:count], 1e-300)), 0.0)
+    axes = np.empty((x.shape[1], len(live)))
     for start in range(0, x.shape[1], step):
         axes[start : start + step] = x[:, start : start + step].T.astype(np.float64) @ weights
     return values / rows, axes
@@ -143,8 +162,9 @@ def _completed(vectors: Matrix, values: Matrix, table: CentredRows) -> Matrix:
     if live.all():
         return vectors
     random = np.random.default_rng(0xA8E6).standard_normal((len(vectors), int((~live).sum())))
-    random[table.constant] = 0
     for _ in range(2):
         random -= vectors[:, live] @ (vectors[:, live].T @ random)
+        random[table.constant] = 0
         random = np.linalg.qr(random)[0]
+    random[table.constant] = 0  # also its roundings: the decoder gives these columns their value
     return np.concatenate([vectors[:, live], random], axis=1)

@@ -191,7 +191,7 @@ def begin_bernoulli(model: AAPTVAE, statistics: Statistics, found: Axes | None =
     in these units, where the statistics hold no covariance.
     """
     chance, noise = bernoulli_noise(statistics)
-    eigenvalues, axes, _ = found or Axes(*principal_axes(statistics.standardised_covariance(noise)))
+    eigenvalues, axes, *_ = found or Axes(*principal_axes(statistics.standardised_covariance(noise)))
     variance = np.maximum(eigenvalues[: min(model.latent_dim, axes.shape[1])], 1)
     latents, gain = len(variance), np.sqrt(variance - 1)
     output = last_layer(model.decoder)
