@@ -16,7 +16,17 @@ from aaptvae.rows import Rows
 from .config import TrainConfig, make_config
 from .errors import RunError
 from .evaluate_run import evaluate
-from .features import SAMPLE_ROWS, Moments, Prepared, Split, constant_columns, digest_of, open_features, wants_covariance
+from .features import (
+    SAMPLE_ROWS,
+    Moments,
+    Prepared,
+    Split,
+    check_probabilities,
+    constant_columns,
+    digest_of,
+    open_features,
+    wants_covariance,
+)
 from .finish.finish import finish
 from .linear.axes import axes_count, find_axes
 from .linear.baseline import fit_baseline
@@ -37,7 +47,7 @@ from .run import (
     write_metrics,
     write_state,
 )
-from .train_run import check_probabilities, prepare_run, start_model
+from .train_run import prepare_run, start_model
 
 LEAST_HELD_OUT = 4  # two to select the prior, two to evaluate
 FEW_TEST_ROWS = 1e-9  # the share of a model that is only started: the split takes its least number of rows

@@ -17,7 +17,7 @@ from aaptvae.files.publish import publish_folder, refuse_existing
 from .config import TrainConfig
 from .errors import RunError
 from .evaluate_run import evaluate
-from .features import Features, Prepared, everything, open_features, prepare_features, rows_within
+from .features import Features, Prepared, check_probabilities, everything, open_features, prepare_features, rows_within
 from .finish.finish import finish
 from .linear.axes import axes_count, find_axes, model_axes
 from .linear.baseline import fit_baseline, tolerated_error
@@ -154,17 +154,6 @@ def begin_folder(run: Path, config: RunConfig, prepared: Prepared) -> None:
         (folder / LAST).parent.mkdir()
         write_held_out(folder, prepared.test, prepared.train_sample, prepared.split.test)
         write_json(folder / CONFIG, config)
-
-
-def check_probabilities(config: TrainConfig, prepared: Prepared) -> None:
-    """`InputError` if the likelihood is bernoulli and a feature lies outside [0, 1]."""
-    low = min(prepared.statistics.minimum.min(), prepared.validation.min(), prepared.test.min())
-    high = max(prepared.statistics.maximum.max(), prepared.validation.max(), prepared.test.max())
-    if config.likelihood == "bernoulli" and not 0 <= low <= high <= 1:
-        raise InputError(
-            f"features go from {low:.6g} to {high:.6g}: a bernoulli likelihood expects them in [0, 1]: rescale them, or use "
-            "--likelihood student"
-        )
 
 
 def resumable(run: Path, config: RunConfig) -> RunConfig:

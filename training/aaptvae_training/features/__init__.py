@@ -1,7 +1,17 @@
 """A feature table on disk: reading it block by block, splitting its rows, and the statistics of its columns."""
 
 from .moments import FEW_COLUMNS, MOST_COVARIANCE_COLUMNS, Moments, Statistics, first_bad_value, wants_covariance
-from .prepare import SAMPLE_ROWS, Mask, Prepared, column_scale, constant_columns, digest_of, everything, prepare_features
+from .prepare import (
+    SAMPLE_ROWS,
+    Mask,
+    Prepared,
+    check_probabilities,
+    column_scale,
+    constant_columns,
+    digest_of,
+    everything,
+    prepare_features,
+)
 from .rounding import sentence
 from .split import FEW_ROWS, LEAST_ROWS, Index, Split, held_out_counts, split_rows
 from .table import BLOCK_NUMBERS, BLOCK_ROWS, Features, open_features, rows_within
@@ -21,6 +31,7 @@ __all__ = [
     "Prepared",
     "Split",
     "Statistics",
+    "check_probabilities",
     "column_scale",
     "constant_columns",
     "digest_of",

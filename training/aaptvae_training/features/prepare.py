@@ -119,6 +119,17 @@ def refuse_huge(features: Features, statistics: Statistics) -> None:
         )
 
 
+def check_probabilities(config: TrainConfig, prepared: Prepared) -> None:
+    """`InputError` if the likelihood is bernoulli and a feature lies outside [0, 1]."""
+    low = min(prepared.statistics.minimum.min(), prepared.validation.min(), prepared.test.min())
+    high = max(prepared.statistics.maximum.max(), prepared.validation.max(), prepared.test.max())
+    if config.likelihood == "bernoulli" and not 0 <= low <= high <= 1:
+        raise InputError(
+            f"features go from {low:.6g} to {high:.6g}: a bernoulli likelihood expects them in [0, 1]: rescale them, or use "
+            "--likelihood student"
+        )
+
+
 def everything(features: Features, prepared: Prepared, seed: int) -> Prepared:
     """The same table with every row a training row; the validation rows are those of before, now seen."""
     split = Split(np.arange(features.rows), *prepared.split[1:])

@@ -123,10 +123,9 @@ class AAPTVAE(nn.Module):
                 f"got input_dim={input_dim}, latent_dim={latent_dim}, hidden_dim={hidden_dim}: every width must be at least 1"
             )
         self.beta, self.linear_skip, self.likelihood, self.sigma = beta, linear_skip, likelihood, sigma
-        self.reached = REACHED
-        self.bounded, self.logvar_range = bounded, BOUNDED_LOGVAR if bounded else LOGVAR_RANGE
-        self.axes, rotated = axes, sigma == "spectral" and axes != 0
-        self.scaler = FeatureScaler(input_dim, rotated=rotated, masked=bounded and likelihood != "bernoulli", axes=axes)
+        self.reached, self.bounded, self.logvar_range = REACHED, bounded, BOUNDED_LOGVAR if bounded else LOGVAR_RANGE
+        self.axes, rotated, masked = axes, sigma == "spectral" and axes != 0, bounded and likelihood != "bernoulli"
+        self.scaler = FeatureScaler(input_dim, rotated=rotated, masked=masked, axes=axes)
         inner = self.scaler.inner  # K, or D where all axes are used
 
         self.encoder = mlp((inner, *self.hidden_dims), dropout)  # [N, K] -> [N, H]

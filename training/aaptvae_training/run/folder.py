@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -18,7 +17,7 @@ from aaptvae.density.observation import ObservationModel
 from aaptvae.density.prior import LatentPrior
 from aaptvae.errors import BundleError
 from aaptvae.files.publish import publish_file, publish_folder
-from aaptvae.rows import Array, Rows
+from aaptvae.rows import Rows
 
 from ..config import TrainConfig
 from ..errors import RunError
@@ -27,14 +26,13 @@ from ..linear.baseline import Baseline, ColumnR2
 from ..model import AAPTVAE, observation_of
 from .layout import BEST, CONFIG, EVALUATION, HELD_OUT, PRIOR, REFIT, REPORT, STATISTICS
 from .shown import Compared, RunReport, TemporaryFolder, compare, figures_html
-from .state import check_shapes, damaged, load_into, read_state, write_state
+from .state import Shapes, check_shapes, damaged, load_into, read_arrays, read_state, write_state
 from .views import RunViews, read_views
 
 MAX_JSON = 16 << 20
 EXPORT_ROWS = 2_048  # held-out rows on which an export compares its precisions
 
 T = TypeVar("T")
-Shapes = Mapping[str, tuple[int | None, ...]]
 
 
 class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -248,7 +246,7 @@ def read_baseline(folder: Path) -> Baseline:
     width = read_config(folder).input_dim
     along: Shapes = {"eigenvalues": (None,), "spectrum": (None,), "eigenvectors": (width, None)}
     shapes: Shapes = {"mean": (width,), "scale": (width,), **along}
-    arrays = _arrays(folder / STATISTICS, shapes, optional={"constant": (width,)})
+    arrays = read_arrays(folder / STATISTICS, shapes, optional={"constant": (width,)})
     axes = arrays["eigenvectors"].shape[1]
     if not 1 <= axes <= width or {len(arrays["eigenvalues"]), len(arrays["spectrum"])} != {min(axes + 1, width)}:
         raise damaged(folder / STATISTICS, f"it has {axes} axes with {len(arrays['eigenvalues'])} eigenvalues")
@@ -264,7 +262,7 @@ def write_held_out(folder: Path, test: Rows, train_sample: Rows, positions: Inde
 def read_held_out(folder: Path) -> tuple[Rows, Rows]:
     """The raw test rows and a sample of the raw training rows."""
     table = (None, read_config(folder).input_dim)
-    arrays = _arrays(folder / HELD_OUT, {"test": table, "train_sample": table})
+    arrays = read_arrays(folder / HELD_OUT, {"test": table, "train_sample": table})
     return arrays["test"], arrays["train_sample"]
 
 
@@ -285,19 +283,6 @@ def read_prior(folder: Path) -> LatentPrior:
     latents = read_config(folder).train.latent_dim
     shapes = {"weights": (None,), "means": (None, latents), "factors": (None, latents, latents)}
     try:
-        return LatentPrior.from_arrays(_arrays(folder / PRIOR, shapes))
+        return LatentPrior.from_arrays(read_arrays(folder / PRIOR, shapes))
     except BundleError as error:
         raise damaged(folder / PRIOR, error) from None
-
-
-def _arrays(path: Path, shapes: Shapes, optional: Shapes | None = None) -> dict[str, Array]:
-    """Arrays of these shapes by name; None stands for any length. `optional` ones may be missing."""
-    tensors, _ = read_state(path)
-    if missing := [name for name in shapes if name not in tensors]:
-        raise RunError(f"{path} has no {', '.join(missing)}: train again, or restore the file")
-    present = {name: shape for name, shape in ({**shapes, **(optional or {})}).items() if name in tensors}
-    for name, shape in present.items():
-        found = tuple(tensors[name].shape)
-        if len(found) != len(shape) or any(want not in (None, got) for want, got in zip(shape, found, strict=True)):
-            raise damaged(path, f"{name} is {found}, expected {shape}")
-    return {name: tensors[name].numpy() for name in present}
