@@ -8,14 +8,13 @@ from msgspec import Struct, field
 
 from aaptvae.rows import Matrix, Rows
 
-from ..features import Features, Mask, Statistics, column_scale
+from ..features import Features, Finding, Mask, Statistics, column_scale
 from ..linear.axes import axes_count, find_axes
 from ..linear.ppca import ACTIVE, ppca_of
 
 SUM_OF_SQUARES_VARIANCE = 0.5  # of the decoder, where the loss is squared error + KL
 SHARES = (0.5, 0.8, 0.9, 0.95, 0.99)
 LATENTS = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
-COPY = 1e-9  # columns with a correlation this close to 1 or -1 are copies
 
 
 class Norms(Struct, frozen=True):
@@ -72,6 +71,8 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     constant: list[int] = field(default_factory=list)
     near_constant: list[int] = field(default_factory=list)
     duplicates: list[tuple[int, int]] = field(default_factory=list)
+    copied_rows: int = 0  # rows that equal an earlier one
+    findings: list[Finding] = field(default_factory=list)  # what columns hold, and what training does about it
     effective_rank: float = 0.0  # participation ratio of the eigenvalues
     eigenvalues: list[float] = field(default_factory=list)
     latents_for: dict[str, int] = field(default_factory=dict)  # percent of variance: latents that PCA needs for it
@@ -116,7 +117,6 @@ def spectrum_of(rows: UsableRows, sigma: float | None) -> dict[str, object]:
         "largest": float(statistics.maximum.max()),
         "constant": np.flatnonzero(exactly).tolist(),
         "near_constant": np.flatnonzero(constant & ~exactly).tolist(),
-        "duplicates": [] if statistics.covariance is None else _copies(statistics.standardised_covariance(scale), constant),
         "effective_rank": float(eigenvalues.sum() ** 2 / max(float((eigenvalues**2).sum()), 1e-300)),
         "eigenvalues": eigenvalues.tolist(),
         "latents_for": _latents_for(eigenvalues, found.known),
@@ -150,12 +150,3 @@ def _latents_for(eigenvalues: Matrix, known: int) -> dict[str, int]:
     # Slightly less than the share, so that a rounding error of the sum does not add a component.
     needed = np.searchsorted(np.cumsum(eigenvalues), (np.array(SHARES) - 1e-12) * total) + 1
     return {f"{100 * share:g}": int(count) for share, count in zip(SHARES, needed, strict=True) if count <= known}
-
-
-def _copies(covariance: Matrix, constant: Mask) -> list[tuple[int, int]]:
-    """Pairs of columns: the first one, and a later one that is a copy of it up to sign, scale and shift."""
-    deviation = np.where(constant, 1.0, np.sqrt(np.clip(np.diag(covariance), 1e-300, None)))
-    alike = np.abs(covariance / np.outer(deviation, deviation)) > 1 - COPY
-    alike[constant] = False
-    first = alike.argmax(axis=1)
-    return [(int(first[column]), int(column)) for column in np.flatnonzero(alike.any(axis=1) & (first < np.arange(len(first))))]

@@ -1,5 +1,7 @@
 """A feature table on disk: reading it block by block, splitting its rows, and the statistics of its columns."""
 
+from .copies import RowKeys
+from .kinds import ColumnFacts, Finding, findings
 from .moments import FEW_COLUMNS, MOST_COVARIANCE_COLUMNS, Moments, Statistics, first_bad_value, wants_covariance
 from .prepare import (
     SAMPLE_ROWS,
@@ -11,6 +13,7 @@ from .prepare import (
     digest_of,
     everything,
     prepare_features,
+    without,
 )
 from .rounding import sentence
 from .split import FEW_ROWS, LEAST_ROWS, Index, Split, held_out_counts, split_rows
@@ -24,11 +27,14 @@ __all__ = [
     "LEAST_ROWS",
     "MOST_COVARIANCE_COLUMNS",
     "SAMPLE_ROWS",
+    "ColumnFacts",
     "Features",
+    "Finding",
     "Index",
     "Mask",
     "Moments",
     "Prepared",
+    "RowKeys",
     "Split",
     "Statistics",
     "check_probabilities",
@@ -36,6 +42,7 @@ __all__ = [
     "constant_columns",
     "digest_of",
     "everything",
+    "findings",
     "first_bad_value",
     "held_out_counts",
     "open_features",
@@ -44,4 +51,5 @@ __all__ = [
     "sentence",
     "split_rows",
     "wants_covariance",
+    "without",
 ]

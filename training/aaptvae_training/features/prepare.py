@@ -14,6 +14,7 @@ from aaptvae.rows import Matrix, Rows
 from ..config import TrainConfig
 from ..progress import TrainingProgress
 from .copies import RowKeys
+from .kinds import ColumnFacts, Finding, findings
 from .moments import Moments, Statistics, first_bad_value, wants_covariance
 from .rounding import sentence
 from .split import Split, split_rows, split_time
@@ -44,6 +45,7 @@ class Prepared:
     train_sample: Rows
     copies: int | None = None  # rows that equal an earlier row, None where nobody looked
     held_out_copies: int = 0  # held-out rows that equal a training row
+    findings: tuple[Finding, ...] = ()  # about all rows
     table: Features | None = None  # open as long as the training lasts
 
     def standardise(self, rows: Rows) -> Rows:
@@ -68,7 +70,7 @@ def prepare_features(features: Features, config: TrainConfig, progress: Training
     Without `copies` they are not looked for, as before they were: the split of an interrupted run must not change.
     """
     check_split(config, features.width)
-    digest, keys = _shape_digest(features), RowKeys(features, config)
+    digest, keys, facts = _shape_digest(features), RowKeys(features, config), ColumnFacts(features.rows, features.width)
 
     def each(start: int, block: Rows) -> None:
         if bad := first_bad_value(block, start):
@@ -76,6 +78,7 @@ def prepare_features(features: Features, config: TrainConfig, progress: Training
         digest.update(_values(block))
         if copies:
             keys.add(start, block)
+            facts.add(block)
         progress.advance(len(block))
 
     shares = config.validation_share, config.test_share
@@ -90,8 +93,18 @@ def prepare_features(features: Features, config: TrainConfig, progress: Training
         wanted = keys.split(config)
         if any(not np.array_equal(a, b) for a, b in zip(plain, wanted, strict=True)):
             prepared = _gather(features, wanted, config.seed, lambda start, block: None)
-        prepared = replace(prepared, copies=keys.copies, held_out_copies=keys.shared(wanted))
+        found = findings(facts, without(prepared.constant, lossy), features.called, keys.copies)
+        for finding in found:
+            progress.note(f"note: {finding.text}")
+        prepared = replace(prepared, copies=keys.copies, held_out_copies=keys.shared(wanted), findings=tuple(found))
     return replace(prepared, sha256=digest.hexdigest())
+
+
+def without(mask: Mask, columns: list[int]) -> Mask:
+    """The mask [D] with these columns false: float32 has made them constant, the table has not."""
+    left = mask.copy()
+    left[columns] = False
+    return left
 
 
 def refuse_not_finite(features: Features, first: str) -> NoReturn:
