@@ -25,6 +25,8 @@ SAME = 1e-4  # distance of two normalised projections of copies
 LEAST_ROWS = 10  # with fewer, nothing is said about distributions
 MOST_CODES = 10
 RARE = 0.05  # of the most frequent code: a last one so rare is the tail of counts
+FEWEST_OTHERS = 3  # different values beside a fill value
+MOST_FILLS = 5  # values with a sentence each
 FAR = 2.0  # ranges of the other values between them and a fill value
 REPEATED = 0.005  # share of the rows, and 5 of them, that repeat a value at the end of a continuous column
 DISTINCT = 0.5  # share of different values in a continuous column
@@ -198,13 +200,16 @@ def _fills(facts: ColumnFacts, sample: Rows, distinct: Columns, rest: Mask) -> l
         number = (~np.isnan(others)).sum(axis=0)
         others[:, number == 0] = 0
         low, high = np.nanmin(others, axis=0), np.nanmax(others, axis=0)
-        far = ((low - end if below else end - high) > FAR * (high - low)) & (high > low) & ((count > 1) | ~heavy)
+        far = ((low - end if below else end - high) > FAR * (high - low)) & (distinct > FEWEST_OTHERS) & ((count > 1) | ~heavy)
         different = (distinct - 1) > DISTINCT * number
         often = (count >= max(5, REPEATED * facts.rows)) & different & (end != 0)
         for column in np.flatnonzero(rest & (number > 0) & (far | often)):
             columns, cells = found.get(value := f"{end[column]:g}", ([], 0))
             found[value] = [*columns, int(column)], cells + int(count[column])
-    return [(value, *places) for value, places in found.items()]
+    if len(found) <= MOST_FILLS:
+        return [(value, *places) for value, places in found.items()]
+    columns = sorted({column for columns, _ in found.values() for column in columns})
+    return [(", ".join([*found][:MOST_FILLS]) + " or another", columns, sum(cells for _, cells in found.values()))]
 
 
 def _are_codes(sample: Rows) -> Mask:

@@ -170,7 +170,7 @@ def begin_at(model: AAPTVAE, start: Start) -> None:
     else:
         into = outof = np.ones(model.input_dim)
         if model.sigma in ("learned", "optimal", "per_feature"):
-            model.set_sigma(_tensor(noise[-len(model.log_sigma) :]).float())
+            model.set_sigma(torch.full_like(model.log_sigma, float(noise[-1])))  # the start is scalar
     for head in (model.mu, model.logvar, last_layer(model.decoder)):
         head.weight.mul_(HEAD)
         head.bias.zero_()
