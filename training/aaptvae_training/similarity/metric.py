@@ -18,6 +18,7 @@ from .recall import Geometry
 PASSES = 1 << 17  # rows times features that the Jacobians may take backward
 FLOOR = 1e-6  # of G's largest eigenvalue: a latent that the decoder ignores still has an inverse
 MOST_BACKWARD = 1024  # features
+CHUNK = 1 << 22  # numbers of Jacobians at once
 RIDGE = 1e-6  # of the mean variance of mu
 
 
@@ -71,15 +72,21 @@ def _jacobians(model: AAPTVAE, mu: Rows, scale: Matrix) -> tuple[Matrix, Matrix]
 
 
 def _forward_jacobians(model: AAPTVAE, mu: Rows, scale: Matrix) -> tuple[Matrix, Matrix]:
-    """The same row by row, from the derivatives of the decoder along each latent."""
+    """The same from the derivatives of the decoder along each latent.
+
+    J u is the derivative of v'J u with respect to v, and J'v one backward pass, so that two passes give J u for all rows.
+    """
     gram, mean = np.zeros((model.latent_dim, model.latent_dim)), np.zeros((len(scale), model.latent_dim))
-    directions = torch.eye(model.latent_dim)
-    with torch.no_grad():
-        for row in torch.from_numpy(mu):
-            point = row.expand(model.latent_dim, -1).contiguous()
-            slopes = torch.func.jvp(model.decode, (point,), (directions,))[1].double().numpy().T / scale[:, None]  # [D, L]
-            gram += slopes.T @ slopes
-            mean += slopes
+    for z in torch.split(torch.from_numpy(mu), max(1, CHUNK // (model.input_dim * model.latent_dim))):
+        z = z.clone().requires_grad_()  # noqa: PLW2901 - a leaf of its own graph
+        x = model.decode(z)
+        v = torch.zeros_like(x, requires_grad=True)
+        back = torch.autograd.grad(x, z, v, create_graph=True)[0]  # J'v [n, L]
+        columns = [torch.autograd.grad(back[:, latent].sum(), v, retain_graph=True)[0] for latent in range(model.latent_dim)]
+        slopes = torch.stack(columns, dim=2).double().numpy() / scale[:, None]  # [n, D, L]
+        flat = slopes.reshape(-1, model.latent_dim)
+        gram += flat.T @ flat
+        mean += slopes.sum(axis=0)
     return gram / len(mu), mean / len(mu)
 
 
