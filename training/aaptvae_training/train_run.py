@@ -256,9 +256,7 @@ def fit(
     reached = trainer.run(advance)
     if reached.epoch < epochs:
         since = reached.epoch - max(reached.best_epoch, 0)
-        progress.note(
-            f"stopped after epoch {reached.epoch} of {epochs}: the validation ELBO has not improved for {since} epochs"
-        )
+        progress.note(f"stopped after epoch {reached.epoch} of {epochs}: validation ELBO has not improved for {since} epochs")
     return start
 
 
