@@ -251,10 +251,8 @@ def fit(
 
     reached = trainer.run(advance)
     if reached.epoch < epochs:
-        progress.note(
-            f"stopped after epoch {reached.epoch} of {epochs}: the validation ELBO has not improved for "
-            f"{reached.epoch - max(reached.best_epoch, 0)} epochs"
-        )
+        since = reached.epoch - max(reached.best_epoch, 0)
+        progress.note(f"stopped after epoch {reached.epoch} of {epochs}: validation ELBO has not improved for {since} epochs")
     return start
 
 
