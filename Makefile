@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check wheel-test floor-test bench fuzz faults artifacts docs clean
+.PHONY: demo test check wheel-test floor-test bench fuzz faults servers engines artifacts docs clean
 
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
 	$(BIN)/aaptvae demo -o demo --force
@@ -44,6 +44,26 @@ fuzz: $(VENV)/ready ## a million mutated inputs to the parsers; FUZZ=N for anoth
 faults: $(VENV)/ready ## kills and full disks over every verb that writes
 	$(BIN)/python tests/trust/faults.py 220 60
 
+servers: ## `aaptvae serve` with Triton's client, under load and with faults
+	test -d .venv-servers || $(PYTHON) -m venv .venv-servers
+	.venv-servers/bin/python -m pip install -q -c constraints.txt -e ".[serve]" pytest -r tests/servers.txt
+	.venv-servers/bin/python -m pip install -q --no-deps tritonclient==2.73.0
+	CI=1 .venv-servers/bin/python -m pytest -q tests/runtime/serve
+
+ENGINES := polars duckdb ray spark dask
+engines: $(addprefix engine-,$(ENGINES)) ## the programs of docs/recipes.md on the real engines; ROWS=N for another count
+
+engine-%: ## one of them, in an environment of its own
+	test -d .venv-engines/$* || $(PYTHON) -m venv .venv-engines/$*
+	.venv-engines/$*/bin/python -m pip install -q -c constraints.txt -c tests/engines/versions.txt -e ".[parquet]" pytest $(PACKAGES_$*)
+	ENGINE_ROWS=$(or $(ROWS),1000000) .venv-engines/$*/bin/python -m pytest -q -s tests/engines -k $*
+
+PACKAGES_polars := polars
+PACKAGES_duckdb := duckdb
+PACKAGES_ray := "ray[data]"
+PACKAGES_spark := pyspark
+PACKAGES_dask := "dask[dataframe]"
+
 artifacts: $(VENV)/ready ## remake artifacts/digits
 	$(BIN)/aaptvae demo -o demo --force
 	$(BIN)/aaptvae export demo/run -o artifacts/digits --name digits --force
@@ -52,11 +72,11 @@ docs: $(VENV)/ready ## write the generated parts of the documentation
 	$(BIN)/python -m cogapp -r -I docs $(PAGES)
 
 clean:
-	rm -rf .venv .venv-wheel .venv-floor .wheel demo build dist
+	rm -rf .venv .venv-wheel .venv-floor .venv-servers .wheel demo build dist
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,parquet,dev]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,parquet,serve,dev]"
 	# Only its protobuf schema is used, and its own requirements would hold back those of onnx.
 	$(BIN)/python -m pip install -q --no-deps tritonclient==2.73.0
 	touch $@

@@ -1,4 +1,4 @@
-"""`make check`: files and functions stay within the sizes that this project promises itself (CONTRIBUTING.md, "Sizes").
+"""`make check`: files and functions stay within the sizes that CONTRIBUTING.md names.
 
 A line counts if it holds code: blank lines, comments and docstrings are free, because explaining must cost nothing.
 """

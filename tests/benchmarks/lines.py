@@ -35,7 +35,7 @@ def duration(seconds: float) -> str:
 
 
 def markdown(lines: Iterable[Line]) -> str:
-    """A table for the README."""
+    """The lines as a Markdown table."""
     rows = [("comparison", "aaptvae", "the other", "ratio", "of best", "of CPU time", "wanted")]
     rows += [
         (line.comparison, line.ours, line.other, _factor(line.ratio), _factor(line.best), _factor(line.cpu), line.wanted)

@@ -1,4 +1,4 @@
-"""`make bench`: paired comparisons on this machine, printed as the table that the README shows.
+"""`make bench`: paired comparisons on this machine, printed as the table of docs/figures.md.
 
 python tests/benchmarks/run.py [NAME ...] [--json] [--features FILE --latent-dim L]
 python tests/benchmarks/run.py tables [--only NAME ...] [--quick] [--results DIR] [--check] [--export DIR]

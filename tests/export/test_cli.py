@@ -25,7 +25,7 @@ def cli(*arguments, **options):
 def trained(tmp_path_factory):
     """A run of two epochs on the digits."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    train(DIGITS_FILE, folder, TrainConfig(latent_dim=4, hidden_dim=(16,), epochs=2, refit=False))
+    train(DIGITS_FILE, folder, TrainConfig(latent_dim=4, hidden_dim=(16,), epochs=2, refit=False), report=False)
     return folder
 
 
@@ -92,10 +92,11 @@ def test_help_of_the_verbs_imports_no_torch():
         assert done.stdout.endswith("False False\n")
 
 
+@pytest.mark.slow
 def test_a_trained_bernoulli_run_exports_and_verifies(tmp_path):
     np.save(tmp_path / "x.npy", np.load(DIGITS_FILE).astype(np.float32) / 16)
     config = TrainConfig(latent_dim=8, hidden_dim=(64,), likelihood="bernoulli", epochs=20, precision="fp32")
-    train(tmp_path / "x.npy", tmp_path / "run", config)
+    train(tmp_path / "x.npy", tmp_path / "run", config, report=False)
     made = export_bundle(read_run(tmp_path / "run"), tmp_path / "bundle", ExportOptions(precisions=("fp16",)))
     assert verify(made.path).passed
     x_hat = aaptvae.load(made.path).reconstruct(np.load(tmp_path / "x.npy"))

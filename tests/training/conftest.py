@@ -3,16 +3,18 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from aaptvae_training import train_run
 from aaptvae_training.config import TrainConfig, make_config
-from aaptvae_training.train_run import train
 
 WIDTH, RANK = 12, 4
+train = partial(train_run.train, report=False)  # drawing takes longer than these trainings; tests/training/report draws
 
 
 @pytest.fixture(scope="session", autouse=True)

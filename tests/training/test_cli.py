@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 from aaptvae.cli import app
+from aaptvae.files import opening
+from aaptvae_training.cli import train
 from aaptvae_training.config import KEYS, TrainConfig
 
 from .conftest import features_of
 
-SMALL = ("--latent-dim", 3, "--hidden-dim", 8, "--epochs", 2, "--batch-size", 32, "--precision", "fp32")
+SMALL = ("--latent-dim", 3, "--hidden-dim", 8, "--epochs", 2, "--batch-size", 32, "--precision", "fp32", "--no-report")
 
 
 class Done(NamedTuple):
@@ -243,7 +245,7 @@ def test_flags_override_the_file_and_the_file_defaults(cli: Cli) -> None:
 
 def test_a_run_prints_figures_and_writes_no_pickle(cli: Cli) -> None:
     np.save("x.npy", x(200))
-    done = cli("train", "x.npy", "-o", "run", "--image-shape", "3x4", *SMALL)
+    done = cli("train", "x.npy", "-o", "run", "--image-shape", "3x4", *SMALL, "--report")
     assert (done.status, done.out) == (0, "")
     first, headline, figures = done.err.splitlines()[:3]
     assert first == "run: 20 held-out rows" and headline.endswith(".")
@@ -323,3 +325,7 @@ def test_without_tensorboard_its_flag_says_what_to_install(tmp_path: Path) -> No
     assert done.returncode == 1
     assert done.stderr == "error: --tensorboard needs tensorboard, which is not installed: pip install tensorboard\n"
     assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
+
+
+def test_help_lists_the_formats_that_are_read() -> None:
+    assert f": .{' .'.join(opening.FORMATS)}." in str(train.help)

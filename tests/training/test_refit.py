@@ -12,9 +12,9 @@ from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.run.folder import load_model, read_config, read_evaluation
 from aaptvae_training.run.layout import BEST, EVALUATION, PRIOR, REFIT
 from aaptvae_training.run.state import read_state
-from aaptvae_training.train_run import begun_with, train
+from aaptvae_training.train_run import begun_with
 
-from .conftest import features_of, metrics_of, options, saved
+from .conftest import features_of, metrics_of, options, saved, train
 
 # Without a linear start the best epoch is not the first, in every version of the selection.
 OPTIONS = options(refit=True, epochs=8, linear_skip=False)
@@ -32,7 +32,7 @@ def judged(table: Path, folder: Path) -> Path:
     return folder
 
 
-def test_figures_and_judged_weights_are_those_without_a_refit(refitted, table, tmp_path) -> None:
+def test_a_refit_leaves_figures_and_judged_weights(refitted, table, tmp_path) -> None:
     plain = judged(table, tmp_path / "plain")
     assert (refitted / BEST).read_bytes() == (plain / BEST).read_bytes()
     with_refit, without = read_evaluation(refitted), read_evaluation(plain)
@@ -45,6 +45,7 @@ def test_the_model_to_use_knows_every_row(refitted) -> None:
     whole = features_of(600).astype(np.float64).mean(axis=0)
     np.testing.assert_allclose(load_run(refitted).scaler.mean.numpy(), whole, rtol=1e-6)
     assert np.abs(load_model(refitted).scaler.mean.numpy() - whole).max() > 1e-4
+    assert read_run(refitted).summary.refit
     for a, b in zip(read_run(refitted).model.parameters(), load_run(refitted).parameters(), strict=True):
         assert (a == b).all()
 

@@ -10,10 +10,12 @@ import torch
 
 from aaptvae.errors import InputError
 from aaptvae_training import Run, RunError, TrainingProgress, read_run, train
+from aaptvae_training.evaluate_run import evaluate
 
 from .conftest import features_of, saved
 
-QUICK = {"latent_dim": 3, "hidden_dim": 8, "epochs": 2, "batch_size": 32, "precision": "fp32", "device": "cpu", "refit": False}
+TINY = {"latent_dim": 3, "hidden_dim": 8, "epochs": 2, "batch_size": 32, "precision": "fp32", "device": "cpu", "refit": False}
+QUICK = TINY | {"report": False}
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +25,7 @@ def rows() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def run(rows) -> Run:
-    return train(rows, **QUICK)
+    return train(rows, **TINY)
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:
@@ -139,6 +141,14 @@ def test_progress_receives_the_epochs(rows):
 def test_tables_and_options_are_refused_in_words(table, options, words):
     with pytest.raises(InputError, match=words):
         train(table, **options)
+
+
+def test_a_report_left_out_is_drawn_later(rows, tmp_path):
+    run = train(rows, folder=tmp_path / "run", **QUICK)
+    with pytest.raises(RunError, match=r"has no report.html: .* `aaptvae evaluate .*run` draws it"):
+        run.report()
+    evaluate(run)
+    assert Path(run.report()).stat().st_size > 10_000
 
 
 def test_a_run_without_folder_has_no_report(run):

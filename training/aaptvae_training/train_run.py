@@ -89,11 +89,13 @@ def train(  # noqa: PLR0913 - the arguments of a training
     image_shape: tuple[int, int] | None = None,
     threads: int | None = None,
     reading: Reading = READ_ALL,
+    report: bool = True,
 ) -> Evaluation:
     """Train on a feature file or a table, write the folder `run`, and return the evaluation on held-out rows.
 
-    `reading` says which columns are features. `resume` continues an interrupted run; `force` replaces a run. Raises
-    `InputError` for features or folders that cannot be used, `RunError` when training cannot go on.
+    `reading` says which columns are features. `resume` continues an interrupted run; `force` replaces a run; without
+    `report` no page is drawn, which `evaluate` can do later. Raises `InputError` for features or folders that cannot be
+    used, `RunError` when training cannot go on.
     """
     if not (begun := resume and not is_empty(run)):  # a training may be killed before it has written anything
         check_folder(run, force)
@@ -108,7 +110,7 @@ def train(  # noqa: PLR0913 - the arguments of a training
             resolved = resumable(run, resolved)
         with on_threads(threads or most_threads()):
             fit_phases(features, prepared, resolved, Phase(run, threads is None), world, progress)
-            world.leading(evaluate, run, None, image_shape, progress)
+            world.leading(partial(evaluate, report=report), run, None, image_shape, progress)
     return msgspec.json.decode((run / EVALUATION).read_bytes(), type=Evaluation)
 
 
@@ -187,6 +189,8 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
         held_out_copies=prepared.held_out_copies,
         columns=features.columns,
         findings=tuple(finding.text for finding in prepared.findings),
+        missing=prepared.missing or features.dropped,
+        warnings=prepared.warnings,
         refit=features.rows < MOST_REFITTED if config.refit is None else config.refit,
         bounded=config.linear_skip,  # without a linear path there is nothing to fall back on
         axes=model_axes(config, prepared),

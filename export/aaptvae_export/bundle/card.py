@@ -1,11 +1,11 @@
-"""The model card of a bundle: `card.md` filled in from the manifest, for readers and for the Hugging Face Hub."""
+"""The model card of a bundle: `card_template.md` filled in from the manifest, for readers and for the Hugging Face Hub."""
 
 from pathlib import Path
 
 from aaptvae.bundle.figures import Figure, measured
 from aaptvae.bundle.manifest import MANIFEST, Manifest
 
-_CARD = Path(__file__).with_name("card.md")
+_CARD = Path(__file__).with_name("card_template.md")
 
 
 _TWINS = """
@@ -20,8 +20,8 @@ The int8 graphs are for onnxruntime only; other runtimes may compute them differ
 """
 
 _INEXACT = """
-The rows "against torch" are no failures: torch's own float32 results are less exact there than the graph's, which is within the
-tolerance of float64.
+The differences "against torch" above the tolerance are rounding errors of torch in float32: there the graph is closer to the
+float64 model than torch is, and within the tolerance of it.
 """
 
 _COMPACTION = """
@@ -29,6 +29,12 @@ _COMPACTION = """
 
 {left} of {trained} latent directions were left out, keeping {share:.6g} of the variance of mu.
 On held-out rows this costs {r2:.3g} of R2 and {elbo:.3g} nats of ELBO.
+"""
+
+
+_REFIT = """
+After judging, the model was fitted again to all rows with the same options (`--refit`). The figures below are those of the
+judged model, on rows that it did not see.
 """
 
 
@@ -48,6 +54,7 @@ def write_card(manifest: Manifest) -> str:
         epochs=training.epochs,
         seed=training.seed,
         columns=f"\n{columns} of the columns had the same value in every training row.\n" if columns else "",
+        refit=_REFIT if training.refit else "",
         whole="this model" if manifest.compaction is None else "before compaction",
         figures="\n".join(_figures(manifest)),
         comparisons=manifest.parity.comparisons,

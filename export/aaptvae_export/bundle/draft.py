@@ -27,7 +27,7 @@ from aaptvae_training import Run
 from aaptvae_training.memory import Need, refuse_shortage
 
 from ..errors import ExportError
-from ..graph import Subspace, TracedGraph, TracedPair, check_model, check_weights, constant_columns, trace_pair
+from ..graph import Subspace, TracedGraph, TracedPair, check_model, check_weights, trace_pair
 from ..options import ExportOptions
 from ..proof import LEAST_ROWS, MOST_NUMBERS, Gate, Inputs, Reference, check_parity
 from ..variants import CONVERTERS, Admission, Reduced, factor_heads, find_subspace, standardise
@@ -91,7 +91,7 @@ def _prove(run: Run, gate: Gate, pair: TracedPair, views: list[ViewDraft], heldo
         check_weights(graph)
     check_parity(gate, files[graph_file("encoder")], files[graph_file("decoder")], heldout)
     arrays = read_npz(files[LIKELIHOOD], LIKELIHOOD, ARRAYS, OPTIONAL)
-    restore = weight_of(files[graph_file("decoder")], AXES, (manifest.input_dim, manifest.axes)) if manifest.axes else None
+    restore = weight_of(files[graph_file("decoder")], AXES, (manifest.input_dim, manifest.axes))
     gate.compare_density(ObservationModel.from_arrays(manifest.likelihood.kind, arrays, restore), heldout)
     files |= prove_views(views, gate, manifest, heldout)
     return Draft(files, msgspec.structs.replace(manifest, parity=gate.report()), {})
@@ -127,7 +127,7 @@ def _reduce(pair: TracedPair, precision: Reduced, gate: Gate, heldout: Rows) -> 
     encoder, scaler = pair.encoder.model, gate.float64.model.scaler
     if precision == "int8":
         encoder = factor_heads(encoder, pair.encoder_layers, Inputs.of(gate.torch32, heldout).features)
-    encoder = standardise(encoder, scaler.mean.numpy(), scaler.scale.numpy(), constant_columns(scaler).numpy())
+    encoder = standardise(encoder, scaler.mean.numpy(), scaler.scale.numpy(), scaler.constant.numpy())
     convert = CONVERTERS[precision]
     return [replace(pair.encoder, model=convert(encoder)), replace(pair.decoder, model=convert(pair.decoder.model))]
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aaptvae.density.bounds import LikelihoodBounds
-from aaptvae.density.observation import ObservationModel, kl_divergence
+from aaptvae.density.divergence import kl_divergence
+from aaptvae.density.observation import ObservationModel
 from aaptvae.rows import Rows
 
 from .reference import Graph

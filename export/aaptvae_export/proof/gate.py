@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aaptvae.bundle.golden import LOAD_TOLERANCE, TOLERANCE
-from aaptvae.bundle.manifest import Parity, ParityCase, Precision
+from aaptvae.bundle.manifest import LOAD_TOLERANCE, TOLERANCE, Parity, ParityCase, Precision
 from aaptvae.density.observation import ObservationModel
 from aaptvae.engine.cpus import usable_cpus
 from aaptvae.engine.network import Settings, open_session
@@ -45,10 +44,10 @@ def _differences(got: Outputs, expected: Outputs, unit: NDArray[np.float64]) -> 
 class Gate:
     """Compares graphs with the trained model in float64 and float32 and keeps the worst cases; `ExportError` if one is too far.
 
-    The float64 model decides. A graph may differ from it by `tolerance`; by a few times torch's own float32 error, up to
-    `LOAD_TOLERANCE`, unless the caller has asked for a tolerance below the default; and always by as much as torch's own
-    float32 differs. The difference from torch in float32 is recorded and never refused by itself: with narrow posteriors
-    torch subtracts large products that the folded graph does not contain, and is then the less exact of the two.
+    A graph passes if its difference from the float64 model is at most the largest of three bounds: `tolerance`; torch's own
+    difference from float64 in float32; and, unless `tolerance` is below the default, three times that difference up to
+    `LOAD_TOLERANCE`. The difference from torch in float32 is recorded and refuses nothing: with narrow posteriors torch
+    subtracts large products that the folded graph does not contain, and is the less exact of the two.
     """
 
     def __init__(self, model: AAPTVAE, subspace: Subspace | None = None, tolerance: float = TOLERANCE) -> None:

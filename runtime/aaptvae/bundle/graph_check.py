@@ -162,8 +162,8 @@ def _check_nodes(nodes: list[memoryview], ranks: dict[str, int], computed: set[s
             )
         taken = computed | ranks.keys() | shapes
         if not inputs or not outputs or len({*outputs}) < len(outputs) or taken.intersection(outputs):
-            raise _RefusedError(f"a {operator} goes from {inputs} to {outputs}")
-        _check_attributes(node["attribute"], operator, flat="MatMulInteger" in operators)
+            raise _RefusedError(f"a {operator} from {inputs} to {outputs} has no input or output, or one computed before")
+        _check_attributes(node["attribute"], operator, int8="MatMulInteger" in operators)
         if operator == "Cast" and ranks.get(inputs[0]) == 2 and "MatMulInteger" not in operators:
             # A float16 weight cast for the product that uses it; the stored one may not be used again.
             ranks = {name: rank for name, rank in ranks.items() if name != inputs[0]} | dict.fromkeys(outputs, 2)
@@ -186,14 +186,14 @@ def _fits(operator: str, place: int, rank: int | None, computed: bool, shape: bo
     return computed or (place > 0 and rank in (0, 1))
 
 
-def _check_attributes(attributes: list[memoryview], operator: str, *, flat: bool) -> None:
-    """Attributes of known names and values; without `flat`, reductions keep their axis, so that no batch meets itself."""
+def _check_attributes(attributes: list[memoryview], operator: str, *, int8: bool) -> None:
+    """Check that attributes have known names and values; reductions keep their axis (keepdims), except in int8 graphs."""
     allowed = _ATTRIBUTES.get(operator, {})
     for item in attributes:
         attribute = _parse(item, _ATTRIBUTE, "attribute")
         name = _text(attribute.get("name", b""))
         value = attribute.get("i", 0) if "f" not in attribute else struct.unpack("<f", attribute["f"])[0]
-        if value not in allowed.get(name, ()) or (name == "keepdims" and not value and not flat):
+        if value not in allowed.get(name, ()) or (name == "keepdims" and not value and not int8):
             raise _RefusedError(f"a {operator} has {name} = {value}")
 
 
@@ -241,8 +241,10 @@ def _texts(items: list[memoryview]) -> list[str]:
     return [_text(item) for item in items]
 
 
-def weight_of(data: bytes, name: str, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """A weight of an fp32 graph as a view of its bytes; `BundleError` unless it has this shape."""
+def weight_of(data: bytes, name: str, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+    """A weight of an fp32 graph as a view of its bytes, None for one of no columns; `BundleError` unless it has this shape."""
+    if not shape[1]:
+        return None
     try:
         graph = _parse(_parse(memoryview(data), _MODEL, "model").get("graph", b""), _GRAPH, "graph")
         for item in graph["initializer"]:

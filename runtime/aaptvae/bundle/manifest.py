@@ -4,7 +4,6 @@ The exporter writes these structs and the runtime reads them. Files are read in 
 """
 
 import hashlib
-from collections.abc import Callable
 from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
@@ -12,6 +11,8 @@ from msgspec import Meta, Struct
 
 SCHEMA_VERSION = 2  # 1: without `views`, `columns` and `missing`
 UNSEALED = b"0" * 64
+TOLERANCE = 1e-5  # fp32 on the exporting CPU, relative to max(1, max|reference|) of the row
+LOAD_TOLERANCE = 1e-4  # fp32 on other CPUs, which add in another order; a wrong graph differs by far more
 OPSET: Final = 20
 IR_VERSION: Final = 10
 
@@ -160,7 +161,8 @@ class View(Part, frozen=True):
 class Training(Part, frozen=True):
     """Facts about the training data (never rows of it) and metrics on held-out rows.
 
-    `metrics` are the model's by name, `baseline` those of PCA / probabilistic PCA.
+    `metrics` are the model's by name, `baseline` those of PCA / probabilistic PCA. Where `refit` is true they are those of
+    the judged model, and the bundle holds a model that was fitted again to all `rows`, held-out ones included.
     """
 
     rows: Count
@@ -169,6 +171,7 @@ class Training(Part, frozen=True):
     epochs: Count
     metrics: dict[str, float]
     baseline: dict[str, float]
+    refit: bool = False
 
 
 class ManifestV1(Part, frozen=True):
@@ -220,6 +223,9 @@ class Manifest(ManifestV1, frozen=True):
         return graph_file("encoder", precision), graph_file("decoder", precision), *views
 
 
+SCHEMAS: dict[int, type[ManifestV1]] = {1: ManifestV1, 2: Manifest}  # by schema_version
+
+
 def encoder_spec(input_dim: int, latent_dim: int) -> GraphSpec:
     """`x [batch, input_dim] -> mu, logvar [batch, latent_dim]`."""
     outputs = _tensor("mu", latent_dim), _tensor("logvar", latent_dim)
@@ -255,33 +261,21 @@ def metadata(manifest: Manifest, graph: str, precision: Precision = "fp32") -> d
 
 def encode_manifest(manifest: Manifest) -> bytes:
     """Manifest as JSON, indented and sealed: `seal` is the digest of these bytes with 64 zeros in its place."""
-    blank = _as_schema(
-        msgspec.structs.replace(manifest, seal=UNSEALED.decode()), ManifestV1 if manifest.schema_version == 1 else Manifest
-    )
+    blank = _as_struct(msgspec.structs.replace(manifest, seal=UNSEALED.decode()), SCHEMAS[manifest.schema_version])
     data = msgspec.json.format(msgspec.json.encode(blank), indent=2) + b"\n"
     return data.replace(b'"seal": "' + UNSEALED, b'"seal": "' + seal(data).encode())
 
 
-def _as_schema(manifest: ManifestV1, schema: type[T]) -> T:
-    """The same fields in another schema's struct, as far as it has them."""
-    fields = {name: getattr(manifest, name) for name in schema.__struct_fields__ if hasattr(manifest, name)}
-    return schema(**fields)
+def decode_manifest(data: bytes, version: int) -> Manifest:
+    """The manifest of JSON of a schema version in `SCHEMAS`; `MsgspecError` for anything else."""
+    return _as_struct(msgspec.json.decode(data, type=SCHEMAS[version]), Manifest)
+
+
+def _as_struct(manifest: ManifestV1, struct: type[T]) -> T:
+    """The fields that another version's struct has too."""
+    return struct(**{name: getattr(manifest, name) for name in struct.__struct_fields__ if hasattr(manifest, name)})
 
 
 def seal(unsealed: bytes) -> str:
     """SHA-256 of a manifest whose seal is 64 zeros, which reveals any later change."""
     return hashlib.sha256(unsealed).hexdigest()
-
-
-def _decode_version_1(data: bytes) -> Manifest:
-    return _as_schema(msgspec.json.decode(data, type=ManifestV1), Manifest)
-
-
-def _decode_version_2(data: bytes) -> Manifest:
-    return msgspec.json.decode(data, type=Manifest)
-
-
-DECODERS: dict[int, Callable[[bytes], Manifest]] = {
-    1: _decode_version_1,
-    2: _decode_version_2,
-}  # by schema_version; each raises MsgspecError

@@ -11,16 +11,17 @@ import msgspec
 
 from ..errors import BundleError
 from .manifest import (
-    DECODERS,
     GOLDEN,
     LIKELIHOOD,
     MANIFEST,
     MODEL_CARD,
     PRIOR,
+    SCHEMAS,
     UNSEALED,
     VIEWS,
     FileEntry,
     Manifest,
+    decode_manifest,
     decoder_spec,
     encoder_spec,
     seal,
@@ -100,13 +101,13 @@ def read_manifest(data: bytes) -> Manifest:
         raise BundleError(f"{MANIFEST} is not strict JSON ({error}): fetch the bundle again") from None
     version = fields.get("schema_version") if isinstance(fields, dict) else None
     if type(version) is not int or version < 1:
-        raise BundleError(f"{MANIFEST} has schema_version {version!r}: expected 1 to {max(DECODERS)}: this is not a bundle")
-    if version not in DECODERS:
+        raise BundleError(f"{MANIFEST} has schema_version {version!r}: expected 1 to {max(SCHEMAS)}: this is not a bundle")
+    if version not in SCHEMAS:
         raise BundleError(
-            f"{MANIFEST} has schema {version}: this aaptvae reads up to {max(DECODERS)}: pip install --upgrade aaptvae"
+            f"{MANIFEST} has schema {version}: this aaptvae reads up to {max(SCHEMAS)}: pip install --upgrade aaptvae"
         )
     try:
-        manifest = DECODERS[version](data)
+        manifest = decode_manifest(data, version)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise BundleError(f"{MANIFEST} does not follow the schema ({error}): export the bundle again") from None
     if manifest.seal != seal(data.replace(manifest.seal.encode(), UNSEALED)):

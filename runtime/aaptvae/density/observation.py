@@ -1,4 +1,4 @@
-"""The observation model p(x|z) around a reconstruction, measured in standardised features, and the KL term."""
+"""The observation model p(x|z) around a reconstruction, measured in standardised features."""
 
 import math
 from collections.abc import Mapping
@@ -185,7 +185,7 @@ def _elliptical(residual: NDArray[np.float64], sigma: NDArray[np.float64], freed
     scales = np.log(np.broadcast_to(sigma, residual.shape[1]))
     volume = float(scales.sum()) + (others - 1) * float(scales[-1])
     if math.isinf(freedom):
-        gaussian: Nats = -0.5 * distance - volume - 0.5 * width * math.log(2 * math.pi)
+        gaussian: Nats = -0.5 * distance - volume - 0.5 * width * LOG_2PI
         return gaussian
     norm = math.lgamma(0.5 * (freedom + width)) - math.lgamma(0.5 * freedom) - 0.5 * width * math.log(math.pi * freedom)
     student: Nats = norm - volume - 0.5 * (freedom + width) * np.log1p(distance / freedom)
@@ -227,9 +227,3 @@ def _bernoulli(x: Rows, p: Rows) -> Nats:
     tiny = float(np.finfo(np.float32).eps)
     value, probability = np.asarray(x, np.float64), np.clip(np.asarray(p, np.float64), tiny, 1 - tiny)
     return sum_rows(value * np.log(probability) + (1 - value) * np.log1p(-probability))
-
-
-def kl_divergence(mu: Rows, logvar: Rows) -> Nats:
-    """KL(N(mu, exp(logvar)) || N(0, I)) of each row, in nats: [N] (Kingma and Welling 2014, appendix B)."""
-    mean, log_variance = np.asarray(mu, np.float64), np.asarray(logvar, np.float64)
-    return 0.5 * sum_rows(mean * mean + np.exp(log_variance) - log_variance - 1)

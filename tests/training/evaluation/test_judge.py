@@ -8,12 +8,11 @@ from aaptvae_training.evaluate_run import evaluate
 from aaptvae_training.evaluation.warnings import warnings_of_columns
 from aaptvae_training.linear.baseline import ColumnR2
 from aaptvae_training.run.folder import read_evaluation, read_held_out
-from aaptvae_training.train_run import train
 
-from ..conftest import features_of, options, saved
+from ..conftest import features_of, options, saved, train
 
 
-def test_both_priors_are_named_and_the_standard_one_leads(finished) -> None:
+def test_both_priors_are_named_standard_first(finished) -> None:
     """`VAE.log_likelihood` takes N(0, I) where no prior is named, and so does the figure without a prior's name."""
     metrics = read_evaluation(finished).metrics
     assert metrics["log_likelihood"] == metrics["log_likelihood_standard"]

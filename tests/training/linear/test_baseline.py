@@ -5,9 +5,8 @@ import pytest
 
 from aaptvae_training.linear.baseline import ledoit_wolf
 from aaptvae_training.run.folder import read_baseline
-from aaptvae_training.train_run import train
 
-from ..conftest import features_of, options, saved
+from ..conftest import features_of, options, saved, train
 
 
 def shrinkage_by_definition(x: np.ndarray) -> float:

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from aaptvae_training.config import TrainConfig
-from aaptvae_training.train_run import train
 
-from ..conftest import saved
+from ..conftest import saved, train
 
 Rows = np.ndarray
 Draw = Callable[[np.random.Generator], Rows]

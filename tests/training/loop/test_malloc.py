@@ -1,4 +1,4 @@
-"""What freed memory costs: page faults of a training step, in a process that nothing else has touched."""
+"""Page faults of a training step, which freed memory causes, measured in a fresh process."""
 
 import subprocess
 import sys
@@ -6,9 +6,8 @@ import sys
 import pytest
 
 FAULTS = """
-import resource, sys, tempfile
+import resource, tempfile
 from pathlib import Path
-from contextlib import nullcontext
 import torch
 from aaptvae_training.loop import trainer
 from aaptvae_training.loop.malloc import freed_memory_kept
@@ -24,20 +23,15 @@ def epoch():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     loop.train_epoch(lambda *_: None)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-with freed_memory_kept() if sys.argv[1] == "kept" else nullcontext():
+with freed_memory_kept():
     print(sorted(epoch() for _ in range(7))[3] / batches.steps)
 """
 
 
-def faults_a_step(kind: str) -> float:
-    done = subprocess.run([sys.executable, "-c", FAULTS, kind], capture_output=True, text=True, check=True, timeout=120)
-    return float(done.stdout)
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc can be told")
 def test_a_step_causes_few_page_faults() -> None:
-    usual, kept = faults_a_step("usual"), faults_a_step("kept")
-    assert kept < 50 and kept < usual
+    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True, timeout=120)
+    assert float(done.stdout) < 50  # thousands where freed memory is returned at once, as some versions of glibc do
 
 
 KEPT = """

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from aaptvae_training import read_run
-from aaptvae_training.train_run import train
 
-from ..conftest import features_of, metrics_of, options, saved
+from ..conftest import features_of, metrics_of, options, saved, train
 
 TRAIN = """
 import gc, json, sys, torch
@@ -27,7 +26,7 @@ batches.BLOCK_BYTES = 4096
 if sys.argv[4] == "streamed":
     import aaptvae_training.train_run
     aaptvae_training.train_run.RESIDENT_BYTES = 0
-train(Path(sys.argv[1]), Path(sys.argv[2]), make_config(json.loads(sys.argv[3])))
+train(Path(sys.argv[1]), Path(sys.argv[2]), make_config(json.loads(sys.argv[3])), report=False)
 threads = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
 assert not [name for name in threads if "gloo" in name], threads  # one of those at the interpreter's end is an abort
 """
@@ -63,7 +62,7 @@ def test_sums_over_processes_are_exact(tmp_path):
     torchrun(tmp_path, SUM)
 
 
-@pytest.mark.parametrize("source", ["resident", "streamed"])
+@pytest.mark.parametrize("source", ["resident", pytest.param("streamed", marks=pytest.mark.slow)])
 def test_two_processes_reach_what_one_reaches(tmp_path, source):
     """Validation ELBO within 0.15 nats after every epoch: the same weights at first, other noise and other sums after."""
     rows = saved(tmp_path, features_of(901))  # does not divide by two
@@ -101,6 +100,7 @@ def test_an_error_of_the_first_process_stops_all(tmp_path):
     torchrun(tmp_path, LEADING)
 
 
+@pytest.mark.slow
 def test_probabilities_train_in_two_processes(tmp_path):
     """Every parameter of a Bernoulli model has a gradient, or the second step would never come."""
     rows = saved(tmp_path, 1 / (1 + np.exp(3 - features_of(103))))

@@ -14,9 +14,8 @@ from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.run import state as checkpoint
 from aaptvae_training.run.layout import BEST, LAST, METRICS
 from aaptvae_training.run.state import read_state, write_state
-from aaptvae_training.train_run import train
 
-from ..conftest import features_of, options, saved
+from ..conftest import features_of, options, saved, train
 
 KILLING = Path(__file__).with_name("killing.py")
 OUTCOME = ("best.safetensors", "prior.safetensors", "evaluation.json", "metrics.jsonl", "statistics.safetensors")
@@ -50,6 +49,7 @@ def same(first: Path, second: Path) -> list[str]:
     return [name for name in OUTCOME if (first / name).read_bytes() != (second / name).read_bytes()]
 
 
+@pytest.mark.slow
 def test_twenty_kills_change_no_byte(tmp_path, table):
     done = subprocess.run(
         [sys.executable, KILLING, table, tmp_path, "7"],

@@ -1,7 +1,5 @@
 """The loop: schedules, clipping, selection, patience, averages, and what happens when a figure is not finite."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -16,9 +14,8 @@ from aaptvae_training.model.objective import Objective
 from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.run.layout import BEST, LAST
 from aaptvae_training.run.state import read_state
-from aaptvae_training.train_run import train
 
-from ..conftest import features_of, metrics_of, options, saved
+from ..conftest import features_of, metrics_of, options, saved, train
 
 WORLD = World(0, 1, torch.device("cpu"))
 
@@ -39,14 +36,6 @@ def test_the_rate_rises_then_falls_to_zero(tmp_path):
     peak = int(np.argmax(rates))
     assert 0 < rates[0] < rates[peak] <= 2e-3 and abs(peak - 0.1 * trainer.steps) <= 1
     assert (np.diff(rates[peak:]) < 0).all() and rates[-1] < 1e-9
-
-
-@pytest.mark.parametrize("epochs", [5, 40])
-def test_warm_up_is_a_share_of_the_run(tmp_path, epochs):
-    trainer = trainer_in(tmp_path, epochs=epochs, kl_warmup=0.4, beta=0.7)
-    weights = [trainer.beta(step) for step in range(trainer.steps)]
-    assert weights[0] == 0 and weights[-1] == 0.7
-    assert weights.index(0.7) == math.ceil(0.4 * trainer.steps)
 
 
 def test_clipping_comes_after_backward_and_has_an_effect(tmp_path):
@@ -101,7 +90,7 @@ class Notes(TrainingProgress):
 def test_early_stopping_is_announced(tmp_path):
     run, seen = tmp_path / "run", Notes()
     config = options(epochs=40, patience=0.1, learning_rate=0.3, weight_decay=0.0)
-    train(saved(tmp_path, features_of(200)), run, config, seen)
+    train(saved(tmp_path, features_of(200)), run, config, seen, report=True)
     lines = metrics_of(run)
     best = int(np.argmax([line["validation_elbo"] for line in lines]))
     assert len(lines) - 1 == best + 5 < 40, "stopped at the first epoch that is more than 4 after the best"
@@ -179,18 +168,6 @@ def test_a_huge_learning_rate_trains_or_is_explained(tmp_path):
         evaluation = train(saved(tmp_path, features_of(200)), tmp_path / "run", options(learning_rate=1e8, clip_norm=1e9))
     except RunError as error:
         assert "try a lower --learning-rate" in str(error) or "validation ELBO is" in str(error)
-    else:
-        assert np.isfinite(list(evaluation.metrics.values())).all()
-
-
-def test_overflow_in_held_out_rows_names_its_column(tmp_path):
-    rows = features_of(300)
-    rows[::29, 4] = 1e29  # some of these are held out, and none is a NaN
-    rows[::29, 4] *= np.linspace(-1, 1, len(rows[::29]))
-    try:
-        evaluation = train(saved(tmp_path, rows), tmp_path / "run", options())
-    except RunError as error:
-        assert "in column 4" in str(error)
     else:
         assert np.isfinite(list(evaluation.metrics.values())).all()
 

@@ -1,4 +1,4 @@
-"""Standardising: columns that never move, hardly move or move once; large means; the rotated space; refusals."""
+"""Standardisation: columns that are constant, nearly constant or rarely different; large means; rotation; refusals."""
 
 import numpy as np
 import pytest
@@ -12,9 +12,8 @@ from aaptvae_training.features.prepare import MOST_DEVIATIONS, Prepared, column_
 from aaptvae_training.features.table import open_features
 from aaptvae_training.model.as_numpy import scale_rows
 from aaptvae_training.progress import TrainingProgress
-from aaptvae_training.train_run import train
 
-from ..conftest import features_of, options, saved
+from ..conftest import features_of, options, saved, train
 
 
 def prepared_from(folder, rows: np.ndarray) -> Prepared:

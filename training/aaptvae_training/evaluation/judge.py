@@ -6,7 +6,8 @@ from functools import partial
 import numpy as np
 
 from aaptvae.density.bounds import SAMPLES, LikelihoodBounds, importance_draws
-from aaptvae.density.observation import ObservationModel, kl_divergence
+from aaptvae.density.divergence import kl_divergence, kl_terms
+from aaptvae.density.observation import ObservationModel
 from aaptvae.density.prior import LatentPrior
 from aaptvae.rows import Matrix, Nats, Rows
 
@@ -162,7 +163,7 @@ def importance_rows(width: int) -> int:
 
 
 def mean_and_median(name: str, values: Matrix) -> dict[str, float]:
-    """Both figures of values [N]: a mean shows what few rows cost, a median how the usual row fares."""
+    """Both figures of values [N]: a few outlying rows change the mean, not the median."""
     return {name: float(values.mean()), f"{name}_median": float(np.median(values))}
 
 
@@ -173,7 +174,8 @@ def active_units(mu: Rows) -> int:
 
 def kl_of_latents(mu: Rows, logvar: Rows) -> Matrix:
     """KL divergence of each latent in nats, mean over rows [N, L]: [L]."""
-    return np.array([kl_divergence(mu[:, [latent]], logvar[:, [latent]]).mean() for latent in range(mu.shape[1])])
+    of_latents: Matrix = kl_terms(mu, logvar).mean(axis=0)
+    return of_latents
 
 
 def kl_per_latent(mu: Rows, logvar: Rows) -> list[float]:

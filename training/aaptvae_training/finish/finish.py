@@ -35,7 +35,7 @@ def finish(
     """
     model, baseline = load_model(folder), read_baseline(folder)
     progress.stage("polishing", 1)
-    # Not the validation rows, which choose among priors: to a refit they are training rows too.
+    # Validation rows choose among priors, so none is fitted to them. In a refit they are training rows and are removed here.
     rows = np.setdiff1d(prepared.split.train, prepared.split.validation)
     count = min(MOST_PRIOR_ROWS, len(rows), max(LEAST_PRIOR_ROWS, MOST_PRIOR_NUMBERS // features.width))
     chosen = np.linspace(0, len(rows) - 1, count).astype(np.int64)

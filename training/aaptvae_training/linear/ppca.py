@@ -76,14 +76,14 @@ def mean_of(values: Matrix, others: int) -> float:
 
 
 def principal_axes(covariance: Matrix) -> tuple[Matrix, Matrix]:
-    """Eigenvalues [D], largest first, none negative, and eigenvectors [D, D] with a fixed sign."""
+    """Eigenvalues [D], largest first, none negative, and eigenvectors [D, D] whose largest entry is positive."""
     values, vectors = np.linalg.eigh(covariance)
     return np.clip(values[::-1], 0, None), with_signs(vectors[:, ::-1])
 
 
 def with_signs(vectors: Matrix) -> Matrix:
     """Eigenvectors [D, K] whose largest entries are positive."""
-    # Without a rule for the sign, runs on different LAPACK builds could not be compared.
+    # The sign of an eigenvector depends on the LAPACK build: without a rule, runs of two builds could not be compared.
     largest = np.abs(vectors).argmax(axis=0)
     signed: Matrix = vectors * np.where(vectors[largest, np.arange(vectors.shape[1])] < 0, -1.0, 1.0)
     return signed

@@ -29,19 +29,22 @@ from .batches import Batches
 from .malloc import freed_memory_kept
 from .optimizer import make_optimizer
 from .processes import World, wants_bf16
+from .schedule import kl_weight, learning_rate
 from .validation import Gain, Validation, seed_noise
 
-SMALLER_RATE = 0.1  # what one NaN costs the learning rate
-MOST_R2_LOST = 0.001  # on validation rows, against PCA, by weights that may be kept
-LEAST_FIDELITY = 0.25  # first answer to reconstructions worse than PCA's; it doubles while that is not enough
-MOST_FIDELITY = 64.0  # squared error outweighs the likelihood then; doubled without end, gradients overflow after 70 epochs
-SAVE_EVERY = 5.0  # seconds of training that a kill may cost
+SMALLER_RATE = 0.1  # factor on the learning rate after an objective that is not finite
+MOST_R2_LOST = 0.001  # weights whose R2 of validation rows is further below PCA's are not kept
+LEAST_FIDELITY = 0.25  # first weight of squared error where reconstructions are worse than PCA's; doubled after each epoch
+MOST_FIDELITY = (
+    64.0  # largest weight: squared error dominates the likelihood; without a limit, gradients overflow after 70 epochs
+)
+SAVE_EVERY = 5.0  # seconds between checkpoints, and so the most training that a kill loses beside the current epoch
 Tick = Callable[[int, dict[str, float]], object]
 
 
 @dataclass
 class TrainingState:
-    """Where a training stands; saved beside the weights."""
+    """Progress of a training; saved beside the weights."""
 
     epoch: int = 0  # epochs done
     best_epoch: int = -1
@@ -50,7 +53,7 @@ class TrainingState:
     rate_scale: float = 1.0
     fidelity: float = 0.0
     done: bool = False
-    promising_epoch: int = -1  # of the highest score so far, whether it could be told from chance or not
+    promising_epoch: int = -1  # of the highest score so far, significant or not
     promising: float = -math.inf
     history: list[dict[str, int | float]] = field(default_factory=list)
 
@@ -115,7 +118,7 @@ class Trainer:
 
     def train_epoch(self, tick: Tick) -> dict[str, float]:
         """One pass over the rows; starts over at a lower rate, once, when the objective stops being finite."""
-        # Not the checkpoint: when that was written depends on the clock, and a resumed training must come out the same.
+        # A copy, because the last checkpoint may be older, depending on the clock; a resumed training must give the same bits.
         good = {name: tensor.clone() for name, tensor in self.tensors().items()}
         while True:
             bad = self._pass(tick)
@@ -127,7 +130,7 @@ class Trainer:
             self.progress.rate_scale = SMALLER_RATE
 
     def _pass(self, tick: Tick) -> dict[str, float] | str:
-        """Figures of a finished pass, or the words for what broke it."""
+        """Figures of a finished pass, or the error message of one whose objective is not finite."""
         epoch = self.progress.epoch
         self.model.train()
         self.plain.fidelity = self.progress.fidelity
@@ -137,7 +140,7 @@ class Trainer:
         for number, x in enumerate(self.batches.epoch(epoch)):
             step = epoch * self.batches.steps + number
             rate = self.set_rate(step)
-            objective, nll, kl = self.step_loss(x, self.beta(step))
+            objective, nll, kl = self.step_loss(x, kl_weight(self.config, step, self.steps))
             finite = self.step(objective)
             if self.world.any(not finite):
                 return self.explain_nan(step, x)
@@ -172,22 +175,14 @@ class Trainer:
             mean.lerp_(parameter, share)
 
     def set_rate(self, step: int) -> float:
-        """Linear warm-up, then a cosine to zero, over shares of the run."""
-        share = (step + 1) / self.steps
-        warm = self.config.warmup
-        shape = share / warm if share < warm else 0.5 * (1 + math.cos(math.pi * (share - warm) / max(1 - warm, 1e-9)))
-        rate = self.config.learning_rate * self.progress.rate_scale * shape
+        """Give the optimizer the learning rate of a step, and return it."""
+        rate = self.progress.rate_scale * learning_rate(self.config, step, self.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         return rate
 
-    def beta(self, step: int) -> float:
-        """KL weight of a step: it rises over the first `kl_warmup` of the run."""
-        warm = self.config.kl_warmup * self.steps
-        return self.config.beta * (min(1.0, step / warm) if warm else 1.0)
-
     def explain_nan(self, step: int, x: Tensor) -> str:
-        """Words for an objective that is not finite."""
+        """The error message for an objective that is not finite."""
         return (
             f"the objective is not finite at step {step} (epoch {self.progress.epoch + 1}), also at a tenth of the learning "
             f"rate; the largest feature of that batch is {self.farthest(x)}: try a lower --learning-rate, --precision fp32, "
@@ -195,7 +190,7 @@ class Trainer:
         )
 
     def farthest(self, x: Tensor) -> str:
-        """Words for the feature that lies farthest out in scaled rows [n, D]; axes would mean nothing to a user."""
+        """The largest standardised feature of scaled rows [n, D] and its column, as the user's table has them."""
         extreme, column = self.model.scaler.to_standardised(x.double()).abs().amax(dim=0).max(dim=0)
         return f"{float(extreme):.3g} standard deviations out, in column {int(column)}"
 
@@ -207,7 +202,7 @@ class Trainer:
         bounds, errors = self.validation.bounds(self.average), self.validation.squared_errors(self.average)
         rows = errors.new_tensor(float(len(errors)))
         nll, kl, count, error = (float(t) for t in self.world.total(bounds[0].sum(), bounds[1].sum(), rows, errors.sum()))
-        faithful = self.keep_faith(error / count)
+        faithful = self.adjust_fidelity(error / count)
         elbo = -(nll + kl) / count
         if not math.isfinite(elbo):
             where = f"; their largest feature is {self.farthest(self.validation.rows)}" if len(errors) else ""
@@ -215,7 +210,7 @@ class Trainer:
         progress = self.progress
         progress.history.append({"epoch": progress.epoch, "validation_elbo": elbo, "validation_kl": kl / count} | figures)
         if self.linear is None:
-            # Reconstructions as good as PCA's come first, but never at the price of a likelihood below the start's.
+            # Weights that reconstruct as well as PCA are preferred, unless their likelihood is below that of the start.
             self.keep_best(faithful and elbo >= progress.history[0]["validation_elbo"], elbo, eligible=True)
         elif progress.epoch == 0:
             progress.best_epoch = progress.promising_epoch = 0
@@ -237,8 +232,8 @@ class Trainer:
             progress.best_faithful, progress.best_elbo, progress.best_epoch = faithful, score, progress.epoch
             self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
 
-    def keep_faith(self, error: float) -> bool:
-        """Whether validation rows are reconstructed better than by PCA; squared error weighs more from now on if not."""
+    def adjust_fidelity(self, error: float) -> bool:
+        """Raise the weight of squared error if validation rows are reconstructed worse than by PCA (False), else lower it."""
         faithful = error <= MARGIN * self.plain.tolerated
         self.progress.fidelity *= 0.5 if faithful else 2
         if not faithful:
@@ -283,7 +278,7 @@ class Trainer:
             raise damaged(path, error) from None
 
     def load(self, tensors: Tensors, path: Path) -> None:
-        """Take these weights, averages and optimiser state, which `path` is blamed for."""
+        """Take these weights, averages and optimiser state; errors name `path`."""
         for prefix, model in (("model.", self.model), ("average.", self.average)):
             weights = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
             load_into(model, weights, path)

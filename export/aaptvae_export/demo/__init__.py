@@ -1,0 +1,1 @@
+"""The command demo: digits from training to torch-free sampling."""
