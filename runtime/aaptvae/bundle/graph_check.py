@@ -8,6 +8,9 @@ import struct
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import BundleError
 from .manifest import IR_VERSION, OPSET, GraphSpec, Precision, TensorSpec
 
@@ -236,6 +239,21 @@ def _text(data: bytes | memoryview) -> str:
 
 def _texts(items: list[memoryview]) -> list[str]:
     return [_text(item) for item in items]
+
+
+def weight_of(data: bytes, name: str, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+    """A weight of an fp32 graph as a view of its bytes, None for a shape without columns; `BundleError` for another shape."""
+    if not shape[1]:
+        return None
+    try:
+        graph = _parse(_parse(memoryview(data), _MODEL, "model").get("graph", b""), _GRAPH, "graph")
+        for item in graph["initializer"]:
+            tensor = _parse(item, _TENSOR, "initialiser")
+            if _text(tensor.get("name", b"")) == name and (tuple(tensor["dims"]), tensor.get("data_type")) == (shape, _FLOAT):
+                return np.frombuffer(tensor["raw_data"], "<f4").reshape(shape)
+    except (_RefusedError, UnicodeDecodeError, KeyError, ValueError) as error:
+        raise BundleError(f"{name} cannot be read: {error}: export the bundle again") from None
+    raise BundleError(f"the graph has no float32 weight {name} of shape {shape}: export the bundle again")
 
 
 def cut(data: bytes, output: str) -> bytes:

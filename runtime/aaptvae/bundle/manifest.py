@@ -34,6 +34,9 @@ Missing = Literal["error", "mean"]  # a missing feature is refused, or replaced 
 T = TypeVar("T", bound="ManifestV1")
 
 
+AXES = "axes.weight"  # of the decoder, [D, K]: its columns are the axes in units of each column's deviation
+
+
 def graph_file(graph: str, precision: Precision = "fp32") -> str:
     """Name of a graph's file: `encoder.onnx`, `decoder.int8.onnx`."""
     return f"{graph}.onnx" if precision == "fp32" else f"{graph}.{precision}.onnx"
@@ -208,6 +211,7 @@ class Manifest(ManifestV1, frozen=True):
     views: tuple[View, ...] = ()
     columns: tuple[ColumnName, ...] | None = None  # names of the features [input_dim], None for features without names
     missing: Missing = "error"
+    axes: Annotated[int, Meta(ge=0, le=1 << 20)] = 0  # of the noise, where the decoder's last weights hold them
 
     def view(self, name: str) -> View | None:
         """The view of this name, None where the bundle has none."""

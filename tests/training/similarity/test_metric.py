@@ -6,6 +6,7 @@ import torch
 
 from aaptvae_training import AAPTVAE
 from aaptvae_training.model.as_numpy import decode, encode
+from aaptvae_training.similarity import metric
 from aaptvae_training.similarity.metric import metric_maps
 from aaptvae_training.similarity.recall import recall_at
 
@@ -72,3 +73,15 @@ def test_a_latent_without_effect_keeps_an_inverse(x):
         model.decoder_skip.weight[:, 0] = 0
     found = metric_maps(model, x, "euclidean")["jacobian"]
     assert np.linalg.cond(found.matrix) < 1e4
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+def test_both_directions_of_the_jacobian_agree(bounded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = AAPTVAE(7, 3, 5, linear_skip=True, bounded=bounded).eval()
+    mu, scale = np.random.default_rng(0).standard_normal((20, 3)).astype(np.float32), np.linspace(0.5, 2, 7)
+    backward = metric._jacobians(model, mu, scale)
+    monkeypatch.setattr(metric, "MOST_BACKWARD", 1)
+    monkeypatch.setattr(metric, "CHUNK", 100)
+    for one, other in zip(backward, metric._jacobians(model, mu, scale), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)

@@ -15,9 +15,9 @@ Keys = NDArray[np.uint64]
 class RowKeys:
     """One key for every row of a table, equal for rows of equal values, and the values of the split column."""
 
-    def __init__(self, features: Features, config: TrainConfig) -> None:
+    def __init__(self, features: Features, config: TrainConfig | None = None) -> None:
         self.keys: Keys = np.empty(features.rows, np.uint64)
-        column = config.split_column  # a number, once `check_split` has looked it up
+        column = None if config is None else config.split_column  # a number, once `check_split` has looked it up
         self._column = None if column is None else int(column)
         self._values = np.empty(features.rows if self._column is not None else 0, np.float32)
         # Odd factors: a change in one column always changes the sum modulo 2^64.

@@ -1,7 +1,7 @@
 """One pass over a feature table: digest, split, moments of the training rows, held-out rows."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
@@ -15,19 +15,22 @@ from aaptvae.rows import Matrix, Rows
 from ..config import TrainConfig
 from ..progress import TrainingProgress
 from .copies import RowKeys
+from .kinds import ColumnFacts, Finding, findings
 from .missing import replace_missing
-from .moments import Moments, Statistics, first_bad_value
+from .moments import Moments, Statistics, first_bad_value, wants_covariance
 from .rounding import sentence
-from .row_numbers import row_numbers
+from .row_numbers import refuse_index
 from .split import Split, split_rows, split_time
 from .table import Features, rows_within
 
 Mask = NDArray[np.bool_]
 
 SAMPLE_ROWS = 2_000  # training rows that are kept to compare their figures with those of held-out rows
+LEAST_SAMPLE_ROWS = 200  # of tables of many columns
 MOST_DEVIATIONS = 6.0
 LARGEST = 1e30  # of a value; products with weights and sums of columns stay below the limit of float32
 _ROUNDINGS = 8.0
+MOST_NUMBERS = 1 << 24  # of rows in float64 at once, and of that sample
 _FLOAT32 = np.dtype(np.float32)
 
 
@@ -47,10 +50,23 @@ class Prepared:
     held_out_copies: int = 0  # held-out rows that equal a training row
     missing: int = 0  # missing values that were replaced
     warnings: tuple[str, ...] = ()  # about columns
+    findings: tuple[Finding, ...] = ()  # about all rows
+    table: Features | None = None  # open as long as the training lasts
 
     def standardise(self, rows: Rows) -> Rows:
         """Raw rows as standardised float32 rows, computed in float64 so that large means lose no digits."""
-        return ((rows - self.statistics.mean) / self.scale).astype(np.float32)
+        standardised, step = np.empty(rows.shape, np.float32), max(1, MOST_NUMBERS // rows.shape[1])
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            standardised[part] = (rows[part] - self.statistics.mean) / self.scale
+        return standardised
+
+    def training_rows(self) -> Iterator[Rows]:
+        """The raw training rows, block by block; `ValueError` where the table is not at hand."""
+        if self.table is None:
+            raise ValueError("these statistics were made without their table: prepare the features again")
+        for start, block in self.table.blocks():
+            yield rows_within(self.split.train, start, block)
 
 
 def prepare_features(features: Features, config: TrainConfig, progress: TrainingProgress, *, copies: bool = True) -> Prepared:
@@ -59,11 +75,12 @@ def prepare_features(features: Features, config: TrainConfig, progress: Training
     `copies=False` does not look for equal rows, for interrupted runs of versions that did not: their split must not change.
     """
     config = check_split(config, features)
-    digest, keys = _shape_digest(features), RowKeys(features, config)
+    digest, keys, facts = _shape_digest(features), RowKeys(features, config), ColumnFacts(features.rows, features.width)
 
     def check(start: int, block: Rows) -> None:
         if bad := first_bad_value(block, start, features.columns):
             refuse_not_finite(features, bad)
+        facts.add(block)
 
     def see(start: int, block: Rows) -> None:
         if features.fill is None:
@@ -73,35 +90,61 @@ def prepare_features(features: Features, config: TrainConfig, progress: Training
             keys.add(start, block)
         progress.advance(len(block))
 
-    shares = config.validation_share, config.test_share
-    split = split_time(features.rows, *shares) if config.split == "time" else split_rows(features.rows, *shares, config.seed)
+    refuse_index(features)
+    split = first_split(features, config)
     if features.fill is None:
         prepared = _gather(features, split, config.seed, see)
-    else:  # the split decides the means, and values as they are decide the split
+    else:  # missing values take the means of training rows, and the split depends on which values are missing
         for start, block in features.blocks():
             see(start, block)
         split = keys.split(config) if copies else split
         missing = replace_missing(features, split.train)
         prepared = replace(_gather(features, split, config.seed, check), missing=missing)
     refuse_huge(features, prepared.statistics)
-    refuse_lost(features, prepared.constant)
-    warnings = warnings_of(features, progress)
+    warnings = warnings_of(features, prepared.constant, progress)
     if copies:
         wanted = keys.split(config)
         if any(not np.array_equal(a, b) for a, b in zip(split, wanted, strict=True)):
             prepared = _gather(features, wanted, config.seed, lambda start, block: None)
-        prepared = replace(prepared, copies=keys.copies, held_out_copies=keys.shared(wanted))
+        found = findings_of(features, facts, prepared.constant, keys.copies, progress)
+        prepared = replace(prepared, copies=keys.copies, held_out_copies=keys.shared(wanted), findings=found)
     return replace(prepared, sha256=digest.hexdigest(), warnings=warnings)
 
 
-def warnings_of(features: Features, progress: TrainingProgress) -> tuple[str, ...]:
-    """Warnings about columns: rounding to float32, and row numbers; shown at once, with how the files are read."""
-    warnings = row_numbers(features)
-    if lossy := features.rounding.columns():
-        warnings.append(sentence([features.called(column) for column in lossy]))
+def first_split(features: Features, config: TrainConfig) -> Split:
+    """The split by the number of rows alone: at random, or by their order for a split by time."""
+    shares = config.validation_share, config.test_share
+    return split_time(features.rows, *shares) if config.split == "time" else split_rows(features.rows, *shares, config.seed)
+
+
+def findings_of(
+    features: Features, facts: ColumnFacts, constant: Mask, copied_rows: int, progress: TrainingProgress
+) -> tuple[Finding, ...]:
+    """What the columns hold; shown at once."""
+    found = findings(facts, without(constant, features.rounding.columns()), features.called, copied_rows)
+    for finding in found:
+        progress.note(f"note: {finding.text}")
+    return tuple(found)
+
+
+def warnings_of(features: Features, constant: Mask, progress: TrainingProgress) -> tuple[str, ...]:
+    """Warnings about the rounding of columns to float32; shown at once, with how the files are read.
+
+    `InputError` where float64 columns vary, and every column is constant after rounding.
+    """
+    refuse_lost(features, constant)
+    lossy = features.rounding.columns()
+    warnings = [sentence([features.called(column) for column in lossy])] if lossy else []
     for note in (*features.notes, *(f"warning: {text}" for text in warnings)):
         progress.note(note)
     return tuple(warnings)
+
+
+def without(mask: Mask, columns: list[int]) -> Mask:
+    """The mask [D] with these columns false: float32 has made them constant, the table has not."""
+    left = mask.copy()
+    left[columns] = False
+    return left
 
 
 def refuse_not_finite(features: Features, first: str) -> NoReturn:
@@ -146,6 +189,17 @@ def refuse_lost(features: Features, constant: Mask) -> None:
         )
 
 
+def check_probabilities(config: TrainConfig, prepared: Prepared) -> None:
+    """`InputError` if the likelihood is bernoulli and a feature lies outside [0, 1]."""
+    low = min(prepared.statistics.minimum.min(), prepared.validation.min(), prepared.test.min())
+    high = max(prepared.statistics.maximum.max(), prepared.validation.max(), prepared.test.max())
+    if config.likelihood == "bernoulli" and not 0 <= low <= high <= 1:
+        raise InputError(
+            f"features go from {low:.6g} to {high:.6g}: a bernoulli likelihood expects them in [0, 1]: rescale them, or use "
+            "--likelihood student"
+        )
+
+
 def everything(features: Features, prepared: Prepared, seed: int) -> Prepared:
     """The table with every row a training row, the validation rows of `prepared` included."""
     split = Split(np.arange(features.rows), *prepared.split[1:])
@@ -156,8 +210,9 @@ def everything(features: Features, prepared: Prepared, seed: int) -> Prepared:
 
 def _gather(features: Features, split: Split, seed: int, each: Callable[[int, Rows], object]) -> Prepared:
     """Moments of the training rows and the held-out rows of a split, in one pass that shows every block to `each` first."""
-    sample = np.sort(np.random.default_rng([seed, 0x5A3]).permutation(split.train)[:SAMPLE_ROWS])
-    moments = Moments(features.width)
+    count = min(SAMPLE_ROWS, max(LEAST_SAMPLE_ROWS, MOST_NUMBERS // features.width))
+    sample = np.sort(np.random.default_rng([seed, 0x5A3]).permutation(split.train)[:count])
+    moments = Moments(features.width, products=wants_covariance(len(split.train), features.width))
     kept: tuple[list[Rows], ...] = ([], [], [])
     for start, block in features.blocks():
         each(start, block)
@@ -167,7 +222,8 @@ def _gather(features: Features, split: Split, seed: int, each: Callable[[int, Ro
     statistics = moments.finish()
     constant = constant_columns(statistics, np.dtype(features.dtype))
     validation, test, train_sample = (np.concatenate(rows) for rows in kept)
-    return Prepared("", split, statistics, column_scale(statistics, constant), constant, validation, test, train_sample)
+    scale = column_scale(statistics, constant)
+    return Prepared("", split, statistics, scale, constant, validation, test, train_sample, table=features)
 
 
 def check_split(config: TrainConfig, features: Features) -> TrainConfig:

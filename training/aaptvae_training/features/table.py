@@ -27,6 +27,7 @@ from .split import Index
 
 BLOCK_ROWS = 4096
 REMEDY = "choose the features with columns=[...], or leave out others with drop=[...]"
+BLOCK_NUMBERS = 1 << 24  # in a block of rows with many columns
 MOST_OPEN = 64  # files at a time
 _RANDOM_ACCESS = (".npy", ".safetensors")
 
@@ -101,8 +102,9 @@ class Features:
         """The name of a column, else its position."""
         return str(column) if self.columns is None else self.columns[column]
 
-    def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[tuple[int, Rows]]:
+    def blocks(self) -> Iterator[tuple[int, Rows]]:
         """Every row once, in order: (first row, float32 [n, D])."""
+        rows = min(BLOCK_ROWS, max(1, BLOCK_NUMBERS // self.width))
         for start in range(0, self.rows, rows):
             yield start, self.read(start, min(start + rows, self.rows))
 

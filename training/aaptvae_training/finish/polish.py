@@ -59,7 +59,7 @@ def _elbo(model: AAPTVAE, rows: torch.Tensor) -> float:
 def _correction(model: AAPTVAE, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Ridge regression of the residuals on posterior means: weight [D, L], bias [D]."""
     mu, _ = model.posterior(rows)
-    residual = (rows - model.observation_mean(mu)).double()
+    residual = (rows - model.observation_mean(mu)).double()[:, : model.scaler.inner]
     centre, mean = mu.double().mean(dim=0), residual.mean(dim=0)
     latents = mu.double() - centre
     gram = latents.T @ latents

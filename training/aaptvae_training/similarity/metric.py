@@ -18,6 +18,8 @@ from .recall import Geometry
 
 PASSES = 1 << 17  # rows times features that the Jacobians may take backward
 FLOOR = 1e-6  # of G's largest eigenvalue: a latent that the decoder ignores still has an inverse
+MOST_BACKWARD = 1024  # features
+CHUNK = 1 << 22  # numbers of Jacobians at once
 RIDGE = 1e-6  # of the mean variance of mu
 
 
@@ -54,7 +56,12 @@ def _scale(model: AAPTVAE, x: Rows, geometry: Geometry) -> Matrix:
 
 
 def _jacobians(model: AAPTVAE, mu: Rows, scale: Matrix) -> tuple[Matrix, Matrix]:
-    """Mean of J'J [L, L] and of J [D, L] over rows, in float64; one backward pass for each feature."""
+    """Mean of J'J [L, L] and of J [D, L] over rows, in float64; one backward pass for each feature, or, where features
+
+    are many, one forward pass for each latent.
+    """
+    if model.input_dim > MOST_BACKWARD:
+        return _forward_jacobians(model, mu, scale)
     z = torch.from_numpy(mu).requires_grad_()
     columns = (model.decode(z) / torch.from_numpy(scale).float()).sum(dim=0)
     gram, means = np.zeros((model.latent_dim, model.latent_dim)), []
@@ -63,6 +70,25 @@ def _jacobians(model: AAPTVAE, mu: Rows, scale: Matrix) -> tuple[Matrix, Matrix]
         gram += slopes.T @ slopes
         means.append(slopes.mean(axis=0))
     return gram / len(mu), np.stack(means)
+
+
+def _forward_jacobians(model: AAPTVAE, mu: Rows, scale: Matrix) -> tuple[Matrix, Matrix]:
+    """The same from the derivatives of the decoder along each latent.
+
+    J u is the derivative of v'J u with respect to v, and J'v one backward pass, so that two passes give J u for all rows.
+    """
+    gram, mean = np.zeros((model.latent_dim, model.latent_dim)), np.zeros((len(scale), model.latent_dim))
+    for z in torch.split(torch.from_numpy(mu), max(1, CHUNK // (model.input_dim * model.latent_dim))):
+        z = z.clone().requires_grad_()  # noqa: PLW2901 - a leaf of its own graph
+        x = model.decode(z)
+        v = torch.zeros_like(x, requires_grad=True)
+        back = torch.autograd.grad(x, z, v, create_graph=True)[0]  # J'v [n, L]
+        columns = [torch.autograd.grad(back[:, latent].sum(), v, retain_graph=True)[0] for latent in range(model.latent_dim)]
+        slopes = torch.stack(columns, dim=2).double().numpy() / scale[:, None]  # [n, D, L]
+        flat = slopes.reshape(-1, model.latent_dim)
+        gram += flat.T @ flat
+        mean += slopes.sum(axis=0)
+    return gram / len(mu), mean / len(mu)
 
 
 def _regression(mu: Rows, x: Matrix) -> Matrix:

@@ -11,7 +11,7 @@ import torch
 from aaptvae.rows import Array, Matrix, Rows
 
 from ..linear.baseline import Baseline
-from ..linear.ppca import principal_axes
+from ..linear.ppca import NULL, principal_axes, with_signs
 from ..model.as_numpy import encode
 from ..model.network import AAPTVAE
 from .distill import distill, steps_of
@@ -68,11 +68,14 @@ def in_units(x: Rows, baseline: Baseline, geometry: Geometry) -> Matrix:
 
 def search_axes(baseline: Baseline, geometry: Geometry, dim: int) -> Matrix:
     """The best linear map to `dim` numbers without training, [D, dim]: PCA, for cosines SVD of the rows about zero."""
-    spread = baseline.scale[:, None] * baseline.eigenvectors * np.sqrt(baseline.eigenvalues)
-    if geometry == "euclidean":
-        spread = spread / baseline.deviation[:, None]
-        return principal_axes(spread @ spread.T)[1][:, :dim]
-    return principal_axes(spread @ spread.T + np.outer(baseline.mean, baseline.mean))[1][:, :dim]
+    axes = baseline.eigenvectors.shape[1]
+    spread = baseline.scale[:, None] * baseline.eigenvectors * np.sqrt(baseline.eigenvalues[:axes])
+    factor = spread / baseline.deviation[:, None] if geometry == "euclidean" else np.column_stack([spread, baseline.mean])
+    if axes < len(spread):  # F F' has the eigenvectors F V of F' F, which is small
+        values, vectors = principal_axes(factor.T @ factor)
+        live = values[:dim] > NULL * values[0]
+        return with_signs(factor @ vectors[:, :dim][:, live] / np.sqrt(values[:dim][live]))
+    return principal_axes(factor @ factor.T)[1][:, :dim]
 
 
 def choose_metric(model: AAPTVAE, train: Rows, search: Search) -> tuple[MetricMap, Chosen]:
