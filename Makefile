@@ -66,7 +66,7 @@ servers: ## `aaptvae serve` with Triton's client, under load and with faults
 	test -d .venv-servers || $(PYTHON) -m venv .venv-servers
 	.venv-servers/bin/python -m pip install -q -c constraints.txt -e ".[serve]" pytest -r tests/servers.txt
 	.venv-servers/bin/python -m pip install -q --no-deps tritonclient==2.73.0
-	CI=1 .venv-servers/bin/python -m pytest -q tests/runtime/serve
+	CI=1 SERVERS=1 .venv-servers/bin/python -m pytest -q tests/runtime/serve
 
 ENGINES := polars duckdb ray spark dask
 engines: $(addprefix engine-,$(ENGINES)) ## the programs of docs/recipes.md on the real engines; ROWS=N for another count
