@@ -68,6 +68,7 @@ artifacts: $(VENV)/ready ## remake artifacts/digits
 
 docs: $(VENV)/ready ## write the generated parts of the documentation
 	$(BIN)/python -m cogapp -r -I docs $(PAGES)
+	$(BIN)/python docs/api.py
 
 dist: ## wheel, sdist and SHA256SUMS; the same bytes for the same commit
 	$(MAKE) $(VENV)/ready
@@ -88,6 +89,10 @@ version-check: ## TAG=vX.Y.Z is the version of pyproject.toml and has a section 
 github-release: ## the release page of TAG, with everything in dist/; needs the program gh
 	$(PYTHON) release/version.py "$(TAG)" --notes > .notes.md
 	gh release create "$(TAG)" --verify-tag --title "$(TAG)" --notes-file .notes.md $(DIST)/*
+
+lock: $(TOOLS)/ready ## requirements-dev.lock: constraints.txt with the hashes of all systems, without torch
+	grep -v '^torch==' constraints.txt | $(TOOLS)/$(notdir $(BIN))/uv pip compile -q --no-deps --universal --generate-hashes \
+		--no-annotate --no-header --python-version 3.11 --default-index https://pypi.org/simple -o requirements-dev.lock -
 
 tools: $(TOOLS)/ready ## the linters of workflows, SBOM, audit and lock
 
