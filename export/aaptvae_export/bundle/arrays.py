@@ -11,7 +11,6 @@ from aaptvae.rows import Rows
 from aaptvae_training import Run
 
 from ..proof import Gate, Inputs, rounded
-from ..variants import compact_prior
 from .view_draft import ViewDraft
 
 _GOLDEN_ROWS = 8
@@ -20,7 +19,7 @@ _EXTREME_ROWS = 2  # of each kind
 
 def write_arrays(run: Run, gate: Gate, heldout: Rows, views: Sequence[ViewDraft]) -> dict[str, bytes]:
     """`prior.npz`, `likelihood.npz`, `golden.npz` and, for a metric view, `views.npz`."""
-    prior = run.prior if gate.subspace is None else compact_prior(run.prior, gate.subspace)
+    prior = run.prior if gate.subspace is None else run.prior.marginal(gate.subspace.basis.numpy())
     inverses = [view.inverse for view in views if view.inverse]
     reference = {HELDOUT_ELBO: np.array(run.heldout_elbo)} if run.heldout_elbo else {}
     return {

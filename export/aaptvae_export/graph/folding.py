@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from aaptvae_training import AAPTVAE
 from aaptvae_training.model.network import FADED, direction_norms
-from aaptvae_training.model.scaler import FeatureScaler
 
 from ..errors import ExportError
 
@@ -105,7 +104,7 @@ class Trunk(nn.Module):
             self.register_buffer("origin", torch.tensor([FADED / (FADED - 1)]))
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the heads see."""
+        """The last hidden layer."""
         first = self.layers[0](x)
         hidden = torch.relu(first)
         for layer in list(self.layers)[1:]:
@@ -160,15 +159,6 @@ class DecoderGraph(nn.Module):
         if self.skip is not None:
             out = out + self.skip(z)
         return torch.sigmoid(out) if self.sigmoid else out
-
-
-def constant_columns(scaler: FeatureScaler) -> Tensor:
-    """Columns that had one value in all training rows: bool [D].
-
-    Runs of before stored no mask; constant columns were given the scale 1 there.
-    """
-    mask: Tensor | None = getattr(scaler, "constant", None)
-    return scaler.scale == 1 if mask is None else mask
 
 
 def in_directions(layers: list[nn.Linear], heads: list[Affine], bounded: bool) -> list[Affine]:

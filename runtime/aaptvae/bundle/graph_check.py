@@ -159,7 +159,7 @@ def _check_nodes(nodes: list[memoryview], ranks: dict[str, int], computed: set[s
             )
         taken = computed | ranks.keys() | shapes
         if not inputs or not outputs or len({*outputs}) < len(outputs) or taken.intersection(outputs):
-            raise _RefusedError(f"a {operator} goes from {inputs} to {outputs}")
+            raise _RefusedError(f"a {operator} from {inputs} to {outputs} has no input or output, or one computed before")
         _check_attributes(node["attribute"], operator, int8="MatMulInteger" in operators)
         if operator == "Cast" and ranks.get(inputs[0]) == 2 and "MatMulInteger" not in operators:
             # A float16 weight cast for the product that uses it; the stored one may not be used again.

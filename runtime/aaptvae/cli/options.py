@@ -80,6 +80,7 @@ columns_options = _all(
     ),
 )
 id_option = _names_option("--id", "Columns that are copied to the output, before the results.")
+training_columns_options = _all(columns_options, _names_option("--id", "Columns that name rows: no features, like --drop."))
 input_options = _all(
     input_argument,
     columns_options,

@@ -148,7 +148,7 @@ def _elliptical(residual: NDArray[np.float64], sigma: NDArray[np.float64], freed
     distance: Nats = sum_rows(np.square(residual / sigma))
     volume = float(np.log(np.broadcast_to(sigma, width)).sum())
     if math.isinf(freedom):
-        gaussian: Nats = -0.5 * distance - volume - 0.5 * width * math.log(2 * math.pi)
+        gaussian: Nats = -0.5 * distance - volume - 0.5 * width * LOG_2PI
         return gaussian
     norm = math.lgamma(0.5 * (freedom + width)) - math.lgamma(0.5 * freedom) - 0.5 * width * math.log(math.pi * freedom)
     student: Nats = norm - volume - 0.5 * (freedom + width) * np.log1p(distance / freedom)

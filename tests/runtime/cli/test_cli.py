@@ -18,6 +18,7 @@ import pytest
 import aaptvae
 from aaptvae.bundle import Precision
 from aaptvae.cli import app, options
+from aaptvae.cli.verbs_rows import encode
 from aaptvae.files import opening
 
 SCHEMA1 = Path(__file__).parents[2] / "fixtures" / "schema1" / "bundle"
@@ -303,6 +304,7 @@ def test_help_describes_every_verb_by_its_docstring(cli: Cli) -> None:
 def test_options_list_the_precisions_and_formats_that_exist() -> None:
     assert get_args(Precision) == options.PRECISIONS
     assert options.FORMATS == opening.WRITABLE
+    assert f"(.{' .'.join(opening.FORMATS)})" in str(encode.help)
 
 
 OTHER_NAME = """

@@ -30,7 +30,7 @@ def x() -> np.ndarray:
 def test_distances_are_those_of_linear_reconstructions(x):
     model = model_of(linear=True)
     mu = encode(model, x)[0]
-    reconstruction = decode(model, mu).astype(np.float64) / model.scaler.scale.numpy()
+    reconstruction = decode(model, mu).astype(np.float64) / x.std(axis=0)
     view = metric_maps(model, x, "euclidean")["jacobian"](mu)
     view, reconstruction = (rows - rows.mean(axis=0) for rows in (view, reconstruction))
     np.testing.assert_allclose(view @ view.T, reconstruction @ reconstruction.T, rtol=1e-4, atol=1e-3)
@@ -57,16 +57,16 @@ def test_the_map_is_invertible_and_principal(x, name):
     assert (np.diff(spread.diagonal()) <= 0).all()
 
 
-def test_neighbours_are_nearer_to_the_true_ones_than_those_of_mu(x):
+def test_metric_finds_more_neighbours_than_mu(x):
     model = model_of(linear=False)
     mu = encode(model, x)[0]
-    full = decode(model, mu) / model.scaler.scale.numpy()
+    full = decode(model, mu) / x.std(axis=0)
     view = metric_maps(model, x, "euclidean")["jacobian"](mu)
     found = recall_at(10, full, {"mu": mu, "metric": view}, "euclidean")
     assert found["metric"] > found["mu"] + 0.2
 
 
-def test_a_latent_that_the_decoder_ignores_keeps_an_inverse(x):
+def test_a_latent_without_effect_keeps_an_inverse(x):
     model = model_of(linear=True)
     with torch.no_grad():
         model.decoder_skip.weight[:, 0] = 0

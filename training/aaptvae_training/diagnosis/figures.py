@@ -64,6 +64,8 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     columns: list[str] | None = None  # names
     notes: list[str] = field(default_factory=list)  # how the files are read
     rounded: list[int] = field(default_factory=list)  # columns whose variation float32 cannot hold
+    row_numbers: list[str] = field(default_factory=list)  # warnings about columns that count up
+    copied_rows: int = 0  # rows that equal an earlier one
     smallest: float | None = None
     largest: float | None = None
     norms: Norms | None = None

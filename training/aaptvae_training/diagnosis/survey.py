@@ -9,7 +9,8 @@ from aaptvae.files import Reading
 from aaptvae.files.opening import READ_ALL
 from aaptvae.rows import Matrix, Rows
 
-from ..features import Features, Moments, open_features
+from ..config import TrainConfig
+from ..features import Features, Moments, RowKeys, open_features, row_numbers
 from ..progress import TrainingProgress
 from .figures import BadValue, Diagnosis, Norms, spectrum_of
 from .words import findings
@@ -74,11 +75,12 @@ def diagnose(
     progress = progress or TrainingProgress()
     with open_features(path, reading) as features:
         progress.stage("reading", features.rows)
-        survey = Survey(features.width)
+        survey, keys = Survey(features.width), RowKeys(features, TrainConfig())
         for start, block in features.blocks():
             survey.add(start, block)
+            keys.add(start, block)
             progress.advance(len(block))
-        facts = _facts_of(features, survey, os.fspath(path))
+        facts = _facts_of(features, survey, os.fspath(path)) | {"copied_rows": keys.copies}
     if survey.moments.rows:
         facts |= spectrum_of(survey.moments.finish(), np.dtype(features.dtype), sigma) | {"norms": survey.norms()}
     found = Diagnosis(**facts)  # type: ignore[arg-type]
@@ -98,4 +100,5 @@ def _facts_of(features: Features, survey: Survey, name: str) -> dict[str, object
         "columns": None if features.columns is None else list(features.columns),
         "notes": list(features.notes),
         "rounded": features.rounding.columns(),
+        "row_numbers": row_numbers(features),
     }

@@ -35,6 +35,7 @@ def _warnings(found: Diagnosis) -> Iterable[str]:
             f"{_count(found.bad_rows, 'row')} hold NaN or infinity ({_count(found.bad_values, 'value')}): training refuses "
             "them: drop or repair them first."
         )
+    yield from (f"{text[:1].upper()}{text[1:]}." for text in found.row_numbers)
     if found.rounded:
         yield sentence([found.called(column) for column in found.rounded]) + "."
     if usable < LEAST_ROWS:
@@ -61,6 +62,8 @@ def _advice(found: Diagnosis, latents: int | None) -> Iterable[str]:
         yield "Leave --sigma at its default, which learns it, or choose one below the square root of the largest eigenvalue."
     if found.constant or found.near_constant:
         yield "Constant columns are reproduced exactly and do not change the likelihood."
+    if found.copied_rows:
+        yield "aaptvae train keeps copies of a row on one side of its split, as far as it can, and counts the others."
     if found.duplicates:
         yield "A column and its copy both count in every error: drop copies, unless that is intended."
     if latents is not None:
@@ -102,6 +105,9 @@ def _columns(found: Diagnosis) -> list[str]:
     lines.append(f"nearly constant    {_named(map(found.called, found.near_constant))}")
     copies = [f"{found.called(column)} of {found.called(first)}" for first, column in found.duplicates]
     lines.append(f"copies of columns  {_named(copies)}")
+    lines.append(
+        f"copies of rows     {found.copied_rows:,} of {found.rows:,}" if found.copied_rows else "copies of rows     none"
+    )
     return lines
 
 

@@ -153,7 +153,7 @@ class Judge:
 
 
 def mean_and_median(name: str, values: Matrix) -> dict[str, float]:
-    """Both figures of values [N]: a mean shows what few rows cost, a median how the usual row fares."""
+    """Both figures of values [N]: a few outlying rows change the mean, not the median."""
     return {name: float(values.mean()), f"{name}_median": float(np.median(values))}
 
 

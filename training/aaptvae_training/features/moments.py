@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aaptvae.errors import InputError
-from aaptvae.rows import Matrix, Rows
+from aaptvae.rows import Matrix, Names, Rows, called
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,11 @@ class Moments:
         return Statistics(self.rows, self._shift + offset, covariance, self._minimum, self._maximum)
 
 
-def first_bad_value(block: Rows, first_row: int) -> str | None:
-    """Place and value of the first NaN or infinity in rows [n, D] that begin at `first_row`, or None."""
+def first_bad_value(block: Rows, first_row: int, columns: Names = None) -> str | None:
+    """Place and value of the first NaN or infinity in rows [n, D] that begin at `first_row`, or None.
+
+    Larger values than float32 holds are infinities here.
+    """
     # A sum is much cheaper than a mask. It is finite only if every value is; where it overflows, the mask decides.
     with np.errstate(invalid="ignore"):  # infinities of both signs
         if np.isfinite(block.sum(dtype=np.float64)):
@@ -72,4 +75,6 @@ def first_bad_value(block: Rows, first_row: int) -> str | None:
     if not len(bad):
         return None
     row, column = bad[0]
-    return f"row {first_row + row}, column {column} is {block[row, column]}"
+    value = block[row, column]
+    beyond = "" if np.isnan(value) else " in float32"
+    return f"row {first_row + row}, column {called(int(column), columns)} is {value}{beyond}"

@@ -24,7 +24,7 @@ class ColumnR2(Struct, frozen=True):
     pca_r2: float
 
 
-EXACT = 1e-3  # share of the variance; reconstructions this good are not held to a PCA of as many latents as features
+EXACT = 1e-3  # share of the variance: an error this small is accepted, even if PCA (with as many latents as features) has none
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,12 @@ class Baseline:
     eigenvectors: Matrix
     spectrum: Matrix
     constant: Mask
+
+    @property
+    def deviation(self) -> Matrix:
+        """Standard deviation of every column [D], 1 for a constant one; `scale` is larger where values lie far out."""
+        variance = (self.eigenvectors**2) @ self.eigenvalues
+        return np.where(self.constant | (variance <= 0), self.scale, self.scale * np.sqrt(np.maximum(variance, 0)))
 
     def ppca(self, latents: int) -> PPCA:
         """Probabilistic PCA of this many latents."""

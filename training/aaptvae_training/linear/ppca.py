@@ -51,10 +51,10 @@ def gaussian_log_likelihood(rotated: Matrix, variances: Matrix) -> Matrix:
 
 
 def principal_axes(covariance: Matrix) -> tuple[Matrix, Matrix]:
-    """Eigenvalues [D], largest first, none negative, and eigenvectors [D, D] with a fixed sign."""
+    """Eigenvalues [D], largest first, none negative, and eigenvectors [D, D] whose largest entry is positive."""
     values, vectors = np.linalg.eigh(covariance)
     values, vectors = np.clip(values[::-1], 0, None), vectors[:, ::-1]
-    # Without a rule for the sign, runs on different LAPACK builds could not be compared.
+    # The sign of an eigenvector depends on the LAPACK build: without a rule, runs of two builds could not be compared.
     largest = np.abs(vectors).argmax(axis=0)
     return values, vectors * np.where(vectors[largest, np.arange(len(values))] < 0, -1.0, 1.0)
 

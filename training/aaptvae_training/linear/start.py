@@ -21,16 +21,18 @@ from ..model.network import AAPTVAE, last_layer
 from .ppca import NULL, PPCA, principal_axes
 
 LEAST_CHANCE = 1e-4  # of a feature that was never 1
-HEAD = 0.01  # what is left of the MLPs' random outputs beside the linear start
-KEPT_NOISE = 0.25  # noise of a kept direction as a share of the discarded mean: less shrinks reconstructions less
-MOST_NOISE = 0.03  # and never more than this share of its own variance: its square is what shrinkage costs of R2
+HEAD = 0.01  # factor on the initial weights of the MLPs' last layers beside a linear start
+KEPT_NOISE = (
+    0.25  # noise of a direction with a latent, as a share of the mean discarded variance; noise shrinks reconstructions
+)
+MOST_NOISE = 0.03  # its upper limit, as a share of the direction's variance: R2 loses the square of this share
 SHRINKAGES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 FREEDOMS = (4.5, 8.0, 16.0, 32.0, 64.0, 256.0)
 TAIL_STEPS = 8
 
 
 class Tail(NamedTuple):
-    """Noise of the discarded directions, as validation rows like it: shrinkage, degrees of freedom, factor on the scales."""
+    """Noise under which validation rows have the highest density: shrinkage, degrees of freedom, factor on the scales."""
 
     shrinkage: float
     freedom: float
@@ -57,11 +59,6 @@ class Start:
 def scalar_start(ppca: PPCA) -> Start:
     """pPCA itself: the same noise along every axis."""
     return Start(ppca, np.full(len(ppca.eigenvalues), np.sqrt(ppca.variance)), np.inf, ppca.latents)
-
-
-def spectral_start(ppca: PPCA, validation: Matrix, tails: bool) -> Start:
-    """Noise that follows the spectrum, as the validation rows [N, D] like it best."""
-    return start_with(ppca, spectral_tail(ppca, validation, tails))
 
 
 def spectral_tail(ppca: PPCA, validation: Matrix, tails: bool) -> Tail:
@@ -107,7 +104,8 @@ def shrink(ppca: PPCA, amount: float) -> Matrix:
     """The spectrum [D] with its discarded part moved towards their mean by a share of 0 to 1."""
     spectrum = np.maximum(ppca.eigenvalues, ppca.variance)
     tail = (1 - amount) * ppca.eigenvalues[ppca.latents :] + amount * ppca.variance
-    # Nothing happens along a null axis (a constant column, a copy of another): the density there is pPCA's, for everyone.
+    # Axes without variance (a constant column, a copy of another) have the noise of pPCA in every model: otherwise the
+    # likelihood there would grow without limit, and comparisons with pPCA would measure nothing else.
     spectrum[ppca.latents :] = np.where(is_null(ppca)[ppca.latents :], ppca.variance, np.maximum(tail, 1e-3 * ppca.variance))
     return spectrum
 
@@ -139,13 +137,14 @@ def mean_log_density(squares: Matrix, scale: Matrix, freedom: float) -> float:
 
 @torch.no_grad()
 def begin_at(model: AAPTVAE, start: Start) -> None:
-    """Write the start into a model whose scaler standardises: skips, posterior variances, noise; the MLPs almost silent."""
+    """Write the start into a model whose scaler standardises: skips, posterior variances, noise; MLP outputs near 0."""
     latents = start.kept
     axes, noise, variance = start.ppca.eigenvectors, start.noise, start.variance
     gain = np.sqrt(variance - noise**2)[:latents]
     if model.scaler.rotated:
         model.scaler.rotate_by(_tensor(axes), _tensor(noise), _tensor(np.sqrt(variance)))
-        # Axes that a latent carries keep their noise: if it grew, reconstructions would shrink. Null axes must not pay.
+        # Noise is not trained along axes with a latent, where growing noise shrinks reconstructions, nor along axes without
+        # variance, where shrinking noise raises the likelihood without limit.
         carried = np.arange(model.input_dim) < latents
         model.hold_noise(torch.from_numpy(carried | is_null(start.ppca)))
         if model.has_broad_noise:

@@ -1,4 +1,4 @@
-"""The network, leaf to root: what is encoded, decoded and lost. Fitting it is `trainer.py`.
+"""The network: encoder, decoder, observation noise and loss. `loop/trainer.py` trains it.
 
 Shapes: N rows, D features, L latents, H hidden.
 """
@@ -26,16 +26,16 @@ LIKELIHOODS: tuple[str, ...] = get_args(Likelihood)
 SEED_SIGMA = math.sqrt(0.5)  # the one fixed deviation under which SSE + KL is a negative ELBO
 LOGVAR_RANGE = (-30.0, 20.0)  # keeps exp(logvar) finite on rows far from the training data
 BOUNDED_LOGVAR = (-30.0, 0.0)  # the posterior of a linear Gaussian model is never wider than the prior
-REACHED = 0.95  # share of the training rows within which a bounded network counts in full, at least
-EDGE_ROWS = 8  # training rows beyond the reach, where that is a smaller share of them
+REACHED = 0.95  # least share of the training rows for which the MLPs of a bounded network are not faded
+EDGE_ROWS = 8  # training rows beyond the reach in large tables, where 1 - `REACHED` would be more
 MOST_REACHED = 0.999
-FADED = 1.3  # where it no longer counts at all, in multiples of that reach
+FADED = 1.3  # distance, in multiples of the reach, from which on the output of the MLPs is 0
 SETTLING = 0.05  # weight of a batch in the running estimate of the reach
 FIRST_REACH = 4.0  # deviations; until batches have been seen
-LEAST_FREEDOM = 4.0  # below this a t has no fourth moment, and samples of it are useless
+LEAST_FREEDOM = 4.0  # below this a Student-t has no finite fourth moment, and samples contain extreme values
 BROAD_SHARE = 0.15  # weight of a second, broad noise (pPCA's); so no row's density is below 0.15 times that of the broad noise
 BROAD_FREEDOM = 5.0
-LOG_SIGMA_FLOOR = -6.0  # below this the likelihood, not the model, runs away (Rybkin et al. 2021)
+LOG_SIGMA_FLOOR = -6.0  # without a floor, noise that shrinks raises the likelihood without limit (Rybkin et al. 2021)
 
 
 def mlp(widths: Sequence[int], dropout: float) -> nn.Sequential:
@@ -73,7 +73,7 @@ def direction_norms(layer: nn.Linear) -> Tensor:
 
 
 def share_within_reach(rows: int) -> float:
-    """Share of `rows` training rows within the reach of a bounded network: all but a few, which its edge is estimated from."""
+    """Share of `rows` training rows within the reach of a bounded network: all but `EDGE_ROWS`, within limits."""
     return min(max(REACHED, 1 - EDGE_ROWS / max(rows, 1)), MOST_REACHED)
 
 
@@ -85,7 +85,7 @@ def fade(distance: Tensor, reach: Tensor) -> Tensor:
 class AAPTVAE(nn.Module):
     """Variational autoencoder of feature vectors: ReLU MLPs around a Gaussian latent space.
 
-    `encode` and `decode` speak raw features; the objective is measured in the space of `scaler`. `linear_skip` adds a
+    `encode` takes and `decode` returns raw features; the objective is measured in the space of `scaler`. `linear_skip` adds a
     linear path to the posterior mean and to the decoder, which can start at probabilistic PCA. `sigma` is the scale of
     the observation noise: a fixed number, "learned" (one for all features), "optimal" (the batch's own), "per_feature",
     or "spectral" (one for every principal axis, along which the scaler then measures). `likelihood` is "gaussian",
@@ -288,7 +288,7 @@ class AAPTVAE(nn.Module):
 
 @torch.no_grad()
 def silenced(model: AAPTVAE) -> AAPTVAE:
-    """A copy whose MLPs contribute their biases only: its linear start, exactly, if that is where it stands."""
+    """A copy in which the weights of the MLPs' last layers are 0; of an untrained model, exactly its linear start."""
     linear = copy.deepcopy(model)
     for head in (linear.mu, linear.logvar, last_layer(linear.decoder)):
         head.weight.zero_()

@@ -14,8 +14,7 @@ from msgspec import Struct
 from numpy.typing import ArrayLike
 
 from aaptvae.bundle.manifest import ColumnName, Count, Digest, Training, Width
-from aaptvae.density.observation import ObservationModel
-from aaptvae.density.prior import LatentPrior
+from aaptvae.density import PRIOR_ARRAYS, LatentPrior, ObservationModel
 from aaptvae.errors import BundleError
 from aaptvae.files.publish import publish_file, publish_folder
 from aaptvae.rows import Array, Rows
@@ -50,6 +49,8 @@ class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     refit: bool = False  # whether the model is fitted again to all rows once it is judged
     bounded: bool = False  # runs of before had networks without bounds
     columns: tuple[ColumnName, ...] | None = None  # names of the features [input_dim], None for features without names
+    missing: int = 0  # values that were replaced by means, or rows that were left out for them
+    warnings: tuple[str, ...] = ()  # about columns of the features
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):
@@ -161,6 +162,7 @@ def read_run(path: str | os.PathLike[str]) -> Run:
         epochs=evaluation.epochs,
         metrics=evaluation.metrics,
         baseline=evaluation.baseline,
+        refit=evaluation.refit,
     )
     views = read_views(final_folder(folder), config.input_dim, model.latent_dim)
     reference = evaluation.heldout_elbo
@@ -177,8 +179,7 @@ def load_run(path: str | os.PathLike[str]) -> AAPTVAE:
 
 def final_folder(run: Path) -> Path:
     """Where the model to use lies: the folder of the refit once that is complete, else the run itself."""
-    refit = run / REFIT
-    return refit if (refit / PRIOR).exists() else run
+    return run / REFIT if (run / REFIT / PRIOR).exists() else run
 
 
 def load_model(folder: Path) -> AAPTVAE:
@@ -279,12 +280,14 @@ def write_prior(folder: Path, prior: LatentPrior) -> None:
 def read_prior(folder: Path) -> LatentPrior:
     """The fitted density of latents."""
     refuse_unfinished(folder, PRIOR)
-    latents = read_config(folder).train.latent_dim
-    shapes = {"weights": (None,), "means": (None, latents), "factors": (None, latents, latents)}
+    arrays = _arrays(folder / PRIOR, {name: (None,) * axes for name, axes in PRIOR_ARRAYS.items()})
     try:
-        return LatentPrior.from_arrays(_arrays(folder / PRIOR, shapes))
+        prior = LatentPrior.from_arrays(arrays)
     except BundleError as error:
         raise damaged(folder / PRIOR, error) from None
+    if prior.latent_dim != read_config(folder).train.latent_dim:
+        raise damaged(folder / PRIOR, f"it is of {prior.latent_dim} latents, unlike the configuration")
+    return prior
 
 
 def _arrays(path: Path, shapes: Shapes, optional: Shapes | None = None) -> dict[str, Array]:

@@ -11,6 +11,7 @@ import torch
 
 from aaptvae.rows import Matrix, Rows
 
+from ..linear.ppca import principal_axes
 from ..model.as_numpy import decode, encode
 from ..model.network import AAPTVAE
 from .recall import Geometry
@@ -38,7 +39,7 @@ def metric_maps(model: AAPTVAE, x: Rows, geometry: Geometry) -> dict[str, Metric
     mu = encode(model, x)[0]
     rows = max(1, min(len(x), PASSES // model.input_dim))
     chosen = np.linspace(0, len(x) - 1, rows).astype(np.int64)
-    scale = _scale(model, geometry)
+    scale = _scale(model, x, geometry)
     gram, jacobian = _jacobians(model, mu[chosen], scale)
     centre, middle = mu.mean(axis=0, dtype=np.float64), decode(model, mu).mean(axis=0, dtype=np.float64) / scale
     slope = _regression(mu, x.astype(np.float64) / scale)
@@ -46,10 +47,10 @@ def metric_maps(model: AAPTVAE, x: Rows, geometry: Geometry) -> dict[str, Metric
     return {name: _map(*pair, centre, middle, mu, geometry) for name, pair in pairs.items()}
 
 
-def _scale(model: AAPTVAE, geometry: Geometry) -> Matrix:
-    """Units [D] in which reconstructions are compared: the features' own for cosines, else standardised."""
-    scale = model.scaler.scale.double().cpu().numpy()
-    return np.ones_like(scale) if geometry == "cosine" else scale
+def _scale(model: AAPTVAE, x: Rows, geometry: Geometry) -> Matrix:
+    """Units [D] in which reconstructions are compared: the features' own for cosines, else the deviations of these rows."""
+    scale, deviation = model.scaler.scale.double().cpu().numpy(), x.std(axis=0, dtype=np.float64)
+    return np.ones_like(scale) if geometry == "cosine" else np.where(deviation > 1e-6 * scale, deviation, scale)
 
 
 def _jacobians(model: AAPTVAE, mu: Rows, scale: Matrix) -> tuple[Matrix, Matrix]:
@@ -79,8 +80,6 @@ def _map(gram: Matrix, jacobian: Matrix, centre: Matrix, middle: Matrix, mu: Row
     root = vectors * np.sqrt(np.maximum(values, max(FLOOR * values[-1], np.finfo(np.float32).tiny)))
     offset = np.linalg.solve(root, jacobian.T @ middle) if geometry == "cosine" else np.zeros(len(root))
     view = (mu - centre) @ root + offset
-    axes = np.linalg.eigh(view.T @ view)[1][:, ::-1]
-    # The sign of an eigenvector is free; the largest entry is made positive, so that it is the same everywhere.
-    axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), np.arange(len(axes))] < 0, -1.0, 1.0)
+    _, axes = principal_axes(view.T @ view)
     matrix = root @ axes
     return MetricMap(matrix, offset @ axes - centre @ matrix)
