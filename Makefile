@@ -144,3 +144,10 @@ $(TOOLS)/linters: release/linters.txt
 $(TOOLS)/ready: $(TOOLS)/linters release/tools.txt
 	$(TOOLS)/$(notdir $(BIN))/python -m pip install -q -r release/tools.txt
 	touch $@
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,parquet,serve,dev]"
+	# Only its protobuf schema is used, and its own requirements would hold back those of onnx.
+	$(BIN)/python -m pip install -q --no-deps tritonclient==2.73.0
+	touch $@
