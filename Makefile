@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check wheel-test floor-test bench fuzz faults artifacts docs clean
+.PHONY: demo test check web web-install web-build wheel-test floor-test bench fuzz faults artifacts docs clean
 
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
 	$(BIN)/aaptvae demo -o demo --force
@@ -20,6 +20,15 @@ check: $(VENV)/ready ## lint, types, sizes, generated documentation
 	$(BIN)/mypy
 	$(BIN)/python tests/sizes.py
 	$(BIN)/python -m cogapp --check -I docs $(PAGES)
+
+web: web-install web-build ## the runtime in JavaScript: types, build, tests; needs Node 20 or newer with npm
+	cd runtime/web && npm test
+
+web-install:
+	cd runtime/web && npm ci --ignore-scripts --no-audit --no-fund
+
+web-build:
+	cd runtime/web && npm run -s check && npm run -s build
 
 wheel-test: $(VENV)/ready ## the built wheel in an environment without torch, onnx and matplotlib
 	rm -rf .wheel .venv-wheel && $(BIN)/python -m build -q --wheel -o .wheel
