@@ -38,7 +38,8 @@ ARROWS = {
         "bench": "bundle engine vae",
         "push": "bundle hub",
         "sklearn": "bundle errors rows vae",
-        "cli": "bench bundle density engine errors files interpolation push rows scores tables vae verify",
+        "explorer": "bundle errors files rows",
+        "cli": "bench bundle density engine errors explorer files interpolation push rows scores tables vae verify",
     },
     "aaptvae_training": {
         "__init__": "errors model progress run train_table",

@@ -12,10 +12,11 @@ import torch
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+from tests.export.conftest import make_run  # noqa: E402
+
 from aaptvae_export import ExportOptions, export_bundle  # noqa: E402
 from aaptvae_export.variants.admission import LIMITS  # noqa: E402
 from aaptvae_training.model.as_numpy import observation_of  # noqa: E402
-from tests.export.conftest import make_run  # noqa: E402
 
 HERE = ROOT / "tests/web"
 
