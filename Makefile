@@ -7,7 +7,7 @@ TOOLS := .venv-tools
 PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults servers engines
+.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults servers engines web web-install web-build
 .PHONY: artifacts docs tools dist reproducible contents first-picture arm64-test lock version-check github-release release-check clean
 
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
@@ -27,6 +27,15 @@ check: $(VENV)/ready ## lint, types, sizes, generated documentation
 
 workflows: $(TOOLS)/linters ## actionlint and zizmor on .github/workflows; says which one is missing
 	$(PYTHON) release/workflows.py .github/workflows $(TOOLS)
+
+web: web-install web-build ## the runtime in JavaScript: types, build, tests; needs Node 20 or newer with npm
+	cd runtime/web && npm test
+
+web-install:
+	cd runtime/web && npm ci --ignore-scripts --no-audit --no-fund
+
+web-build:
+	cd runtime/web && npm run -s check && npm run -s build
 
 unit-test: $(VENV)/ready ## the tests alone
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
