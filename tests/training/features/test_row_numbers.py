@@ -60,15 +60,8 @@ def test_float64_that_float32_cannot_hold_is_said() -> None:
     rows = features_of(60, 3).astype(np.float64)
     mixed = np.column_stack([rows[:, 0], rows[:, 1] * 1e-2 + 1e5, rows[:, 2] * 1e-6 + 1e9])
     found, notes = prepared(mixed)
-<<<<<<< HEAD
     assert "float32 cannot hold the variation of 2 columns (1, 2)" in found.warnings[0]
     assert len([note for note in notes if note.startswith("warning: ")]) == 1
-=======
-    assert (
-        "float32 cannot hold the variation of 2 columns (1, 2)" in found.warnings[0]
-        and f"warning: {found.warnings[0]}" in notes
-    )
->>>>>>> serve
     assert prepared(mixed.astype(np.float32))[0].warnings == ()
 
 
