@@ -43,7 +43,7 @@ ARROWS = {
         "cli": "bench bundle density engine errors files interpolation push rows scores serve tables vae verify",
     },
     "aaptvae_training": {
-        "__init__": "errors model progress run train_table",
+        "__init__": "errors evaluate_run model progress run train_table",
         "errors": "",
         "config": "errors",
         "progress": "",
