@@ -104,9 +104,7 @@ def _folder_or_zip(path: str) -> Iterator[Read]:
             raise BundleError(f"{path} is a file of a bundle: give its folder, {os.path.dirname(path)}")
         data = _read(path, None, BUNDLE_LIMIT)
         if data[:2] != b"PK" and not path.endswith(".zip"):
-            raise BundleError(
-                f"{path} is no bundle: expected a folder or a .zip that aaptvae export wrote: name the bundle first"
-            )
+            raise BundleError(f"{path} is no bundle: expected a folder or a .zip that aaptvae export wrote: check the path")
         yield _zip(data, os.path.basename(path))
     elif os.open in os.supports_dir_fd:
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

@@ -20,7 +20,6 @@ from serving import CODE, Client, Served, serving
 import aaptvae
 
 CLIENTS = 6
-in_ci = pytest.mark.skipif("CI" not in os.environ, reason="starts servers for seconds: set CI=1 or make servers")
 LOST = (http.client.HTTPException, ConnectionError)  # a request without an answer
 
 
@@ -79,7 +78,7 @@ def load(vae: aaptvae.VAE, x: np.ndarray) -> Callable[[Served], Load]:
     return lambda server: Load(server.port, x, vae.embed(x))
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=in_ci), 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_sigterm_under_load_loses_no_request(tiny: Path, tmp_path: Path, load: Callable[[Served], Load], workers: int) -> None:
     with serving(tmp_path, tiny, "--workers", workers, "--drain", 0.3) as server, load(server).running() as clients:
         clients.wait(100)
@@ -96,7 +95,7 @@ def replace(folder: Path, source: Path) -> None:
     shutil.rmtree(folder.with_name("old"))
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=in_ci)])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_reload_serves_the_new_bundle_and_keeps_the_old_beside_a_bad_one(
     tiny: Path, named: Path, tmp_path: Path, load: Callable[[Served], Load], workers: int
 ) -> None:
@@ -125,7 +124,7 @@ def children(process: int) -> list[int]:
     return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
-@in_ci
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_loses_only_its_requests(
     tiny: Path, tmp_path: Path, load: Callable[[Served], Load]
 ) -> None:
@@ -146,7 +145,7 @@ def test_a_killed_worker_is_replaced_and_loses_only_its_requests(
         assert int(counted[0]) > 0
 
 
-@in_ci
+@pytest.mark.slow
 def test_workers_end_with_their_parent(tiny: Path, tmp_path: Path) -> None:
     with serving(tmp_path, tiny, "--workers", 2) as server:
         workers = children(server.process.pid)

@@ -171,10 +171,7 @@ def read_run(path: str | os.PathLike[str]) -> Run:
 
 
 def load_run(path: str | os.PathLike[str]) -> AAPTVAE:
-    """The trained model of a run, in eval mode on the CPU, fitted to all rows where the run was refitted.
-
-    `RunError` if the run cannot be read.
-    """
+    """The model of a run, in eval mode on the CPU, fitted to all rows where it was refitted; `RunError` if it is unreadable."""
     return load_model(final_folder(Path(path)))
 
 
