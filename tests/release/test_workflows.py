@@ -1,6 +1,8 @@
 """The workflows call verbs of the Makefile only, have least rights and pinned actions, and the linters can fail."""
 
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -83,7 +85,7 @@ def test_only_the_publishing_job_may_identify_itself_to_the_index() -> None:
 def installed(name: str) -> list[str]:
     command = workflows.linters(TOOLS)[name]
     if command is None:
-        pytest.skip(f"{name} is not installed: make tools")
+        pytest.skip(f"{name} is not installed: make workflows")
     return command
 
 
@@ -115,3 +117,13 @@ def test_missing_linters_are_named_and_can_be_required(
     assert capsys.readouterr().err.count("NOT RUN") == 2
     monkeypatch.setenv("REQUIRE_LINTERS", "1")
     assert workflows.lint(tmp_path, tmp_path) == 2
+
+
+def test_every_file_that_a_verb_needs_has_a_rule(tmp_path: Path) -> None:
+    """In a fresh clone: `make -n` follows the rules without running them; a needed file without a rule ends it."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "release", tmp_path / "release")
+    verbs = ["demo", "test", "check", "contents", "release-check", "lock"]
+    result = subprocess.run(["make", "-n", *verbs], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

@@ -188,9 +188,9 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
         copies=prepared.copies,
         held_out_copies=prepared.held_out_copies,
         columns=features.columns,
+        findings=tuple(finding.text for finding in prepared.findings),
         missing=prepared.missing or features.dropped,
         warnings=prepared.warnings,
-        findings=tuple(finding.text for finding in prepared.findings),
         refit=features.rows < MOST_REFITTED if config.refit is None else config.refit,
         bounded=config.linear_skip,  # without a linear path there is nothing to fall back on
         axes=model_axes(config, prepared),
@@ -251,8 +251,10 @@ def fit(
 
     reached = trainer.run(advance)
     if reached.epoch < epochs:
-        since = reached.epoch - max(reached.best_epoch, 0)
-        progress.note(f"stopped after epoch {reached.epoch} of {epochs}: validation ELBO has not improved for {since} epochs")
+        progress.note(
+            f"stopped after epoch {reached.epoch} of {epochs}: the validation ELBO has not improved for "
+            f"{reached.epoch - max(reached.best_epoch, 0)} epochs"
+        )
     return start
 
 

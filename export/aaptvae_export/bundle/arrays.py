@@ -16,7 +16,7 @@ from .view_draft import ViewDraft
 
 _GOLDEN_ROWS = 8
 _EXTREME_ROWS = 2  # of each kind
-_GOLDEN_NUMBERS = 1 << 16  # of features and of reconstructions
+_GOLDEN_NUMBERS = 1 << 15  # of features and of reconstructions
 _LEAST_ROWS = 2
 
 
@@ -33,9 +33,12 @@ def write_arrays(run: Run, gate: Gate, heldout: Rows, views: Sequence[ViewDraft]
 
 
 def _likelihood(run: Run) -> Arrays:
-    """Arrays of the observation model; axes that the decoder holds are not stored twice."""
-    observation = run.observation
-    return replace(observation, basis=None).to_arrays() if run.model.scaler.others else observation.to_arrays()
+    """Arrays of the observation model; where the decoder holds the axes, not twice, and in float32 where that is exact."""
+    if not run.model.scaler.others:
+        return run.observation.to_arrays()
+    arrays = replace(run.observation, basis=None).to_arrays()
+    short = {name: array.astype(np.float32) for name, array in arrays.items()}
+    return {name: short[name] if np.array_equal(short[name], array) else array for name, array in arrays.items()}
 
 
 def _golden(gate: Gate, heldout: Rows, views: Sequence[ViewDraft]) -> bytes:

@@ -242,7 +242,7 @@ def _texts(items: list[memoryview]) -> list[str]:
 
 
 def weight_of(data: bytes, name: str, shape: tuple[int, int]) -> NDArray[np.float32] | None:
-    """A weight of an fp32 graph as a view of its bytes, None for a shape without columns; `BundleError` for another shape."""
+    """A weight of an fp32 graph as a view of its bytes, None for one of no columns; `BundleError` unless it has this shape."""
     if not shape[1]:
         return None
     try:

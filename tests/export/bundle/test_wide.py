@@ -82,7 +82,8 @@ def test_the_bundle_holds_the_axes_once_per_graph(made):
 def test_a_decoder_without_axes_is_refused(made):
     """The name of the weight is that of the exporter: no other weight of this shape is taken for it."""
     data = (made.path / "decoder.onnx").read_bytes()
-    assert weight_of(data, AXES, (WIDTH, INNER)).shape == (WIDTH, INNER)
+    assert np.shape(weight_of(data, AXES, (WIDTH, INNER))) == (WIDTH, INNER)
+    assert weight_of(data, AXES, (WIDTH, 0)) is None
     for broken, shape in ((data, (WIDTH, INNER + 1)), (data[: len(data) // 2], (WIDTH, INNER)), (b"", (WIDTH, INNER))):
         with pytest.raises(BundleError, match=AXES):
             weight_of(broken, AXES, shape)

@@ -65,13 +65,14 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     columns: list[str] | None = None  # names
     notes: list[str] = field(default_factory=list)  # how the files are read
     rounded: list[int] = field(default_factory=list)  # columns whose variation float32 cannot hold
+    row_numbers: list[str] = field(default_factory=list)  # warnings about columns that count up
+    copied_rows: int = 0  # rows that equal an earlier one
     smallest: float | None = None
     largest: float | None = None
     norms: Norms | None = None
     constant: list[int] = field(default_factory=list)
     near_constant: list[int] = field(default_factory=list)
     duplicates: list[tuple[int, int]] = field(default_factory=list)
-    copied_rows: int = 0  # rows that equal an earlier one
     findings: list[Finding] = field(default_factory=list)  # what columns hold, and what training does about it
     effective_rank: float = 0.0  # participation ratio of the eigenvalues
     eigenvalues: list[float] = field(default_factory=list)

@@ -19,7 +19,7 @@ from ..features import (
     constant_columns,
     findings,
     open_features,
-    refuse_index,
+    row_numbers,
     wants_covariance,
     without,
 )
@@ -90,27 +90,25 @@ def diagnose(
     progress = progress or TrainingProgress()
     with open_features(path, reading) as features:
         refuse_shortage(needs_of_diagnosis(features.rows, features.width), features.rows, features.width)
-        refuse_index(features)
         progress.stage("reading", features.rows)
         survey, keys = Survey(features.rows, features.width), RowKeys(features)
         for start, block in features.blocks():
             survey.add(start, block)
             keys.add(start, block)
             progress.advance(len(block))
-        facts = _facts_of(features, survey, os.fspath(path))
+        facts = _facts_of(features, survey, os.fspath(path)) | {"copied_rows": keys.copies}
         if survey.moments.rows:
             statistics = survey.moments.finish()
             constant = constant_columns(statistics, np.dtype(features.dtype))
             facts |= spectrum_of(UsableRows(statistics, constant, features), sigma) | {"norms": survey.norms()}
-            facts |= _findings(survey, keys, without(constant, features.rounding.columns()), features.called)
+            facts |= _findings(survey.columns, without(constant, features.rounding.columns()), features.called)
     found = Diagnosis(**facts)  # type: ignore[arg-type]
     return Diagnosis(**facts | remarks(found))  # type: ignore[arg-type]
 
 
-def _findings(survey: Survey, keys: RowKeys, constant: Mask, called: Callable[[int], str]) -> dict[str, object]:
-    """Fields of a `Diagnosis` about kinds of columns, and copies of columns and of rows."""
-    found = findings(survey.columns, constant, called, keys.copies)
-    return {"findings": found, "duplicates": survey.columns.copies(), "copied_rows": keys.copies}
+def _findings(columns: ColumnFacts, constant: Mask, called: Callable[[int], str]) -> dict[str, object]:
+    """Fields of a `Diagnosis` about kinds of columns."""
+    return {"findings": findings(columns, constant, called), "duplicates": columns.copies()}
 
 
 def _facts_of(features: Features, survey: Survey, name: str) -> dict[str, object]:
@@ -126,4 +124,5 @@ def _facts_of(features: Features, survey: Survey, name: str) -> dict[str, object
         "columns": None if features.columns is None else list(features.columns),
         "notes": list(features.notes),
         "rounded": features.rounding.columns(),
+        "row_numbers": row_numbers(features),
     }

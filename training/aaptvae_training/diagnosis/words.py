@@ -35,6 +35,7 @@ def _warnings(found: Diagnosis) -> Iterable[str]:
             f"{_count(found.bad_rows, 'row')} hold NaN or infinity ({_count(found.bad_values, 'value')}): training refuses "
             "them: drop or repair them first."
         )
+    yield from (f"{text[:1].upper()}{text[1:]}." for text in found.row_numbers)
     if found.rounded:
         yield sentence([found.called(column) for column in found.rounded]) + "."
     if usable < LEAST_ROWS:
@@ -59,6 +60,8 @@ def _advice(found: Diagnosis, latents: int | None) -> Iterable[str]:
         yield "aaptvae train standardises features and learns sigma, so its defaults do not collapse here."
     if any(not fixed.active and fixed.loss.startswith("--sigma") for fixed in found.fixed):
         yield "Leave --sigma at its default, which learns it, or choose one below the square root of the largest eigenvalue."
+    if found.copied_rows:
+        yield "aaptvae train keeps copies of a row on one side of its split, as far as it can, and counts the others."
     if latents is not None:
         shares = {entry.latents: entry.explained for entry in found.learned}
         beside = f", with which PCA keeps {shares[latents]:.1%} of the variance" if latents in shares else ""

@@ -16,7 +16,7 @@ from .prepare import (
     without,
 )
 from .rounding import sentence
-from .row_numbers import refuse_index
+from .row_numbers import row_numbers
 from .split import FEW_ROWS, LEAST_ROWS, Index, Split, held_out_counts, split_rows
 from .table import BLOCK_NUMBERS, BLOCK_ROWS, Features, open_features, rows_within
 
@@ -48,7 +48,7 @@ __all__ = [
     "held_out_counts",
     "open_features",
     "prepare_features",
-    "refuse_index",
+    "row_numbers",
     "rows_within",
     "sentence",
     "split_rows",

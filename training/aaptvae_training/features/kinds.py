@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 from aaptvae.rows import Matrix, Rows
 
-Kind = Literal[
-    "constant", "copy", "copied_rows", "binary", "count", "code", "zero_inflated", "heavy_tail", "fill", "time", "identifier"
-]
+Kind = Literal["constant", "copy", "binary", "count", "code", "zero_inflated", "heavy_tail", "fill", "time", "identifier"]
 Columns = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -37,7 +35,7 @@ YEARS = 5e8, 4.2e9  # seconds since 1970 that a time stamp has: 1985 to 2103
 
 
 class Finding(Struct, frozen=True):
-    """Columns of one kind, by position (none where it is about rows), and a sentence that names them."""
+    """Columns of one kind, by position, and a sentence that names them."""
 
     kind: Kind
     columns: list[int]
@@ -127,11 +125,9 @@ def _at_end(extreme: np.ufunc, end: Matrix, count: Columns, block: Rows) -> tupl
     return new, np.where(new == end, count, 0) + (block == new.astype(np.float32)).sum(axis=0)
 
 
-def findings(facts: ColumnFacts, constant: Mask, called: Callable[[int], str], copied_rows: int) -> list[Finding]:
+def findings(facts: ColumnFacts, constant: Mask, called: Callable[[int], str]) -> list[Finding]:
     """Sentences about the columns of a table, each with what training does about them; `constant` [D] marks constants."""
     found = list(_kinds(facts, constant, called)) if facts.rows else []
-    if facts.rows >= LEAST_ROWS:
-        found += [("copied_rows", [], f"{copied_rows:,} of {facts.rows:,} rows")] if copied_rows else []
     return [Finding(kind, columns, _sentence(kind, columns, detail, called)) for kind, columns, detail in found]
 
 
@@ -148,7 +144,7 @@ def _kinds(facts: ColumnFacts, constant: Mask, called: Callable[[int], str]) -> 
     binary = varies & (facts.at_low + facts.at_high == facts.rows)
     yield from _of("binary", binary)
     identifier = varies & facts.whole & (facts.counts_up | _is_permutation(facts, sample, distinct))
-    yield from _of("identifier", identifier)
+    yield from _of("identifier", identifier & ~facts.counts_up)  # `row_numbers` speaks of the others
     time, unit = _times(facts)
     time &= varies & ~identifier & ~binary
     yield from _of("time", time, unit)
@@ -234,7 +230,6 @@ def _is_heavy(sample: Rows) -> Mask:
 _WORDS: dict[Kind, str] = {
     "constant": "{who} {constant}: reproduced exactly, without noise, and no part of the likelihood",
     "copy": "{who} {copy} (up to sign, scale and shift): both count in every error: --drop one of each unless that is intended",
-    "copied_rows": "{detail} equal an earlier row: copies stay on one side of the split where enough other rows are left",
     "binary": "{who} {two}: trained as numbers, so samples lie between them: --likelihood bernoulli samples tables of 0 and 1",
     "count": "{who} {counts}: trained as numbers, so samples may be negative or not whole",
     "code": "{who} {codes}: trained as numbers, in this order and with equal steps: make one column for each code if they "
@@ -246,8 +241,8 @@ _WORDS: dict[Kind, str] = {
     "the column: if it stands for a missing value, leave the cell empty and give --missing mean or drop",
     "time": "{who} {times} ({detail} since 1970): trained as numbers, as far as float32 holds them: subtract an offset, or "
     "--drop them; --split time uses one to split",
-    "identifier": "{who} {count_up} with the rows: trained as a number, though it says which row it is, not how: --drop it, or "
-    "--id to keep it beside the results",
+    "identifier": "{who} {count} the rows, in any order: trained as a number, though it says which row it is, not how: --drop "
+    "it, or --id to keep it beside the results",
 }
 _VERBS = {
     "constant": ("is constant", "are constant"),
@@ -259,7 +254,7 @@ _VERBS = {
     "heavy": ("has heavy tails", "have heavy tails"),
     "fill": ("has", "have"),
     "times": ("looks like a time stamp", "look like time stamps"),
-    "count_up": ("counts up", "count up"),
+    "count": ("counts", "count"),
 }
 
 

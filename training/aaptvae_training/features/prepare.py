@@ -17,9 +17,9 @@ from ..progress import TrainingProgress
 from .copies import RowKeys
 from .kinds import ColumnFacts, Finding, findings
 from .missing import replace_missing
-from .moments import Moments, Statistics, first_bad_value, wants_covariance
+from .moments import FEW_COLUMNS, Moments, Statistics, first_bad_value, wants_covariance
 from .rounding import sentence
-from .row_numbers import refuse_index
+from .row_numbers import row_numbers
 from .split import Split, split_rows, split_time
 from .table import Features, rows_within
 
@@ -80,7 +80,6 @@ def prepare_features(features: Features, config: TrainConfig, progress: Training
     def check(start: int, block: Rows) -> None:
         if bad := first_bad_value(block, start, features.columns):
             refuse_not_finite(features, bad)
-        facts.add(block)
 
     def see(start: int, block: Rows) -> None:
         if features.fill is None:
@@ -88,53 +87,43 @@ def prepare_features(features: Features, config: TrainConfig, progress: Training
         digest.update(_values(block))
         if copies:
             keys.add(start, block)
+            facts.add(block if features.fill is None else block[np.isfinite(block).all(axis=1)])
         progress.advance(len(block))
 
-    refuse_index(features)
-    split = first_split(features, config)
+    shares = config.validation_share, config.test_share
+    split = split_time(features.rows, *shares) if config.split == "time" else split_rows(features.rows, *shares, config.seed)
     if features.fill is None:
         prepared = _gather(features, split, config.seed, see)
-    else:  # missing values take the means of training rows, and the split depends on which values are missing
+    else:  # the split decides the means, and values as they are decide the split
         for start, block in features.blocks():
             see(start, block)
         split = keys.split(config) if copies else split
         missing = replace_missing(features, split.train)
         prepared = replace(_gather(features, split, config.seed, check), missing=missing)
     refuse_huge(features, prepared.statistics)
-    warnings = warnings_of(features, prepared.constant, progress)
+    refuse_lost(features, prepared.constant)
     if copies:
         wanted = keys.split(config)
         if any(not np.array_equal(a, b) for a, b in zip(split, wanted, strict=True)):
             prepared = _gather(features, wanted, config.seed, lambda start, block: None)
-        found = findings_of(features, facts, prepared.constant, keys.copies, progress)
+        found = _findings(facts, prepared.constant, features, progress)
         prepared = replace(prepared, copies=keys.copies, held_out_copies=keys.shared(wanted), findings=found)
-    return replace(prepared, sha256=digest.hexdigest(), warnings=warnings)
+    return replace(prepared, sha256=digest.hexdigest(), warnings=warnings_of(features, progress))
 
 
-def first_split(features: Features, config: TrainConfig) -> Split:
-    """The split by the number of rows alone: at random, or by their order for a split by time."""
-    shares = config.validation_share, config.test_share
-    return split_time(features.rows, *shares) if config.split == "time" else split_rows(features.rows, *shares, config.seed)
-
-
-def findings_of(
-    features: Features, facts: ColumnFacts, constant: Mask, copied_rows: int, progress: TrainingProgress
-) -> tuple[Finding, ...]:
-    """What the columns hold; shown at once."""
-    found = findings(facts, without(constant, features.rounding.columns()), features.called, copied_rows)
+def _findings(facts: ColumnFacts, constant: Mask, features: Features, progress: TrainingProgress) -> tuple[Finding, ...]:
+    """What the columns hold, shown at once."""
+    found = findings(facts, without(constant, features.rounding.columns()), features.called)
     for finding in found:
         progress.note(f"note: {finding.text}")
     return tuple(found)
 
 
-def warnings_of(features: Features, constant: Mask, progress: TrainingProgress) -> tuple[str, ...]:
-    """Warnings about the rounding of columns to float32; shown at once, with how the files are read.
-
-    `InputError` where float64 columns vary, and every column is constant after rounding.
-    """
-    refuse_lost(features, constant)
-    lossy = features.rounding.columns()
-    warnings = [sentence([features.called(column) for column in lossy])] if lossy else []
+def warnings_of(features: Features, progress: TrainingProgress) -> tuple[str, ...]:
+    """Warnings about columns: rounding to float32, and row numbers; shown at once, with how the files are read."""
+    warnings = row_numbers(features)
+    if lossy := features.rounding.columns():
+        warnings.append(sentence([features.called(column) for column in lossy]))
     for note in (*features.notes, *(f"warning: {text}" for text in warnings)):
         progress.note(note)
     return tuple(warnings)
@@ -180,15 +169,6 @@ def refuse_huge(features: Features, statistics: Statistics) -> None:
         )
 
 
-def refuse_lost(features: Features, constant: Mask) -> None:
-    """`InputError` where float64 columns vary, and every column is constant after rounding to float32."""
-    if constant.all() and (lost := features.rounding.columns()):
-        raise InputError(
-            "every column is constant in float32, which training uses: "
-            + sentence([features.called(column) for column in lost])
-        )
-
-
 def check_probabilities(config: TrainConfig, prepared: Prepared) -> None:
     """`InputError` if the likelihood is bernoulli and a feature lies outside [0, 1]."""
     low = min(prepared.statistics.minimum.min(), prepared.validation.min(), prepared.test.min())
@@ -197,6 +177,15 @@ def check_probabilities(config: TrainConfig, prepared: Prepared) -> None:
         raise InputError(
             f"features go from {low:.6g} to {high:.6g}: a bernoulli likelihood expects them in [0, 1]: rescale them, or use "
             "--likelihood student"
+        )
+
+
+def refuse_lost(features: Features, constant: Mask) -> None:
+    """`InputError` where float64 columns vary, and every column is constant after rounding to float32."""
+    if constant.all() and (lost := features.rounding.columns()):
+        raise InputError(
+            "every column is constant in float32, which training uses: "
+            + sentence([features.called(column) for column in lost])
         )
 
 
@@ -273,10 +262,12 @@ def column_scale(statistics: Statistics, constant: Mask) -> Matrix:
     """Positive scale of every column [D]: its standard deviation, or 1 where `constant` [D] is true.
 
     The scale is larger where a training value would lie more than `MOST_DEVIATIONS` from the mean, because a column that is
-    rarely different from zero would otherwise have a larger squared error than all others.
+    rarely different from zero would otherwise have a larger squared error than all others. Of many columns it is a float32
+    number, which takes half the bytes in a bundle.
     """
     reach = np.maximum(statistics.maximum - statistics.mean, statistics.mean - statistics.minimum)
-    return np.where(constant, 1.0, np.maximum(statistics.deviation, reach / MOST_DEVIATIONS))
+    scale = np.where(constant, 1.0, np.maximum(statistics.deviation, reach / MOST_DEVIATIONS))
+    return scale if statistics.width <= FEW_COLUMNS else scale.astype(np.float32).astype(np.float64)
 
 
 def constant_columns(statistics: Statistics, dtype: np.dtype[Any] = _FLOAT32) -> Mask:

@@ -26,8 +26,8 @@ from .rounding import Rounding
 from .split import Index
 
 BLOCK_ROWS = 4096
-REMEDY = "choose the features with columns=[...], or leave out others with drop=[...]"
 BLOCK_NUMBERS = 1 << 24  # in a block of rows with many columns
+REMEDY = "choose the features with columns=[...], or leave out others with drop=[...]"
 MOST_OPEN = 64  # files at a time
 _RANDOM_ACCESS = (".npy", ".safetensors")
 

@@ -44,7 +44,9 @@ class Baseline:
     @property
     def deviation(self) -> Matrix:
         """Standard deviation of every column [D], 1 for a constant one; `scale` is larger where values lie far out."""
-        variance = (self.eigenvectors**2) @ self.eigenvalues
+        axes = self.eigenvectors.shape[1]
+        rest = self.eigenvalues[-1] if axes < len(self.eigenvectors) else 0.0  # along every other axis
+        variance = (self.eigenvectors**2) @ (self.eigenvalues[:axes] - rest) + rest
         return np.where(self.constant | (variance <= 0), self.scale, self.scale * np.sqrt(np.maximum(variance, 0)))
 
     def ppca(self, latents: int) -> PPCA:

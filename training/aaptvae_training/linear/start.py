@@ -157,8 +157,8 @@ def begin_at(model: AAPTVAE, start: Start) -> None:
     if model.scaler.rotated:
         model.scaler.rotate_by(_tensor(axes), _tensor(noise), _tensor(np.sqrt(variance)))
         # Noise is not trained along axes with a latent, where growing noise shrinks reconstructions, nor along axes without
-        # variance, where shrinking noise raises the likelihood without limit, nor along all other directions of a wide table,
-        # into which training rows reach less far than unseen rows do.
+        # variance, where shrinking noise raises the likelihood without limit, nor along the axes that share one noise:
+        # unseen rows reach further into them than training rows do.
         carried, last = np.arange(len(noise)) < latents, np.arange(len(noise)) >= model.scaler.inner
         model.hold_noise(torch.from_numpy(carried | is_null(start.ppca) | last))
         if model.has_broad_noise:

@@ -70,12 +70,16 @@ def search_axes(baseline: Baseline, geometry: Geometry, dim: int) -> Matrix:
     """The best linear map to `dim` numbers without training, [D, dim]: PCA, for cosines SVD of the rows about zero."""
     axes = baseline.eigenvectors.shape[1]
     spread = baseline.scale[:, None] * baseline.eigenvectors * np.sqrt(baseline.eigenvalues[:axes])
-    factor = spread / baseline.deviation[:, None] if geometry == "euclidean" else np.column_stack([spread, baseline.mean])
+    if geometry == "euclidean":
+        spread = spread / baseline.deviation[:, None]
     if axes < len(spread):  # F F' has the eigenvectors F V of F' F, which is small
+        factor = spread if geometry == "euclidean" else np.column_stack([spread, baseline.mean])
         values, vectors = principal_axes(factor.T @ factor)
         live = values[:dim] > NULL * values[0]
         return with_signs(factor @ vectors[:, :dim][:, live] / np.sqrt(values[:dim][live]))
-    return principal_axes(factor @ factor.T)[1][:, :dim]
+    if geometry == "euclidean":
+        return principal_axes(spread @ spread.T)[1][:, :dim]
+    return principal_axes(spread @ spread.T + np.outer(baseline.mean, baseline.mean))[1][:, :dim]
 
 
 def choose_metric(model: AAPTVAE, train: Rows, search: Search) -> tuple[MetricMap, Chosen]:
