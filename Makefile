@@ -140,7 +140,7 @@ release-check: ## all that a release does, short of uploading
 	@cat $(DIST)/SHA256SUMS
 
 clean:
-	rm -rf .venv .venv-floor .venv-servers $(TOOLS) demo build dist
+	rm -rf .venv .venv-floor .venv-servers .venv-engines $(TOOLS) demo build dist
 
 # Newer sources than the built files: build again. Files that a workflow downloaded are newer than its clone.
 $(DIST)/SHA256SUMS: $(wildcard $(shell git ls-files runtime training export pyproject.toml README.md 2>/dev/null))
