@@ -21,14 +21,14 @@ check: $(VENV)/ready ## lint, types, sizes, generated documentation
 	$(BIN)/python tests/sizes.py
 	$(BIN)/python -m cogapp --check -I docs $(PAGES)
 
-web: web-install web-build ## the runtime in JavaScript: types, build, tests; needs Node 20 or newer with npm
+web: web-install web-build ## the runtime in JavaScript and the explorer's page: types, build, tests; needs Node 20 and npm
 	cd runtime/web && npm test
 
 web-install:
 	cd runtime/web && npm ci --ignore-scripts --no-audit --no-fund
 
 web-build:
-	cd runtime/web && npm run -s check && npm run -s build
+	cd runtime/web && npm run -s check && npm run -s build && npm run -s page
 
 wheel-test: $(VENV)/ready ## the built wheel in an environment without torch, onnx and matplotlib
 	rm -rf .wheel .venv-wheel && $(BIN)/python -m build -q --wheel -o .wheel
