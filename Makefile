@@ -28,14 +28,14 @@ check: $(VENV)/ready ## lint, types, sizes, generated documentation
 workflows: $(TOOLS)/linters ## actionlint and zizmor on .github/workflows; says which one is missing
 	$(PYTHON) release/workflows.py .github/workflows $(TOOLS)
 
-web: web-install web-build ## the runtime in JavaScript: types, build, tests; needs Node 20 or newer with npm
+web: web-install web-build ## the runtime in JavaScript and the explorer's page: types, build, tests; needs Node 20 and npm
 	cd runtime/web && npm test
 
 web-install:
 	cd runtime/web && npm ci --ignore-scripts --no-audit --no-fund
 
 web-build:
-	cd runtime/web && npm run -s check && npm run -s build
+	cd runtime/web && npm run -s check && npm run -s build && npm run -s page
 
 unit-test: $(VENV)/ready ## the tests alone
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile

@@ -90,10 +90,10 @@ def export(run: Path, output: Path, archive: bool, triton: Path | None, force: b
 def _write_explorer(made: "Export", heldout: Any, force: bool, *, web: Path, web_rows: str | None, **look: Any) -> None:
     """A page that runs the exported bundle, with the rows that were asked for."""
     from aaptvae.bundle import read_bundle  # noqa: PLC0415
-    from aaptvae.explorer import Table, read_table  # noqa: PLC0415
+    from aaptvae.explorer import MapRows, read_table  # noqa: PLC0415
 
     bundle = read_bundle(made)
-    table = Table(heldout) if web_rows == "heldout" else None if web_rows is None else read_table(web_rows, bundle)
+    table = MapRows(heldout) if web_rows == "heldout" else None if web_rows is None else read_table(web_rows, bundle)
     make_site(bundle, table, **look).write(web, force=force)
     shown = f"{len(table.rows)} rows, which are in that folder" if table else "the rows that the bundle carries"
     click.echo(f"explorer: put {web} on a web server, or run aaptvae explore {made.path}; its map shows {shown}", err=True)

@@ -58,6 +58,17 @@ def test_zip_is_read_by_verify(trained, tmp_path):
     assert cli("verify", tmp_path / "b.zip").returncode == 0
 
 
+def test_export_writes_an_explorer_of_held_out_rows(trained, tmp_path):
+    page = ("--web", tmp_path / "site", "--web-rows", "heldout", "--image-shape", "8x8")
+    done = cli("export", trained, "-o", tmp_path / "b", *page)
+    assert done.returncode == 0, done.stderr
+    heldout = read_run(trained).heldout
+    assert f"its map shows {len(heldout)} rows, which are in that folder" in done.stderr
+    assert np.array_equal(np.load(tmp_path / "site/rows.npy"), heldout)
+    described = json.loads((tmp_path / "site/explorer.json").read_text())
+    assert described["sha256"] == aaptvae.load(tmp_path / "site/bundle").digest and described["image_shape"] == [8, 8]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

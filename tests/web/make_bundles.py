@@ -22,7 +22,7 @@ HERE = ROOT / "tests/web"
 
 if __name__ == "__main__":
     LIMITS["int8"] = dataclasses.replace(LIMITS["int8"], bytes_ratio=9, elbo_loss=9, r2_loss=9)  # too small to gain by int8
-    run = make_run(24, 4, (16,), rows=256, sigma="spectral", likelihood="student")
+    run = make_run(64, 8, (64,), rows=256, sigma="spectral", likelihood="student")
     export_bundle(run, HERE / "int8", ExportOptions(precisions=("int8",), speedup=0, name="int8"), force=True)
     run = make_run(24, 4, (16,), rows=256, bounded=True, sigma="spectral", likelihood="student")
     with torch.no_grad():

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,6 +38,6 @@ def test_expected_values_are_what_python_computes() -> None:
 
 @pytest.mark.skipif(not HAS_NODE, reason="no node, or no runtime/web/node_modules: make web")
 def test_the_tests_in_javascript_pass() -> None:
-    environment = os.environ | {"ORT_DISABLE_TELEMETRY": "1", "NODE_NO_WARNINGS": "1"}
+    environment = os.environ | {"ORT_DISABLE_TELEMETRY": "1", "PYTHON": sys.executable}
     done = subprocess.run(["npm", "test"], cwd=PACKAGE, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]

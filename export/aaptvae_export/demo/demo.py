@@ -40,7 +40,8 @@ def run_demo(output: Path, *, force: bool, say: Callable[[str], object]) -> None
         seconds = {"training": trained - started, "export": exported - trained, **_without_torch(folder)}
         pictures.draw(np.load(folder / "results.npz"), folder / "run", folder)
     say(_table(made, seconds))
-    say(f"pictures, run and bundle are in {output}: try `aaptvae info {output / 'digits'}`")
+    say(f"pictures, run and bundle are in {output}; to explore its latents in a browser:")
+    say(f"  aaptvae explore {output / 'digits'} --rows {output / 'heldout.npy'} --image-shape 8x8")
 
 
 def _without_torch(folder: Path) -> dict[str, float]:

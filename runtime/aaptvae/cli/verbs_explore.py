@@ -2,15 +2,15 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import examples, printable, together
+from .options import PRECISIONS, examples, printable, together
 
 if TYPE_CHECKING:
     from ..bundle import Bundle
-    from ..explorer import Site, Table
+    from ..explorer import MapRows, Site
 
 
 def _shape(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, int] | None:
@@ -28,20 +28,12 @@ look_options = together(
         "--wasm",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Explorer: the .wasm of onnxruntime-web's npm package.",
+        help="Explorer: onnxruntime-web's .wasm, from its npm package.",
     ),
 )
 
 
-def make_site(
-    bundle: "Bundle",
-    table: "Table | None",
-    *,
-    image_shape: tuple[int, int] | None,
-    curve: bool,
-    offline: bool,
-    wasm: Path | None,
-) -> "Site":
+def make_site(bundle: "Bundle", table: "MapRows | None", *, offline: bool, wasm: Path | None, **look: Any) -> "Site":
     """The explorer that the options describe; `InputError` with `offline` where no copy of onnxruntime is at hand."""
     from ..errors import InputError  # noqa: PLC0415
     from ..explorer import VERSION, Site, find_wasm  # noqa: PLC0415 - numpy, only when a verb runs
@@ -54,29 +46,20 @@ def make_site(
         )
     if found is None:
         click.echo(f"browsers will fetch onnxruntime-web {VERSION} from cdn.jsdelivr.net and check its SHA-256", err=True)
-    return Site(bundle=bundle, table=table, image_shape=image_shape, curve=curve, wasm=found)
+    return Site(bundle=bundle, table=table, wasm=found, **look)
 
 
 @click.command(epilog=examples("explore digits/ --image-shape 8x8", "explore digits/ --rows new.csv --label id --no-open"))
 @click.argument("bundle", type=click.Path())
 @click.option("--rows", type=click.Path(), metavar="FILE", help="Rows for the map. Default: those that the bundle carries.")
 @click.option("--label", metavar="NAME", help="Column of --rows that is no feature, by which points are coloured.")
+@click.option("--precision", default="fp32", show_default=True, type=click.Choice(PRECISIONS))
 @look_options
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: a free port.")
 @click.option("--open/--no-open", "browser", default=True, help="Open a browser. Default: yes.")
 @click.option("--sha256", metavar="DIGEST", help="Digest that the bundle must have.")
-def explore(  # noqa: PLR0913 (a command)
-    *,
-    bundle: str,
-    rows: str | None,
-    label: str | None,
-    port: int,
-    browser: bool,
-    sha256: str | None,
-    image_shape: tuple[int, int] | None,
-    curve: bool,
-    offline: bool,
-    wasm: Path | None,
+def explore(
+    bundle: str, rows: str | None, label: str | None, port: int, browser: bool, sha256: str | None, **look: Any
 ) -> None:
     """Explore the latents of BUNDLE in a browser.
 
@@ -88,8 +71,7 @@ def explore(  # noqa: PLR0913 (a command)
     if label is not None and rows is None:
         raise click.UsageError("--label names a column of --rows: pass both")
     found = read_bundle(bundle, sha256=sha256)
-    table = None if rows is None else read_table(rows, found, label)
-    site = make_site(found, table, image_shape=image_shape, curve=curve, offline=offline, wasm=wasm)
+    site = make_site(found, None if rows is None else read_table(rows, found, label), **look)
     with Served(site.files(), port) as served:
         click.echo(printable(f"{found.manifest.name} is at {served.address} until Ctrl+C"), err=True)
         if browser:

@@ -4,7 +4,7 @@ The page is built from `runtime/web/page` and committed in `page/`.
 """
 
 from .serving import Served
-from .site import Site, Table, read_table
+from .site import MapRows, Site, read_table
 from .wasm import VERSION, find_wasm
 
-__all__ = ["VERSION", "Served", "Site", "Table", "find_wasm", "read_table"]
+__all__ = ["VERSION", "MapRows", "Served", "Site", "find_wasm", "read_table"]

@@ -21,7 +21,7 @@ class Served:
 
     def __init__(self, files: Mapping[str, bytes], port: int = 0) -> None:
         try:
-            self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(files))
+            self._server = _Server(("127.0.0.1", port), _handler(files))
         except OSError as error:
             raise InputError(f"cannot serve on port {port} ({error.strerror}): expected a free port: choose another") from None
         self.address = f"http://127.0.0.1:{self._server.server_port}/"
@@ -39,6 +39,13 @@ class Served:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """A browser that leaves in the middle of an answer is no error."""
 
 
 def _handler(files: Mapping[str, bytes]) -> type[BaseHTTPRequestHandler]:

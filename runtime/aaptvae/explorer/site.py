@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..bundle import Bundle
+from ..bundle import Bundle, Precision
 from ..errors import InputError
 from ..files import Batch, Reading, open_rows
 from ..files.publish import publish_folder
@@ -23,7 +23,7 @@ _PAGE = Path(__file__).with_name("page")
 _BATCH = 4096
 
 
-class Table(NamedTuple):
+class MapRows(NamedTuple):
     """Rows [N, D] for the map and, by the name of a column, values [N] to colour them by."""
 
     rows: Rows
@@ -31,7 +31,7 @@ class Table(NamedTuple):
     labels: Array | None = None
 
 
-def read_table(path: str | os.PathLike[str], bundle: Bundle, label: str | None = None) -> Table:
+def read_table(path: str | os.PathLike[str], bundle: Bundle, label: str | None = None) -> MapRows:
     """The rows of a feature file; the column `label` is not a feature. `InputError` for more than `MOST_ROWS`."""
     manifest = bundle.manifest
     ids = (label,) if label else ()
@@ -46,7 +46,7 @@ def read_table(path: str | os.PathLike[str], bundle: Bundle, label: str | None =
     if not count:
         raise InputError(f"{os.fspath(path)} has no rows: expected one or more for the map")
     whole = Batch.joined(parts)
-    return Table(as_rows(whole.values, manifest.input_dim, reader.name), label or "", whole.ids[0] if label else None)
+    return MapRows(as_rows(whole.values, manifest.input_dim, reader.name), label or "", whole.ids[0] if label else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +58,18 @@ class Site:
     """
 
     bundle: Bundle
-    table: Table | None = None
+    table: MapRows | None = None
     image_shape: tuple[int, int] | None = None
     curve: bool = False
     wasm: bytes | None = None
+    precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
-        shape, width = self.image_shape, self.bundle.manifest.input_dim
+        shape, width, precisions = self.image_shape, self.bundle.manifest.input_dim, self.bundle.manifest.precisions
+        if self.precision not in precisions:
+            raise InputError(
+                f"precision is {self.precision!r}: expected {', '.join(precisions)}, as in this bundle: choose one"
+            )
         if shape is not None and shape[0] * shape[1] != width:
             raise InputError(f"image shape is {shape[0]}x{shape[1]}: expected a product of {width}, the number of features")
 
@@ -87,6 +92,7 @@ class Site:
         return {
             "bundle": "bundle",
             "sha256": self.bundle.digest,
+            "precision": self.precision,
             "wasm": {"url": ADDRESS if self.wasm is None else FILE, "integrity": INTEGRITY, "version": VERSION},
             "image_shape": self.image_shape,
             "curve": self.curve,

@@ -41,7 +41,7 @@ export type Table = Rows | ReadonlyArray<ArrayLike<number>>;
 export function asRows(x: Table, width: number, name = "x"): Rows {
   const rows = x instanceof Rows ? x : copied(x, width, name);
   if (rows.width !== width || !Number.isInteger(rows.length)) throw otherWidth(rows.width, width, name);
-  const at = rows.data.findIndex((value) => !Number.isFinite(value));
+  const at = notFinite(rows.data);
   if (at >= 0) {
     const row = Math.floor(at / width);
     const given = x instanceof Rows ? rows.data[at] : x[row][at % width];
@@ -76,6 +76,12 @@ function copied(x: ReadonlyArray<ArrayLike<number>>, width: number, name: string
   return rows;
 }
 
+/** The place of the first value that is not finite, -1 if all are. */
+function notFinite(values: Float32Array): number {
+  for (let at = 0; at < values.length; at++) if (!(values[at] - values[at] === 0)) return at;
+  return -1;
+}
+
 function otherWidth(found: number, width: number, name: string): InputError {
   return new InputError(
     `${name} has ${found} columns: this bundle takes ${width}: pass the features (or latents) of its model`,
@@ -85,7 +91,7 @@ function otherWidth(found: number, width: number, name: string): InputError {
 /** Throw `InputError` if a result of finite `rows` is not finite; `first` is the number of row 0. */
 export function refuseOverflow(name: string, rows: Rows, first: number, results: readonly Rows[]): void {
   for (const result of results) {
-    const at = result.data.findIndex((value) => !Number.isFinite(value));
+    const at = notFinite(result.data);
     if (at < 0) continue;
     const row = Math.floor(at / result.width);
     const values = rows.row(row);

@@ -18,12 +18,11 @@ const PYTHON = process.env["PYTHON"] ?? join(ROOT, ".venv/bin/python");
 const SWITCHES = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"];
 SWITCHES.push("--disable-component-update", "--disable-sync", "--disable-quic");
 const skip = existsSync(CHROMIUM) && existsSync(PYTHON) ? false : `needs ${CHROMIUM} (CHROMIUM) and ${PYTHON} (PYTHON)`;
-const DIGITS = join(ROOT, "artifacts/digits");
 const scratch = mkdtempSync(join(tmpdir(), "aaptvae-"));
 
-/** `aaptvae explore` with these arguments: its address, and how to end it. */
-async function explore(...options: string[]): Promise<{ address: string; stop: () => void }> {
-  const child = spawn(PYTHON, ["-m", "aaptvae", "explore", DIGITS, "--no-open", "--offline", ...options], { cwd: ROOT });
+/** `aaptvae explore` of a bundle: its address, and how to end it. */
+async function explore(bundle: string, ...options: string[]): Promise<{ address: string; stop: () => void }> {
+  const child = spawn(PYTHON, ["-m", "aaptvae", "explore", bundle, "--no-open", "--offline", ...options], { cwd: ROOT });
   let said = "";
   for await (const part of child.stderr) {
     said += String(part);
@@ -68,7 +67,7 @@ describe("the explorer of digits", { skip }, () => {
   before(async () => {
     const { chromium } = await import("playwright-core");
     browser = await chromium.launch({ executablePath: CHROMIUM, args: SWITCHES });
-    site = await explore("--image-shape", "8x8", "--rows", join(ROOT, "training/aaptvae_training/data/digits.npy"));
+    site = await explore("artifacts/digits", "--image-shape", "8x8", "--rows", join(ROOT, "training/aaptvae_training/data/digits.npy"));
     [page, wrong] = await opened(browser, site.address);
     await ready(page);
   });
@@ -81,6 +80,20 @@ describe("the explorer of digits", { skip }, () => {
     const status = (await page.textContent("#status"))!;
     console.log(`in Chromium: ${status}`);
     assert.match(status, /computed here as at export, largest difference \d\.\de-[78]/);
+  });
+
+  test("other bundles and int8 are confirmed too", async () => {
+    for (const [name, { folder, precision }] of Object.entries(expected.bundles)) {
+      const other = await explore(folder, "--precision", precision);
+      const [another, problems] = await opened(browser, other.address);
+      await ready(another);
+      const status = (await another.textContent("#status"))!;
+      console.log(`${name} in Chromium: ${status}`);
+      assert.match(status, /computed here as at export/);
+      assert.deepEqual(problems, []);
+      await another.context().close();
+      other.stop();
+    }
   });
 
   test("a drag on the map changes the picture and the address", async () => {

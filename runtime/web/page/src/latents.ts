@@ -25,40 +25,37 @@ function moments(rows: Rows): { mean: Float64Array; covariance: Float64Array[] }
   return { mean, covariance };
 }
 
-/** Eigenvectors of a symmetric matrix, largest eigenvalue first (Jacobi's method). */
-function eigenvectors(matrix: Float64Array[]): Float64Array[] {
-  const n = matrix.length;
-  const a = matrix.map((row) => row.slice());
-  const v = Array.from({ length: n }, (_, i) => Float64Array.from({ length: n }, (_, j) => (i === j ? 1 : 0)));
-  const size = a.reduce((sum, row) => sum + row.reduce((part, value) => part + value * value, 0), 0);
-  for (let sweep = 0; sweep < 30; sweep++) {
-    let off = 0;
-    for (let p = 0; p < n; p++) {
-      for (let q = p + 1; q < n; q++) {
-        off += a[p][q] ** 2;
-        rotate(a, v, p, q);
-      }
-    }
-    if (off <= 1e-20 * size) break;
+const ROUNDS = 60;
+
+/** The first `count` eigenvectors of a covariance, by orthogonal iteration from its own columns. */
+function eigenvectors(matrix: Float64Array[], count: number): Float64Array[] {
+  const order = matrix.map((_, j) => j).sort((i, j) => matrix[j][j] - matrix[i][i]);
+  let found = order.slice(0, count).map((j) => matrix[j].map((value, i) => value + (i === j ? matrix[j][j] : 0)));
+  for (let round = 0; round < ROUNDS; round++) {
+    found = orthonormal(found).map((axis) => Float64Array.from(matrix, (row) => dot(row, axis)));
   }
-  const order = Array.from({ length: n }, (_, i) => i).sort((i, j) => a[j][j] - a[i][i]);
-  return order.map((column) => signed(Float64Array.from(v, (row) => row[column])));
+  return orthonormal(found).map(signed);
 }
 
-function rotate(a: Float64Array[], v: Float64Array[], p: number, q: number): void {
-  if (a[p][q] === 0) return;
-  const slope = (a[q][q] - a[p][p]) / (2 * a[p][q]);
-  const t = (slope < 0 ? -1 : 1) / (Math.abs(slope) + Math.sqrt(slope * slope + 1));
-  const c = 1 / Math.sqrt(t * t + 1);
-  const s = t * c;
-  for (let k = 0; k < a.length; k++) turn(a[k], p, a[k], q, c, s);
-  for (let k = 0; k < a.length; k++) turn(a[p], k, a[q], k, c, s);
-  for (let k = 0; k < a.length; k++) turn(v[k], p, v[k], q, c, s);
+/** The Gram-Schmidt process, in order. */
+function orthonormal(vectors: Float64Array[]): Float64Array[] {
+  const made: Float64Array[] = [];
+  for (const vector of vectors) {
+    const rest = vector.slice();
+    for (const axis of made) {
+      const share = dot(rest, axis);
+      rest.forEach((value, j) => (rest[j] = value - share * axis[j]));
+    }
+    const length = Math.sqrt(dot(rest, rest));
+    if (length > 0) made.push(rest.map((value) => value / length));
+  }
+  return made;
 }
 
-/** Rotate the pair x[i], y[j] by the angle of cosine `c` and sine `s`. */
-function turn(x: Float64Array, i: number, y: Float64Array, j: number, c: number, s: number): void {
-  [x[i], y[j]] = [c * x[i] - s * y[j], s * x[i] + c * y[j]];
+function dot(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let j = 0; j < a.length; j++) sum += a[j] * b[j];
+  return sum;
 }
 
 /** A direction's sign is arbitrary: the largest entry is made positive, so that a view can be shared. */
@@ -78,7 +75,7 @@ export class Latents {
   constructor(vae: VAE, mu: Rows) {
     const { mean, covariance } = moments(mu);
     const width = vae.latentDim;
-    const principal = eigenvectors(covariance).slice(0, Math.min(width, 8));
+    const principal = eigenvectors(covariance, Math.min(width, 8));
     const unit = (j: number): Float64Array => Float64Array.from({ length: width }, (_, i) => (i === j ? 1 : 0));
     this.vae = vae;
     this.centre = mean;

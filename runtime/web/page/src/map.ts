@@ -19,6 +19,8 @@ export class LatentMap {
   private across: Float64Array = new Float64Array();
   private up: Float64Array = new Float64Array();
   private held = false;
+  private marked: Point = [0, 0];
+  private readonly cross = document.createElement("div");
 
   /** `move` is called with places while a pointer drags, `pick` with a row that was clicked, `hover` with a row or -1. */
   constructor(
@@ -27,7 +29,13 @@ export class LatentMap {
   ) {
     this.element = element;
     this.chart = echarts.init(element);
-    new ResizeObserver(() => this.chart.resize()).observe(element);
+    this.cross.className = "cross";
+    element.append(this.cross);
+    new ResizeObserver(() => {
+      this.chart.resize();
+      this.mark();
+    }).observe(element);
+    this.chart.on("datazoom", () => this.mark());
     let moved = 0;
     element.addEventListener("pointerdown", (event) => {
       if (event.shiftKey || event.button !== 0) return;
@@ -52,7 +60,7 @@ export class LatentMap {
   /** Draw the rows at these places, in groups, with `ellipses` behind them. */
   draw(across: Float64Array, up: Float64Array, names: readonly [string, string], groups: readonly Group[], ellipses: Point[][]): void {
     [this.across, this.up] = [across, up];
-    const { mark, panel, quiet } = colours();
+    const { quiet } = colours();
     const size = across.length > 20_000 ? 2 : across.length > 2_000 ? 3.5 : 7;
     const points = groups.map((group) => ({
       type: "scatter",
@@ -75,17 +83,6 @@ export class LatentMap {
       data: line,
       z: 1,
     }));
-    const cross = {
-      id: "point",
-      type: "scatter",
-      silent: true,
-      animation: false,
-      symbol: "path://M-1.5,-9H1.5V-1.5H9V1.5H1.5V9H-1.5V1.5H-9V-1.5H-1.5Z",
-      symbolSize: 26,
-      itemStyle: { color: mark, borderColor: panel, borderWidth: 1.5 },
-      data: [] as Point[],
-      z: 10,
-    };
     const zoom = { type: "inside", moveOnMouseMove: "shift", zoomOnMouseWheel: true, filterMode: "none" };
     this.chart.setOption(
       {
@@ -94,15 +91,20 @@ export class LatentMap {
         xAxis: { type: "value", scale: true, ...axis(names[0]) },
         yAxis: { type: "value", scale: true, ...axis(names[1]), nameGap: 32 },
         dataZoom: [{ ...zoom, xAxisIndex: 0 }, { ...zoom, yAxisIndex: 0 }],
-        series: [...behind, ...points, cross],
+        series: [...behind, ...points],
       },
       { notMerge: true },
     );
+    this.mark();
   }
 
-  /** Show the point that is decoded. */
-  mark(place: Point): void {
-    this.chart.setOption({ series: [{ id: "point", data: [place] }] });
+  /** Show the point that is decoded, above the chart: 100,000 points are not drawn again for it. */
+  mark(place: Point = this.marked): void {
+    this.marked = place;
+    const [x, y] = this.chart.convertToPixel({ gridIndex: 0 }, [...place]) as [number, number];
+    const inside = x >= 0 && y >= 0 && x <= this.element.clientWidth && y <= this.element.clientHeight;
+    this.cross.hidden = !inside;
+    this.cross.style.transform = `translate(${x}px, ${y}px)`;
   }
 
   /** Width and height of the shown part, in the units of the directions. */

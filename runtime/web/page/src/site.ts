@@ -2,13 +2,14 @@
 
 import { load, setWasm } from "../../src/index.js";
 import { AaptvaeError, Rows } from "../../src/index.js";
-import type { VAE } from "../../src/index.js";
+import type { Precision, VAE } from "../../src/index.js";
 import { readNpy } from "./tables.js";
 
 /** `explorer.json`. */
 export interface Site {
   readonly bundle: string;
   readonly sha256: string;
+  readonly precision: Precision;
   readonly wasm: { readonly url: string; readonly integrity: string; readonly version: string };
   /** Height and width of a row as a grey picture, or null. */
   readonly image_shape: readonly [number, number] | null;
@@ -38,7 +39,7 @@ export async function loadSite(): Promise<Loaded> {
   const site = (await (await fetched("explorer.json")).json()) as Site;
   const { url, integrity } = site.wasm;
   setWasm(await (await fetched(url, { integrity, credentials: "omit" })).arrayBuffer());
-  const vae = await load(new URL(site.bundle, location.href), { sha256: site.sha256 });
+  const vae = await load(new URL(site.bundle, location.href), { sha256: site.sha256, precision: site.precision });
   if (site.rows === null) return { site, vae, rows: vae.goldenRows };
   const data = new Uint8Array(await (await fetched(site.rows)).arrayBuffer());
   return { site, vae, rows: readNpy(data, vae.inputDim, site.rows) };

@@ -29,14 +29,12 @@ export interface Colours {
   readonly quiet: string;
   readonly line: string;
   readonly accent: string;
-  readonly panel: string;
-  readonly mark: string;
 }
 
 export function colours(): Colours {
   const style = getComputedStyle(document.documentElement);
   const of = (name: string): string => style.getPropertyValue(`--${name}`).trim();
-  return { ink: of("ink"), quiet: of("quiet"), line: of("line"), accent: of("accent"), panel: of("panel"), mark: of("mark") };
+  return { ink: of("ink"), quiet: of("quiet"), line: of("line"), accent: of("accent") };
 }
 
 /** An axis of numbers or names. */

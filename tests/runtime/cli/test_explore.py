@@ -1,0 +1,47 @@
+"""`aaptvae explore` as people run it: it says its address, serves the page, and ends with an interrupt."""
+
+import http.client
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TINY = Path(__file__).parents[1] / "tiny"
+
+
+def explore(*options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "aaptvae", "explore", *options]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent")
+def test_a_page_is_served_until_an_interrupt() -> None:
+    with explore(str(TINY), "--no-open") as child:
+        assert child.stderr is not None
+        lines = iter(child.stderr.readline, "")
+        host = next(found[1] for line in lines if (found := re.search(r"tiny is at http://(\S+)/ until", line)))
+        connection = http.client.HTTPConnection(host)
+        connection.request("GET", "/explorer.json", headers={"Host": host})
+        assert connection.getresponse().status == 200
+        connection.close()
+        child.send_signal(signal.SIGINT)
+        rest = child.stderr.read()
+    assert child.returncode == 130 and "Traceback" not in rest
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        (("--image-shape", "8"), 2, "is no HEIGHTxWIDTH"),
+        (("--label", "kind"), 2, "--label names a column of --rows"),
+        (("--image-shape", "8x8"), 1, "image shape is 8x8: expected a product of 5"),
+        (("--sha256", "0" * 64), 1, "this is another bundle than the pinned one"),
+    ],
+)
+def test_wrong_options_are_refused(options: tuple[str, ...], status: int, words: str) -> None:
+    with explore(str(TINY), "--no-open", *options) as child:
+        _, said = child.communicate()
+    assert child.returncode == status and words in said and "Traceback" not in said
