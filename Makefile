@@ -7,7 +7,7 @@ TOOLS := .venv-tools
 PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults servers engines
+.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults wide servers engines web web-install web-build
 .PHONY: artifacts docs tools dist reproducible contents first-picture arm64-test lock version-check github-release release-check clean
 
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
@@ -27,6 +27,15 @@ check: $(VENV)/ready ## lint, types, sizes, generated documentation
 
 workflows: $(TOOLS)/linters ## actionlint and zizmor on .github/workflows; says which one is missing
 	$(PYTHON) release/workflows.py .github/workflows $(TOOLS)
+
+web: web-install web-build ## the runtime in JavaScript: types, build, tests; needs Node 20 or newer with npm
+	cd runtime/web && npm test
+
+web-install:
+	cd runtime/web && npm ci --ignore-scripts --no-audit --no-fund
+
+web-build:
+	cd runtime/web && npm run -s check && npm run -s build
 
 unit-test: $(VENV)/ready ## the tests alone
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
@@ -61,6 +70,9 @@ fuzz: $(VENV)/ready ## a million mutated inputs to the parsers; FUZZ=N for anoth
 
 faults: $(VENV)/ready ## kills and full disks over every verb that writes
 	$(BIN)/python tests/trust/faults.py 220 60
+
+wide: $(VENV)/ready ## memory of tables of 20,000 columns, and their figures beside those of a dense model
+	CI=1 WIDE=1 $(BIN)/python -m pytest -q tests/training/test_memory.py tests/training/test_wide.py
 
 servers: ## `aaptvae serve` with Triton's client, under load and with faults
 	test -d .venv-servers || $(PYTHON) -m venv .venv-servers
@@ -128,7 +140,7 @@ release-check: ## all that a release does, short of uploading
 	@cat $(DIST)/SHA256SUMS
 
 clean:
-	rm -rf .venv .venv-floor .venv-servers $(TOOLS) demo build dist
+	rm -rf .venv .venv-floor .venv-servers .venv-engines $(TOOLS) demo build dist
 
 # Newer sources than the built files: build again. Files that a workflow downloaded are newer than its clone.
 $(DIST)/SHA256SUMS: $(wildcard $(shell git ls-files runtime training export pyproject.toml README.md 2>/dev/null))

@@ -40,7 +40,8 @@ ARROWS = {
         "sklearn": "bundle errors rows vae",
         "batches": "bundle engine errors rows scores tables vae",
         "serve": "bundle engine errors rows scores vae views",
-        "cli": "bench bundle density engine errors files interpolation push rows scores serve tables vae verify",
+        "explorer": "bundle errors files rows",
+        "cli": "bench bundle density engine errors explorer files interpolation push rows scores serve tables vae verify",
     },
     "aaptvae_training": {
         "__init__": "errors evaluate_run model progress run train_table",

@@ -2,17 +2,27 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from aaptvae.bundle.manifest import TOLERANCE
 from aaptvae.cli.options import PRECISIONS, examples
+from aaptvae.cli.verbs_explore import look_options, make_site
+
+if TYPE_CHECKING:
+    from .bundle import Export
 
 PATH = click.Path(path_type=Path)
 
 
-@click.command(epilog=examples("export digits-run -o digits", "export digits-run -o digits.zip --zip --precision int8"))
+@click.command(
+    epilog=examples(
+        "export digits-run -o digits",
+        "export digits-run -o digits.zip --zip --precision int8",
+        "export digits-run -o digits --web site --web-rows heldout --image-shape 8x8",
+    )
+)
 @click.argument("run", type=PATH)
 @click.option("-o", "--output", required=True, type=PATH, metavar="BUNDLE", help="Folder to write, or file with --zip.")
 @click.option(
@@ -35,6 +45,13 @@ PATH = click.Path(path_type=Path)
 @click.option("--name", help="Name in the manifest. [default: from the widths]")
 @click.option("--zip", "archive", is_flag=True, help="Write one zip file; implied by a name that ends in .zip.")
 @click.option("--triton", type=PATH, metavar="DIR", help="Also write a Triton model repository of the fp32 graphs.")
+@click.option("--web", type=PATH, metavar="DIR", help="Also write an explorer: a page for any web server.")
+@click.option(
+    "--web-rows",
+    metavar="FILE|heldout",
+    help="Rows for the explorer's map, which DIR then holds. Default: those that the bundle carries.",
+)
+@look_options
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
 def export(run: Path, output: Path, archive: bool, triton: Path | None, force: bool, as_json: bool, **options: Any) -> None:
@@ -50,20 +67,36 @@ def export(run: Path, output: Path, archive: bool, triton: Path | None, force: b
     from .bundle import export_bundle, write_triton  # noqa: PLC0415
     from .options import ExportOptions  # noqa: PLC0415
 
-    if triton is not None:
-        refuse_existing(triton, force)
+    page = {key: options.pop(key) for key in ("web", "web_rows", "image_shape", "curve", "offline", "wasm")}
+    for folder in (triton, page["web"]):
+        if folder is not None:
+            refuse_existing(folder, force)
     try:
         chosen = ExportOptions(**{key: value for key, value in options.items() if value not in (None, ())})
     except InputError as error:
         raise click.UsageError(str(error)) from None
-    archive = archive or output.suffix == ".zip"
-    made = export_bundle(read_run(run), output, chosen, archive=archive, force=force)
+    found = read_run(run)
+    made = export_bundle(found, output, chosen, archive=archive or output.suffix == ".zip", force=force)
     if triton is not None:
         write_triton(made.manifest, made.files, triton, force=force)
+    if page["web"] is not None:
+        _write_explorer(made, found.heldout, force, **page)
     if as_json:
         click.echo(json.dumps(made.report(), indent=2))
     else:
         click.echo("\n".join(made.summary()), err=True)
+
+
+def _write_explorer(made: "Export", heldout: Any, force: bool, *, web: Path, web_rows: str | None, **look: Any) -> None:
+    """A page that runs the exported bundle, with the rows that were asked for."""
+    from aaptvae.bundle import read_bundle  # noqa: PLC0415
+    from aaptvae.explorer import Table, read_table  # noqa: PLC0415
+
+    bundle = read_bundle(made)
+    table = Table(heldout) if web_rows == "heldout" else None if web_rows is None else read_table(web_rows, bundle)
+    make_site(bundle, table, **look).write(web, force=force)
+    shown = f"{len(table.rows)} rows, which are in that folder" if table else "the rows that the bundle carries"
+    click.echo(f"explorer: put {web} on a web server, or run aaptvae explore {made.path}; its map shows {shown}", err=True)
 
 
 @click.command()

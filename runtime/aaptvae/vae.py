@@ -75,7 +75,7 @@ class VAE:
         self._source, self.precision, self._settings, self._golden = source, precision, settings, golden
         self._prior = LatentPrior.from_arrays(read_npz(source.files[PRIOR], PRIOR, PRIOR_ARRAYS))
         arrays = read_npz(source.files[LIKELIHOOD], LIKELIHOOD, OBSERVATION_ARRAYS, OPTIONAL_OBSERVATION_ARRAYS)
-        restore = weight_of(source.files[graph_file("decoder")], AXES, (manifest.input_dim, manifest.axes))
+        restore = weight_of(source.files[graph_file("decoder")], AXES, ObservationModel.basis_elsewhere(arrays))
         self.observation = ObservationModel.from_arrays(manifest.likelihood.kind, arrays, restore)
         self._heldout_elbo = read_reference(arrays)
         if (self._prior.latent_dim, len(self.observation.mean)) != (manifest.latent_dim, manifest.input_dim):

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from pathlib import Path
 
 import pytest
@@ -61,7 +60,7 @@ def test_kept_results_are_not_measured_again(tmp_path, capsys):
     assert "1 figures of 1 tables are below a bar" in capsys.readouterr().err
 
 
-@pytest.mark.skipif("CI" not in os.environ, reason="trains twice: set CI=1 to run it")
+@pytest.mark.slow
 def test_a_tiny_table_gets_every_figure(tmp_path: Path, capsys):
     arguments = ["--only", "linnerud", "--quick", "--results", str(tmp_path)]
     assert command.main(arguments) == 0

@@ -14,7 +14,7 @@ from aaptvae_training.memory import Need, needs_of_diagnosis, needs_of_training,
 
 from .conftest import options
 
-in_ci = pytest.mark.skipif("CI" not in os.environ, reason="trains on wide tables for minutes: set CI=1 to run it")
+minutes = pytest.mark.skipif("WIDE" not in os.environ, reason="trains on wide tables for minutes: make wide runs it")
 
 
 def test_the_first_stage_that_needs_too_much_is_refused() -> None:
@@ -76,9 +76,14 @@ def peaks(*arguments: object) -> tuple[float, float]:
     return before, after
 
 
-@in_ci
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("rows", "width", "latents", "most"), [(64, 20_000, 8, 1.0), (2_000, 20_000, 64, 3.0), (5_000, 5_000, 64, 3.0)]
+    ("rows", "width", "latents", "most"),
+    [
+        (64, 20_000, 8, 1.0),
+        pytest.param(2_000, 20_000, 64, 3.0, marks=minutes),
+        pytest.param(5_000, 5_000, 64, 3.0, marks=minutes),
+    ],
 )
 def test_memory_of_wide_tables_stays_small(tmp_path: Path, rows: int, width: int, latents: int, most: float) -> None:
     """Counts; the bundle holds 4 bytes for each weight of its graphs and number of its prior, and 1 MB more."""

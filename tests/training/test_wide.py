@@ -47,7 +47,7 @@ def test_a_wide_run_is_read_again(rows: np.ndarray, tmp_path: Path) -> None:
     assert torch.isfinite(run.model.encode(torch.from_numpy(rows))[0]).all()
 
 
-@pytest.mark.skipif("CI" not in os.environ, reason="finds all 1,500 axes for a minute: set CI=1 to run it")
+@pytest.mark.skipif("WIDE" not in os.environ, reason="finds all 1,500 axes for a minute: make wide runs it")
 def test_figures_are_those_of_all_axes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within 0.1 nats. Without axes that no training row reaches, the network differs: the linear model is compared."""
     table = saved(tmp_path, features_of(300, 1500))

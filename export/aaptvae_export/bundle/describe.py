@@ -45,7 +45,6 @@ def describe(run: Run, gate: Gate, pair_id: str, name: str | None) -> Manifest:
         twins=(),
         training=run.summary,
         columns=run.config.columns,
-        axes=model.scaler.inner if model.scaler.others else 0,
         missing="mean" if run.config.train.missing == "mean" else "error",
         producer={package: str(importlib.import_module(package).__version__) for package in _PRODUCERS},
     )

@@ -91,7 +91,7 @@ def _prove(run: Run, gate: Gate, pair: TracedPair, views: list[ViewDraft], heldo
         check_weights(graph)
     check_parity(gate, files[graph_file("encoder")], files[graph_file("decoder")], heldout)
     arrays = read_npz(files[LIKELIHOOD], LIKELIHOOD, ARRAYS, OPTIONAL)
-    restore = weight_of(files[graph_file("decoder")], AXES, (manifest.input_dim, manifest.axes))
+    restore = weight_of(files[graph_file("decoder")], AXES, ObservationModel.basis_elsewhere(arrays))
     gate.compare_density(ObservationModel.from_arrays(manifest.likelihood.kind, arrays, restore), heldout)
     files |= prove_views(views, gate, manifest, heldout)
     return Draft(files, msgspec.structs.replace(manifest, parity=gate.report()), {})

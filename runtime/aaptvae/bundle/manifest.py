@@ -211,7 +211,6 @@ class Manifest(ManifestV1, frozen=True):
     views: tuple[View, ...] = ()
     columns: tuple[ColumnName, ...] | None = None  # names of the features [input_dim], None for features without names
     missing: Missing = "error"
-    axes: Annotated[int, Meta(ge=0, le=1 << 20)] = 0  # of the noise, where the decoder's last weights hold them
 
     def view(self, name: str) -> View | None:
         """The view of this name, None where the bundle has none."""

@@ -21,6 +21,7 @@ VERBS = {
     "info": "verbs_bundle",
     "verify": "verbs_bundle",
     "bench": "verbs_bundle",
+    "explore": "verbs_explore",
     "push": "verbs_hub",
     "serve": "verbs_serve",
 }  # in this folder

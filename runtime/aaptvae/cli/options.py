@@ -14,7 +14,8 @@ FORMATS = ("npy", "npz", "csv", "jsonl", "parquet", "arrow")  # as in aaptvae.fi
 PRECISIONS = ("fp32", "int8", "fp16")  # as in aaptvae.bundle, which imports msgspec
 
 
-def _all(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def together(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator."""
     return lambda command: functools.reduce(lambda made, add: add(made), reversed(decorators), command)
 
 
@@ -23,7 +24,7 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  aaptvae {line}" for line in lines)
 
 
-bundle_options = _all(
+bundle_options = together(
     click.argument("bundle", type=click.Path()),
     click.option("--precision", default="fp32", show_default=True, type=click.Choice(PRECISIONS)),
     click.option("--provider", "providers", multiple=True, metavar="NAME", help="onnxruntime provider; repeatable."),
@@ -35,7 +36,7 @@ format_option = click.option("--format", type=click.Choice(FORMATS), help="Forma
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
 resume_option = click.option("--resume", is_flag=True, help="If interrupted, keep finished rows; continue after kept rows.")
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
-output_options = _all(format_option, force_option, resume_option)
+output_options = together(format_option, force_option, resume_option)
 
 
 def output_option(required: bool = True) -> Callable[[Command], Command]:
@@ -71,7 +72,7 @@ def _names_option(flag: str, text: str) -> Callable[[Command], Command]:
     return click.option(flag, multiple=True, metavar="A,B,...", callback=_names, help=text)
 
 
-columns_options = _all(
+columns_options = together(
     _names_option("--columns", "Columns that are features, by name. Default: all but those of --drop and --id."),
     _names_option("--drop", "Columns that are left out."),
     click.option("--header/--no-header", default=None, help="csv: the first line holds names or not. Default: as it shows."),
@@ -80,8 +81,8 @@ columns_options = _all(
     ),
 )
 id_option = _names_option("--id", "Columns that are copied to the output, before the results.")
-training_columns_options = _all(columns_options, _names_option("--id", "Columns that name rows: no features, like --drop."))
-input_options = _all(
+training_columns_options = together(columns_options, _names_option("--id", "Columns that name rows: no features, like --drop."))
+input_options = together(
     input_argument,
     columns_options,
     id_option,

@@ -77,6 +77,12 @@ class ObservationModel:
             raise BundleError("likelihood has no degrees of freedom above 2 (and up to 1e15): export the bundle again")
         return cls(kind, mean, scale, sigma, basis, float(arrays["freedom"][0]), _broad(arrays, axes), constant)
 
+    @staticmethod
+    def basis_elsewhere(arrays: Mapping[str, Array]) -> tuple[int, int]:
+        """Shape [D, K] of a basis that the decoder holds: the arrays then have K + 1 scales and no basis; else K is 0."""
+        count, width = len(arrays["sigma"]), len(arrays["mean"])
+        return width, 0 if "basis" in arrays or count in (1, width) else count - 1
+
     def to_arrays(self) -> Arrays:
         """The arrays of `likelihood.npz`."""
         arrays: Arrays = {"mean": self.mean, "scale": self.scale, "sigma": self.sigma}

@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -65,7 +66,11 @@ class Server:
 
     def _start(self, number: int, listener: socket.socket, ready: Callable[[], object]) -> None:
         """Fork one worker; onnxruntime is loaded in the child only."""
-        process = os.fork()
+        with (
+            warnings.catch_warnings()
+        ):  # Python 3.12 warns of threads: the one that is here waits for signals of the command line
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process = os.fork()
         if process:
             self._processes[process] = number, time.monotonic()
             return

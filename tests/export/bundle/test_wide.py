@@ -1,6 +1,7 @@
 """Bundles of models along a few principal axes: the axes are in the decoder once, the noise is that of the model."""
 
 import dataclasses
+import json
 
 import numpy as np
 import onnx
@@ -71,6 +72,7 @@ def test_rows_of_noise_do_not_depend_on_the_batch(made):
 def test_the_bundle_holds_the_axes_once_per_graph(made):
     """Beside 4 bytes for each weight of the graphs there is little, and no basis."""
     files = {path.name: path.stat().st_size for path in made.path.iterdir()}
+    assert "axes" not in json.loads((made.path / "manifest.json").read_text()), "older readers refuse unknown fields"
     assert set(np.load(made.path / "likelihood.npz")) == {"mean", "scale", "sigma", "freedom", "broad_sigma", "broad"}
     graphs = ["encoder.onnx", "decoder.onnx"]
     weights = {t.name: np.prod(t.dims) for graph in graphs for t in onnx.load(made.path / graph).graph.initializer}

@@ -71,7 +71,7 @@ def most_axes(rows: int, width: int, latents: int) -> int | None:
     most = min(rows - 1, max(MOST_NUMBERS // width, 2 * latents))
     if width <= FEW_COLUMNS or (width <= MOST_COVARIANCE_COLUMNS and most >= width):
         return None
-    return max(1, min(most, width - 1))
+    return max(1, min(most, width - 2))  # scales of D - 1 axes and the others would be taken for those of D columns
 
 
 def axes_count(table: CentredRows, latents: int) -> int | None:

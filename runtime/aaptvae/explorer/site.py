@@ -1,0 +1,115 @@
+"""The files of an explorer: the page, the bundle, rows for the map, and `explorer.json`, which describes them."""
+
+import io
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..bundle import Bundle
+from ..errors import InputError
+from ..files import Batch, Reading, open_rows
+from ..files.publish import publish_folder
+from ..rows import Array, Rows, as_rows
+from .wasm import ADDRESS, CDN, FILE, INTEGRITY, VERSION
+
+MARKER = "explorer.json"
+MOST_ROWS = 200_000
+_PAGE = Path(__file__).with_name("page")
+_BATCH = 4096
+
+
+class Table(NamedTuple):
+    """Rows [N, D] for the map and, by the name of a column, values [N] to colour them by."""
+
+    rows: Rows
+    name: str = ""
+    labels: Array | None = None
+
+
+def read_table(path: str | os.PathLike[str], bundle: Bundle, label: str | None = None) -> Table:
+    """The rows of a feature file; the column `label` is not a feature. `InputError` for more than `MOST_ROWS`."""
+    manifest = bundle.manifest
+    ids = (label,) if label else ()
+    reading = Reading(width=manifest.input_dim, expected=manifest.columns, ids=ids, missing=manifest.missing == "mean")
+    with open_rows(path, reading=reading) as reader:
+        parts, count = [], 0
+        for batch in reader.labelled(_BATCH):
+            parts.append(batch)
+            count += len(batch)
+            if count > MOST_ROWS:
+                raise InputError(f"{reader.name} has over {MOST_ROWS:,} rows: the explorer shows as many at most: take a part")
+    if not count:
+        raise InputError(f"{os.fspath(path)} has no rows: expected one or more for the map")
+    whole = Batch.joined(parts)
+    return Table(as_rows(whole.values, manifest.input_dim, reader.name), label or "", whole.ids[0] if label else None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """An explorer of `bundle`: `table` are the rows of its map (None: those that the bundle carries).
+
+    Rows are shown as grey pictures of `image_shape` (height, width), as a `curve`, or as bars. Without `wasm` the browser
+    fetches onnxruntime from a content delivery network and checks its SHA-256. `InputError` for a shape of other size.
+    """
+
+    bundle: Bundle
+    table: Table | None = None
+    image_shape: tuple[int, int] | None = None
+    curve: bool = False
+    wasm: bytes | None = None
+
+    def __post_init__(self) -> None:
+        shape, width = self.image_shape, self.bundle.manifest.input_dim
+        if shape is not None and shape[0] * shape[1] != width:
+            raise InputError(f"image shape is {shape[0]}x{shape[1]}: expected a product of {width}, the number of features")
+
+    def files(self) -> dict[str, bytes]:
+        """Every file by its path below the folder."""
+        files = {path.name: path.read_bytes() for path in sorted(_PAGE.iterdir()) if path.suffix in (".html", ".js", ".css")}
+        files |= {f"bundle/{name}": data for name, data in self.bundle.files.items()}
+        if self.table is not None:
+            stream = io.BytesIO()
+            np.save(stream, np.asarray(self.table.rows, "<f4"), allow_pickle=False)
+            files["rows.npy"] = stream.getvalue()
+        if self.wasm is not None:
+            files[FILE] = self.wasm
+            files["index.html"] = files["index.html"].replace(f" {CDN}".encode(), b"")
+        return files | {MARKER: json.dumps(self._description(), indent=1).encode() + b"\n"}
+
+    def _description(self) -> Mapping[str, object]:
+        table = self.table
+        labels = None if table is None or table.labels is None else {"name": table.name, "values": _plain(table.labels)}
+        return {
+            "bundle": "bundle",
+            "sha256": self.bundle.digest,
+            "wasm": {"url": ADDRESS if self.wasm is None else FILE, "integrity": INTEGRITY, "version": VERSION},
+            "image_shape": self.image_shape,
+            "curve": self.curve,
+            "rows": None if table is None else "rows.npy",
+            "labels": labels,
+        }
+
+    def write(self, folder: str | os.PathLike[str], *, force: bool = False) -> None:
+        """Write the files to a new folder; `force` replaces an older explorer."""
+        with publish_folder(folder, force=force, marker=MARKER) as temporary:
+            (temporary / "bundle").mkdir()
+            for name, data in self.files().items():
+                (temporary / name).write_bytes(data)
+
+
+def _plain(values: Array) -> list[str | float]:
+    """Numbers if all are, else text; JSON has no NaN."""
+    if values.dtype.kind in "iufb" and np.isfinite(np.asarray(values, np.float64)).all():
+        numbers: list[str | float] = values.tolist()
+        return numbers
+    text = [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in values.tolist()]
+    try:
+        floats = [float(value) for value in text]
+    except ValueError:
+        return [*text]
+    return [*floats] if np.isfinite(floats).all() else [*text]

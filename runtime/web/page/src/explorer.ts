@@ -1,0 +1,254 @@
+/** The explorer's state and what is drawn from it: one latent point, two directions, a colour, and rows on the map. */
+
+import { Rows } from "../../src/index.js";
+import type { Scores, VAE } from "../../src/index.js";
+import { grouped, legend } from "./colouring.js";
+import { Decoded } from "./decoded.js";
+import type { Form } from "./decoded.js";
+import { Latents } from "./latents.js";
+import type { Direction } from "./latents.js";
+import { LatentMap } from "./map.js";
+import type { Point } from "./map.js";
+import type { Loaded, Site } from "./site.js";
+import { readState, writeState } from "./state.js";
+import type { State } from "./state.js";
+import { featureNames } from "./tables.js";
+
+export const byId = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
+
+const SLIDERS = 8;
+const FEW = 20_000; // rows that are scored when the page opens; more only when a colour asks for it
+
+export class Explorer {
+  readonly vae: VAE;
+  readonly names: readonly string[];
+  readonly shape: readonly [number, number] | null;
+  readonly range: readonly [number, number];
+  rows: Rows;
+  state: State;
+  private readonly site: Site;
+  private readonly latents: Latents;
+  private readonly map: LatentMap;
+  private readonly decoded: Decoded;
+  private readonly z: Float32Array;
+  private mu: Rows;
+  private scores: Scores | null = null;
+  private decoding = false;
+  private waiting = false;
+  /** How many times a row was decoded and drawn, and how long the last took, in ms. */
+  frames = { count: 0, last: 0 };
+
+  static async of({ site, vae, rows }: Loaded): Promise<Explorer> {
+    const explorer = new Explorer(site, vae, rows, await vae.embed(rows));
+    if (rows.length <= FEW) await explorer.score();
+    explorer.fill();
+    explorer.redraw();
+    await explorer.start();
+    return explorer;
+  }
+
+  private constructor(site: Site, vae: VAE, rows: Rows, mu: Rows) {
+    [this.site, this.vae, this.rows, this.mu] = [site, vae, rows, mu];
+    this.names = featureNames(vae.inputDim, vae.columns);
+    this.shape = site.image_shape;
+    this.range = rangeOf(rows);
+    this.latents = new Latents(vae, mu);
+    this.state = readState(vae.latentDim, this.latents.directions.length);
+    this.z = Float32Array.from(this.state.z ?? this.latents.centre);
+    this.decoded = new Decoded(byId("decoded"), this.names, this.shape, this.range);
+    this.map = new LatentMap(byId("map"), {
+      move: (place) => this.move(place),
+      pick: (row) => void this.pick(row),
+      hover: (row) => (byId("map").title = row < 0 ? "" : this.words(row)),
+    });
+  }
+
+  /** Options of the controls. */
+  private fill(): void {
+    const options = (id: string, names: readonly (readonly [string, string])[], chosen: string): void => {
+      byId(id).replaceChildren(...names.map(([value, text]) => new Option(text, value, false, value === chosen)));
+    };
+    const directions = this.latents.directions.map((direction, i) => [String(i), direction.name] as const);
+    options("across", directions, String(this.state.across));
+    options("up", directions, String(this.state.up));
+    const { labels } = this.site;
+    const colours = [...(labels ? [["label", labels.name] as const] : []), ["none", "none"] as const];
+    const figures = [["elbo", "ELBO"], ["p", "p-value"], ["error", "reconstruction error"]] as const;
+    const features = this.names.map((name, j) => [`x${j}`, name] as const);
+    if (!this.state.colour) this.state.colour = labels ? "label" : "elbo";
+    options("colour", [...colours, ...figures, ...features], this.state.colour);
+    const forms: Form[] = [...(this.shape ? ["picture" as const] : []), "bars", "curve"];
+    if (!forms.includes(this.state.form as Form)) this.state.form = this.shape ? "picture" : this.site.curve ? "curve" : "bars";
+    options("form", forms.map((form) => [form, form]), this.state.form);
+    this.addSliders();
+  }
+
+  private addSliders(): void {
+    const sliders = this.latents.busiest.slice(0, SLIDERS).map((latent) => {
+      const { mean, deviation } = this.latents.range(latent);
+      const label = document.createElement("label");
+      const input = Object.assign(document.createElement("input"), { type: "range", step: "any" });
+      [input.min, input.max] = [String(mean - 3 * deviation), String(mean + 3 * deviation)];
+      input.dataset["latent"] = String(latent);
+      input.addEventListener("input", () => {
+        this.z[latent] = Number(input.value);
+        this.changed();
+      });
+      label.append(`latent ${latent}`, input, document.createElement("output"));
+      return label;
+    });
+    byId("sliders").replaceChildren(...sliders);
+  }
+
+  private async start(): Promise<void> {
+    this.decoded.become(this.state.form as Form);
+    if (this.state.row !== null && this.state.row < this.rows.length) await this.pick(this.state.row);
+    else this.changed();
+  }
+
+  get pair(): readonly [Direction, Direction] {
+    return [this.latents.directions[this.state.across], this.latents.directions[this.state.up]];
+  }
+
+  /** Draw the map again. */
+  redraw(): void {
+    const [first, second] = this.pair;
+    const places = [first, second].map((direction) =>
+      Float64Array.from({ length: this.mu.length }, (_, i) => this.latents.place(this.mu.row(i), direction)),
+    );
+    const groups = grouped(this.values(), this.rows.length);
+    const ellipses = byId<HTMLInputElement>("prior").checked ? this.latents.ellipses([first, second]) : [];
+    this.map.draw(places[0], places[1], [first.name, second.name], groups, ellipses);
+    legend(byId("legend"), groups);
+    this.mark();
+  }
+
+  /** Values by which rows are coloured. */
+  private values(): ArrayLike<number | string> {
+    const { colour } = this.state;
+    const { labels } = this.site;
+    if (colour === "label" && labels && labels.values.length === this.rows.length) return labels.values;
+    if (colour.startsWith("x")) return Array.from({ length: this.rows.length }, (_, i) => this.rows.row(i)[Number(colour.slice(1))]);
+    const scores = this.scores;
+    const found = scores && { elbo: scores.elbo, p: scores.pValue, error: scores.reconstructionError }[colour];
+    return found && !Number.isNaN(found[0]) ? found : new Array<string>(this.rows.length).fill("all rows");
+  }
+
+  async recolour(colour: string): Promise<void> {
+    this.state.colour = colour;
+    if (["elbo", "p", "error"].includes(colour)) await this.score();
+    this.redraw();
+    writeState(this.state);
+  }
+
+  /** Scores of the rows on the map. */
+  async score(): Promise<Scores> {
+    this.scores ??= await this.vae.score(this.rows);
+    return this.scores;
+  }
+
+  /** Show other rows on the map. */
+  async replaceRows(rows: Rows): Promise<Scores> {
+    const mu = await this.vae.embed(rows);
+    [this.rows, this.mu, this.scores, this.state.row] = [rows, mu, null, null];
+    const scores = await this.score();
+    this.state.colour = Number.isNaN(scores.pValue[0]) ? "elbo" : "p";
+    byId<HTMLSelectElement>("colour").value = this.state.colour;
+    this.redraw();
+    return scores;
+  }
+
+  /** Decode at a place on the map. */
+  move(place: Point): void {
+    this.latents.move(this.z, this.pair, place);
+    this.changed();
+  }
+
+  /** Move by shares of the shown part of the map. */
+  nudge(across: number, up: number): void {
+    const [wide, high] = this.map.span();
+    const [x, y] = this.pair.map((direction) => this.latents.place(this.z, direction));
+    this.move([x + across * wide, y + up * high]);
+  }
+
+  /** Decode these latents. */
+  moveTo(z: ArrayLike<number>): void {
+    this.z.set(z);
+    this.changed();
+  }
+
+  /** Pick a row: its posterior mean is decoded beside it. */
+  async pick(row: number): Promise<void> {
+    this.state.row = row;
+    this.z.set(this.mu.row(row));
+    this.changed();
+  }
+
+  become(form: Form): void {
+    this.state.form = form;
+    this.decoded.become(form);
+    this.changed();
+  }
+
+  private mark(): void {
+    const [x, y] = this.pair.map((direction) => this.latents.place(this.z, direction));
+    this.map.mark([x, y]);
+  }
+
+  /** Show the point, its row and its decoded features; one decoding at a time. */
+  private changed(): void {
+    const { row } = this.state;
+    this.state.z = [...this.z];
+    if (row !== null && this.mu.row(row).some((value, j) => value !== this.z[j])) this.state.row = null;
+    byId<HTMLInputElement>("row").value = this.state.row === null ? "" : String(this.state.row);
+    byId("row-facts").textContent = this.state.row === null ? "" : this.words(this.state.row);
+    for (const label of byId("sliders").children) {
+      const input = label.querySelector("input")!;
+      const value = this.z[Number(input.dataset["latent"])];
+      input.value = String(value);
+      label.querySelector("output")!.textContent = value.toFixed(2);
+    }
+    writeState(this.state);
+    if (this.decoding) this.waiting = true;
+    else void this.decode();
+  }
+
+  private async decode(): Promise<void> {
+    this.decoding = true;
+    do {
+      this.waiting = false;
+      const begun = performance.now();
+      const row = this.state.row;
+      const features = await this.vae.decode(new Rows(this.z.slice(), this.z.length));
+      this.decoded.show(features.data, row === null ? null : this.rows.row(row));
+      this.mark();
+      this.frames = { count: this.frames.count + 1, last: performance.now() - begun };
+      await new Promise(requestAnimationFrame);
+    } while (this.waiting);
+    this.decoding = false;
+  }
+
+  private words(row: number): string {
+    const { labels } = this.site;
+    const label = labels && labels.values.length === this.rows.length ? `, ${labels.name} ${labels.values[row]}` : "";
+    if (this.scores === null) return `row ${row}${label}`;
+    const { elbo, pValue, reconstructionError } = this.scores;
+    const p = Number.isNaN(pValue[row]) ? "" : `, p-value ${pValue[row].toPrecision(2)}`;
+    return `row ${row}${label}: ELBO ${elbo[row].toFixed(2)} nats, error ${reconstructionError[row].toFixed(3)}${p}`;
+  }
+
+  /** For measurements: pan the map by a share. */
+  pan(share: number): void {
+    this.map.pan(share);
+  }
+}
+
+/** Least and greatest value of rows, so that pictures and heat maps share one scale. */
+function rangeOf(rows: Rows): readonly [number, number] {
+  let [least, most] = [Infinity, -Infinity];
+  for (const value of rows.data) {
+    if (value < least) least = value;
+    if (value > most) most = value;
+  }
+  return [least, most];
+}

@@ -1,0 +1,45 @@
+/** What `aaptvae export --web` and `aaptvae explore` put beside the page, and the VAE that it loads. */
+
+import { load, setWasm } from "../../src/index.js";
+import { AaptvaeError, Rows } from "../../src/index.js";
+import type { VAE } from "../../src/index.js";
+import { readNpy } from "./tables.js";
+
+/** `explorer.json`. */
+export interface Site {
+  readonly bundle: string;
+  readonly sha256: string;
+  readonly wasm: { readonly url: string; readonly integrity: string; readonly version: string };
+  /** Height and width of a row as a grey picture, or null. */
+  readonly image_shape: readonly [number, number] | null;
+  readonly curve: boolean;
+  /** A .npy of rows [N, D], or null for the rows that the bundle carries. */
+  readonly rows: string | null;
+  /** Values of one column by which points are coloured, and its name. */
+  readonly labels: { readonly name: string; readonly values: readonly (string | number)[] } | null;
+}
+
+export interface Loaded {
+  readonly site: Site;
+  readonly vae: VAE;
+  readonly rows: Rows;
+}
+
+async function fetched(address: string, init?: RequestInit): Promise<Response> {
+  const response = await fetch(address, init).catch((error: unknown) => {
+    throw new AaptvaeError(`cannot read ${address} (${String(error)}): expected a folder that aaptvae made: make it again`);
+  });
+  if (!response.ok) throw new AaptvaeError(`cannot read ${address} (${response.status}): expected a folder that aaptvae made`);
+  return response;
+}
+
+/** The site's VAE, golden vectors replayed, and its rows. */
+export async function loadSite(): Promise<Loaded> {
+  const site = (await (await fetched("explorer.json")).json()) as Site;
+  const { url, integrity } = site.wasm;
+  setWasm(await (await fetched(url, { integrity, credentials: "omit" })).arrayBuffer());
+  const vae = await load(new URL(site.bundle, location.href), { sha256: site.sha256 });
+  if (site.rows === null) return { site, vae, rows: vae.goldenRows };
+  const data = new Uint8Array(await (await fetched(site.rows)).arrayBuffer());
+  return { site, vae, rows: readNpy(data, vae.inputDim, site.rows) };
+}

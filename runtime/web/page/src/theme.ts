@@ -1,0 +1,59 @@
+/** Colours of charts: those of the style sheet for light and dark, palettes that colour-blind people can tell apart. */
+
+import { BarChart, HeatmapChart, LineChart, ScatterChart } from "echarts/charts";
+import { DataZoomComponent, GridComponent, LegendComponent, TooltipComponent, VisualMapComponent } from "echarts/components";
+import * as echarts from "echarts/core";
+import { CanvasRenderer } from "echarts/renderers";
+
+echarts.use([BarChart, HeatmapChart, LineChart, ScatterChart]);
+echarts.use([DataZoomComponent, GridComponent, LegendComponent, TooltipComponent, VisualMapComponent, CanvasRenderer]);
+
+export { echarts };
+
+/** Okabe and Ito (2008), without black. */
+export const CATEGORIES = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b3a400", "#7a7a7a"];
+/** Blue to yellow, after cividis (Nuñez et al. 2018), without the ends that the background would hide. */
+const SEQUENCES = {
+  light: ["#00204d", "#1f3c6d", "#46526c", "#666870", "#7d7568", "#8f7f5c", "#9c7f3a", "#a87f00"],
+  dark: ["#5b8be0", "#7b97c4", "#92a1ab", "#a5a9a0", "#b8b18f", "#cbbb78", "#e0c95c", "#fee838"],
+};
+const DARK = matchMedia("(prefers-color-scheme: dark)");
+
+/** Colours from least to most. */
+export function sequence(): readonly string[] {
+  return DARK.matches ? SEQUENCES.dark : SEQUENCES.light;
+}
+
+export interface Colours {
+  readonly ink: string;
+  readonly quiet: string;
+  readonly line: string;
+  readonly accent: string;
+  readonly panel: string;
+  readonly mark: string;
+}
+
+export function colours(): Colours {
+  const style = getComputedStyle(document.documentElement);
+  const of = (name: string): string => style.getPropertyValue(`--${name}`).trim();
+  return { ink: of("ink"), quiet: of("quiet"), line: of("line"), accent: of("accent"), panel: of("panel"), mark: of("mark") };
+}
+
+/** An axis of numbers or names. */
+export function axis(name = ""): Record<string, unknown> {
+  const { quiet, line } = colours();
+  return {
+    name,
+    nameLocation: "middle",
+    nameGap: 26,
+    nameTextStyle: { color: quiet },
+    axisLabel: { color: quiet, hideOverlap: true },
+    axisLine: { onZero: false, lineStyle: { color: line } },
+    splitLine: { lineStyle: { color: line, opacity: 0.2 } },
+  };
+}
+
+/** Call `draw` when light changes to dark or back. */
+export function onTheme(draw: () => void): void {
+  DARK.addEventListener("change", draw);
+}

@@ -1,0 +1,156 @@
+/** The observation model p(x|z) around a reconstruction, measured in standardised features. */
+
+import type { Arrays } from "../bundle/npz.js";
+import type { Manifest } from "../bundle/manifest.js";
+import { BundleError, InputError } from "../errors.js";
+import { product } from "../rows.js";
+import type { Rows } from "../rows.js";
+import { general } from "../text.js";
+import { logAddExp, logGamma } from "./functions.js";
+
+export const OBSERVATION_ARRAYS = { mean: 1, scale: 1, sigma: 1 };
+export const OPTIONAL_ARRAYS = { basis: 2, freedom: 1, broad_sigma: 1, broad: 1, constant: 1, heldout_elbo: 1 };
+const MOST_FREEDOM = 1e15; // numerically a Gaussian; beyond, the gamma function overflows
+const EPSILON = 2 ** -23; // of float32
+
+type Kind = Manifest["likelihood"]["kind"];
+
+/** Noise that a `share` of the rows has instead: a multivariate t of scales `sigma` [D] along the same axes. */
+interface Broad {
+  readonly sigma: Float64Array;
+  readonly share: number;
+  readonly freedom: number;
+}
+
+/**
+ * Noise of the features given their reconstruction.
+ *
+ * gaussian: standardised features (x - `mean`) / `scale` [D] have covariance basis diag(sigma**2) basis'. student: that is
+ * the scale matrix of a multivariate t with `freedom` degrees of freedom, mixed with a `broad` one where there is one.
+ * bernoulli: x in [0, 1], the reconstruction is the probability.
+ */
+export class ObservationModel {
+  readonly kind: Kind;
+  readonly mean: Float64Array;
+  readonly scale: Float64Array;
+  private readonly sigma: Float64Array;
+  private readonly basis: Float64Array | undefined;
+  private readonly freedom: number;
+  private readonly broad: Broad | undefined;
+
+  /** The model of the arrays of `likelihood.npz`; `BundleError` if shapes or signs are wrong. */
+  constructor(kind: Kind, arrays: Arrays) {
+    const [mean, scale, sigma, basis] = ["mean", "scale", "sigma", "basis"].map((name) => arrays.get(name));
+    const width = mean!.shape[0];
+    const square = basis === undefined || (basis.shape[0] === width && basis.shape[1] === width);
+    if (scale!.shape[0] !== width || ![1, width].includes(sigma!.shape[0]) || !square) {
+      throw new BundleError(
+        `likelihood has mean (${width}), scale (${scale!.shape[0]}), sigma (${sigma!.shape[0]}): expected [D], [D], [1] or [D], ` +
+          "and basis [D, D]: export the bundle again",
+      );
+    }
+    if (scale!.data.some((value) => value <= 0) || (kind !== "bernoulli" && sigma!.data.some((value) => value <= 0))) {
+      throw new BundleError("likelihood has a scale or sigma that is not positive: export the bundle again");
+    }
+    if ((kind === "student") !== arrays.has("freedom")) {
+      throw new BundleError(`likelihood is ${kind}: expected degrees of freedom with student only: export it again`);
+    }
+    checkMask(arrays, width);
+    this.kind = kind;
+    this.mean = Float64Array.from(mean!.data);
+    this.scale = Float64Array.from(scale!.data);
+    this.sigma = Float64Array.from({ length: width }, (_, j) => sigma!.data[sigma!.data.length === 1 ? 0 : j]);
+    this.basis = basis && Float64Array.from(basis.data);
+    this.freedom = kind === "student" ? freedomOf(arrays) : Infinity;
+    this.broad = kind === "student" ? broadOf(arrays, width) : undefined;
+  }
+
+  /** Scale of float32 rounding of each feature [D]: max(deviation, |mean|); 1 for bernoulli. */
+  get unit(): Float64Array {
+    return this.scale.map((scale, j) => (this.kind === "bernoulli" ? 1 : Math.max(scale, Math.abs(this.mean[j]))));
+  }
+
+  /** Mean squared error of the standardised features of each row: [N]. */
+  squaredError(x: Rows, reconstruction: Rows): Float64Array {
+    const residual = this.residual(x, reconstruction);
+    return sumRows(residual.map((value) => value * value), x.width).map((sum) => sum / x.width);
+  }
+
+  /** log p(x | reconstruction) of each row, in nats of the standardised features: [N]. */
+  logDensity(x: Rows, reconstruction: Rows): Float64Array {
+    if (this.kind === "bernoulli") return bernoulli(x, reconstruction);
+    let residual = this.residual(x, reconstruction);
+    if (this.basis) residual = product(residual, this.basis, x.width, x.width);
+    const density = elliptical(residual, this.sigma, this.freedom);
+    if (this.broad === undefined) return density;
+    const { sigma, share, freedom } = this.broad;
+    const broad = elliptical(residual, sigma, freedom);
+    return density.map((value, i) => logAddExp(Math.log1p(-share) + value, Math.log(share) + broad[i]));
+  }
+
+  private residual(x: Rows, reconstruction: Rows): Float64Array {
+    return Float64Array.from(x.data, (value, at) => (value - reconstruction.data[at]) / this.scale[at % x.width]);
+  }
+}
+
+/** Sum of each row of `width` values: [N]. */
+export function sumRows(values: Float64Array, width: number): Float64Array {
+  const sums = new Float64Array(values.length / width);
+  for (let at = 0; at < values.length; at++) sums[Math.floor(at / width)] += values[at];
+  return sums;
+}
+
+/** Log density of residuals [N, D] under a multivariate t (Lange et al. 1989), a Gaussian at infinite `freedom`: [N]. */
+function elliptical(residual: Float64Array, sigma: Float64Array, freedom: number): Float64Array {
+  const width = sigma.length;
+  const distances = sumRows(residual.map((value, at) => (value / sigma[at % width]) ** 2), width);
+  const volume = sigma.reduce((sum, value) => sum + Math.log(value), 0);
+  if (freedom === Infinity) return distances.map((distance) => -0.5 * distance - volume - 0.5 * width * Math.log(2 * Math.PI));
+  const norm = logGamma(0.5 * (freedom + width)) - logGamma(0.5 * freedom) - 0.5 * width * Math.log(Math.PI * freedom);
+  return distances.map((distance) => norm - volume - 0.5 * (freedom + width) * Math.log1p(distance / freedom));
+}
+
+function bernoulli(x: Rows, probability: Rows): Float64Array {
+  const outside = x.data.some((value) => value < 0 || value > 1);
+  if (outside) {
+    const [least, most] = x.data.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
+    throw new InputError(
+      `x goes from ${general(least)} to ${general(most)}: this bundle's likelihood is bernoulli and expects ` +
+        "features in [0, 1]: rescale them as for training",
+    );
+  }
+  const terms = Float64Array.from(x.data, (value, at) => {
+    const p = Math.min(1 - EPSILON, Math.max(EPSILON, probability.data[at]));
+    return value * Math.log(p) + (1 - value) * Math.log1p(-p);
+  });
+  return sumRows(terms, x.width);
+}
+
+function freedomOf(arrays: Arrays): number {
+  const freedom = arrays.get("freedom")!;
+  if (freedom.shape[0] !== 1 || !(freedom.data[0] > 2 && freedom.data[0] <= MOST_FREEDOM)) {
+    throw new BundleError("likelihood has no degrees of freedom above 2 (and up to 1e15): export the bundle again");
+  }
+  return freedom.data[0];
+}
+
+function broadOf(arrays: Arrays, width: number): Broad | undefined {
+  const [sigma, facts] = [arrays.get("broad_sigma"), arrays.get("broad")];
+  if (sigma === undefined && facts === undefined) return undefined;
+  const [share, freedom] = facts?.data ?? [];
+  const shaped = sigma?.shape[0] === width && facts?.shape[0] === 2;
+  if (!shaped || sigma.data.some((value) => value <= 0) || !(share > 0 && share < 1 && freedom > 2 && freedom <= MOST_FREEDOM)) {
+    throw new BundleError(
+      "likelihood has broad noise without scales above 0 [D], a share in (0, 1) and degrees of freedom above 2: " +
+        "export the bundle again",
+    );
+  }
+  return { sigma: Float64Array.from(sigma.data), share, freedom };
+}
+
+function checkMask(arrays: Arrays, width: number): void {
+  const mask = arrays.get("constant");
+  if (mask !== undefined && (mask.shape[0] !== width || mask.data.some((value) => value !== 0 && value !== 1))) {
+    throw new BundleError("likelihood has a mask of constant columns that is not 0 or 1 for each: export the bundle again");
+  }
+}

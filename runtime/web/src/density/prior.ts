@@ -1,0 +1,90 @@
+/** The prior of latents: N(0, I), or a mixture of Gaussians fitted to the aggregate posterior. */
+
+import type { Arrays } from "../bundle/npz.js";
+import { BundleError, InputError } from "../errors.js";
+import { Rows } from "../rows.js";
+import { shown } from "../text.js";
+import { normalRows, Stream, uniformColumn } from "./noise.js";
+
+export const PRIOR_ARRAYS = { weights: 1, means: 2, factors: 3 };
+export const MAX_TEMPERATURE = 1e6; // beyond, decoded values overflow float32
+
+/** Mixture of K Gaussians over L latents; K = 0 is the standard normal. */
+export class LatentPrior {
+  readonly latentDim: number;
+  /** Shares of the components [K]. */
+  readonly weights: Float64Array;
+  /** Centres [K, L], one after another. */
+  readonly means: Float64Array;
+  /** Lower Cholesky factors of the covariances [K, L, L], one after another. */
+  readonly factors: Float64Array;
+
+  private constructor(latentDim: number, weights: Float64Array, means: Float64Array, factors: Float64Array) {
+    this.latentDim = latentDim;
+    this.weights = weights;
+    this.means = means;
+    this.factors = factors;
+  }
+
+  static standard(latentDim: number): LatentPrior {
+    return new LatentPrior(latentDim, new Float64Array(), new Float64Array(), new Float64Array());
+  }
+
+  /** The prior of the arrays of `prior.npz`; `BundleError` for invalid arrays. */
+  static fromArrays(arrays: Arrays): LatentPrior {
+    const [weights, means, factors] = Object.keys(PRIOR_ARRAYS).map((name) => {
+      const { shape, data } = arrays.get(name)!;
+      return { shape, data: Float64Array.from(data) };
+    });
+    const [count, width] = means.shape;
+    if (weights.shape.join() !== `${count}` || factors.shape.join() !== `${count},${width},${width}`) {
+      throw new BundleError(
+        `prior has weights (${weights.shape.join(", ")}), means (${means.shape.join(", ")}), factors ` +
+          `(${factors.shape.join(", ")}): expected [K], [K, L], [K, L, L]: export the bundle again`,
+      );
+    }
+    const total = weights.data.reduce((sum, value) => sum + value, 0);
+    const triangular = factors.data.every((value, at) => {
+      const [row, column] = [Math.floor(at / width) % width, at % width];
+      return column > row ? value === 0 : column < row || value > 0;
+    });
+    if (count && (Math.abs(total - 1) > 1e-6 || weights.data.some((value) => value < 0) || !triangular)) {
+      throw new BundleError(
+        "prior is no mixture: expected weights that add up to 1 and lower triangular factors " +
+          "with a positive diagonal: export the bundle again",
+      );
+    }
+    return new LatentPrior(width, weights.data, means.data, factors.data);
+  }
+
+  /** Latents start..stop of the sequence that `seed` names, spread scaled by `temperature`. */
+  draw(seed: bigint, start: number, stop: number, temperature = 1): Rows {
+    if (typeof temperature !== "number" || !(temperature >= 0 && temperature <= MAX_TEMPERATURE)) {
+      throw new InputError(`temperature is ${shown(temperature)}: expected 0 to 1e+06, 1 is the density itself`);
+    }
+    const noise = normalRows(seed, start, stop, this.latentDim, Stream.LATENT);
+    noise.data.forEach((value, at) => (noise.data[at] = temperature * value));
+    if (!this.weights.length) return noise;
+    const choice = uniformColumn(seed, start, stop, Stream.COMPONENT);
+    const z = Rows.empty(noise.length, this.latentDim);
+    for (let i = 0; i < noise.length; i++) this.place(z.row(i), noise.row(i), this.component(choice[i]));
+    return z;
+  }
+
+  /** The component that a number in [0, 1) chooses. */
+  private component(choice: number): number {
+    let sum = 0;
+    const found = this.weights.findIndex((weight) => (sum += weight) > choice);
+    return found < 0 ? this.weights.length - 1 : found;
+  }
+
+  /** z = mean + factor noise, of component `k`. */
+  private place(z: Float32Array, noise: Float32Array, k: number): void {
+    const width = this.latentDim;
+    for (let i = 0; i < width; i++) {
+      let sum = 0;
+      for (let j = 0; j <= i; j++) sum += this.factors[(k * width + i) * width + j] * noise[j];
+      z[i] = this.means[k * width + i] + sum;
+    }
+  }
+}

@@ -1,0 +1,188 @@
+/** The real page in a real browser: `aaptvae explore` serves it, Chromium opens it. */
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+
+import type { Browser, Page } from "playwright-core";
+
+import { expected, filesOf, largestGap, ROOT, unpacked } from "./bundles.js";
+
+const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
+const PYTHON = process.env["PYTHON"] ?? join(ROOT, ".venv/bin/python");
+const SWITCHES = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"];
+SWITCHES.push("--disable-component-update", "--disable-sync", "--disable-quic");
+const skip = existsSync(CHROMIUM) && existsSync(PYTHON) ? false : `needs ${CHROMIUM} (CHROMIUM) and ${PYTHON} (PYTHON)`;
+const DIGITS = join(ROOT, "artifacts/digits");
+const scratch = mkdtempSync(join(tmpdir(), "aaptvae-"));
+
+/** `aaptvae explore` with these arguments: its address, and how to end it. */
+async function explore(...options: string[]): Promise<{ address: string; stop: () => void }> {
+  const child = spawn(PYTHON, ["-m", "aaptvae", "explore", DIGITS, "--no-open", "--offline", ...options], { cwd: ROOT });
+  let said = "";
+  for await (const part of child.stderr) {
+    said += String(part);
+    const address = /at (http:\S+) until/.exec(said)?.[1];
+    if (address) return { address, stop: () => child.kill() };
+  }
+  throw new Error(said);
+}
+
+/** A page and everything that it reported: requests of other origins, errors. */
+async function opened(browser: Browser, address: string, scheme: "light" | "dark" = "light", width = 1280): Promise<[Page, string[]]> {
+  const context = await browser.newContext({ colorScheme: scheme, viewport: { width, height: 900 }, acceptDownloads: true });
+  const page = await context.newPage();
+  const wrong: string[] = [];
+  page.on("console", (message) => message.type() === "error" && wrong.push(message.text()));
+  page.on("pageerror", (error) => wrong.push(error.message));
+  page.on("request", (request) => request.url().startsWith("http") && !request.url().startsWith(new URL(address).origin) && wrong.push(request.url()));
+  await page.goto(address);
+  return [page, wrong];
+}
+
+async function ready(page: Page): Promise<void> {
+  await page.waitForSelector("body[data-ready], #status.refused", { timeout: 120_000 });
+}
+
+/** The decoded picture, as text. */
+const picture = (page: Page): Promise<string> => page.evaluate('document.querySelector("#decoded canvas").toDataURL()');
+
+/** Numbers of a .csv that a button downloads. */
+async function downloaded(page: Page, button: string): Promise<{ names: string[]; values: number[] }> {
+  const [file] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
+  const [names, ...lines] = readFileSync(await file.path(), "utf-8").trim().split("\n");
+  return { names: names.split(","), values: lines.flatMap((line) => line.split(",").map(Number)) };
+}
+
+describe("the explorer of digits", { skip }, () => {
+  let browser: Browser;
+  let page: Page;
+  let wrong: string[];
+  let site: Awaited<ReturnType<typeof explore>>;
+
+  before(async () => {
+    const { chromium } = await import("playwright-core");
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: SWITCHES });
+    site = await explore("--image-shape", "8x8", "--rows", join(ROOT, "training/aaptvae_training/data/digits.npy"));
+    [page, wrong] = await opened(browser, site.address);
+    await ready(page);
+  });
+  after(async () => {
+    site.stop();
+    await browser.close();
+  });
+
+  test("the golden vectors are confirmed", async () => {
+    const status = (await page.textContent("#status"))!;
+    console.log(`in Chromium: ${status}`);
+    assert.match(status, /computed here as at export, largest difference \d\.\de-[78]/);
+  });
+
+  test("a drag on the map changes the picture and the address", async () => {
+    const before = await picture(page);
+    const box = (await page.locator("#map").boundingBox())!;
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width / 3, box.y + box.height / 3, { steps: 5 });
+    await page.mouse.up();
+    await page.waitForURL(/[#&]z=/);
+    assert.notEqual(await picture(page), before);
+  });
+
+  test("arrow keys, a slider and a picked row change the picture", async () => {
+    const seen = new Set([await picture(page)]);
+    const look = async (): Promise<void> => {
+      await page.waitForTimeout(500);
+      seen.add(await picture(page));
+    };
+    await page.focus("#map");
+    for (let i = 0; i < 5; i++) await page.keyboard.press("Shift+ArrowRight");
+    await look();
+    await page.focus("#sliders input");
+    for (let i = 0; i < 5; i++) await page.keyboard.press("ArrowRight");
+    await look();
+    await page.fill("#row", "7");
+    await page.keyboard.press("Enter");
+    await look();
+    assert.equal(seen.size, 4);
+    assert.match((await page.textContent("#row-facts"))!, /^row 7: ELBO -?\d/);
+  });
+
+  test("a view comes back from its address", async () => {
+    await page.waitForURL(/[#&]row=7/);
+    const [other] = await opened(browser, page.url());
+    await ready(other);
+    await other.waitForTimeout(500);
+    assert.equal(await picture(other), await picture(page));
+    await other.context().close();
+  });
+
+  test("samples with seed 7 equal Python's", async () => {
+    await page.fill("#seed", "7");
+    await page.fill("#count", "100");
+    const { values } = await downloaded(page, "#download-samples");
+    const unit = unpacked(expected.bundles["digits"]["unit"]);
+    assert.ok(largestGap(values, unpacked(expected.bundles["digits"]["sample"]), (at) => unit[at % 64] * 4) <= 1e-5);
+  });
+
+  test("interpolation draws nine pictures", async () => {
+    await page.click("#interpolate");
+    await page.waitForSelector("#between figure:nth-child(9)");
+    assert.equal(await page.locator("#between figure").count(), 9);
+  });
+
+  test("a table is scored, and a wrong one refused", async () => {
+    const [good, bad] = ["good.csv", "bad.csv"].map((name) => join(scratch, name));
+    writeFileSync(good, `${Array(64).fill(1).join(",")}\n${Array(64).fill(4).join(",")}\n`);
+    writeFileSync(bad, "1,2,3\n");
+    await page.setInputFiles("#file", bad);
+    await page.waitForSelector("#status.refused");
+    assert.match((await page.textContent("#status"))!, /bad.csv has 3 columns in row 0: this bundle takes 64/);
+    await page.setInputFiles("#file", good);
+    await page.waitForSelector('#table-facts:has-text("2 rows of good.csv")');
+    const { names, values } = await downloaded(page, "#download-scores");
+    assert.deepEqual(names, ["reconstruction_error", "kl_divergence", "elbo", "p_value"]);
+    assert.equal(values.length, 8);
+  });
+
+  test("nothing left the origin and nothing went wrong", () => {
+    assert.deepEqual(wrong, []);
+  });
+
+  test("pages fit 360 pixels, in light and in dark", async () => {
+    const folder = process.env["SCREENSHOTS"];
+    for (const [scheme, width] of [["light", 1280], ["dark", 1280], ["light", 360], ["dark", 360]] as const) {
+      const [other, problems] = await opened(browser, site.address, scheme, width);
+      await ready(other);
+      for (const button of ["#sample", "#interpolate"]) await other.click(button);
+      await other.waitForSelector("#between figure:nth-child(9)");
+      assert.ok((await other.evaluate<number>("document.documentElement.scrollWidth")) <= width);
+      if (folder) await other.screenshot({ path: join(folder, `explorer-${scheme}-${width}.png`), fullPage: true });
+      assert.deepEqual(problems, []);
+      await other.context().close();
+    }
+  });
+
+  test("a changed byte is refused in words", async () => {
+    const changed = filesOf("artifacts/digits").get("decoder.onnx")!;
+    changed[changed.length >> 1] ^= 1;
+    const server = createServer((request, response) => {
+      void fetch(new URL(request.url!, site.address)).then(async (answer) => {
+        const body = request.url!.endsWith("decoder.onnx") ? Buffer.from(changed) : Buffer.from(await answer.arrayBuffer());
+        response.writeHead(answer.status, { "Content-Type": answer.headers.get("Content-Type")! }).end(body);
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const [other] = await opened(browser, `http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    await ready(other);
+    assert.match((await other.textContent("#status"))!, /decoder.onnx is not the file the manifest describes/);
+    await other.context().close();
+    server.close();
+    server.closeAllConnections();
+  });
+});

@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { before, describe, test } from "node:test";
+
+import type { Precision } from "../src/bundle/manifest.js";
+import { load } from "../src/node.js";
+import type { Rows, VAE } from "../src/node.js";
+import { expected, filesOf, largestGap, unpacked } from "./bundles.js";
+
+for (const [name, python] of Object.entries(expected.bundles)) {
+  describe(`the bundle ${name} computes what Python computes`, () => {
+    let vae: VAE;
+    let x: Rows;
+    before(async () => {
+      vae = await load(filesOf(python["folder"]), { precision: python["precision"] as Precision, sha256: python["digest"] });
+      x = vae.goldenRows;
+      const differences = vae.replays.map(({ tensor, difference }) => `${tensor} ${difference.toExponential(1)}`);
+      console.log(`golden vectors of ${name}: ${differences.join(", ")}`);
+    });
+
+    const close = (found: Rows, key: string): void => {
+      const values = unpacked(python[key]);
+      const unit = found.width === vae.inputDim ? unpacked(python["unit"]) : new Float32Array(found.width).fill(1);
+      const gap = largestGap(found.data, values, (at) => unit[at % found.width] * Math.max(1, Math.abs(values[at]) / unit[at % found.width]));
+      assert.ok(gap <= 1e-5, `${key} differs by ${gap}`);
+    };
+
+    test("embed and reconstruct", async () => {
+      close(await vae.embed(x), "mu");
+      close(await vae.reconstruct(x), "reconstruction");
+    });
+
+    test("sample, from both priors", async () => {
+      close(await vae.sample(100, { seed: 7 }), "sample");
+      close(await vae.sample(10, { start: 130, seed: 2n ** 63n, prior: "standard", temperature: 0.5 }), "later");
+    });
+
+    test("interpolate, straight and along the sphere", async () => {
+      close(await vae.interpolate(x.slice(0, 2), x.slice(2, 4), { steps: 4 }), "linear");
+      close(await vae.interpolate(x.slice(0, 2), x.slice(2, 4), { steps: 4, path: "slerp" }), "slerp");
+    });
+
+    test("reparameterize", async () => {
+      const { mu, logvar } = await vae.encode(x);
+      close(vae.reparameterize(mu, logvar, { seed: 3 }), "reparameterize");
+    });
+
+    test("score", async () => {
+      const scores = await vae.score(x);
+      const pairs = {
+        reconstruction_error: scores.reconstructionError,
+        kl_divergence: scores.klDivergence,
+        elbo: scores.elbo,
+        p_value: scores.pValue.map((value) => (Number.isNaN(value) ? -1 : value)),
+      };
+      for (const [key, found] of Object.entries(pairs)) {
+        const values = unpacked(python[key]);
+        const gap = largestGap(found, values, (at) => Math.max(1, Math.abs(values[at])));
+        assert.ok(gap <= 1e-4, `${key} differs by ${gap}`);
+      }
+    });
+  });
+}
+
+test("rows that do not fit are refused in Python's words", async () => {
+  const vae = await load(filesOf("tests/runtime/tiny"));
+  const refused = async (call: () => Promise<unknown>, words: string): Promise<void> => {
+    await assert.rejects(call, (error: Error) => error.name === "InputError" && error.message.includes(words));
+  };
+  const row = [1, 2, 3, 4, 5];
+  await refused(() => vae.embed([[1, 2]]), "x has 2 columns: this bundle takes 5: pass the features (or latents) of its model");
+  await refused(() => vae.embed([row, [1, 2, NaN, 4, 5]]), "x has nan at row 1, column 2: expected finite float32 numbers");
+  await refused(() => vae.embed([[1e39, 0, 0, 0, 0]]), "x has 1e+39 at row 0, column 0: expected finite float32 numbers");
+  await refused(() => vae.embed(row as never), "x has one dimension: expected two dimensions [N, 5]");
+  await refused(() => vae.decode([[3e38, 3e38]]), "z row 0 is too large for the model, whose results are not finite");
+  await refused(() => vae.embed([row], { view: "metric" }), "view is 'metric': this bundle has mu: choose one of them");
+  await refused(() => vae.sample(-1), "n is -1: expected the number of rows, an integer from 0 up");
+  await refused(() => vae.sample(1, { seed: 0, temperature: -1 }), "temperature is -1: expected 0 to 1e+06");
+  await refused(() => vae.sample(1, { prior: "flat" as never }), "prior is 'flat': expected \"fitted\" or \"standard\"");
+  await refused(() => vae.interpolate([row], [row], { steps: 0 }), "steps is 0: expected an integer from 1 up");
+  await refused(() => vae.interpolate([row, row], [row]), "a has 2 rows and b 1: expected equal numbers");
+  await refused(() => load(filesOf("tests/runtime/tiny"), { precision: "int8" }), "precision is 'int8': expected fp32");
+});
+
+test("missing features are replaced by the mean of their column", async () => {
+  const vae = await load(filesOf("tests/runtime/tiny"));
+  const manifest = { ...vae.manifest, missing: "mean" as const };
+  const filling = Object.create(vae, { manifest: { value: manifest } }) as VAE;
+  const mean = [...vae.observation.mean];
+  assert.deepEqual(await filling.embed([mean.map((value, j) => (j === 2 ? NaN : value))]), await vae.embed([mean]));
+});

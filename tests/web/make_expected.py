@@ -1,0 +1,78 @@
+"""Makes runtime/web/test/expected.json, what Python computes: python tests/web/make_expected.py
+
+tests/web/test_javascript.py fails where the committed file differs from what this script computes now.
+"""
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import aaptvae
+from aaptvae.density.noise import Stream, normal_rows, uniform_rows
+
+ROOT = Path(__file__).parents[2]
+EXPECTED = ROOT / "runtime/web/test/expected.json"
+BUNDLES = {
+    "digits": ("artifacts/digits", "fp32"),
+    "tiny": ("tests/runtime/tiny", "fp32"),
+    "schema1": ("tests/fixtures/schema1/bundle", "fp32"),
+    "int8": ("tests/web/int8", "int8"),
+    "bounded": ("tests/web/bounded", "fp32"),
+}
+SEEDS = 1_000
+
+
+def packed(values: np.ndarray) -> str:
+    """float32 numbers as base64."""
+    return base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode()
+
+
+def noise() -> dict[str, Any]:
+    """Normals of rows 63 and 64, in two blocks, of 1,000 seeds; digests of longer sequences, which hold every kind of draw."""
+    seeds = [int(seed) for seed in np.random.default_rng(5).integers(0, 2**64, SEEDS, np.uint64)]
+    normals = np.concatenate([normal_rows(seed, 63, 65, 3, Stream.LATENT) for seed in seeds])
+    long = normal_rows(0, 0, 1000, 16, Stream.LATENT)
+    uniforms = uniform_rows(2**64 - 1, 10, 200, 1, Stream.COMPONENT)
+    return {
+        "seeds": [str(seed) for seed in seeds],
+        "normals": packed(normals),
+        "long": hashlib.sha256(long.astype("<f4").tobytes()).hexdigest(),
+        "uniforms": hashlib.sha256(uniforms.astype("<f8").tobytes()).hexdigest(),
+    }
+
+
+def results(folder: str, precision: Any) -> dict[str, Any]:
+    """What a bundle computes for its own golden rows."""
+    vae = aaptvae.load(ROOT / folder, precision=precision)
+    with np.load(ROOT / folder / "golden.npz") as golden:
+        x = golden["x"][: golden["real_rows"][0]]
+    computed = {
+        "mu": vae.embed(x),
+        "reconstruction": vae.reconstruct(x),
+        "sample": vae.sample(100, seed=7),
+        "later": vae.sample(range(130, 140), seed=2**63, prior="standard", temperature=0.5),
+        "linear": vae.interpolate(x[:2], x[2:4], 4),
+        "slerp": vae.interpolate(x[:2], x[2:4], 4, path="slerp"),
+        "reparameterize": vae.reparameterize(*vae.encode(x), seed=3),
+    }
+    scores = {name: np.where(np.isnan(value), -1, value) for name, value in vae.score(x)._asdict().items()}
+    return {
+        "folder": folder,
+        "precision": precision,
+        "digest": vae.digest,
+        "unit": packed(vae.observation.unit),
+        **{name: packed(value) for name, value in (computed | scores).items()},
+    }
+
+
+def expected() -> dict[str, Any]:
+    """Everything that the tests in JavaScript compare with."""
+    return {"noise": noise(), "bundles": {name: results(*place) for name, place in BUNDLES.items()}}
+
+
+if __name__ == "__main__":
+    EXPECTED.write_text(json.dumps(expected(), indent=1) + "\n")
