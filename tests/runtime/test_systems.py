@@ -22,7 +22,7 @@ LACKING = {
 
 # The standard library and numpy choose their branches at import, so they are imported first, as the system they run on.
 CODE = """
-import asyncio, ctypes, importlib, os, signal, subprocess, sys, tempfile, threading, zipfile
+import asyncio, ctypes, importlib, os, shutil, signal, subprocess, sys, tempfile, threading, zipfile
 import click, msgspec, numpy as np, onnxruntime
 
 system, lacking, tiny = sys.argv[1], sys.argv[2].split(), sys.argv[3]
@@ -31,6 +31,7 @@ for name in lacking:
     delattr(os, name)
 if system == "win32":
     os.supports_dir_fd = set()
+    shutil._use_fd_functions = False  # `rmtree` there removes by path
     sys.modules |= dict.fromkeys(("fcntl", "resource", "termios", "pwd", "grp"))  # importing them is an ImportError
     ctypes.CDLL = None  # CDLL(None) is an error there
     signal.set_wakeup_fd = None
