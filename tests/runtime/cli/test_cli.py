@@ -224,7 +224,7 @@ def test_bad_lines_are_refused_or_skipped_and_listed(cli: Cli, tiny: Path, vae: 
     assert done.status == 1
     assert done.err.splitlines() == [
         "skipped: x.csv line 2 has 3 values: expected 5",
-        "skipped: x.csv line 5 has nan in column 0: expected finite float32 numbers",
+        "skipped: x.csv line 5 has nan in column 0: expected finite float32 numbers: drop the row or fill in the value",
     ]
     assert np.array_equal(table(Path("z.csv").read_bytes()), vae.embed([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]]))
 

@@ -88,7 +88,7 @@ def test_a_cell_that_is_no_number_is_named(tmp_path: Path, line: str, words: str
 
 def test_skipping_is_for_text(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.ones((2, 2)))
-    with pytest.raises(InputError, match="is for csv and jsonl"):
+    with pytest.raises(InputError, match="is for csv or jsonl"):
         open_rows(tmp_path / "x.npy", skip_bad=True)
 
 
