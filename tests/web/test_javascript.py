@@ -16,6 +16,9 @@ from make_expected import EXPECTED, ROOT, expected
 PACKAGE = ROOT / "runtime/web"
 HAS_NODE = shutil.which("node") is not None and (PACKAGE / "node_modules").is_dir()
 
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
+BROWSER = "browser.test.js"
+
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
@@ -36,8 +39,27 @@ def test_expected_values_are_what_python_computes() -> None:
             np.testing.assert_allclose(*pair, rtol=1e-4, atol=1e-4, err_msg=path)
 
 
-@pytest.mark.skipif(not HAS_NODE, reason="no node, or no runtime/web/node_modules: make web")
-def test_the_tests_in_javascript_pass() -> None:
-    environment = os.environ | {"ORT_DISABLE_TELEMETRY": "1", "PYTHON": sys.executable}
-    done = subprocess.run(["npm", "test"], cwd=PACKAGE, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+@pytest.fixture(scope="module")
+def compiled() -> list[str]:
+    """Names of the compiled test files."""
+    if not HAS_NODE:
+        pytest.skip("no node, or no runtime/web/node_modules: make web")
+    subprocess.run(["npm", "run", "-s", "compile"], cwd=PACKAGE, check=True)
+    return sorted(path.name for path in (PACKAGE / "build/test").glob("*.test.js"))
+
+
+def run_node(names: list[str]) -> None:
+    environment = os.environ | {"ORT_DISABLE_TELEMETRY": "1", "PYTHON": sys.executable, "CHROMIUM": CHROMIUM or ""}
+    command = ["node", "--test", *(f"build/test/{name}" for name in names)]
+    done = subprocess.run(command, cwd=PACKAGE, env=environment, capture_output=True, text=True, check=False)
+    assert names and done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+
+
+def test_bundles_compute_in_node_what_python_computes(compiled: list[str]) -> None:
+    run_node([name for name in compiled if name != BROWSER])
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path: apt-get install chromium")
+def test_the_explorer_works_in_chromium(compiled: list[str]) -> None:
+    assert BROWSER in compiled
+    run_node([BROWSER])

@@ -100,7 +100,7 @@ def test_graph_closer_to_float64_than_torch_passes(small, tmp_path):
     assert beside["float64"] < parity.tolerance == 9e-6 < beside["torch"]
     assert verify(tmp_path / "a").passed
     card = (tmp_path / "a" / "README.md").read_text()
-    assert "torch's own float32" in card
+    assert "rounding errors of torch in float32" in card
 
 
 def test_float32_error_of_both_loosens_the_tolerance(tmp_path):
