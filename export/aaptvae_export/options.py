@@ -4,8 +4,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from aaptvae.bundle.golden import TOLERANCE
-from aaptvae.bundle.manifest import Precision
+from aaptvae.bundle.manifest import TOLERANCE, Precision
 from aaptvae.errors import InputError
 
 _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

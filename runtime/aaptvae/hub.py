@@ -92,7 +92,8 @@ def upload(files: Mapping[str, bytes], address: str, *, private: bool, message: 
             )
         if revision is not None and revision != "main":
             api.create_branch(repository, branch=revision, exist_ok=True)
-        commit = api.create_commit(repository, operations, commit_message=message, revision=revision)
+        with _without_bars(hub):
+            commit = api.create_commit(repository, operations, commit_message=message, revision=revision)
     return f"{SCHEME}{repository}@{commit.oid}"
 
 
@@ -111,6 +112,18 @@ def licensed_card(card: bytes, licence: str | None) -> bytes:
             "README.md names no licence: add --license with an identifier of the Hub: apache-2.0, mit, cc-by-4.0, other"
         )
     return str(parsed).encode() if licence is not None else card
+
+
+@contextmanager
+def _without_bars(hub: Any) -> Iterator[None]:
+    """huggingface_hub shows no progress bars, which it would also write to logs."""
+    shown = not hub.utils.are_progress_bars_disabled()
+    hub.utils.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            hub.utils.enable_progress_bars()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from .errors import InputError
 
 Rows = NDArray[np.float32]  # [N, width]
+Names = Sequence[str] | None  # of columns [width], None for columns that are called by their positions
 Nats = NDArray[np.float64]  # [N]
 Matrix = NDArray[np.float64]  # of any shape
 Array = NDArray[Any]
@@ -23,8 +24,10 @@ _FEW = 8192  # values: for more, BLAS would use several threads
 _FLOAT32 = np.dtype(np.float32)
 
 
-def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0) -> Rows:
-    """`x` as C-contiguous finite float32 [N, width], itself when it already is; `first` numbers its rows in errors.
+def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0, columns: Names = None) -> Rows:
+    """`x` as C-contiguous finite float32 [N, width], itself when it already is.
+
+    `first` is the number of its first row in errors, `columns` are the names there.
 
     Raises `InputError` for anything but a 2-D array of finite integers or floats of that width.
     """
@@ -47,8 +50,8 @@ def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0) -> Rows:
     if not _finite(rows):
         row, column = np.argwhere(~np.isfinite(rows))[0].tolist()
         raise InputError(
-            f"{name} has {array[row, column]} at row {first + row}, column {column}: expected finite float32 numbers: "
-            "drop the row or fill in the value"
+            f"{name} has {array[row, column]} at row {first + row}, column {called(column, columns)}: expected finite float32 "
+            "numbers: drop the row or fill in the value"
         )
     return rows
 
@@ -63,25 +66,31 @@ def _finite(rows: Rows) -> bool:
 class RowError(InputError):
     """A row of finite numbers for which the model's results are not finite."""
 
-    def __init__(self, name: str, row: int, problem: str) -> None:
-        super().__init__(name, row, problem)
-        self.name, self.row, self.problem = name, row, problem
+    def __init__(self, name: str, row: int, problem: str, value: str) -> None:
+        super().__init__(name, row, problem, value)
+        self.name, self.row, self.problem, self.value = name, row, problem, value
 
     def __str__(self) -> str:
-        return f"{self.name} row {self.row} {self.problem}"
+        return f"{self.name} row {self.row} {self.problem}{self.value}: drop the row or clip its values"
 
 
 @contextlib.contextmanager
-def numbered(first: int, name: str = "x") -> Iterator[None]:
-    """Count the row of a `RowError` from `first`, and call its table `name`."""
+def numbered(first: int, name: str = "x", share: int = 1) -> Iterator[None]:
+    """Count the row of a `RowError` from `first`, and call its table `name`; `share` rows computed belong to one of it."""
     try:
         yield
     except RowError as error:
-        raise RowError(name, first + error.row, error.problem) from None
+        value = error.value if error.name == "x" else ""  # that of a latent is no value of the table
+        raise RowError(name, first + error.row // share, error.problem, value) from None
 
 
-def refuse_overflow(name: str, rows: Rows, first: int, results: Sequence[Rows]) -> None:
-    """Raise `RowError` if a result [N, width] of finite `rows` [N, D] is not finite; `first` is the number of row 0."""
+def called(column: int, columns: Names) -> str:
+    """The name of a column, else its position."""
+    return str(column) if columns is None else columns[column]
+
+
+def refuse_overflow(name: str, rows: Rows, first: int, results: Sequence[Rows], columns: Names = None) -> None:
+    """Raise `RowError` if a result [N, width] of finite `rows` [N, D] is not finite; `first` and `columns` as in `as_rows`."""
     for result in results:
         if not _finite(result):
             row = int(np.flatnonzero(~np.isfinite(result).all(axis=1))[0])
@@ -89,8 +98,8 @@ def refuse_overflow(name: str, rows: Rows, first: int, results: Sequence[Rows]) 
             raise RowError(
                 name,
                 first + row,
-                f"is too large for the model, whose results are not finite: the value in column {column} is "
-                f"{rows[row, column]:g}: drop the row or clip the value",
+                "is too large for the model, whose results are not finite",
+                f": the value in column {called(column, columns)} is {rows[row, column]:g}",
             )
 
 
@@ -101,15 +110,16 @@ def shaped(x: ArrayLike, width: int, name: str = "x") -> NDArray[np.generic]:
     try:
         array = np.asarray(x)
     except Exception as error:  # ragged lists, tensors that require gradients, other objects
+        if isinstance(x, list | tuple):
+            raise InputError(f"{name} is a list of rows of several lengths: expected {width} numbers in each") from None
         raise InputError(
             f"{name} is a {type(x).__name__} that numpy cannot read ({error}): expected numbers [N, {width}]: pass a 2-D array"
         ) from None
     if array.dtype.kind not in "fiu":
         raise InputError(f"{name} has dtype {array.dtype}: expected floats or integers: convert it to float32")
     if array.ndim != 2:
-        raise InputError(
-            f"{name} has shape {array.shape}: expected two dimensions [N, {width}]: for one row pass {name}.reshape(1, -1)"
-        )
+        remedy = f"for one row pass {name}.reshape(1, -1)" if array.ndim < 2 else f"pass {name}.reshape(-1, {width})"
+        raise InputError(f"{name} has shape {array.shape}: expected two dimensions [N, {width}]: {remedy}")
     if array.shape[1] != width:
         raise InputError(
             f"{name} has {array.shape[1]} columns: this bundle takes {width}: pass the features (or latents) of its model"

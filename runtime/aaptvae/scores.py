@@ -1,4 +1,4 @@
-"""What `VAE.score` returns."""
+"""The result of `VAE.score`."""
 
 from typing import NamedTuple
 

@@ -1,16 +1,13 @@
 """A bundle as a scikit-learn transformer: rows to latents and back, without torch. Needs scikit-learn."""
 
-import io
 import os
-import zipfile
 from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .bundle.manifest import MODEL_CARD
-from .bundle.reading import read_bundle, read_card
+from .bundle.packing import packed
 from .errors import MissingDependencyError
 from .rows import Array, Nats, Rows
 from .vae import VAE, load
@@ -82,7 +79,7 @@ class BundleTransformer(TransformerMixin, BaseEstimator):
         """The bundle as a zip; `ValueError` unless it encodes this many columns."""
         if self.bundle is None:
             raise ValueError("bundle is None: expected the path or the bytes of a bundle: BundleTransformer(bundle=...)")
-        state = _packed(self.bundle)
+        state = packed(self.bundle)
         manifest = _loaded(state, self.precision, self.threads).manifest
         if width != manifest.input_dim:
             raise ValueError(
@@ -103,18 +100,6 @@ class BundleTransformer(TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-def _packed(bundle: Any) -> bytes:
-    """A bundle as the bytes of one zip, the same for the same files."""
-    if isinstance(bundle, bytes):
-        return bundle
-    files = {**read_bundle(bundle).files, MODEL_CARD: read_card(bundle)}
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
-        for name in sorted(files):
-            archive.writestr(zipfile.ZipInfo(name), files[name])
-    return data.getvalue()
 
 
 @lru_cache(maxsize=8)

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .bundle import Bundle, Manifest, Place, Precision, graph_file, read_bundle
-from .bundle.golden import LOAD_TOLERANCE, Golden
-from .bundle.graph_check import check_graph
-from .bundle.manifest import GOLDEN, LIKELIHOOD, PRIOR, metadata
+from .bundle.golden import Golden
+from .bundle.graph_check import check_graph, weight_of
+from .bundle.manifest import AXES, GOLDEN, LIKELIHOOD, LOAD_TOLERANCE, PRIOR, metadata
 from .bundle.npz import read_npz
 from .density import (
     OBSERVATION_ARRAYS,
@@ -33,7 +33,7 @@ from .errors import BundleError, InputError
 from .interpolation import Curve, walk
 from .rows import BLOCK, Nats, Rows, as_count, as_output, as_range, as_rows, numbered, shaped
 from .scores import Scores
-from .tables import TableLike, as_table, filled
+from .tables import TableLike, as_table, filled, latents_of
 from .views import ViewName, Views
 
 PriorName = Literal["fitted", "standard"]
@@ -75,7 +75,8 @@ class VAE:
         self._source, self.precision, self._settings, self._golden = source, precision, settings, golden
         self._prior = LatentPrior.from_arrays(read_npz(source.files[PRIOR], PRIOR, PRIOR_ARRAYS))
         arrays = read_npz(source.files[LIKELIHOOD], LIKELIHOOD, OBSERVATION_ARRAYS, OPTIONAL_OBSERVATION_ARRAYS)
-        self.observation = ObservationModel.from_arrays(manifest.likelihood.kind, arrays)
+        restore = weight_of(source.files[graph_file("decoder")], AXES, ObservationModel.basis_elsewhere(arrays))
+        self.observation = ObservationModel.from_arrays(manifest.likelihood.kind, arrays, restore)
         self._heldout_elbo = read_reference(arrays)
         if (self._prior.latent_dim, len(self.observation.mean)) != (manifest.latent_dim, manifest.input_dim):
             raise BundleError(f"{PRIOR} or {LIKELIHOOD} has another width than the manifest: export the bundle again")
@@ -85,14 +86,14 @@ class VAE:
             check_graph(source.files[name], name, spec, precision, metadata(manifest, graph, precision))
         self.views = Views(source, precision, settings, replayed)
         self._encoder, self._decoder = self._network("encoder"), self._network("decoder")
+        self._encoder.columns = manifest.columns
         if replayed is not None:
             self._replay(replayed)
 
     def _network(self, graph: Literal["encoder", "decoder"]) -> Network:
         manifest, data = self._source.manifest, self._source.files[graph_file(graph, self.precision)]
-        spec = manifest.encoder if graph == "encoder" else manifest.decoder
-        hidden = manifest.hidden_dims if graph == "encoder" else manifest.hidden_dims[::-1]
-        return Network(data, spec, hidden, self.precision, self._settings)
+        spec, order = (manifest.encoder, 1) if graph == "encoder" else (manifest.decoder, -1)
+        return Network(data, spec, manifest.hidden_dims[::order], self.precision, self._settings)
 
     def _replay(self, golden: Golden) -> None:
         encoder, decoder = self._encoder.run_single_threaded, self._decoder.run_single_threaded
@@ -169,8 +170,9 @@ class VAE:
         network = self._encoder if view == "mu" else self.views.network(view)
         return network(self.features(x), (view,), None if out is None else (out,))[0]
 
-    def decode(self, z: ArrayLike, *, view: ViewName = "mu", out: Rows | None = None) -> Rows:
+    def decode(self, z: TableLike, *, view: ViewName = "mu", out: Rows | None = None) -> Rows:
         """Features [N, D] of latents `z` [N, L], or of their "metric" view; `InputError` for a view without an inverse."""
+        z = latents_of(z, self.latent_dim, named=self.columns is not None)
         if view == "mu":
             return self._decoder(z, ("reconstruction",), None if out is None else (out,))[0]
         inverse, source = self.views.inverse(view), shaped(z, self.latent_dim, view)
@@ -188,7 +190,7 @@ class VAE:
                 return self.decode(self.embed(source))
         result = as_output(out, len(source), self.input_dim, source)
         for start, stop in self._chunks(len(source)):
-            rows = as_rows(source[start:stop], self.input_dim, "x", start)
+            rows = as_rows(source[start:stop], self.input_dim, "x", start, self.columns)
             with numbered(start):
                 self.decode(self.embed(rows), out=result[start:stop])
         return result
@@ -236,24 +238,24 @@ class VAE:
         start, end = self.embed(a), self.embed(b)
         if len(start) != len(end):
             raise InputError(f"a has {len(start)} rows and b {len(end)}: expected equal numbers: pass pairs of rows")
-        return self.decode(walk(start, end, steps, path).reshape(-1, self.latent_dim))
+        with numbered(0, "a or b", steps + 1):
+            return self.decode(walk(start, end, steps, path).reshape(-1, self.latent_dim))
 
     def score(self, x: TableLike, *, pairs: int = PAIRS) -> Scores:
         """Reconstruction error, KL divergence, ELBO and p-value of each row, independent of the other rows.
 
         `p_value` is the share of held-out rows with an ELBO as low or lower (`density/calibration.py`): small for rows
         unlike the training rows; NaN for bundles of schema 1.
-
         The ELBO's expectation is taken over `pairs` of opposite points (`LikelihoodBounds.expected_log_density`).
         """
         pairs, source = as_count(pairs, "pairs"), shaped(self.features(x), self.input_dim)
         scores = Scores(*np.empty((4, len(source))))
         for start, stop in self._chunks(len(source)):
-            rows = as_rows(source[start:stop], self.input_dim, "x", start)
+            rows = as_rows(source[start:stop], self.input_dim, "x", start, self.columns)
             with numbered(start):
                 mu, logvar = self.encode(rows)
                 scores.reconstruction_error[start:stop] = self.observation.squared_error(rows, self.decode(mu))
-            expected = LikelihoodBounds(self.decode, self.observation).expected_log_density(rows, mu, logvar, pairs)
+                expected = LikelihoodBounds(self.decode, self.observation).expected_log_density(rows, mu, logvar, pairs)
             scores.kl_divergence[start:stop] = kl_divergence(mu, logvar)
             scores.elbo[start:stop] = expected - scores.kl_divergence[start:stop]
             scores.p_value[start:stop] = p_values(scores.elbo[start:stop], self._heldout_elbo)
@@ -270,11 +272,11 @@ class VAE:
         source, bounds = shaped(self.features(x), self.input_dim), LikelihoodBounds(self.decode, self.observation)
         result = np.empty(len(source))
         for start, stop in self._chunks(len(source), samples):
-            rows = as_rows(source[start:stop], self.input_dim, "x", start)
+            rows = as_rows(source[start:stop], self.input_dim, "x", start, self.columns)
             noise = importance_draws(seed, start, stop, samples, self.latent_dim)
             with numbered(start):
                 posterior = self.encode(rows)
-            result[start:stop] = bounds.importance_weighted([density], rows, *posterior, noise)[0]
+                result[start:stop] = bounds.importance_weighted([density], rows, *posterior, noise)[0]
         return result
 
     def _density(self, name: PriorName) -> LatentPrior:

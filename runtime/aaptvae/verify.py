@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .bundle.golden import LOAD_TOLERANCE, TOLERANCE, Golden, Replay
-from .bundle.manifest import GOLDEN, Precision
+from .bundle.golden import Golden, Replay
+from .bundle.manifest import GOLDEN, LOAD_TOLERANCE, TOLERANCE, Precision
 from .bundle.reading import Card, read_bundle
 from .bundle.sources import Place
 from .engine.network import Provider, Settings

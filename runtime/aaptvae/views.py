@@ -6,9 +6,9 @@ from typing import Literal
 import numpy as np
 
 from .bundle import manifest as bundle
-from .bundle.golden import LOAD_TOLERANCE, Golden, Replay
+from .bundle.golden import Golden, Replay
 from .bundle.graph_check import check_graph
-from .bundle.manifest import Precision, View, graph_file
+from .bundle.manifest import LOAD_TOLERANCE, Precision, View, graph_file
 from .bundle.npz import read_npz
 from .bundle.reading import Bundle
 from .engine import Network, Settings

@@ -1,4 +1,4 @@
-"""What `pip install aaptvae` brings into an empty folder: megabytes and packages. Needs a package index."""
+"""Size and number of the packages that installing aaptvae puts into an empty folder. Needs a package index."""
 
 import tempfile
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What training is worth on real data: held-out log-likelihood beside pPCA and a full Gaussian, R2 beside PCA, and how soon.
+"""Trained models on real data: held-out log-likelihood beside pPCA and a full Gaussian, R2 beside PCA, and how soon.
 
 How soon is measured in processes of their own, from the moment when torch is imported and the file's name is known.
 

@@ -1,4 +1,4 @@
-"""Fair timing on a machine that others use too: rivals take turns, and a ratio compares what ran side by side.
+"""Timing on a machine with other load: candidates run alternately, and a ratio compares neighbouring runs.
 
 Processor time is taken beside the clock's: it does not count what other programs took away.
 """

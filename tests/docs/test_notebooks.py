@@ -30,7 +30,7 @@ def cells(notebook: Path) -> list[dict[str, object]]:
     return [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
 
 
-@pytest.mark.skipif("CI" not in os.environ, reason="trains for a minute: set CI=1 to run it")
+@pytest.mark.slow
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_cell_runs(notebook, tmp_path):
     pytest.importorskip("torch")

@@ -2,12 +2,15 @@
 
 Blocks of one page run in order, in one folder that contains `artifacts/`. The first word after the language says which blocks
 run: ```python and ```sh run need the runtime only, ```python train and ```sh train need torch, ```python sklearn needs
-torch, scikit-learn, pandas and Polars, all others do not run.
+torch, scikit-learn, pandas and Polars, ```sh serve needs the extra serve and curl; programs of docs/recipes.md run in
+tests/engines; all others do not run.
 """
 
 import importlib.util
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,13 +32,17 @@ with_sklearn = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("torch", "sklearn", "pandas", "polars")),
     reason="needs torch, scikit-learn, pandas and Polars",
 )
-in_ci = pytest.mark.skipif("CI" not in os.environ, reason="trains for minutes: set CI=1 to run it")
+with_serve = pytest.mark.skipif(
+    shutil.which("curl") is None or any(importlib.util.find_spec(name) is None for name in ("httptools", "uvloop")),
+    reason="needs curl and the extra serve",
+)
 EXAMPLES = {
     "python": (),
     "sh run": (),
-    "python train": (with_torch, in_ci),
-    "sh train": (with_torch, in_ci),
-    "python sklearn": (with_torch, with_sklearn, in_ci),
+    "sh serve": (with_serve,),
+    "python train": (with_torch, pytest.mark.slow),
+    "sh train": (with_torch, pytest.mark.slow),
+    "python sklearn": (with_torch, with_sklearn, pytest.mark.slow),
 }
 
 
@@ -57,10 +64,18 @@ def decimals_cut(text: str) -> list[str]:
     return [re.sub(r"(\d+\.\d)\d*", r"\1", line).strip() for line in text.strip().splitlines()]
 
 
+def free_port() -> int:
+    """A port that nothing listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
 @pytest.mark.parametrize(("page", "kind"), [*examples()])
 def test_examples_run_and_print_what_they_show(page: Path, kind: str, tmp_path: Path) -> None:
     (tmp_path / "artifacts").symlink_to(ROOT / "artifacts")
     code = "\n".join(code for code, _ in blocks(page, kind))
+    if kind == "sh serve":
+        code = "trap 'kill $!; wait' EXIT\n" + code.replace("8000", str(free_port()))
     run = [sys.executable, "-W", "error", "-c", code] if kind.startswith("python") else ["sh", "-ec", code.replace(*SHORTER)]
     path = os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"])
     result = subprocess.run(run, cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False)

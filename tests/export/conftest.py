@@ -34,8 +34,8 @@ def make_run(input_dim=12, latent_dim=4, hidden=(9,), *, seed=0, rows=64, mean_s
         model.set_sigma(torch.full_like(model.log_sigma, 0.6))
         heldout = mean + scale * noise
         if model.scaler.rotated:
-            axes = np.linalg.qr(generator.standard_normal((input_dim, input_dim)))[0]
-            spread, signal = np.exp(0.3 * generator.standard_normal((2, input_dim)))
+            axes = np.linalg.qr(generator.standard_normal((input_dim, input_dim)))[0][:, : model.scaler.inner]
+            spread, signal = np.exp(0.3 * generator.standard_normal((2, model.scaler.outer)))
             model.scaler.rotate_by(*(torch.from_numpy(np.ascontiguousarray(part)) for part in (axes, spread, signal)))
     factor = np.tril(0.1 * generator.standard_normal((2, latent_dim, latent_dim)), -1) + np.eye(latent_dim)
     prior = LatentPrior(np.array([0.25, 0.75]), generator.standard_normal((2, latent_dim)), factor)

@@ -103,6 +103,7 @@ def test_help_of_the_verbs_imports_no_torch():
         assert done.stdout.endswith("False False\n")
 
 
+@pytest.mark.slow
 def test_a_trained_bernoulli_run_exports_and_verifies(tmp_path):
     np.save(tmp_path / "x.npy", np.load(DIGITS_FILE).astype(np.float32) / 16)
     config = TrainConfig(latent_dim=8, hidden_dim=(64,), likelihood="bernoulli", epochs=20, precision="fp32")

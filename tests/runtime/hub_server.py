@@ -1,6 +1,7 @@
 """A local server that speaks the Hugging Face Hub's protocol as huggingface_hub's own client does: enough for models.
 
-Repositories live in memory. Reading a private repository and every writing need the token.
+Repositories live in memory. Reading a private repository and every writing need the token. Large files take the route of
+Git LFS: uploaded before the commit, which names their digest, and downloaded by a redirect.
 """
 
 import base64
@@ -15,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 TOKEN = "hf_a_token_that_is_never_shown"  # noqa: S105 - of the local server
+LARGE = (".onnx", ".npz")  # as in the .gitattributes that the Hub gives every new repository
 LICENCES = ("apache-2.0", "mit", "cc-by-4.0", "other")
 
 
@@ -44,10 +46,16 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.repositories: dict[str, Repository] = {}
         self.requests: list[str] = []
+        self.objects: dict[str, bytes] = {}  # contents of large files by SHA-256
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
+
+    @property
+    def storage(self) -> str:
+        """The same under another name: clients read the headers of a redirect to another host, and follow others."""
+        return f"http://localhost:{self.server_port}"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -93,8 +101,25 @@ class Handler(BaseHTTPRequestHandler):
                 self.no_repository()
             else:
                 self.answer(200, {"id": match[1], "private": repository.private, "sha": repository.branches.get("main")})
+        elif path.startswith("/objects/"):
+            self.answer(200, self.server.objects[path.removeprefix("/objects/")])
         else:
             self.answer(404, {"error": f"no {path}"})
+
+    def do_PUT(self) -> None:
+        """The content of a large file, by a signed address: without the token."""
+        self.server.requests.append(f"PUT {self.path}")
+        data, digest = self.rfile.read(int(self.headers["Content-Length"])), self.path.removeprefix("/objects/")
+        if hashlib.sha256(data).hexdigest() == digest:
+            self.server.objects[digest] = data
+        self.answer(200 if digest in self.server.objects else 400)
+
+    def batch(self, wanted: dict[str, Any]) -> None:
+        """Where to put each large file; nothing for one that is here."""
+        actions = {item["oid"]: {"upload": {"href": f"{self.server.url}/objects/{item['oid']}"}} for item in wanted["objects"]}
+        known = self.server.objects
+        objects = [item if item["oid"] in known else item | {"actions": actions[item["oid"]]} for item in wanted["objects"]]
+        self.answer(200, {"transfer": "basic", "objects": objects}, Content_Type="application/vnd.git-lfs+json")
 
     def resolve(self, name: str, revision: str, file: str) -> None:
         repository = self.found(name)
@@ -106,6 +131,9 @@ class Handler(BaseHTTPRequestHandler):
         data = repository.commits[commit].get(file)
         if data is None:
             return self.answer(404, {"error": "Entry not found"}, X_Error_Code="EntryNotFound", X_Repo_Commit=commit)
+        if (digest := hashlib.sha256(data).hexdigest()) in self.server.objects:
+            linked = {"X_Linked_Size": str(len(data)), "X_Linked_ETag": f'"{digest}"', "X_Repo_Commit": commit}
+            return self.answer(302, Location=f"{self.server.storage}/objects/{digest}", **linked)
         etag = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()  # noqa: S324
         return self.answer(200, data, ETag=f'"{etag}"', X_Repo_Commit=commit)
 
@@ -120,23 +148,30 @@ class Handler(BaseHTTPRequestHandler):
             self.create(json.loads(body))
         elif path == "/api/validate-yaml":
             self.validate(json.loads(body)["content"])
+        elif path.endswith(".git/info/lfs/objects/batch"):
+            self.batch(json.loads(body))
         elif match is None or (repository := self.found(match[1])) is None:
             self.no_repository()
         elif match[2] == "branch":
             repository.branches[match[3]] = repository.branches.get("main", "")
             self.answer(200, {})
         elif match[2] == "preupload":
-            modes = {"uploadMode": "regular", "shouldIgnore": False}
-            self.answer(200, {"files": [{"path": file["path"], **modes} for file in json.loads(body)["files"]]})
+            paths = [file["path"] for file in json.loads(body)["files"]]
+            modes = {path: "lfs" if path.endswith(LARGE) else "regular" for path in paths}
+            self.answer(200, {"files": [{"path": p, "uploadMode": modes[p], "shouldIgnore": False} for p in paths]})
         else:
             self.commit(match[1], match[3], [json.loads(line) for line in body.splitlines()])
 
     def commit(self, name: str, branch: str, lines: list[dict[str, Any]]) -> None:
         values = [line["value"] for line in lines if line["key"] == "file"]
         changes = {value["path"]: base64.b64decode(value["content"]) for value in values}
+        large = [line["value"] for line in lines if line["key"] == "lfsFile"]
+        if any(value["oid"] not in self.server.objects for value in large):
+            return self.answer(400, {"error": "a large file was not uploaded"})
+        changes |= {value["path"]: self.server.objects[value["oid"]] for value in large}
         oid = self.server.repositories[name].commit(branch, changes)
         url = f"{self.server.url}/{name}/commit/{oid}"
-        self.answer(200, {"success": True, "commitOid": oid, "commitUrl": url, "hookOutput": ""})
+        return self.answer(200, {"success": True, "commitOid": oid, "commitUrl": url, "hookOutput": ""})
 
     def create(self, wanted: dict[str, Any]) -> None:
         name = f"{wanted['organization']}/{wanted['name']}"

@@ -47,7 +47,7 @@ def test_numbers_of_any_layout_become_contiguous_float32(x: object) -> None:
         (np.array([["a", "b"]]), "dtype <U1"),
         (np.array([[None, 1]], object), "dtype object"),
         (np.zeros((1, 2), "M8[s]"), "dtype datetime64"),
-        ([[1, 2], [3]], "x is a list that numpy cannot read"),
+        ([[1, 2], [3]], "x is a list of rows of several lengths: expected 2 numbers"),
         (None, "dtype object"),
         (np.ma.masked_array(np.ones((1, 2)), [[True, False]]), "masked array"),
         (np.array([[1, 2], [3, np.nan]]), "x has nan at row 11, column 1: expected finite"),

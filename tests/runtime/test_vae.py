@@ -1,6 +1,7 @@
 """The runtime API on the tiny bundle: shapes, equalities, and words for what is refused."""
 
 import gc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -246,3 +247,21 @@ def test_correlated_noise_does_not_depend_on_the_batch(tmp_path: Path) -> None:
                 assert np.array_equal(got, whole[:rows], equal_nan=True)
             assert np.array_equal(other.log_likelihood(x[:rows], 8, seed=1, prior="fitted"), logp[:rows])
             assert np.array_equal(other.sample(rows, seed=1, observation_noise=True), new[:rows])
+
+
+def overflowing(vae: aaptvae.VAE) -> dict[str, Callable[[np.ndarray], object]]:
+    return {
+        "score": vae.score,
+        "reconstruct": vae.reconstruct,
+        "log_likelihood": lambda x: vae.log_likelihood(x, 3),
+        "interpolate": lambda x: vae.interpolate(x, x[::-1], 4),
+        "decode": lambda x: vae.decode(x[:, :2]),
+    }
+
+
+@pytest.mark.parametrize("method", ["score", "reconstruct", "log_likelihood", "interpolate", "decode"])
+def test_finite_rows_that_overflow_are_refused_by_number(method: str, vae: aaptvae.VAE, x: np.ndarray) -> None:
+    rows = x[:9].copy()
+    rows[4] = 3e38  # the middle one, so that it is row 4 of either end of an interpolation
+    with pytest.raises(InputError, match=r"(x|z|a or b) row 4 is too large for the model, whose results are not finite"):
+        overflowing(vae)[method](rows)

@@ -34,7 +34,7 @@ def resealed(folder: Path, target: Path, changes: dict[str, bytes], **fields: ob
     return written
 
 
-def test_metric_is_a_map_of_mu_and_decodes_back(viewed: Path, x: np.ndarray) -> None:
+def test_metric_maps_mu_and_decodes_back(viewed: Path, x: np.ndarray) -> None:
     vae = aaptvae.load(viewed)
     metric = vae.embed(x, view="metric")
     np.testing.assert_allclose(metric, 2 * vae.embed(x) + 1, rtol=1e-5, atol=1e-5)

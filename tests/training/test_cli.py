@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from aaptvae.cli import app
+from aaptvae.files import opening
+from aaptvae_training.cli import train
 from aaptvae_training.config import KEYS, TrainConfig
 
 from .conftest import features_of
@@ -323,3 +325,7 @@ def test_without_tensorboard_its_flag_says_what_to_install(tmp_path: Path) -> No
     assert done.returncode == 1
     assert done.stderr == "error: --tensorboard needs tensorboard, which is not installed: pip install tensorboard\n"
     assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
+
+
+def test_help_lists_the_formats_that_are_read() -> None:
+    assert f": .{' .'.join(opening.FORMATS)}." in str(train.help)

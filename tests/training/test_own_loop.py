@@ -1,4 +1,4 @@
-"""Models trained in a loop of one's own: a start that does not collapse, and runs with honest figures."""
+"""Models trained in a loop of one's own: a start that does not collapse, and runs with correct figures."""
 
 import copy
 from pathlib import Path

@@ -32,7 +32,7 @@ def judged(table: Path, folder: Path) -> Path:
     return folder
 
 
-def test_figures_and_judged_weights_are_those_without_a_refit(refitted, table, tmp_path) -> None:
+def test_a_refit_leaves_figures_and_judged_weights(refitted, table, tmp_path) -> None:
     plain = judged(table, tmp_path / "plain")
     assert (refitted / BEST).read_bytes() == (plain / BEST).read_bytes()
     with_refit, without = read_evaluation(refitted), read_evaluation(plain)
@@ -45,6 +45,7 @@ def test_the_model_to_use_knows_every_row(refitted) -> None:
     whole = features_of(600).astype(np.float64).mean(axis=0)
     np.testing.assert_allclose(load_run(refitted).scaler.mean.numpy(), whole, rtol=1e-6)
     assert np.abs(load_model(refitted).scaler.mean.numpy() - whole).max() > 1e-4
+    assert read_run(refitted).summary.refit
     for a, b in zip(read_run(refitted).model.parameters(), load_run(refitted).parameters(), strict=True):
         assert (a == b).all()
 

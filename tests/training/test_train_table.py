@@ -143,7 +143,7 @@ def test_tables_and_options_are_refused_in_words(table, options, words):
         train(table, **options)
 
 
-def test_a_report_that_was_left_out_is_drawn_later(rows, tmp_path):
+def test_a_report_left_out_is_drawn_later(rows, tmp_path):
     run = train(rows, folder=tmp_path / "run", **QUICK)
     with pytest.raises(RunError, match=r"has no report.html: .* `aaptvae evaluate .*run` draws it"):
         run.report()

@@ -1,4 +1,4 @@
-"""Changes to bytes for the fuzzers: anywhere, and along the grain of JSON, zip archives, arrays and protobuf."""
+"""Changes to bytes for the fuzzers: anywhere, and following the structure of JSON, zip archives, arrays and protobuf."""
 
 import io
 import json

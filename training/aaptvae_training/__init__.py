@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .errors import RunError
+    from .evaluate_run import evaluate
     from .model.network import AAPTVAE
     from .model.scaler import FeatureScaler
     from .progress import TrainingProgress
     from .run.folder import Run, load_run, read_run
     from .train_table import train
 
-__all__ = ["AAPTVAE", "FeatureScaler", "Run", "RunError", "TrainingProgress", "load_run", "read_run", "train"]
+__all__ = ["AAPTVAE", "FeatureScaler", "Run", "RunError", "TrainingProgress", "evaluate", "load_run", "read_run", "train"]
 
 _HOMES = {
     "AAPTVAE": "model.network",
@@ -18,6 +19,7 @@ _HOMES = {
     "Run": "run.folder",
     "RunError": "errors",
     "TrainingProgress": "progress",
+    "evaluate": "evaluate_run",
     "load_run": "run.folder",
     "read_run": "run.folder",
     "train": "train_table",

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from aaptvae.bundle.figures import measured
-from aaptvae.cli.options import columns_options, examples, reading_of
+from aaptvae.cli.options import examples, reading_of, training_columns_options
 from aaptvae.cli.progress import Progress
 from aaptvae.errors import InputError
 
@@ -84,6 +84,8 @@ def _click_type(inner: Any) -> tuple[Any, bool]:
         return int, True
     if isinstance(inner, types.UnionType) or get_origin(inner) is typing.Union:
         parts = [part for part in get_args(inner) if part is not type(None)]
+        if str in (getattr(part, "__origin__", part) for part in parts):
+            return str, False
         return (_SigmaType(), False) if len(parts) > 1 else _click_type(getattr(parts[0], "__origin__", parts[0]))
     return inner, False
 
@@ -107,7 +109,7 @@ SPINS = "1000"  # of an OpenMP thread before it sleeps: nothing lost on an idle 
 @click.option("--tensorboard", type=PATH, metavar="DIR", help="Also write TensorBoard events.")
 @click.option("--image-shape", metavar="HxW", help="Show samples as grey pictures of this shape in the report.")
 @click.option("--report/--no-report", default=True, help="Draw report.html; evaluate RUN draws it later.")
-@columns_options
+@training_columns_options
 @_config_options
 def train(  # noqa: PLR0913 - a command's options are its parameters
     *,
@@ -124,8 +126,8 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
 ) -> None:
     """Train on FEATURES and write a run: weights, figures and report.html.
 
-    FEATURES is a file, a folder of shards or a pattern in quotes: .npy .npz .csv .jsonl .parquet .safetensors. A tenth
-    of the rows selects the best weights; another tenth is used by the evaluation alone, which also evaluates PCA.
+    FEATURES is a file, a folder of shards or a pattern in quotes: .npy .npz .csv .jsonl .parquet .arrow .safetensors.
+    A tenth of the rows selects the best weights; another tenth is used by the evaluation alone, which also evaluates PCA.
     Options without a default follow from the data.
     """
     given = {name: value for name, value in flags.items() if name in KEYS and value not in (None, [])}
@@ -156,7 +158,7 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
 @click.argument("features", required=False, type=click.Path())
 @click.option("--image-shape", metavar="HxW", help="Show samples as grey pictures of this shape in the report.")
 @click.option("--json", "as_json", is_flag=True, help="Figures as JSON on stdout.")
-@columns_options
+@training_columns_options
 def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: bool, **options: Any) -> None:
     """Evaluate a finished RUN again on its held-out rows and write its report again; or evaluate it on FEATURES."""
     shape = _read_shape(image_shape)
@@ -177,7 +179,7 @@ def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: 
     help="Also predict active latents for this fixed deviation of standardised features.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Figures as JSON on stdout.")
-@columns_options
+@training_columns_options
 def diagnose(features: str, sigma: float | None, as_json: bool, **options: Any) -> None:
     """Examine FEATURES before training: bad values, constant columns, the spectrum, and how many latents can be active.
 

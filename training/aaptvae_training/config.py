@@ -1,6 +1,7 @@
 """The options of a training: one frozen struct, from which the flags, the TOML keys and the saved copy are made."""
 
 import difflib
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,7 +12,7 @@ from msgspec import Meta, Struct
 from aaptvae.errors import InputError
 
 Width = Annotated[int, Meta(ge=1, le=1 << 20)]
-Column = Annotated[int, Meta(ge=0, lt=1 << 20)]
+Column = Annotated[int, Meta(ge=0, lt=1 << 20)] | Annotated[str, Meta(min_length=1, max_length=1 << 12)]
 Share = Annotated[float, Meta(gt=0, lt=0.5)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
@@ -53,7 +54,8 @@ class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     validation_share: Annotated[Share, Meta(description="Share of the rows that select the best weights.")] = 0.1
     test_share: Annotated[Share, Meta(description="Share of the rows that are used by the evaluation alone.")] = 0.1
     similarity: Annotated[
-        Literal["auto", "on", "off"], Meta(description="Train a head for search; auto: where rows look like embeddings.")
+        Literal["auto", "on", "off"],
+        Meta(description="Vectors for search; auto: trained where rows look like embeddings, else PCA."),
     ] = "auto"
     similarity_dim: Annotated[Width | None, Meta(description="Width of that head [default: as latent-dim].")] = None
     split: Annotated[
@@ -61,7 +63,8 @@ class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         Meta(description="Held-out rows: random ones, the last ones, or whole groups; copies of a row stay together."),
     ] = "random"
     split_column: Annotated[
-        Column | None, Meta(description="Number of the column, from 0, that holds the time or the group [default: row order].")
+        Column | None,
+        Meta(description="Name of the column, or number from 0, that holds the time or the group [default: row order]."),
     ] = None
     missing: Annotated[
         MissingRule,
@@ -110,6 +113,9 @@ def make_config(values: dict[str, Any], source: str = "the options") -> TrainCon
 
 def _explain(text: str, values: dict[str, Any]) -> str:
     """msgspec's "Expected `int` >= 1 - at `$.latent_dim`" as "latent_dim is 0, expected int >= 1"."""
+    if unknown := re.match(r"Object contains unknown field `(\w+)`", text):
+        near = difflib.get_close_matches(unknown[1], KEYS, n=1)
+        return f"{unknown[1]} is no option" + (f": did you mean {near[0]}?" if near else "")
     what, _, place = text.replace("`", "").partition(" - at $.")
     key = place.partition("[")[0]
     return f"{key} is {values[key]!r}, {what[:1].lower()}{what[1:]}" if key in values else text

@@ -2,8 +2,10 @@
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from aaptvae.errors import InputError
 from aaptvae.files import Reading
 from aaptvae.files.opening import READ_ALL
 from aaptvae.rows import Matrix, Nats, Rows
+from aaptvae.tables import filled
 
 from .errors import RunError
 from .evaluation.judge import Judge, kl_per_latent
@@ -20,6 +23,7 @@ from .evaluation.warnings import (
     warnings_of,
     warnings_of_columns,
     warnings_of_copies,
+    warnings_of_missing,
     warnings_of_training,
     warnings_of_unlike_rows,
 )
@@ -50,7 +54,7 @@ MOST_OTHER_ROWS = 20_000  # of a feature file that is not the run's own
 
 def evaluate(
     run: str | os.PathLike[str],
-    path: str | os.PathLike[str] | None = None,
+    source: Any = None,
     image_shape: tuple[int, int] | None = None,
     progress: TrainingProgress | None = None,
     reading: Reading = READ_ALL,
@@ -59,43 +63,44 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a finished run on its held-out rows and write the figures and the report; or only evaluate it on other rows.
 
+    Other rows are those of `source`, a table in memory or the path of a feature file; their named columns are matched by name.
     `report=False` writes the figures alone: drawing takes a second or two, longer than a small training.
     `RunError` for a run that is damaged or not finished, `InputError` for other rows that do not fit it.
     """
     run, progress = Path(run), progress or TrainingProgress()
-    evaluation, judge = _evaluated(run, path, progress, reading)
-    if path is None and report:
+    evaluation, judge = _evaluated(run, source, progress, reading)
+    if source is None and report:
         progress.stage("writing the report", 1)
         write_report(run, evaluation, judge, image_shape)
         progress.advance(1)
-    if path is None:
+    if source is None:
         write_json(run / EVALUATION, evaluation)
     return evaluation
 
 
-def _evaluated(
-    run: Path, path: str | os.PathLike[str] | None, progress: TrainingProgress, reading: Reading
-) -> tuple[Evaluation, Judge]:
-    """The figures of a run on its held-out rows or on those of `path`, and the judge that made them."""
+def _evaluated(run: Path, source: Any, progress: TrainingProgress, reading: Reading) -> tuple[Evaluation, Judge]:
+    """The figures of a run on its held-out rows or on those of `source`, and the judge that made them."""
     # A refitted model has seen the held-out rows: the run is judged by the model before.
-    folder = run if path is None else final_folder(run)
+    folder = run if source is None else final_folder(run)
     config, judge = read_config(run), open_judge(folder)
     test, train_sample = read_held_out(run)
-    if path is not None:
-        test, known = _other_rows(path, config, replace(reading, expected=config.columns))
+    other = None if source is None else _other_rows(source, config, reading, judge.observation.mean)
+    test = test if other is None else other.rows
     progress.stage("evaluating", 1)
     metrics, reference = _figures(folder, judge, test, train_sample)
     progress.advance(1)
-    _refuse_not_finite(metrics, judge.standardise(test))
+    _refuse_not_finite(metrics, judge.standardise(test), config.columns)
     worst = judge.worst_columns(test)
     warnings = warnings_of(metrics, reference, config.train, float(judge.model.noise_log_sigma.detach().min()))
-    warnings += warnings_of_columns(metrics, reference, worst)
-    if path is None:
+    warnings += warnings_of_columns(metrics, reference, worst, config.columns)
+    if other is None:
         warnings += _warnings_of_run(run, config, metrics, judge.linear_gap(test, train_sample))
     else:
+        warnings += warnings_of_missing(config.train.missing, other.missing)
         warnings += warnings_of_unlike_rows(_p_values(run, judge, test))
-    if path is not None and known:
-        warnings.append(f"Most of these rows trained this run: without {path} it is evaluated on rows that did not.")
+        if other.known:
+            shown = source if isinstance(source, str | os.PathLike) else "them"
+            warnings.append(f"Most of these rows trained this run: without {shown} it is evaluated on rows that did not.")
     evaluation = Evaluation(
         rows=len(test),
         epochs=int(read_metrics(run)[-1]["epoch"]),
@@ -104,7 +109,7 @@ def _evaluated(
         kl_per_latent=kl_per_latent(*encode(judge.model, test)),
         warnings=warnings,
         worst_columns=worst,
-        heldout_elbo=_reference(judge, test) if path is None else [],
+        heldout_elbo=_reference(judge, test) if other is None else [],
         refit=final_folder(run) != run,
     )
     return evaluation, judge
@@ -133,9 +138,11 @@ def _reference(judge: Judge, test: Rows) -> list[float]:
 
 def _warnings_of_run(run: Path, config: RunConfig, metrics: dict[str, float], linear_gap: float) -> list[str]:
     """Warnings about the training and the table, where a run is judged on its own held-out rows."""
-    copies = warnings_of_copies(config.rows, config.copies or 0, config.held_out_copies)
+    table = [f"{text[:1].upper()}{text[1:]}." for text in config.warnings]
+    table += warnings_of_copies(config.rows, config.copies or 0, config.held_out_copies)
+    table += warnings_of_missing(config.train.missing, config.missing)
     shape = config.rows, config.input_dim
-    return copies + warnings_of_training(metrics, config.train.latent_dim, shape, _best_epoch(run), linear_gap)
+    return table + warnings_of_training(metrics, config.train.latent_dim, shape, _best_epoch(run), linear_gap)
 
 
 def _best_epoch(run: Path) -> int:
@@ -146,28 +153,40 @@ def _best_epoch(run: Path) -> int:
     return epoch
 
 
-def _refuse_not_finite(figures: dict[str, float], x: Matrix) -> None:
+def _refuse_not_finite(figures: dict[str, float], x: Matrix, names: Sequence[str] | None) -> None:
     """`RunError` for a figure that is not finite; it names the column with the largest value of standardised rows [N, D]."""
     if bad := [name for name, value in figures.items() if not math.isfinite(value)]:
         far = np.abs(x).max(axis=0)
         raise RunError(
             f"{bad[0]} is {figures[bad[0]]} on these rows; their largest feature is {far.max():.3g} standard deviations out, "
-            f"in column {far.argmax()}: drop such rows, or clip that column"
+            f"in column {names[far.argmax()] if names else far.argmax()}: drop such rows, or clip that column"
         )
 
 
-def _other_rows(path: str | os.PathLike[str], config: RunConfig, reading: Reading) -> tuple[Rows, bool]:
-    """Up to `MOST_OTHER_ROWS` rows of another feature file, and whether it is the one that the run was trained on.
+class OtherRows(NamedTuple):
+    """Rows that a run is evaluated on; `known` if they are those it was trained on; how many values or rows were missing."""
+
+    rows: Rows
+    known: bool
+    missing: int
+
+
+def _other_rows(source: Any, config: RunConfig, reading: Reading, means: Matrix) -> OtherRows:
+    """Up to `MOST_OTHER_ROWS` rows of another table; missing values are treated as in training, with its `means` [D].
 
     `InputError` where the width or a value is wrong.
     """
-    with open_features(path, reading, config.train.missing) as features:
+    name = os.fspath(source) if isinstance(source, str | os.PathLike) else "the table"
+    with open_features(source, replace(reading, expected=config.columns), config.train.missing) as features:
         if features.width != config.input_dim:
-            raise InputError(f"{path} has {features.width} columns: this run was trained on {config.input_dim}: give such rows")
-        rows = features.read(0, min(features.rows, MOST_OTHER_ROWS))
+            raise InputError(f"{name} has {features.width} columns: this run was trained on {config.input_dim}: give such rows")
         known = features.rows == config.rows and digest_of(features) == config.data_sha256
+        rows = features.read(0, min(features.rows, MOST_OTHER_ROWS))
+        missing = features.dropped
+    if features.fill is not None:
+        missing, rows = int(np.isnan(rows).sum()), filled(rows, means)
     if len(rows) < 2:
-        raise InputError(f"{path} has {len(rows)} rows: an evaluation needs at least 2: give a longer file")
-    if bad := first_bad_value(rows, 0):
-        raise InputError(f"features must be finite, but {bad} of {path}: drop or repair such rows")
-    return rows, known
+        raise InputError(f"{name} has {len(rows)} rows: an evaluation needs at least 2: give more rows")
+    if bad := first_bad_value(rows, 0, config.columns):
+        raise InputError(f"features must be finite, but {bad} of {name}: drop or repair such rows")
+    return OtherRows(rows, known, missing)

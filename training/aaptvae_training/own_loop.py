@@ -16,10 +16,20 @@ from aaptvae.rows import Rows
 from .config import TrainConfig, make_config
 from .errors import RunError
 from .evaluate_run import evaluate
-from .features import SAMPLE_ROWS, Moments, Prepared, Split, Statistics, constant_columns, digest_of, open_features
+from .features import (
+    SAMPLE_ROWS,
+    Moments,
+    Prepared,
+    Split,
+    check_probabilities,
+    constant_columns,
+    digest_of,
+    open_features,
+    wants_covariance,
+)
 from .finish.finish import finish
+from .linear.axes import axes_count, find_axes
 from .linear.baseline import fit_baseline
-from .linear.ppca import fit_ppca
 from .linear.start import scalar_start
 from .model import AAPTVAE, Objective, scale_rows
 from .progress import TrainingProgress
@@ -37,7 +47,7 @@ from .run import (
     write_metrics,
     write_state,
 )
-from .train_run import check_probabilities, prepare_run, start_model
+from .train_run import prepare_run, start_model
 
 LEAST_HELD_OUT = 4  # two to select the prior, two to evaluate
 FEW_TEST_ROWS = 1e-9  # the share of a model that is only started: the split takes its least number of rows
@@ -86,13 +96,14 @@ def write_run(folder: Path, model: AAPTVAE, trained: Rows, unseen: Rows, facts: 
     split = Split(np.arange(len(trained)), np.sort(order[:half]), np.sort(order[half:]))
     table = np.concatenate([trained, unseen])
     with open_features(table) as features:
-        prepared = prepared_for(model, table, split, digest_of(features))
+        prepared = replace(prepared_for(model, table, split, digest_of(features)), table=features)
         config = RunConfig(
             input_dim=model.input_dim,
             rows=len(table),
             data_sha256=prepared.sha256,
             train=config_of(model, seed),
             bounded=model.bounded,
+            axes=model.axes,
         )
         check_probabilities(config.train, prepared)
         if model.likelihood == "bernoulli" and not np.allclose(prepared.statistics.mean, trained.mean(axis=0), atol=0.1):
@@ -102,8 +113,9 @@ def write_run(folder: Path, model: AAPTVAE, trained: Rows, unseen: Rows, facts: 
             )
         write_held_out(folder, prepared.test, prepared.train_sample, split.test)
         write_json(folder / CONFIG, config)
-        ppca = fit_ppca(prepared.statistics.standardised_covariance(prepared.scale), model.latent_dim)
-        write_baseline(folder, fit_baseline(prepared, scalar_start(ppca)))
+        count = axes_count(prepared, model.latent_dim) if model.axes is None else model.axes or None
+        axes = find_axes(prepared, prepared.scale, count)
+        write_baseline(folder, fit_baseline(prepared, scalar_start(axes.ppca(model.latent_dim))))
         write_state(folder / BEST, model.state_dict(), {"epoch": epochs, "polish": 0.0})  # the weights stay as they are
         write_metrics(folder, [{"epoch": epochs, **validation_figures(model, prepared.validation, seed)}])
         finish(folder, config.train, prepared, features, TrainingProgress())
@@ -115,13 +127,13 @@ def prepared_for(model: AAPTVAE, table: Rows, split: Split, sha256: str) -> Prep
 
     The covariance is taken around the scaler's mean, so that PCA and the Gaussian are those of the model's own coordinates.
     """
-    moments = Moments(table.shape[1])
+    moments = Moments(table.shape[1], products=wants_covariance(len(split.train), table.shape[1]))
     moments.add(table[split.train])
     found = moments.finish()
     mean, scale = model.scaler.mean.cpu().numpy(), model.scaler.scale.cpu().numpy()
     offset = found.mean - mean
-    covariance = found.covariance + np.outer(offset, offset)
-    statistics = Statistics(found.rows, mean, covariance, found.minimum, found.maximum)
+    covariance = None if found.covariance is None else found.covariance + np.outer(offset, offset)
+    statistics = replace(found, mean=mean, variance=found.variance + offset**2, covariance=covariance)
     sample = table[: len(split.train)][:: max(1, len(split.train) // SAMPLE_ROWS)][:SAMPLE_ROWS]
     parts = table[split.validation], table[split.test], np.ascontiguousarray(sample)
     return Prepared(sha256, split, statistics, scale, constant_columns(found), *parts)

@@ -15,3 +15,6 @@ class TrainingProgress:
 
     def note(self, text: str) -> None:
         """Something that the user should know, in one line."""
+
+    def close(self) -> None:
+        """The training ended, or failed."""

@@ -17,11 +17,12 @@ from aaptvae.files.publish import publish_folder, refuse_existing
 from .config import TrainConfig
 from .errors import RunError
 from .evaluate_run import evaluate
-from .features import Features, Prepared, everything, open_features, prepare_features, rows_within
+from .features import Features, Prepared, check_probabilities, everything, open_features, prepare_features, rows_within
 from .finish.finish import finish
+from .linear.axes import axes_count, find_axes, model_axes
 from .linear.baseline import fit_baseline, tolerated_error
-from .linear.ppca import PPCA, fit_ppca
-from .linear.start import Start, Tail, begin_at, begin_bernoulli, scalar_start, spectral_tail, start_with
+from .linear.ppca import PPCA
+from .linear.start import Start, Tail, begin_at, begin_bernoulli, bernoulli_noise, scalar_start, spectral_tail, start_with
 from .loop import (
     RESIDENT_BYTES,
     Batches,
@@ -36,6 +37,7 @@ from .loop import (
     paced,
     wants_bf16,
 )
+from .memory import needs_of_training, refuse_shortage
 from .model import AAPTVAE, Objective, scale_rows, share_within_reach
 from .progress import TrainingProgress
 from .report.judged import check_shape
@@ -116,6 +118,7 @@ def prepare_run(
     features: Features, config: TrainConfig, progress: TrainingProgress, *, copies: bool = True
 ) -> tuple[RunConfig, Prepared]:
     """Read the features: the configuration with every option decided, and the split with its statistics."""
+    refuse_shortage(needs_of_training(features.rows, features.width, config), features.rows, features.width)
     progress.stage("reading", features.rows)
     prepared = prepare_features(features, config, progress, copies=copies)
     check_probabilities(config, prepared)
@@ -155,17 +158,6 @@ def begin_folder(run: Path, config: RunConfig, prepared: Prepared) -> None:
         write_json(folder / CONFIG, config)
 
 
-def check_probabilities(config: TrainConfig, prepared: Prepared) -> None:
-    """`InputError` if the likelihood is bernoulli and a feature lies outside [0, 1]."""
-    low = min(prepared.statistics.minimum.min(), prepared.validation.min(), prepared.test.min())
-    high = max(prepared.statistics.maximum.max(), prepared.validation.max(), prepared.test.max())
-    if config.likelihood == "bernoulli" and not 0 <= low <= high <= 1:
-        raise InputError(
-            f"features go from {low:.6g} to {high:.6g}: a bernoulli likelihood expects them in [0, 1]: rescale them, or use "
-            "--likelihood student"
-        )
-
-
 def resumable(run: Path, config: RunConfig) -> RunConfig:
     """The configuration with what `run` was begun with; `RunError` unless rows and options are the same."""
     saved = read_config(run)
@@ -175,7 +167,7 @@ def resumable(run: Path, config: RunConfig) -> RunConfig:
     if changed := [key for key in before if before[key] != now[key]]:
         key = changed[0]
         raise RunError(f"{run} was begun with {key} = {before[key]}, not {now[key]}: to resume, leave that option out")
-    return msgspec.structs.replace(config, refit=saved.refit, bounded=saved.bounded)
+    return msgspec.structs.replace(config, refit=saved.refit, bounded=saved.bounded, axes=saved.axes)
 
 
 def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunConfig:
@@ -196,8 +188,12 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
         copies=prepared.copies,
         held_out_copies=prepared.held_out_copies,
         columns=features.columns,
+        findings=tuple(finding.text for finding in prepared.findings),
+        missing=prepared.missing or features.dropped,
+        warnings=prepared.warnings,
         refit=features.rows < MOST_REFITTED if config.refit is None else config.refit,
         bounded=config.linear_skip,  # without a linear path there is nothing to fall back on
+        axes=model_axes(config, prepared),
     )
 
 
@@ -215,6 +211,8 @@ def refit(
 ) -> None:
     """Fit the model again to all rows; the folder of the phase is complete once it holds a prior."""
     whole = everything(features, prepared, config.train.seed)
+    if config.axes is not None:  # all rows span more axes
+        config = msgspec.structs.replace(config, axes=model_axes(config.train, whole))
     world.leading(begin_refit, phase.folder, config)
     fit(features, whole, config, phase, world, progress)
     world.leading(finish, phase.folder, config.train, whole, features, progress, phase.correction)
@@ -277,11 +275,12 @@ def start_model(config: RunConfig, prepared: Prepared, tail: Tail | None = None)
     statistics, scale = prepared.statistics, prepared.scale
     model.scaler.standardise_by(*map(torch.from_numpy, (statistics.mean, scale, prepared.constant)))
     model.reached = share_within_reach(len(prepared.split.train))
-    ppca = fit_ppca(statistics.standardised_covariance(scale), options.latent_dim)
+    count = None if config.axes is None else config.axes or axes_count(prepared, options.latent_dim)
+    ppca = find_axes(prepared, scale, count).ppca(options.latent_dim)
     tail = tail or tail_of(config, prepared, ppca)
     start = scalar_start(ppca) if tail is None else start_with(ppca, tail)
     if options.likelihood == "bernoulli":
-        begin_bernoulli(model, statistics)
+        begin_bernoulli(model, statistics, find_axes(prepared, bernoulli_noise(statistics)[1], count))
     elif options.linear_skip:
         begin_at(model, start)
     return model, start
@@ -290,9 +289,9 @@ def start_model(config: RunConfig, prepared: Prepared, tail: Tail | None = None)
 def training_batches(features: Features, prepared: Prepared, model: AAPTVAE, options: TrainConfig, world: World) -> Batches:
     """Batches of scaled training rows: from memory if the rows fit into `RESIDENT_BYTES`, else from disk."""
     rows, batch = prepared.split.train, options.batch_size or 1
-    if len(rows) * features.width * 4 > RESIDENT_BYTES:
+    if len(rows) * model.scaler.outer * 4 > RESIDENT_BYTES:
         return StreamedBatches(features, rows, partial(scale_rows, model), batch, options.seed, world)
-    table, done = torch.empty(len(rows), features.width), 0
+    table, done = torch.empty(len(rows), model.scaler.outer), 0
     for start, block in features.blocks():
         scaled = scale_rows(model, rows_within(rows, start, block))
         table[done : done + len(scaled)] = torch.from_numpy(scaled)

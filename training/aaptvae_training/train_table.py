@@ -1,13 +1,19 @@
 """Train on a table in memory or on a feature file, from Python: `run = train(X, latent_dim=64)`."""
 
 import os
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from aaptvae.files import Reading
+from aaptvae.tables.names import as_names
+
 from . import train_run
+from .bars import bars_of
 from .config import TrainConfig, make_config
 from .features import open_features
 from .loop import World, most_threads, on_threads, pick_device
@@ -18,8 +24,11 @@ from .run import RUN, Run, TemporaryFolder, read_run
 def train(  # noqa: PLR0913 - the arguments of a training
     x: Any,
     *,
+    columns: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    ids: Sequence[str] = (),
     folder: str | os.PathLike[str] | None = None,
-    progress: TrainingProgress | None = None,
+    progress: TrainingProgress | bool | None = None,
     force: bool = False,
     image_shape: tuple[int, int] | None = None,
     threads: int | None = None,
@@ -28,19 +37,24 @@ def train(  # noqa: PLR0913 - the arguments of a training
 ) -> Run:
     """Train on `x` [N, D] and return the finished run, with its evaluation on held-out rows.
 
-    `x` is an array, a tensor, a DataFrame, an Arrow table, or the path of a feature file. `options` are those of `aaptvae
-    train`: `latent_dim=64`, `hidden_dim=400`, `epochs`, `seed`, ... The run is written to `folder`, or without one to a
-    temporary folder that is removed with the returned object (`run.save` keeps it). `force` replaces a run in `folder`;
-    `progress` receives stages and epochs; `report=False` saves the second or two that drawing the report takes. Raises
-    `InputError` for features or options that cannot be used, `RunError` when training cannot go on.
+    `x` is an array, a tensor, a DataFrame, an Arrow table, an iterator of such batches, or the path of a feature file. Its
+    features are the columns `columns`, else all but those in `drop` and `ids` (names, or positions where columns have no
+    names). `options` are those of `aaptvae train`: `latent_dim=64`, `hidden_dim=400`, `epochs`, `seed`, ... The run is
+    written to `folder`, or without one to a temporary folder that is removed with the returned object (`run.save` keeps
+    it); `force` replaces a run in `folder`. `progress` receives stages and epochs; True shows bars of tqdm, which notebooks
+    that have tqdm show anyway; `report=False` saves the second or two that drawing the report takes. Raises `InputError` for
+    features or options that cannot be used, `RunError` when training cannot go on.
     """
     config = make_config(options)
+    reading = Reading(columns=as_names(columns), drop=as_names(drop), ids=as_names(ids))
     owner = None
     if folder is None:
         owner = TemporaryFolder()
         folder = owner.path / RUN
-    with torch.random.fork_rng(devices=[]):  # the caller's random numbers go on as if nothing had happened
-        train_run.train(x, Path(folder), config, progress, force=force, image_shape=image_shape, threads=threads, report=report)
+    shown, given = bars_of(progress), {"image_shape": image_shape, "threads": threads, "reading": reading, "report": report}
+    # The caller's random numbers go on as if nothing had happened.
+    with torch.random.fork_rng(devices=[]), closing(shown):
+        train_run.train(x, Path(folder), config, shown, force=force, **given)  # type: ignore[arg-type]
         return replace(read_run(folder), owner=owner)
 
 

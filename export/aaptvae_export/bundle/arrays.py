@@ -1,44 +1,56 @@
 """The arrays of a bundle: prior, observation model and golden vectors."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from aaptvae.bundle.manifest import GOLDEN, LIKELIHOOD, PRIOR, VIEWS
 from aaptvae.bundle.npz import write_npz
 from aaptvae.density.calibration import NAME as HELDOUT_ELBO
-from aaptvae.rows import Rows
+from aaptvae.rows import Arrays, Rows
 from aaptvae_training import Run
 
 from ..proof import Gate, Inputs, rounded
-from ..variants import compact_prior
 from .view_draft import ViewDraft
 
 _GOLDEN_ROWS = 8
 _EXTREME_ROWS = 2  # of each kind
+_GOLDEN_NUMBERS = 1 << 15  # of features and of reconstructions
+_LEAST_ROWS = 2
 
 
 def write_arrays(run: Run, gate: Gate, heldout: Rows, views: Sequence[ViewDraft]) -> dict[str, bytes]:
     """`prior.npz`, `likelihood.npz`, `golden.npz` and, for a metric view, `views.npz`."""
-    prior = run.prior if gate.subspace is None else compact_prior(run.prior, gate.subspace)
+    prior = run.prior if gate.subspace is None else run.prior.marginal(gate.subspace.basis.numpy())
     inverses = [view.inverse for view in views if view.inverse]
     reference = {HELDOUT_ELBO: np.array(run.heldout_elbo)} if run.heldout_elbo else {}
     return {
         PRIOR: write_npz(prior.to_arrays()),
-        LIKELIHOOD: write_npz(run.observation.to_arrays() | reference),
+        LIKELIHOOD: write_npz(_likelihood(run) | reference),
         GOLDEN: _golden(gate, heldout, views),
     } | ({VIEWS: write_npz(inverses[0])} if inverses else {})
+
+
+def _likelihood(run: Run) -> Arrays:
+    """Arrays of the observation model; where the decoder holds the axes, not twice, and in float32 where that is exact."""
+    if not run.model.scaler.others:
+        return run.observation.to_arrays()
+    arrays = replace(run.observation, basis=None).to_arrays()
+    short = {name: array.astype(np.float32) for name, array in arrays.items()}
+    return {name: short[name] if np.array_equal(short[name], array) else array for name, array in arrays.items()}
 
 
 def _golden(gate: Gate, heldout: Rows, views: Sequence[ViewDraft]) -> bytes:
     """Held-out and extreme rows with the outputs of the float64 model: torch's float32 can be less exact than a graph."""
     inputs = Inputs.of(gate.torch32, heldout)
+    few = max(_LEAST_ROWS, _GOLDEN_NUMBERS // heldout.shape[1])  # of each kind
     extreme = np.concatenate([rows[:_EXTREME_ROWS] for rows in inputs.features.values()])
     # The comparison sees only outputs: where logvar is clipped to its range, the error of the sum before is unknown.
     errors = np.abs(gate.torch32.encode(extreme)["logvar"] - gate.float64.encode(extreme)["logvar"]).max(axis=1)
-    x = np.concatenate([heldout[:_GOLDEN_ROWS], extreme[errors < gate.tolerance / 10]])
+    x = np.concatenate([heldout[:_GOLDEN_ROWS], extreme[errors < gate.tolerance / 10]])[:few]
     posterior = rounded(gate.float64.encode(x))
-    z = np.concatenate([posterior["mu"], *(rows[:_EXTREME_ROWS] for rows in inputs.latents.values())])
-    real = np.array([min(len(heldout), _GOLDEN_ROWS)])
+    z = np.concatenate([posterior["mu"], *(rows[:_EXTREME_ROWS] for rows in inputs.latents.values())])[:few]
+    real = np.array([min(len(heldout), _GOLDEN_ROWS, few)])
     computed: dict[str, Rows] = {draft.view.name: draft.compute(x) for draft in views}
     return write_npz({"x": x, **posterior, "z": z, **rounded(gate.float64.decode(z)), **computed, "real_rows": real})

@@ -32,6 +32,12 @@ On held-out rows this costs {r2:.3g} of R2 and {elbo:.3g} nats of ELBO.
 """
 
 
+_REFIT = """
+After judging, the model was fitted again to all rows with the same options (`--refit`). The figures below are those of the
+judged model, on rows that it did not see.
+"""
+
+
 def write_card(manifest: Manifest) -> str:
     """Text of the bundle's `README.md`, with front matter for the Hugging Face Hub."""
     training, columns = manifest.training, manifest.scaler.constant_columns
@@ -48,6 +54,7 @@ def write_card(manifest: Manifest) -> str:
         epochs=training.epochs,
         seed=training.seed,
         columns=f"\n{columns} of the columns had the same value in every training row.\n" if columns else "",
+        refit=_REFIT if training.refit else "",
         whole="this model" if manifest.compaction is None else "before compaction",
         figures="\n".join(_figures(manifest)),
         comparisons=manifest.parity.comparisons,

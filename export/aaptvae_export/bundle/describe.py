@@ -17,7 +17,6 @@ from aaptvae.bundle.manifest import (
 )
 from aaptvae_training import Run
 
-from ..graph import constant_columns
 from ..proof import Gate
 
 _PRODUCERS = ("aaptvae", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
@@ -67,9 +66,8 @@ def _scaler(run: Run) -> Scaler:
     scaler = run.model.scaler
     if bool((scaler.mean == 0).all() and (scaler.scale == 1).all()):
         return Scaler(kind="identity", constant_columns=0)
-    return Scaler(kind="standard", constant_columns=int(constant_columns(scaler).sum()))
+    return Scaler(kind="standard", constant_columns=int(scaler.constant.sum()))
 
 
 def _prior(run: Run) -> Prior:
-    components = len(run.prior.weights)
-    return Prior(kind="mixture" if components > 1 else "gaussian" if components else "standard", components=components)
+    return Prior(kind=run.prior.kind, components=len(run.prior.weights))

@@ -1,13 +1,16 @@
 """A bundle in memory: graphs traced, compared with the trained model, and given reduced precisions."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
 import torch
 
+from aaptvae.bundle.graph_check import weight_of
 from aaptvae.bundle.manifest import (
+    AXES,
     LIKELIHOOD,
     MANIFEST,
     MODEL_CARD,
@@ -21,17 +24,21 @@ from aaptvae.bundle.npz import read_npz
 from aaptvae.density.observation import ARRAYS, OPTIONAL, ObservationModel
 from aaptvae.rows import Rows
 from aaptvae_training import Run
+from aaptvae_training.memory import Need, refuse_shortage
 
 from ..errors import ExportError
-from ..graph import Subspace, TracedGraph, TracedPair, check_model, check_weights, constant_columns, trace_pair
+from ..graph import Subspace, TracedGraph, TracedPair, check_model, check_weights, trace_pair
 from ..options import ExportOptions
-from ..proof import Gate, Inputs, Reference, check_parity
+from ..proof import LEAST_ROWS, MOST_NUMBERS, Gate, Inputs, Reference, check_parity
 from ..variants import CONVERTERS, Admission, Reduced, factor_heads, find_subspace, standardise
 from .arrays import write_arrays
 from .card import write_card
 from .describe import describe
 from .stamp import stamp
 from .view_draft import ViewDraft, draft_views, prove_views, view_twins
+
+BYTES_PER_WEIGHT = 60
+BYTES_PER_INPUT = 60  # of the rows that graphs are compared on: five kinds, in both precisions
 
 _REDUCED: tuple[Reduced, ...] = ("int8", "fp16")
 
@@ -50,12 +57,21 @@ def draft_bundle(run: Run, options: ExportOptions) -> Draft:
     heldout = np.ascontiguousarray(run.heldout, np.float32)
     if not len(heldout):
         raise ExportError("the run holds no held-out rows to compare the graphs on: train with a test share above 0")
+    refuse_shortage(_needs(run), run.config.rows, run.config.input_dim)
     gate = Gate(run.model, _subspace(run, heldout, options), options.tolerance)
     pair, views = trace_pair(run.model, gate.subspace), draft_views(run, gate)
     draft = _prove(run, gate, pair, views, heldout, options.name)
     draft = _add_twins(run, gate, pair, draft, options)
     draft = _add_view_twins(run, views, draft)
     return _complete(draft)
+
+
+def _needs(run: Run) -> Iterator[Need]:
+    """Bytes of an export: each weight in both precisions of torch, in several forms of the graphs, and in their sessions."""
+    weights = sum(parameter.numel() for parameter in run.model.parameters())
+    scaler, numbers = run.model.scaler, max(MOST_NUMBERS, LEAST_ROWS * run.config.input_dim)
+    axes = run.config.input_dim * scaler.inner if scaler.rotated else 0
+    yield Need("exporting a model of", {"network": BYTES_PER_WEIGHT * (weights + 2 * axes), "rows": BYTES_PER_INPUT * numbers})
 
 
 def _subspace(run: Run, heldout: Rows, options: ExportOptions) -> Subspace | None:
@@ -75,7 +91,8 @@ def _prove(run: Run, gate: Gate, pair: TracedPair, views: list[ViewDraft], heldo
         check_weights(graph)
     check_parity(gate, files[graph_file("encoder")], files[graph_file("decoder")], heldout)
     arrays = read_npz(files[LIKELIHOOD], LIKELIHOOD, ARRAYS, OPTIONAL)
-    gate.compare_density(ObservationModel.from_arrays(manifest.likelihood.kind, arrays), heldout)
+    restore = weight_of(files[graph_file("decoder")], AXES, ObservationModel.basis_elsewhere(arrays))
+    gate.compare_density(ObservationModel.from_arrays(manifest.likelihood.kind, arrays, restore), heldout)
     files |= prove_views(views, gate, manifest, heldout)
     return Draft(files, msgspec.structs.replace(manifest, parity=gate.report()), {})
 
@@ -110,7 +127,7 @@ def _reduce(pair: TracedPair, precision: Reduced, gate: Gate, heldout: Rows) -> 
     encoder, scaler = pair.encoder.model, gate.float64.model.scaler
     if precision == "int8":
         encoder = factor_heads(encoder, pair.encoder_layers, Inputs.of(gate.torch32, heldout).features)
-    encoder = standardise(encoder, scaler.mean.numpy(), scaler.scale.numpy(), constant_columns(scaler).numpy())
+    encoder = standardise(encoder, scaler.mean.numpy(), scaler.scale.numpy(), scaler.constant.numpy())
     convert = CONVERTERS[precision]
     return [replace(pair.encoder, model=convert(encoder)), replace(pair.decoder, model=convert(pair.decoder.model))]
 

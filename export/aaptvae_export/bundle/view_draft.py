@@ -18,7 +18,6 @@ from ..graph import (
     check_model,
     check_weights,
     compact_metric,
-    constant_columns,
     fold_encoder,
     fold_metric,
     fold_similarity,
@@ -131,7 +130,7 @@ def _view_twin(draft: ViewDraft, run: Run, manifest: Manifest, precision: Reduce
     """The view's graph in fewer bits, and the recall@10 of held-out rows that it loses."""
     scaler, view = run.model.scaler, draft.view
     mean, scale = scaler.mean.numpy(), scaler.scale.numpy()
-    model = CONVERTERS[precision](standardise(draft.graph.model, mean, scale, constant_columns(scaler).numpy()))
+    model = CONVERTERS[precision](standardise(draft.graph.model, mean, scale, scaler.constant.numpy()))
     data = stamp(manifest, precision, [replace(draft.graph, model=model)])[graph_file(view.name, precision)]
     x = np.ascontiguousarray(run.heldout, np.float32)
     outputs: dict[str, Array] = {

@@ -1,6 +1,6 @@
 """From a trained model to ONNX graphs."""
 
-from .folding import EncoderGraph, Subspace, constant_columns, fold_encoder
+from .folding import EncoderGraph, Subspace, fold_encoder
 from .onnx_model import TracedGraph, TracedPair, check_model, check_weights, to_bytes, trace_pair
 from .views import compact_metric, fold_metric, fold_similarity, inverse_of
 
@@ -12,7 +12,6 @@ __all__ = [
     "check_model",
     "check_weights",
     "compact_metric",
-    "constant_columns",
     "fold_encoder",
     "fold_metric",
     "fold_similarity",

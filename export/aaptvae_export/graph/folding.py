@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from aaptvae_training import AAPTVAE
 from aaptvae_training.model.network import FADED, direction_norms
-from aaptvae_training.model.scaler import FeatureScaler
 
 from ..errors import ExportError
 
@@ -105,7 +104,7 @@ class Trunk(nn.Module):
             self.register_buffer("origin", torch.tensor([FADED / (FADED - 1)]))
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the heads see."""
+        """The last hidden layer."""
         first = self.layers[0](x)
         hidden = torch.relu(first)
         for layer in list(self.layers)[1:]:
@@ -124,51 +123,49 @@ class EncoderGraph(nn.Module):
         self.trunk, self.logvar_range = trunk, logvar_range
         self.mu, self.logvar = mu, logvar
         self.mu_skip: nn.Linear | None = None
+        self.axes: nn.Linear | None = None
         self.spread: nn.Linear | None = None
         self.shift: Tensor | None
         self.register_buffer("shift", None)
 
     def hidden(self, x: Tensor) -> Tensor:
         """Input of the heads for raw features: [N, D] -> [N, H]."""
-        hidden: Tensor = self.trunk(self._shifted(x))
+        hidden: Tensor = self.trunk(self._inputs(x))
         return hidden
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior parameters of raw features."""
-        x = self._shifted(x)
+        x = self._inputs(x)
         hidden = self.trunk(x)
         mu, logvar = self.mu(hidden), self.logvar(hidden).clamp(*self.logvar_range)
         if self.mu_skip is not None:
             mu = mu + self.mu_skip(x)
         return mu, logvar if self.spread is None else self.spread(logvar.exp()).log()
 
-    def _shifted(self, x: Tensor) -> Tensor:
-        return x if self.shift is None else x - self.shift
+    def _inputs(self, x: Tensor) -> Tensor:
+        """Raw features, with the shift and the coordinates along the axes where there are any: [N, D] or [N, K]."""
+        x = x if self.shift is None else x - self.shift
+        return x if self.axes is None else self.axes(x)
 
 
 class DecoderGraph(nn.Module):
     """z [N, K] -> reconstruction [N, D], with the scaler folded in."""
 
-    def __init__(self, trunk: Trunk, out: nn.Linear, skip: nn.Linear | None, *, sigmoid: bool) -> None:
+    def __init__(
+        self, trunk: Trunk, out: nn.Linear, skip: nn.Linear | None, *, sigmoid: bool, axes: nn.Linear | None = None
+    ) -> None:
         super().__init__()
         self.trunk = trunk
-        self.out, self.skip, self.sigmoid = out, skip, sigmoid
+        self.out, self.skip, self.sigmoid, self.axes = out, skip, sigmoid, axes
 
     def forward(self, z: Tensor) -> Tensor:
         """Mean of the observation model in raw features."""
         out: Tensor = self.out(self.trunk(z))
         if self.skip is not None:
             out = out + self.skip(z)
+        if self.axes is not None:
+            out = self.axes(out)
         return torch.sigmoid(out) if self.sigmoid else out
-
-
-def constant_columns(scaler: FeatureScaler) -> Tensor:
-    """Columns that had one value in all training rows: bool [D].
-
-    Runs of before stored no mask; constant columns were given the scale 1 there.
-    """
-    mask: Tensor | None = getattr(scaler, "constant", None)
-    return scaler.scale == 1 if mask is None else mask
 
 
 def in_directions(layers: list[nn.Linear], heads: list[Affine], bounded: bool) -> list[Affine]:
@@ -195,6 +192,9 @@ def fold_encoder(model: AAPTVAE, subspace: Subspace | None = None) -> EncoderGra
     shifted = loses_digits(forward, mean)
     origin = _times(forward, mean)
     scaled = forward, torch.zeros_like(origin) if shifted else -origin
+    axes = Affine(*scaled).layer() if model.scaler.others else None
+    if axes is not None:  # a layer of its own, which has fewer weights than the layers that it would be folded into
+        scaled = torch.ones_like(origin), torch.zeros_like(origin)
     heads = [Affine.of(model.mu), Affine.of(model.logvar)]
     first, *rest, mu, logvar = in_directions(_linear_layers("encoder", model.encoder), heads, model.bounded)
     skip = None
@@ -215,6 +215,7 @@ def fold_encoder(model: AAPTVAE, subspace: Subspace | None = None) -> EncoderGra
         graph.spread = Affine(subspace.spread, torch.zeros(len(subspace.basis)).double()).layer()
     if shifted:
         graph.shift = mean.float()
+    graph.axes = axes
     return graph.eval()
 
 
@@ -227,15 +228,18 @@ def fold_decoder(model: AAPTVAE, subspace: Subspace | None = None) -> DecoderGra
     if subspace is not None:
         first = first.after(subspace.basis.T, subspace.offset)
         skip = skip and skip.after(subspace.basis.T, subspace.offset)
-    bernoulli = model.likelihood == "bernoulli"
+    bernoulli, axes = model.likelihood == "bernoulli", None
     if not bernoulli:
-        _, backward = model.scaler.matrices()
-        out = out.then(backward, model.scaler.mean.float().double())
-        skip = skip and skip.then(backward)
+        restore = Affine(model.scaler.matrices()[1], model.scaler.mean.float().double())
+        if model.scaler.others:
+            axes = restore.layer()
+        else:
+            out = out.then(*restore)
+            skip = skip and skip.then(restore.weight)
     if skip is not None:
         out, skip = out.with_bias_of(skip)
     trunk = Trunk([layer.layer() for layer in (first, *rest)], float(model.decoder_reach) if model.bounded else None)
-    return DecoderGraph(trunk, out.layer(), skip and skip.layer(), sigmoid=bernoulli).eval()
+    return DecoderGraph(trunk, out.layer(), skip and skip.layer(), sigmoid=bernoulli, axes=axes).eval()
 
 
 def _check_parts(model: AAPTVAE) -> None:

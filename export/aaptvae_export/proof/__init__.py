@@ -2,10 +2,12 @@
 
 from .evidence import Evidence, gather
 from .gate import Gate, check_parity, run_graph
-from .reference import BATCHES, Graph, Inputs, Outputs, Reference, rounded
+from .reference import BATCHES, LEAST_ROWS, MOST_NUMBERS, Graph, Inputs, Outputs, Reference, rounded
 
 __all__ = [
     "BATCHES",
+    "LEAST_ROWS",
+    "MOST_NUMBERS",
     "Evidence",
     "Gate",
     "Graph",

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aaptvae.bundle.golden import LOAD_TOLERANCE, TOLERANCE
-from aaptvae.bundle.manifest import Parity, ParityCase, Precision
+from aaptvae.bundle.manifest import LOAD_TOLERANCE, TOLERANCE, Parity, ParityCase, Precision
 from aaptvae.density.observation import ObservationModel
 from aaptvae.engine.cpus import usable_cpus
 from aaptvae.engine.network import Settings, open_session

@@ -18,6 +18,9 @@ from ..graph import Subspace
 
 BATCHES = (0, 1, 2, 7, 64, 257, 4096)
 
+MOST_NUMBERS = 1 << 24  # of each kind of rows
+LEAST_ROWS = 257
+
 Outputs = Mapping[str, NDArray[np.floating[Any]]]  # by the names in the graph
 Graph = Callable[[Rows], Outputs]
 
@@ -70,7 +73,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Named kinds of input rows for both graphs, `max(BATCHES)` of each."""
+    """Named kinds of input rows for both graphs, as many of each as in the largest of `BATCHES` that fits into memory."""
 
     features: dict[str, Rows]
     latents: dict[str, Rows]
@@ -81,7 +84,8 @@ class Inputs:
         generator = np.random.default_rng(0)
         scaler = reference.model.scaler
         mean, scale = scaler.mean.double().numpy(), scaler.scale.double().numpy()
-        noise = generator.standard_normal((max(BATCHES), len(mean)))
+        rows = max(batch for batch in BATCHES if batch <= max(LEAST_ROWS, MOST_NUMBERS // len(mean)))
+        noise = generator.standard_normal((rows, len(mean)))
         ordinary = generator.random(noise.shape) if reference.model.likelihood == "bernoulli" else mean + scale * noise
         features: Outputs = {
             "held-out": np.resize(heldout, noise.shape),
@@ -90,7 +94,7 @@ class Inputs:
             "subnormal": 1e-40 * noise,
             "zero": 0 * noise,
         }
-        noise = generator.standard_normal((max(BATCHES), reference.latent_dim))
+        noise = generator.standard_normal((rows, reference.latent_dim))
         # A sigmoid's result is at most 1 whatever its input: the rounding error of larger inputs would exceed the tolerance.
         large = 10.0 if reference.model.likelihood == "bernoulli" else 1e3
         latents = {"ordinary": noise, "large": large * noise, "subnormal": 1e-40 * noise, "zero": 0 * noise}

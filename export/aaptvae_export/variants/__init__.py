@@ -1,8 +1,8 @@
 """Smaller or faster graphs beside fp32: int8, fp16, low-rank heads, fewer latents."""
 
 from .admission import Admission, Reduced
-from .compaction import compact_prior, find_subspace
+from .compaction import find_subspace
 from .low_rank import factor_heads
 from .quantization import CONVERTERS, standardise
 
-__all__ = ["CONVERTERS", "Admission", "Reduced", "compact_prior", "factor_heads", "find_subspace", "standardise"]
+__all__ = ["CONVERTERS", "Admission", "Reduced", "factor_heads", "find_subspace", "standardise"]

@@ -77,7 +77,7 @@ class Admission:
 
     def _check_losses(self, twin: Twin, unexplained: float) -> None:
         limits, rows = LIMITS[twin.precision], f"on {len(self.heldout)} held-out rows"
-        r2_limit = limits.r2_loss * max(1.0, unexplained)  # an R2 below 0 is a ratio to a smaller variance than the error's
+        r2_limit = limits.r2_loss * max(1.0, unexplained)  # where R2 is below 0, the limit is a share of the error
         elbo_limit = limits.elbo_loss * self.heldout.shape[1]
         checks = (
             (twin.r2_loss <= r2_limit, f"R2 is {twin.r2_loss:.4g} below fp32's {rows}; at most {r2_limit:.4g} is allowed"),

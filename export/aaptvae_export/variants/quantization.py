@@ -38,9 +38,9 @@ _CONSTANTS: dict[str, Array] = {
 def standardise(model: onnx.ModelProto, mean: _Statistics, scale: _Statistics, constant: NDArray[np.bool_]) -> onnx.ModelProto:
     """The encoder with (x - mean) / scale [D] computed first and taken out of its weights again.
 
-    Folded, a nearly constant column has weights of 1e7 beside weights of 1, which few bits cannot hold together. A
-    subtraction or division that the model does not need is left out: each costs int8 a twentieth of its speed. `constant`
-    [D] marks columns whose scale says nothing about their values.
+    With the scaler folded in, a nearly constant column has weights of 1e7 beside weights of 1, too far apart for one 8-bit
+    scale. A subtraction or division that the model does not need is left out: each costs int8 a twentieth of its speed. The
+    scale of `constant` columns [D] is not a measure of their values.
     """
     sizes = np.where(constant, scale[~constant].max(initial=0) or 1, scale)
     even = sizes.max() <= _UNEVEN * sizes.min()

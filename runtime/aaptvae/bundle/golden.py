@@ -7,12 +7,10 @@ import numpy as np
 
 from ..errors import BundleError
 from ..rows import Arrays, Matrix, Rows
-from .manifest import GOLDEN, Manifest, Precision
+from .manifest import GOLDEN, TOLERANCE, Manifest, Precision
 from .npz import read_npz
 
 ARRAYS = {"x": 2, "mu": 2, "logvar": 2, "z": 2, "reconstruction": 2, "real_rows": 1}
-TOLERANCE = 1e-5  # fp32 on the exporting CPU, relative to max(1, max|reference|) of the row
-LOAD_TOLERANCE = 1e-4  # fp32 on other CPUs, which add in another order; a wrong graph differs by far more
 _TWIN_TOLERANCE = {"fp32": 1e-2, "fp16": 2e-2, "int8": 0.25}  # relative root mean square; fp32: on accelerators
 _ROWS = 1024
 

@@ -8,6 +8,9 @@ import struct
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import BundleError
 from .manifest import IR_VERSION, OPSET, GraphSpec, Precision, TensorSpec
 
@@ -159,7 +162,7 @@ def _check_nodes(nodes: list[memoryview], ranks: dict[str, int], computed: set[s
             )
         taken = computed | ranks.keys() | shapes
         if not inputs or not outputs or len({*outputs}) < len(outputs) or taken.intersection(outputs):
-            raise _RefusedError(f"a {operator} goes from {inputs} to {outputs}")
+            raise _RefusedError(f"a {operator} from {inputs} to {outputs} has no input or output, or one computed before")
         _check_attributes(node["attribute"], operator, int8="MatMulInteger" in operators)
         if operator == "Cast" and ranks.get(inputs[0]) == 2 and "MatMulInteger" not in operators:
             # A float16 weight cast for the product that uses it; the stored one may not be used again.
@@ -236,6 +239,21 @@ def _text(data: bytes | memoryview) -> str:
 
 def _texts(items: list[memoryview]) -> list[str]:
     return [_text(item) for item in items]
+
+
+def weight_of(data: bytes, name: str, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+    """A weight of an fp32 graph as a view of its bytes, None for one of no columns; `BundleError` unless it has this shape."""
+    if not shape[1]:
+        return None
+    try:
+        graph = _parse(_parse(memoryview(data), _MODEL, "model").get("graph", b""), _GRAPH, "graph")
+        for item in graph["initializer"]:
+            tensor = _parse(item, _TENSOR, "initialiser")
+            if _text(tensor.get("name", b"")) == name and (tuple(tensor["dims"]), tensor.get("data_type")) == (shape, _FLOAT):
+                return np.frombuffer(tensor["raw_data"], "<f4").reshape(shape)
+    except (_RefusedError, UnicodeDecodeError, KeyError, ValueError) as error:
+        raise BundleError(f"{name} cannot be read: {error}: export the bundle again") from None
+    raise BundleError(f"the graph has no float32 weight {name} of shape {shape}: export the bundle again")
 
 
 def cut(data: bytes, output: str) -> bytes:

@@ -11,6 +11,8 @@ from msgspec import Meta, Struct
 
 SCHEMA_VERSION = 2  # 1: without `views`, `columns` and `missing`
 UNSEALED = b"0" * 64
+TOLERANCE = 1e-5  # fp32 on the exporting CPU, relative to max(1, max|reference|) of the row
+LOAD_TOLERANCE = 1e-4  # fp32 on other CPUs, which add in another order; a wrong graph differs by far more
 OPSET: Final = 20
 IR_VERSION: Final = 10
 
@@ -30,6 +32,9 @@ Text = Annotated[str, Meta(max_length=200)]
 ColumnName = Annotated[str, Meta(max_length=1000)]
 Missing = Literal["error", "mean"]  # a missing feature is refused, or replaced by the mean of its column in training
 T = TypeVar("T", bound="ManifestV1")
+
+
+AXES = "axes.weight"  # of the decoder, [D, K]: its columns are the axes in units of each column's deviation
 
 
 def graph_file(graph: str, precision: Precision = "fp32") -> str:
@@ -156,7 +161,8 @@ class View(Part, frozen=True):
 class Training(Part, frozen=True):
     """Facts about the training data (never rows of it) and metrics on held-out rows.
 
-    `metrics` are the model's by name, `baseline` those of PCA / probabilistic PCA.
+    `metrics` are the model's by name, `baseline` those of PCA / probabilistic PCA. Where `refit` is true they are those of
+    the judged model, and the bundle holds a model that was fitted again to all `rows`, held-out ones included.
     """
 
     rows: Count
@@ -165,6 +171,7 @@ class Training(Part, frozen=True):
     epochs: Count
     metrics: dict[str, float]
     baseline: dict[str, float]
+    refit: bool = False
 
 
 class ManifestV1(Part, frozen=True):

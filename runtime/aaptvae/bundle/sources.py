@@ -16,6 +16,8 @@ from .manifest import MANIFEST
 BUNDLE_LIMIT = 1 << 30
 _ZIP_RATIO, _ZIP_TEXT = 4, 16 << 20  # trained weights compress little: a higher ratio means a zip bomb
 
+_LONGEST_PATH = 4096
+
 Place = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 Read = Callable[[str, int], bytes]
 
@@ -60,8 +62,12 @@ def _absolute(path: str) -> str:
 
 
 def _in_memory(place: object) -> bytes:
+    if isinstance(place, os.PathLike):
+        place = os.fspath(place)
     if isinstance(place, bytes | bytearray | memoryview):
         data: object = bytes(place)
+        if len(place) <= _LONGEST_PATH and os.path.exists(bytes(place)):
+            raise InputError(f"bundle is the path {bytes(place)!r} as bytes: expected text: pass {os.fsdecode(bytes(place))!r}")
     elif hasattr(place, "read"):
         data = place.read(BUNDLE_LIMIT + 1)
     else:
@@ -96,7 +102,10 @@ def _folder_or_zip(path: str) -> Iterator[Read]:
     if not os.path.isdir(path):
         if os.path.basename(path) == MANIFEST:
             raise BundleError(f"{path} is a file of a bundle: give its folder, {os.path.dirname(path)}")
-        yield _zip(_read(path, None, BUNDLE_LIMIT), os.path.basename(path))
+        data = _read(path, None, BUNDLE_LIMIT)
+        if data[:2] != b"PK" and not path.endswith(".zip"):
+            raise BundleError(f"{path} is no bundle: expected a folder or a .zip that aaptvae export wrote: check the path")
+        yield _zip(data, os.path.basename(path))
     elif os.open in os.supports_dir_fd:
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:

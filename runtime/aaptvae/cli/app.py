@@ -23,8 +23,10 @@ VERBS = {
     "bench": "verbs_bundle",
     "explore": "verbs_explore",
     "push": "verbs_hub",
+    "serve": "verbs_serve",
 }  # in this folder
 EXTRA = 'pip install "aaptvae[train]"'
+STRIPPED = "Python removed the description, which is a docstring: run it without -OO."
 _EPILOG = """
 Results go to the file named by -o (`-o -` for stdout), messages to stderr. Exit status: 0 done, 1 refused, 2 wrong usage.
 
@@ -51,7 +53,10 @@ class Verbs(click.Group):
             command = getattr(importlib.import_module(module), attribute)
         except ImportError as error:
             command = _missing(name, error)
-        return command if isinstance(command, click.Command) else None
+        if not isinstance(command, click.Command):
+            return None
+        command.help = command.help or (STRIPPED if sys.flags.optimize > 1 else None)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The first sentence of each verb's docstring."""

@@ -81,6 +81,7 @@ columns_options = together(
     ),
 )
 id_option = _names_option("--id", "Columns that are copied to the output, before the results.")
+training_columns_options = together(columns_options, _names_option("--id", "Columns that name rows: no features, like --drop."))
 input_options = together(
     input_argument,
     columns_options,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def encode(output: str, logvar: str | None, **options: Any) -> int:
     """Write the posterior means (latents) of the features in INPUT, or another view of the rows.
 
-    INPUT is a file (.npy .npz .csv .jsonl .parquet .safetensors), a folder or a pattern of such files, or - for stdin.
+    INPUT is a file (.npy .npz .csv .jsonl .parquet .arrow .safetensors), a folder or a pattern of such files, or - for stdin.
     """
     from ..vae import VAE  # noqa: PLC0415 - numpy, only when a verb runs
     from .job.stream import run_rows  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""How far out a row is, as a share of held-out rows: a conformal p-value (Vovk et al. 2005, chapter 2)."""
+"""How unusual a row is, as a share of held-out rows: a conformal p-value (Vovk et al. 2005, chapter 2)."""
 
 import numpy as np
 

@@ -33,7 +33,8 @@ class ObservationModel:
     """Noise of the features given their reconstruction.
 
     gaussian: standardised features (x - `mean`) / `scale` [D] have covariance basis diag(sigma**2) basis', with `sigma`
-    [1] or [D] and orthonormal columns in `basis` [D, D] (None is the identity). student: that is the scale matrix of a
+    [1] or [D] and orthonormal columns in `basis` [D, D] (None is the identity). A basis [D, K] of K < D columns comes with
+    `sigma` [K + 1], whose last number is the scale in all directions orthogonal to them. student: that is the scale matrix of a
     multivariate t with `freedom` degrees of freedom, above 2, mixed with a `broad` one where there is one. Features that are
     `constant` [D] get no noise in samples. bernoulli: x in [0, 1], the reconstruction is the
     probability.
@@ -49,19 +50,21 @@ class ObservationModel:
     constant: NDArray[np.bool_] | None = None
 
     @classmethod
-    def from_arrays(cls, kind: Kind, arrays: Mapping[str, Array]) -> "ObservationModel":
-        """The model of the arrays from `to_arrays`; raises `BundleError` if shapes or signs are wrong."""
+    def from_arrays(cls, kind: Kind, arrays: Mapping[str, Array], restore: Array | None = None) -> "ObservationModel":
+        """The model of the arrays from `to_arrays`; raises `BundleError` if shapes or signs are wrong.
+
+        `restore` [D, K] is the decoder's map from the coordinates along the axes to raw features, where it holds the basis.
+        """
+        if restore is not None:
+            arrays = {**arrays, "basis": _basis_of(restore, arrays["scale"])}
         mean, scale, sigma = (np.asarray(arrays[name], np.float64) for name in ARRAYS)
         basis = np.asarray(arrays["basis"], np.float64) if "basis" in arrays else None
         width = len(mean)
-        if (
-            scale.shape != (width,)
-            or sigma.shape not in ((1,), (width,))
-            or (basis is not None and basis.shape != (width, width))
-        ):
+        axes = width if basis is None else min(basis.shape[1] + 1, width)  # each has a scale
+        if scale.shape != (width,) or sigma.shape not in ((1,), (axes,)) or not _is_basis(basis, width):
             raise BundleError(
-                f"likelihood has mean {mean.shape}, scale {scale.shape}, sigma {sigma.shape}: expected "
-                "[D], [D], [1] or [D], and basis [D, D]: export the bundle again"
+                f"likelihood has mean {mean.shape}, scale {scale.shape}, sigma {sigma.shape}: expected [D], [D], [1] or "
+                "[D], and basis [D, D], or [K + 1] and [D, K]: export the bundle again"
             )
         if (scale <= 0).any() or (kind != "bernoulli" and (sigma <= 0).any()):
             raise BundleError("likelihood has a scale or sigma that is not positive: export the bundle again")
@@ -72,7 +75,13 @@ class ObservationModel:
             return cls(kind, mean, scale, sigma, basis, constant=constant)
         if arrays["freedom"].shape != (1,) or not 2 < arrays["freedom"][0] <= _MOST_FREEDOM:
             raise BundleError("likelihood has no degrees of freedom above 2 (and up to 1e15): export the bundle again")
-        return cls(kind, mean, scale, sigma, basis, float(arrays["freedom"][0]), _broad(arrays, width), constant)
+        return cls(kind, mean, scale, sigma, basis, float(arrays["freedom"][0]), _broad(arrays, axes), constant)
+
+    @staticmethod
+    def basis_elsewhere(arrays: Mapping[str, Array]) -> tuple[int, int]:
+        """Shape [D, K] of a basis that the decoder holds: the arrays then have K + 1 scales and no basis; else K is 0."""
+        count, width = len(arrays["sigma"]), len(arrays["mean"])
+        return width, 0 if "basis" in arrays or count in (1, width) else count - 1
 
     def to_arrays(self) -> Arrays:
         """The arrays of `likelihood.npz`."""
@@ -101,12 +110,11 @@ class ObservationModel:
         if self.kind == "bernoulli":
             return _bernoulli(x, x_hat)
         residual = (np.asarray(x, np.float64) - x_hat) / self.scale
-        if self.basis is not None:
-            residual = steady_product(residual, self.basis)
-        density = _elliptical(residual, self.sigma, self.freedom if self.kind == "student" else math.inf)
+        along, others = (residual, 1) if self.basis is None else _along(residual, self.basis)
+        density = _elliptical(along, self.sigma, self.freedom if self.kind == "student" else math.inf, others)
         if self.broad is None:
             return density
-        broad = _elliptical(residual, self.broad.sigma, self.broad.freedom)
+        broad = _elliptical(along, self.broad.sigma, self.broad.freedom, others)
         mixed: Nats = np.logaddexp(math.log1p(-self.broad.share) + density, math.log(self.broad.share) + broad)
         return mixed
 
@@ -116,16 +124,11 @@ class ObservationModel:
         if self.kind == "bernoulli":
             return (uniform_rows(seed, start, stop, width, Stream.OBSERVATION) < x_hat).astype(np.float32)
         first = start - start % BLOCK
-        noise: NDArray[np.floating[Any]] = normal_rows(seed, first, stop, width, Stream.OBSERVATION)
-        is_broad = np.zeros((stop - first, 1), bool)
+        is_broad, sigma = np.zeros((stop - first, 1), bool), self.sigma
         if self.broad is not None:
             is_broad = uniform_rows(seed, first, stop, 1, Stream.BREADTH) < self.broad.share
-            noise = np.where(is_broad, self.broad.sigma, self.sigma) * noise
-        else:
-            noise = self.sigma * noise
-        if self.basis is not None:
-            noise = steady_product(noise, self.basis.T)
-        noise = noise[start - first :]
+            sigma = np.where(is_broad, self.broad.sigma, self.sigma)
+        noise = self._scaled(normal_rows(seed, first, stop, width, Stream.OBSERVATION), sigma)[start - first :]
         if self.kind == "student":  # a Gaussian over the root of an independent chi-square
             tail = self._chi_square(seed, start, stop, self.freedom)
             if self.broad is not None:
@@ -135,6 +138,16 @@ class ObservationModel:
             noise = np.where(self.constant, 0.0, noise)
         return (x_hat + self.scale * noise).astype(np.float32)
 
+    def _scaled(self, white: Rows, sigma: Matrix) -> NDArray[np.floating[Any]]:
+        """Standard normal rows [N, D] with these scales along the axes, [K + 1], [D] or for each row."""
+        if self.basis is None:
+            return sigma * white
+        if self.basis.shape[1] == len(self.basis):
+            return steady_product(sigma * white, self.basis.T)
+        rest = sigma[..., -1:]  # the same in all other directions: only what the axes add needs their coordinates
+        along = (sigma[..., : self.basis.shape[1]] - rest) * steady_product(white, self.basis)
+        return rest * white + steady_product(along, self.basis.T)
+
     @staticmethod
     def _chi_square(seed: int, start: int, stop: int, freedom: float) -> NDArray[np.floating[Any]]:
         """Draws of chi-square over its degrees of freedom: [N, 1]."""
@@ -142,13 +155,43 @@ class ObservationModel:
         return draws
 
 
-def _elliptical(residual: NDArray[np.float64], sigma: NDArray[np.float64], freedom: float) -> Nats:
-    """Log density of residuals [N, D] under a multivariate t (Lange et al. 1989), a Gaussian at infinite `freedom`: [N]."""
-    width = residual.shape[1]
+def _basis_of(restore: Array, scale: Array) -> Matrix:
+    """Unit columns of a map from coordinates to raw features [D, K], in features divided by `scale` [D]."""
+    if scale.shape != restore.shape[:1]:
+        raise BundleError(f"likelihood has scale {scale.shape}, the decoder {restore.shape} axes: export the bundle again")
+    basis = restore / np.maximum(scale, np.finfo(np.float64).tiny)[:, None]
+    basis /= np.maximum(np.linalg.norm(basis, axis=0), np.finfo(np.float64).tiny)
+    return basis
+
+
+def _is_basis(basis: Matrix | None, width: int) -> bool:
+    """Whether the shape is one of [D, 1] to [D, D]; None stands for the identity."""
+    return basis is None or (len(basis) == width and 1 <= basis.shape[1] <= width)
+
+
+def _along(residual: Matrix, basis: Matrix) -> tuple[Matrix, int]:
+    """Coordinates of residuals [N, D] along a basis [D, K], and how many directions the last of them stands for.
+
+    With K < D that is the length of the part that is orthogonal to the basis: [N, K + 1] and D - K.
+    """
+    along, others = steady_product(residual, basis), residual.shape[1] - basis.shape[1]
+    if not others:
+        return along, 1
+    left = np.sqrt(np.maximum(sum_rows(np.square(residual)) - sum_rows(np.square(along)), 0))
+    return np.concatenate([along, left[:, None]], axis=1), others
+
+
+def _elliptical(residual: NDArray[np.float64], sigma: NDArray[np.float64], freedom: float, others: int) -> Nats:
+    """Log density of residuals [N, D] under a multivariate t (Lange et al. 1989), a Gaussian at infinite `freedom`: [N].
+
+    The last coordinate may be the length of a vector of `others` numbers that share a scale.
+    """
+    width = residual.shape[1] + others - 1
     distance: Nats = sum_rows(np.square(residual / sigma))
-    volume = float(np.log(np.broadcast_to(sigma, width)).sum())
+    scales = np.log(np.broadcast_to(sigma, residual.shape[1]))
+    volume = float(scales.sum()) + (others - 1) * float(scales[-1])
     if math.isinf(freedom):
-        gaussian: Nats = -0.5 * distance - volume - 0.5 * width * math.log(2 * math.pi)
+        gaussian: Nats = -0.5 * distance - volume - 0.5 * width * LOG_2PI
         return gaussian
     norm = math.lgamma(0.5 * (freedom + width)) - math.lgamma(0.5 * freedom) - 0.5 * width * math.log(math.pi * freedom)
     student: Nats = norm - volume - 0.5 * (freedom + width) * np.log1p(distance / freedom)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from ..errors import BundleError, InputError
 from ..rows import BLOCK, Array, Arrays, Matrix, Nats, Rows, steady_product, sum_rows
 from .noise import Stream, normal_rows, uniform_rows
 from .observation import LOG_2PI
+
+PriorKind = Literal["standard", "gaussian", "mixture"]
 
 ARRAYS = {"weights": 1, "means": 2, "factors": 3}
 MAX_TEMPERATURE = 1e6  # beyond, decoded values overflow float32
@@ -59,6 +62,18 @@ class LatentPrior:
     def latent_dim(self) -> int:
         """L."""
         return int(self.means.shape[1])
+
+    @property
+    def kind(self) -> PriorKind:
+        """The family of the density, as the manifest names it."""
+        return "mixture" if len(self.weights) > 1 else "gaussian" if len(self.weights) else "standard"
+
+    def marginal(self, basis: Matrix) -> "LatentPrior":
+        """The density of `basis @ z`, for orthonormal rows `basis` [M, L]."""
+        if not len(self.weights):
+            return LatentPrior.standard(len(basis))
+        covariances = basis @ self.factors @ self.factors.transpose(0, 2, 1) @ basis.T
+        return LatentPrior(self.weights, self.means @ basis.T, np.asarray(np.linalg.cholesky(covariances), np.float64))
 
     def log_density(self, z: Rows) -> Nats:
         """log p(z) of each row, in nats: [N]."""

@@ -15,7 +15,7 @@ def usable_cpus(root: str | os.PathLike[str] = "/") -> int:
 
 def multiplies_bytes(root: str | os.PathLike[str] = "/") -> bool:
     """True if the CPU accumulates products of bytes in 32 bits (VNNI); older x86 may saturate at 16 bits."""
-    flags = next((line for line in _words(os.path.join(root, "proc/cpuinfo"), "\n") if line.startswith("flags")), "")
+    flags = next((line for line in words(os.path.join(root, "proc/cpuinfo"), "\n") if line.startswith("flags")), "")
     return not {"avx512_vnni", "avx_vnni"}.isdisjoint(flags.split())
 
 
@@ -26,24 +26,31 @@ def _affinity() -> int:
 
 
 def _quotas(root: str | os.PathLike[str]) -> Iterator[int]:
-    """Whole CPUs of every CFS quota above this process: each cgroup from its own to the root, v2 and v1."""
-    for line in _words(os.path.join(root, "proc/self/cgroup"), "\n"):
+    """Whole CPUs of every CFS quota above this process."""
+    for level in cgroups("cpu", root):
+        quota = words(f"{level}/cpu.max") or [*words(f"{level}/cpu.cfs_quota_us"), *words(f"{level}/cpu.cfs_period_us")]
+        if len(quota) == 2 and quota[0].isdigit() and int(quota[1]) > 0:  # "max" and -1 mean no quota
+            yield math.ceil(int(quota[0]) / int(quota[1]))
+
+
+def cgroups(controller: str, root: str | os.PathLike[str] = "/") -> Iterator[str]:
+    """Folders of the cgroups of this process that have a controller, each from its own to the root, v2 and v1."""
+    for line in words(os.path.join(root, "proc/self/cgroup"), "\n"):
         number, controllers, group = (*line.split(":", 2), "", "")[:3]
         if number == "0":
             folder = os.path.join(root, "sys/fs/cgroup")
-        elif "cpu" in controllers.split(","):
-            folder = os.path.join(root, "sys/fs/cgroup/cpu")
+        elif controller in controllers.split(","):
+            folder = os.path.join(root, "sys/fs/cgroup", controller)
         else:
             continue
         level = os.path.join(folder, group.strip("/")).rstrip("/")
         while level.startswith(folder):
-            quota = _words(f"{level}/cpu.max") or [*_words(f"{level}/cpu.cfs_quota_us"), *_words(f"{level}/cpu.cfs_period_us")]
-            if len(quota) == 2 and quota[0].isdigit() and int(quota[1]) > 0:  # "max" and -1 mean no quota
-                yield math.ceil(int(quota[0]) / int(quota[1]))
+            yield level
             level = os.path.dirname(level)
 
 
-def _words(path: str, separator: str | None = None) -> list[str]:
+def words(path: str, separator: str | None = None) -> list[str]:
+    """The words of a file, none if it cannot be read."""
     try:
         with open(path) as file:
             return file.read().split(separator)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from ..bundle.graph_check import cut
 from ..bundle.manifest import GraphSpec, Precision
 from ..errors import BundleError, InputError, ProviderError
-from ..rows import BLOCK, Rows, as_count, as_output, as_rows, refuse_overflow, shaped
+from ..rows import BLOCK, Names, Rows, as_count, as_output, as_rows, refuse_overflow, shaped
 from .cpus import multiplies_bytes, usable_cpus
 from .team import Team
 
@@ -59,6 +59,7 @@ class Network:
 
     def __init__(self, graph: bytes, spec: GraphSpec, hidden: Sequence[int], precision: Precision, settings: Settings) -> None:
         self._graph, self._precision, self._settings = graph, precision, settings
+        self.columns: Names = None  # names of the input's columns, for errors
         self.input, self.width = spec.inputs[0].name, spec.inputs[0].shape[1]
         self.widths = {tensor.name: tensor.shape[1] for tensor in spec.outputs}
         layers = (self.width, *hidden, sum(self.widths.values()))
@@ -76,9 +77,9 @@ class Network:
         """The named outputs (the first, or all) [N, width] of rows `x` [N, width], written to `out` where given."""
         x = x if type(x) is np.ndarray and x.ndim == 2 else shaped(x, self.width, self.input)
         if len(x) <= self.chunk and out is None:
-            x = as_rows(x, self.width, self.input)
+            x = as_rows(x, self.width, self.input, 0, self.columns)
             results = self._run(self._session(len(x), len(outputs)), x, outputs)
-            refuse_overflow(self.input, x, 0, results)
+            refuse_overflow(self.input, x, 0, results, self.columns)
             return results
         x = shaped(x, self.width, self.input)
         results = []
@@ -92,10 +93,10 @@ class Network:
         session = self._session(0 if parallel else min(size, len(x)), len(outputs))
 
         def run_chunk(start: int) -> None:
-            chunk = as_rows(x[start : start + size], self.width, self.input, start)
+            chunk = as_rows(x[start : start + size], self.width, self.input, start, self.columns)
             parts = {n: r[start : start + size] for n, r in zip(outputs, results, strict=True)}
             self._run_into(session, chunk, parts)
-            refuse_overflow(self.input, chunk, start, list(parts.values()))
+            refuse_overflow(self.input, chunk, start, list(parts.values()), self.columns)
 
         team.share(run_chunk, range(0, len(x), size))
         return results

@@ -1,4 +1,4 @@
-"""Feature files as streams of row batches, in and out: .npy .npz .csv .jsonl .parquet, and .safetensors and shards in.
+"""Feature files as streams of row batches, in and out, of single files and of shards. `opening.FORMATS` lists the formats.
 
 Files are not trusted: any content gives rows or an `InputError`, in bounded memory.
 """

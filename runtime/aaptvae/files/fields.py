@@ -1,18 +1,20 @@
 """Fields of a line of text: what is a number, a missing value, a vector, and JSON as numbers."""
 
+import itertools
 import re
 from typing import Any
 
 import msgspec
 import numpy as np
 
+LEAST_NAMES, MANY_NAMES = 3, 8  # columns; fewer numbers rise by chance
 MISSING = ("", "NA", "N/A", "null", "NULL")
 QUOTED = re.compile(r'"[^"]*"')
-DELIMITERS = {";": "semicolons", "\t": "tabs", ",": "commas"}
+DELIMITERS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "vertical bars"}
 
 
 def sniffed(text: str) -> str:
-    """The delimiter of a line by its content: semicolons, else tabs, else commas."""
+    """The delimiter of a line by its content: semicolons, else tabs, else commas, else vertical bars."""
     bare = QUOTED.sub("", text)
     return next((mark for mark in DELIMITERS if mark in bare), ",")
 
@@ -29,6 +31,33 @@ def is_number(field: str) -> bool:
 def all_quoted(text: str) -> bool:
     """Whether every field of a line is in quotes."""
     return bool(re.fullmatch(r'(\s*"[^"]*"\s*[,;\t]?)+', text))
+
+
+def is_whole(field: str) -> bool:
+    """Whether a field is an integer, written without a decimal point."""
+    return field.strip().lstrip("+-").isdecimal()
+
+
+def counts_up(fields: list[str]) -> bool:
+    """Whether fields are 0, 1, 2, ... or 1, 2, 3, ..."""
+    return [field.strip() for field in fields] in ([str(n + begin) for n in range(len(fields))] for begin in (0, 1))
+
+
+def may_be_names(above: list[str], below: list[str]) -> bool:
+    """Whether a first line of numbers may hold names, and no values as the second line does.
+
+    Names rise in equal steps (wavelengths, years), or rise where there are many, or are distinct integers above decimals.
+    """
+    if len(above) < LEAST_NAMES or in_steps(below):
+        return False
+    if in_steps(above) or (len(above) >= MANY_NAMES and _rises(above) and not _rises(below)):
+        return True
+    return all(map(is_whole, above)) and len(set(above)) == len(above) and not any(map(is_whole, below))
+
+
+def _rises(fields: list[str]) -> bool:
+    values = [float(field.strip().strip('"')) for field in fields]
+    return all(before < after for before, after in itertools.pairwise(values))
 
 
 def in_steps(fields: list[str]) -> bool:

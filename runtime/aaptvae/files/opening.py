@@ -71,6 +71,16 @@ FORMATS = {
     "safetensors": Format(lambda source: open_safetensors(source.name, source.stream, source.size or 0)),
 }
 SAME = {"ndjson": "jsonl", "pq": "parquet", "feather": "arrow", "ipc": "arrow", "tsv": "csv", "tab": "csv"}  # other suffixes
+_PICKLED = "pickled objects are never loaded: save the rows with np.save(file, x)"
+_REMEDIES = {
+    "txt": "rename it to .csv or .tsv, or give --format csv",
+    "dat": "rename it to .csv or .tsv, or give --format csv",
+    "json": "write one record a line, as .jsonl",
+    "xlsx": "save the sheet as .csv",
+    "xls": "save the sheet as .csv",
+    **dict.fromkeys(("pkl", "pickle", "joblib", "pt", "pth"), _PICKLED),
+    **dict.fromkeys(("h5", "hdf5", "h5ad", "mat", "zarr"), "save the rows with np.save(file, x)"),
+}
 WRITABLE = tuple(name for name, format in FORMATS.items() if format.write)
 STDIN, STDOUT = 0, 1
 READ_ALL = Reading()
@@ -88,7 +98,7 @@ def open_rows(
     """
     reading = replace(reading, **options)
     text = os.fspath(path)
-    shards = None if text == "-" else shard_paths(Path(text), _is_feature_file)
+    shards = None if text == "-" else shard_paths(Path(text), FORMATS, _suffix)
     reader = _open_one(text, format, reading) if shards is None else ShardedRows(text, shards, format, reading)
     if reading.width is not None and reader.width != reading.width:
         reader.close()
@@ -101,18 +111,20 @@ def open_rows(
 
 def input_files(path: str) -> list[str]:
     """The files that `open_rows` reads for `path`."""
-    return shard_paths(Path(path), _is_feature_file) or [path]
+    return shard_paths(Path(path), FORMATS, _suffix) or [path]
 
 
-def _is_feature_file(path: Path) -> bool:
-    return _suffix(path.name)[0] in FORMATS
+def _names(quality: str) -> str:
+    """Formats with this quality that can be written, for messages."""
+    *first, last = (name for name in WRITABLE if getattr(FORMATS[name], quality))
+    return f"{', '.join(first)} or {last}"
 
 
 def _open_one(path: str, format: str | None, reading: Reading = READ_ALL) -> RowReader:
     format = file_format(path, format, tuple(FORMATS))
     kind, name = FORMATS[format], "stdin" if path == "-" else path
     if reading.skip_bad and not kind.text:
-        raise InputError(f"{name} is {format}: --on-bad-row skip is for csv and jsonl, where a row is a line")
+        raise InputError(f"{name} is {format}: --on-bad-row skip is for {_names('text')}, where a row is a line")
     stream, size = _stdin(format) if path == "-" else _file(path)
     try:
         if path != "-" and (packed := _suffix(path)[1]):
@@ -147,7 +159,8 @@ def file_format(path: str, format: str | None, known: tuple[str, ...]) -> str:
     if packed and known == WRITABLE:
         raise InputError(f"{path} would be compressed: expected a suffix without {packed}: write {found}, then compress it")
     if found not in known:
-        raise InputError(f"{path} has no known format: expected {', '.join(known)} as suffix or --format")
+        remedy = f": {_REMEDIES[found]}" if found in _REMEDIES else " or --format"
+        raise InputError(f"{path} has no known format: expected {', '.join(known)} as suffix{remedy}")
     return found
 
 
@@ -248,9 +261,9 @@ def open_output(
         raise InputError(f"{text} cannot be replaced by a file: use - to write to stdout")
     format = file_format(text, format, WRITABLE)
     if layout.ids and not FORMATS[format].named:
-        raise InputError(f"{text} is {format}, which holds numbers alone: --id needs csv, jsonl, parquet or arrow as output")
+        raise InputError(f"{text} is {format}, which holds numbers alone: --id needs {_names('named')} as output")
     if keep and (text == "-" or not FORMATS[format].streamed):
-        raise InputError(f"{text} cannot be resumed: expected a file that is .npy, .csv or .jsonl")
+        raise InputError(f"{text} cannot be resumed: expected a file that is {_names('streamed')}")
     with contextlib.ExitStack() as stack:
         if text == "-":
             stream = stack.enter_context(_stdout(format, layout))

@@ -34,9 +34,18 @@ class ArrowRows(RowReader):
 
     def _open(self, stream: IO[bytes]) -> Any:
         """Open the file, count its rows, and return its schema."""
-        self._file = self._pa.ipc.open_file(stream)
-        self.rows = sum(self._file.get_batch(index).num_rows for index in range(self._file.num_record_batches))
-        return self._file.schema
+        self._bytes = stream
+        try:
+            self._file = self._pa.ipc.open_file(stream)
+        except self._pa.ArrowInvalid:
+            stream.seek(0)
+            self._file = None  # the stream format, without a footer: batches are counted, and read again
+            opened = self._pa.ipc.open_stream(stream)
+            self.rows = sum(batch.num_rows for batch in opened)
+        else:
+            self.rows = sum(self._file.get_batch(index).num_rows for index in range(self._file.num_record_batches))
+            opened = self._file
+        return opened.schema
 
     def _choose(self, schema: Any, reading: Reading) -> None:
         """Choose features and columns that pass through; an index that pandas stored is left out."""
@@ -66,10 +75,16 @@ class ArrowRows(RowReader):
 
     def _stored_batches(self, size: int) -> Iterator[Any]:
         """Record batches with the columns of features and ids."""
-        for index in range(self._file.num_record_batches):
-            whole = self._file.get_batch(index)
+        for whole in self._whole_batches():
             for start in range(0, len(whole), size):
                 yield whole.slice(start, size)
+
+    def _whole_batches(self) -> Iterator[Any]:
+        if self._file is None:
+            self._bytes.seek(0)
+            yield from self._pa.ipc.open_stream(self._bytes)
+        else:
+            yield from map(self._file.get_batch, range(self._file.num_record_batches))
 
     def _record_batches(self, size: int) -> Iterator[Any]:
         found = 0
@@ -85,8 +100,11 @@ class ArrowRows(RowReader):
     def _list_width(self, kind: Any) -> int:
         if self._pa.types.is_fixed_size_list(kind):
             return int(kind.list_size)
-        first = next(self._record_batches(1), None) if self.rows else None
-        return 1 if first is None else len(first.column(self._features[0]).flatten())
+        for batch in self._record_batches(1024) if self.rows else ():
+            lengths = batch.column(self._features[0]).value_lengths().drop_null()
+            if len(lengths):
+                return int(lengths[0].as_py())
+        return 1  # no rows, or nulls alone, which are refused when they are read
 
     def batches(self, size: int, start: int = 0) -> Iterator[Array]:
         """Gather the columns into rows."""

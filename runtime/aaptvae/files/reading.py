@@ -1,5 +1,6 @@
 """How a file is read: which of its columns are features, which pass through, and the syntax of its text."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,9 @@ from ..errors import InputError
 from ..tables import check_names, match_columns
 from ..tables.names import listed
 
-REMEDY = "leave them out with --drop, or copy them to the output with --id"
+REMEDY = "leave them out with --drop, pass them by with --id, or name the features with --columns"
+
+_VECTORS = re.compile(r"(large_|fixed_size_)?list<\w+: (u?int\d+|halffloat|float|double)")  # Arrow's names of types
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,13 @@ def choose(name: str, names: Sequence[str] | None, width: int, reading: Reading)
 
 def refuse_others(name: str, types: Sequence[str], chosen: Selection, names: Sequence[str] | None) -> None:
     """`InputError` that names every chosen column whose type is given, because it holds no numbers."""
+    vectors = [names[index] for index in chosen.features if names and _VECTORS.match(types[index])]
+    if len(vectors) == 1 and len(chosen.features) > 1:
+        others = [names[index] for index in chosen.features if names and names[index] != vectors[0]]
+        raise InputError(
+            f"{name} holds vectors in column {vectors[0]} beside {listed(others)}: choose it with --columns {vectors[0]}, or "
+            "pass the others by with --id or --drop"
+        )
     wrong = [f"{names[index] if names else index} ({types[index]})" for index in chosen.features if types[index]]
     if wrong:
         raise InputError(f"{name} holds columns that are no numbers: {listed(wrong)}: {REMEDY}")

@@ -2,27 +2,28 @@
 
 import glob
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from ..errors import InputError
 
 
-def shard_paths(path: Path, is_feature_file: Callable[[Path], bool]) -> list[str] | None:
+def shard_paths(path: Path, formats: Collection[str], suffix: Callable[[str], tuple[str, str]]) -> list[str] | None:
     """Feature files of a folder and its subfolders, or of a pattern; None for any other path.
 
+    `suffix` splits a name into its format, one of `formats` for a feature file, and the suffix of a compression.
     Brackets in the part of a pattern that exists as a folder are taken literally. Hidden files are left out.
     """
     if path.is_dir():
         below = (entry for entry in path.rglob("*") if not any(part[0] == "." for part in entry.relative_to(path).parts))
-        found = [str(entry) for entry in below if is_feature_file(entry) and not entry.is_dir()]
+        found = [str(entry) for entry in below if suffix(entry.name)[0] in formats and not entry.is_dir()]
     elif not path.exists() and glob.has_magic(str(path)):
         found = glob.glob(_pattern(path))  # noqa: PTH207 - the pattern may be absolute
     else:
         return None
     if not found:
         raise InputError(
-            f"{path} holds no feature files: expected .npy .npz .csv .jsonl .parquet .arrow .safetensors, "
+            f"{path} holds no feature files: expected .{' .'.join(formats)}, "
             "also in subfolders of a folder: check the path; in a pattern, [ ] stand for one character"
         )
     return sorted(found, key=natural)

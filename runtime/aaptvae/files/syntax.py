@@ -1,6 +1,6 @@
 """The syntax of a line of csv or jsonl: its delimiter, names, and the conversion to numbers.
 
-What the first lines leave open is asked about, not guessed.
+Where the first lines are ambiguous, nothing is guessed: the error names the option that decides.
 """
 
 import csv
@@ -16,10 +16,12 @@ from .fields import (
     DELIMITERS,
     MISSING,
     all_quoted,
-    in_steps,
+    counts_up,
     is_json_number,
     is_number,
     is_vector,
+    is_whole,
+    may_be_names,
     numbers,
     record,
     sniffed,
@@ -50,11 +52,11 @@ class Syntax(ABC):
 
     @abstractmethod
     def parse(self, texts: list[str]) -> Batch:
-        """Lines as rows; `ValueError` if one is none."""
+        """Lines as rows; `ValueError` if one is not a row of numbers."""
 
     @abstractmethod
     def unreadable(self, text: str) -> str:
-        """Why a line is no row."""
+        """The reason why a line is not a row, for an error message."""
 
 
 class CsvSyntax(Syntax):
@@ -74,6 +76,7 @@ class CsvSyntax(Syntax):
             fields = self._fields(first[0][1])
             self.names = tuple(field.strip() or f"unnamed_{index}" for index, field in enumerate(fields))
             self._refuse_index(first, reading)
+            self._refuse_spaces(first)
         if not reading.delimiter and self._delimiter != ",":
             comma = " and a decimal comma" if self._comma else ""
             self.notes = (f"{name} is read with {DELIMITERS[self._delimiter]} between values{comma}",)
@@ -97,15 +100,25 @@ class CsvSyntax(Syntax):
             return any(is_number(value) and not one for value, one in zip(below, numbers, strict=False))
         if len(above) > 1 and all_quoted(first[0][1]) and not all_quoted(first[1][1]):
             return True
-        if len(above) < 3 or not in_steps(above) or in_steps(below):
+        if not may_be_names(above, below):
             return False
-        counts = all(field.isdecimal() for field in above) and int(above[0]) in (0, 1) and int(above[1]) == int(above[0]) + 1
-        if counts and not all(field.lstrip("-").isdecimal() for field in below):
+        if counts_up(above) and not all(map(is_whole, below)):
             return True
         raise InputError(
-            f"{self._name} line {first[0][0]} may be a header of numbers or a row: {first[0][1][:60]!r} rises in equal steps: "
+            f"{self._name} line {first[0][0]} may be a header of numbers or a row: {first[0][1][:60]!r}: "
             "say which with --header or --no-header"
         )
+
+    def _refuse_spaces(self, first: list[Line]) -> None:
+        """`InputError` for a header of one name whose words are as many as the numbers of the next line."""
+        words = first[0][1].split()
+        if self._delimiter != " " and len(self._fields(first[0][1])) == 1 < len(words) and len(first) > 1:
+            values = first[1][1].split()
+            if len(values) == len(words) and all(map(is_number, values)):
+                raise InputError(
+                    f"{self._name} has spaces between values: expected commas, semicolons, tabs or vertical bars: give "
+                    "--delimiter ' '"
+                )
 
     def _refuse_index(self, first: list[Line], reading: Reading) -> None:
         """`InputError` for a first column without a name whose values count up, unless it is named by an option."""
@@ -170,7 +183,8 @@ class CsvSyntax(Syntax):
         """Why a line is no row, with the first field that is no number."""
         if self._delimiter not in text and (self.names is None or len(self.names) > 1):
             return (
-                f"is not a row of numbers: {text[:60]!r}: expected {DELIMITERS.get(self._delimiter, 'delimiters')} between them"
+                f"is not a row of numbers: {text[:60]!r}: expected {DELIMITERS.get(self._delimiter, repr(self._delimiter))} "
+                "between them, or name another character with --delimiter"
             )
         try:
             fields = self._fields(text)

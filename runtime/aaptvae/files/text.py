@@ -1,5 +1,6 @@
 """Rows as lines of text, read: .csv (numbers and delimiters, a header allowed) and .jsonl (an array or a record a line)."""
 
+import codecs
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -95,7 +96,13 @@ class TextRows(RowReader):
             number += 1
             if len(line) > MAX_LINE:
                 raise InputError(f"{self.name} line {number} is over {MAX_LINE >> 20} MiB: expected a row of numbers")
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8", "replace").strip(" \r\n\v\f")
+            if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise InputError(f"{self.name} is UTF-16: expected UTF-8: save it as UTF-8 text")
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip(" \r\n\v\f")
+            except UnicodeDecodeError as error:
+                self._refuse(number, f"holds the byte 0x{line[error.start]:02x}, which is not UTF-8: save it as UTF-8 text")
+                continue
             if text.strip() and not text.startswith("#"):
                 yield number, text
 
@@ -130,13 +137,18 @@ class TextRows(RowReader):
                 problem = f"has {batch.values.size} values: expected {self.width}"
             elif self._strict and self._wild(batch.values).any():
                 column = int(np.argmax(self._wild(batch.values)))
-                problem = f"has {batch.values[0, column]} in column {self._called(column)}: expected finite float32 numbers"
+                problem = f"has {batch.values[0, column]} in column {self._called(column)}: expected finite float32 "
+                problem += "numbers: drop the row or fill in the value"
             else:
                 return batch
+        self._refuse(number, problem)
+        return Batch(np.empty((0, self.width)), tuple(np.empty(0, object) for _ in self.ids))
+
+    def _refuse(self, number: int, problem: str) -> None:
+        """Raise `InputError` for a bad line, or list it."""
         if not self._skip:
             raise InputError(f"{self.name} line {number} {problem}")
         self.bad.append(f"{self.name} line {number} {problem}")
-        return Batch(np.empty((0, self.width)), tuple(np.empty(0, object) for _ in self.ids))
 
     def _called(self, column: int) -> str:
         return self.columns[column] if self.columns else str(column)

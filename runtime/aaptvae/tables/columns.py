@@ -30,6 +30,8 @@ def kind_of(column: Any) -> Kind:
     name = type_name(column).lower().removesuffix("[pyarrow]")
     if name.startswith(("list", "large_list", "fixed_size_list", "array(", "extension<arrow.fixed_shape_tensor")):
         return "vectors" if any(number in name for number in _NUMBERS) else "other"
+    if name.startswith("sparse["):  # of pandas, densified when it is read
+        name = name.removeprefix("sparse[").partition(",")[0]
     if name in ("bool", "boolean"):
         return "bool"
     return "number" if name.rstrip("0123456789") in _NUMBERS else "other"

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError, MissingDependencyError
 from ..rows import Array
 from . import columns as kinds
-from .names import BESIDE, listed, match_columns
+from .names import BESIDE, as_names, check_names, latent_names, left_out_of, listed, match_columns
 
 TableLike = Any  # ArrayLike, or an object that `as_table` reads
 
@@ -24,30 +24,62 @@ class Table(NamedTuple):
     columns: tuple[str, ...] | None = None
 
 
-def as_table(x: Any, *, columns: Sequence[str] | None = None, passthrough: Sequence[str] = (), name: str = "x") -> Table:
+def as_table(
+    x: Any,
+    *,
+    columns: Sequence[str] | None = None,
+    passthrough: Sequence[str] = (),
+    chosen: Sequence[str] = (),
+    name: str = "x",
+    remedy: str = BESIDE,
+) -> Table:
     """`x` as numbers [N, D] with names of its columns.
 
     `x` is an array, nested lists, a torch tensor, a pandas, Polars or Arrow table, a mapping of names to columns, any
-    object with `__arrow_c_stream__` or `__dataframe__`, or one column of vectors. Named columns are taken in the order of
-    `columns`; names in `passthrough` are left out. Missing values become NaN. Raises `InputError` for a column that is
-    missing, unknown, or no number; `MissingDependencyError` where pyarrow is needed.
+    object with `__arrow_c_stream__` or `__dataframe__`, or one column of vectors. Features are the columns `chosen`, else
+    all but those in `passthrough`; columns without names are called by their positions. Named ones are matched with
+    `columns` and taken in that order. Missing values become NaN. Raises `InputError` for a column that is missing, unknown
+    (`remedy` says how such ones are left out), or no number; `MissingDependencyError` where pyarrow is needed.
     """
+    passthrough, chosen = as_names(passthrough), as_names(chosen)
+    selects = bool(passthrough or chosen)
     if type(x) is np.ndarray and x.dtype.names is None:
-        return Table(x)
+        return Table(_by_position(x, passthrough, chosen, name) if selects else x)
     _refuse_unreadable(x, name)
     x = x.read_all() if _package(x) == "pyarrow" and hasattr(x, "read_all") else x
     named = _named_columns(x)
     if named is None:
-        return Table(_unnamed(x, name))
+        return Table(_by_position(_unnamed(x, name), passthrough, chosen, name) if selects else _unnamed(x, name))
     names, held = named
-    kept = [index for index in range(len(held)) if names is None or names[index] not in passthrough]
+    called = names if names is not None else tuple(map(str, range(len(held))))
+    left_out = left_out_of(called, chosen, passthrough, name)
+    kept = [index for index in range(len(held)) if called[index] not in left_out]
     if len(kept) == 1 and kinds.kind_of(held[kept[0]]) == "vectors":
         return Table(kinds.matrix_of(held[kept[0]], name))
-    chosen = match_columns(names, columns, name, passthrough)
-    if names is not None and chosen is not None:
-        names = tuple(names[index] for index in chosen)
-    taken = held if chosen is None else [held[index] for index in chosen]
-    return Table(_numbers(x, taken, names, name, columns is not None and names is not None), names)
+    expected = columns if columns is not None and names is not None else chosen or None
+    order = match_columns(called, expected, name, left_out, remedy) if names is not None or selects else None
+    if names is not None:
+        check_names(names, name)
+    taken, called = (held, called) if order is None else ([held[index] for index in order], tuple(called[i] for i in order))
+    refuse_others(taken, called, name, remedy, bool(chosen) or (columns is not None and names is not None))
+    whole = _whole_block(x, held) if order is None else None
+    return Table(_stacked(x, taken) if whole is None else whole, None if names is None else called)
+
+
+def _by_position(values: Array, passthrough: Sequence[str], chosen: Sequence[str], name: str) -> Array:
+    """Columns of an array [N, D] that are called by their positions."""
+    if values.ndim != 2:
+        return values
+    called = tuple(map(str, range(values.shape[1])))
+    order = match_columns(called, chosen or None, name, left_out_of(called, chosen, passthrough, name))
+    return values if order is None else values[:, order]
+
+
+def latents_of(z: Any, width: int, *, named: bool) -> Any:
+    """Latents [N, width] of an array or a table; where the model's columns are `named`, those of `z` are z0, z1, ..."""
+    if type(z) is np.ndarray and z.dtype.names is None:
+        return z
+    return as_table(z, columns=latent_names(width) if named else None, name="z").values
 
 
 def filled(values: Array, means: Array) -> Array:
@@ -57,26 +89,29 @@ def filled(values: Array, means: Array) -> Array:
     return np.where(lost, means.astype(values.dtype), values)
 
 
-def _numbers(x: Any, held: Sequence[Any], names: tuple[str, ...] | None, name: str, explicit: bool) -> Array:
-    """Columns side by side as numbers; `explicit` names allow booleans."""
-    types = [kinds.kind_of(column) for column in held]
+def refuse_others(held: Sequence[Any], names: Sequence[str], name: str, remedy: str, explicit: bool) -> None:
+    """`InputError` that names every column that holds no numbers; `explicit` names allow booleans."""
     allowed = ("number", "bool") if explicit else ("number",)
+    vectors = [called for called, column in zip(names, held, strict=True) if kinds.kind_of(column) == "vectors"]
+    if len(vectors) == 1 and len(held) > 1:
+        raise InputError(f"{name} holds vectors in column {vectors[0]} beside {len(held) - 1} others: {remedy}")
     wrong = [
-        f"{names[index] if names else index} ({kinds.type_name(held[index])})"
-        for index, kind in enumerate(types)
-        if kind not in allowed
+        f"{called} ({kinds.type_name(column)})"
+        for called, column in zip(names, held, strict=True)
+        if kinds.kind_of(column) not in allowed
     ]
     if wrong:
-        raise InputError(f"{name} holds columns that are no numbers: {listed(wrong)}: drop or convert them, or {BESIDE}")
-    if not held:
-        return np.empty((_length(x), 0), np.float32)
-    whole = _whole_block(x, held)
-    return whole if whole is not None else kinds.stacked(held)
+        raise InputError(f"{name} holds columns that are no numbers: {listed(wrong)}: convert them, or {remedy}")
+
+
+def _stacked(x: Any, held: Sequence[Any]) -> Array:
+    """Columns side by side as numbers."""
+    return kinds.stacked(held) if held else np.empty((_length(x), 0), np.float32)
 
 
 def _whole_block(x: Any, held: Sequence[Any]) -> Array | None:
     """A pandas frame of plain numbers, as pandas itself makes a matrix of it, without a copy where it holds one."""
-    if _package(x) != "pandas" or len(held) != len(x.columns) or not all(isinstance(c.dtype, np.dtype) for c in held):
+    if _package(x) != "pandas" or not all(isinstance(c.dtype, np.dtype) for c in held):
         return None
     array = np.asarray(x)
     return array if array.dtype.kind in "fiu" else None
@@ -85,13 +120,28 @@ def _whole_block(x: Any, held: Sequence[Any]) -> Array | None:
 def _named_columns(x: Any) -> tuple[tuple[str, ...] | None, list[Any]] | None:
     """Names and columns of a table; names None for a table without them; None for an object that is no table."""
     package = _package(x)
+    if isinstance(x, list) and x and isinstance(x[0], Mapping):
+        return _records(x)
     if isinstance(x, np.ndarray):
         return None if x.dtype.names is None or x.ndim != 1 else (x.dtype.names, [x[field] for field in x.dtype.names])
     if isinstance(x, Mapping):
+        if single := [key for key, value in x.items() if np.ndim(value) == 0 and not hasattr(value, "__len__")]:
+            raise InputError(f"{single[0]} is one value: expected a column in a mapping: for one row pass a list of it, [x]")
         return tuple(map(str, x)), [np.asarray(column) if isinstance(column, list) else column for column in x.values()]
     if package in ("pandas", "polars", "pyarrow") and not hasattr(x, "columns"):  # one column
         return (None, [x]) if kinds.kind_of(x) == "vectors" else None
     return _frame(x, package)
+
+
+def _records(rows: list[Mapping[Any, Any]]) -> tuple[tuple[str, ...], list[Any]]:
+    """Names and columns of records with equal keys; None among numbers is a missing value."""
+    keys = list(rows[0])
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping) or row.keys() != rows[0].keys():
+            raise InputError(f"record {number} has other keys than record 0: expected {listed(keys)}: give equal records")
+    columns = ([row[key] for row in rows] for key in keys)
+    made = [np.array([np.nan if value is None else value for value in column]) for column in columns]
+    return tuple(map(str, keys)), made
 
 
 def _frame(x: Any, package: str) -> tuple[tuple[str, ...] | None, list[Any]] | None:
@@ -152,13 +202,15 @@ def _imported(x: Any) -> Any:
 
 def _unnamed(x: Any, name: str) -> Array:
     """An object without columns as an array: a tensor, nested lists, a column of numbers."""
-    if _package(x) == "torch":
+    if _package(x) == "torch" and hasattr(x, "layout"):
         return _tensor(x)
     if isinstance(x, np.ndarray) and hasattr(x, "mask"):
         raise InputError(f"{name} is a masked array: expected no masked values: fill them first")
     try:
         return np.asarray(x)
     except Exception as error:  # ragged lists and objects of any package
+        if isinstance(x, list | tuple):
+            raise InputError(f"{name} is a list of rows of several lengths: expected as many numbers in each") from None
         raise InputError(
             f"{name} is a {type(x).__name__} that numpy cannot read ({error}): expected numbers [N, D]: pass a 2-D array"
         ) from None
@@ -183,8 +235,18 @@ def _refuse_unreadable(x: Any, name: str) -> None:
         raise InputError(f"{name} is a {kind}, which is not computed yet: pass {name}.collect()")
     if hasattr(x, "compute") and _package(x) in ("dask", "dask_expr"):
         raise InputError(f"{name} is a {kind}, which is not computed yet: pass {name}.compute()")
+    if x is None:
+        raise InputError(f"{name} is None: expected numbers [N, D]: pass a 2-D array or a table")
+    if isinstance(x, str | bytes) or hasattr(x, "__fspath__"):
+        raise InputError(f"{name} is a path or text: expected numbers [N, D]: read the file first, or use the command line")
+    if _package(x) == "torch" and not hasattr(x, "layout"):
+        raise InputError(
+            f"{name} is a {kind}, which holds no rows itself: expected numbers [N, D]: pass its tensors, or batch by batch"
+        )
     if isinstance(x, Iterator) and not hasattr(x, "__arrow_c_stream__"):
-        raise InputError(f"{name} is a {kind}, which gives rows one by one: pass each batch as an array (encode_batches)")
+        raise InputError(
+            f"{name} is a {kind}, which is read once: expected a table: pass each batch as an array, or all to encode_batches"
+        )
 
 
 def _length(x: Any) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ..errors import InputError
 
 SHOWN = 8  # names in a message
-BESIDE = "name them in vae.features(x, passthrough=[...])"
+BESIDE = "drop them, or name them in vae.features(x, passthrough=[...])"
 
 
 def listed(names: Sequence[object]) -> str:
@@ -15,12 +15,34 @@ def listed(names: Sequence[object]) -> str:
     return shown + f" and {len(names) - SHOWN} more" * (len(names) > SHOWN)
 
 
+def as_names(given: Sequence[object]) -> tuple[str, ...]:
+    """Names of columns as text; one name stands for itself."""
+    return (given,) if isinstance(given, str) else tuple(map(str, given))
+
+
 def check_names(names: Sequence[str], name: str) -> tuple[str, ...]:
     """`names` as a tuple; `InputError` if one is there twice."""
     twice = [key for key, count in Counter(names).items() if count > 1]
     if twice:
         raise InputError(f"{name} has columns of equal name ({listed(twice)}): expected each once: rename or drop them")
     return tuple(names)
+
+
+def latent_names(width: int) -> tuple[str, ...]:
+    """z0, z1, ..."""
+    return tuple(f"z{index}" for index in range(width))
+
+
+def left_out_of(names: Sequence[str], chosen: Sequence[str], passthrough: Sequence[str], name: str) -> tuple[str, ...]:
+    """The columns that are no features: all but `chosen`, else those in `passthrough`.
+
+    `InputError` names every one that is not there, and those in both.
+    """
+    if absent := [key for key in (*chosen, *passthrough) if key not in names]:
+        raise InputError(f"{name} has no column {listed(absent)}: its columns are {listed(names)}: check the spelling")
+    if both := [key for key in chosen if key in passthrough]:
+        raise InputError(f"{name}: {listed(both)} is named as a feature and to be left out: name each column once")
+    return tuple(key for key in names if key not in chosen) if chosen else tuple(passthrough)
 
 
 def match_columns(
@@ -38,8 +60,6 @@ def match_columns(
     if names is None or (expected is None and not passthrough):
         return None
     check_names(names, name)
-    if absent := [key for key in passthrough if key not in names]:
-        raise InputError(f"{name} has no column {listed(absent)}: its columns are {listed(names)}: check the spelling")
     rest = [key for key in names if key not in set(passthrough)]
     if expected is not None and rest != list(expected):
         _refuse(rest, expected, name, remedy)
@@ -63,8 +83,7 @@ def _refuse(names: Sequence[str], expected: Sequence[str], name: str, remedy: st
         )
     if unknown:
         raise InputError(
-            f"{name} has {_count(unknown)} {listed(unknown)}, unknown to the model: expected {listed(expected)}: "
-            f"drop them, or {remedy}"
+            f"{name} has {_count(unknown)} {listed(unknown)}, unknown to the model: expected {listed(expected)}: " + remedy
         )
 
 

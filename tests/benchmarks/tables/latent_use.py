@@ -1,4 +1,4 @@
-"""What people do with latents: search, classify, cluster, alert; each beside PCA of the same size."""
+"""Uses of latents: search, classify, cluster, alert; each beside PCA of the same size."""
 
 from collections.abc import Mapping
 

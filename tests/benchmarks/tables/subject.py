@@ -1,4 +1,4 @@
-"""One table trained with default options through the public doors, and its bundle read by the runtime without torch."""
+"""One table trained with default options through the public functions, and its bundle read by the runtime without torch."""
 
 from pathlib import Path
 

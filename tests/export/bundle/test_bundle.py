@@ -8,6 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -20,9 +21,9 @@ from aaptvae.density.prior import LatentPrior
 from aaptvae.errors import BundleError, InputError
 from aaptvae.verify import verify
 from aaptvae_export import ExportError, ExportOptions, export_bundle
-from aaptvae_export.graph import Subspace
+from aaptvae_export.bundle.card import write_card
 from aaptvae_export.proof import BATCHES, Reference
-from aaptvae_export.variants import compact_prior, quantization
+from aaptvae_export.variants import quantization
 from aaptvae_training.model.as_numpy import observation_of
 from aaptvae_training.model.network import silenced
 
@@ -199,6 +200,15 @@ def test_the_manifest_reports_every_comparison(run, tmp_path):
     assert (manifest.name, manifest.prior.kind, manifest.prior.components) == ("vae-12-4", "mixture", 2)
 
 
+def test_the_card_says_whose_figures_it_gives(run, tmp_path):
+    """After a refit they are those of the judged model."""
+    refitted = dataclasses.replace(run, summary=msgspec.structs.replace(run.summary, refit=True))
+    made = export_bundle(refitted, tmp_path / "a").manifest
+    assert made.training.refit and "fitted again to all rows" in write_card(made)
+    plain = msgspec.structs.replace(made, training=run.summary)
+    assert not plain.training.refit and "fitted again" not in write_card(plain)
+
+
 def test_graphs_of_two_bundles_do_not_mix(run, tmp_path):
     export_bundle(run, tmp_path / "a")
     export_bundle(make_run(seed=1), tmp_path / "b")
@@ -271,6 +281,7 @@ def test_nearly_constant_column_keeps_fp16_accurate(mean_size, tmp_path):
     assert abs(made.manifest.twins[0].r2_loss) < 1e-4 and made.manifest.twins[0].mu_cosine > 0.9999
 
 
+@pytest.mark.slow
 def test_int8_is_offered_only_where_it_is_faster(tmp_path):
     run = make_run(384, 256, (400,), rows=512)
     run.model.scaler.scale[:] = 0.05
@@ -332,13 +343,13 @@ def test_keeping_less_costs_what_the_manifest_says(tmp_path):
 
 def test_compacted_prior_is_the_marginal(run):
     basis = torch.linalg.qr(torch.randn(4, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))[0].T
-    kept = compact_prior(run.prior, Subspace(basis, torch.zeros(4, dtype=torch.float64)))
+    kept = run.prior.marginal(basis.numpy())
     drawn = run.prior.draw(0, 0, 200_000) @ basis.numpy().T
     mean = kept.weights @ kept.means
     np.testing.assert_allclose(drawn.mean(axis=0), mean, atol=0.02)
     second = sum(w * (f @ f.T + np.outer(m, m)) for w, m, f in zip(kept.weights, kept.means, kept.factors, strict=True))
     np.testing.assert_allclose(np.cov(drawn.T), second - np.outer(mean, mean), atol=0.03)
-    assert compact_prior(LatentPrior.standard(4), Subspace(basis, torch.zeros(4))).latent_dim == 2
+    assert LatentPrior.standard(4).marginal(basis.numpy()).latent_dim == 2
 
 
 @pytest.mark.parametrize("share", [0.0, 1.5, -1.0])

@@ -1,11 +1,10 @@
-"""Layers that cannot be folded, and columns that are constant."""
+"""Layers that cannot be folded."""
 
 import pytest
-import torch
 from torch import nn
 
 from aaptvae_export import ExportError
-from aaptvae_export.graph.folding import constant_columns, fold_decoder, fold_encoder
+from aaptvae_export.graph.folding import fold_decoder, fold_encoder
 
 from ..conftest import make_run
 
@@ -30,20 +29,3 @@ def test_unknown_part_of_the_model_is_named(fold):
     model.mixer = nn.Linear(4, 4)
     with pytest.raises(ExportError, match=r"mixer \(Linear\)"):
         fold(model)
-
-
-def test_deviation_of_one_is_not_constant():
-    """A balanced column of +1 and -1 has deviation exactly 1."""
-    scaler = make_run().model.scaler
-    scaler.scale[:2] = 1.0
-    scaler.register_buffer("constant", torch.zeros(12, dtype=torch.bool))
-    scaler.constant[1] = True
-    assert constant_columns(scaler).nonzero().flatten().tolist() == [1]
-
-
-def test_runs_without_mask_use_the_scale():
-    scaler = make_run().model.scaler
-    scaler.scale[0] = 1.0
-    if "constant" in scaler._buffers:
-        scaler.constant = None
-    assert constant_columns(scaler).nonzero().flatten().tolist() == [0]

@@ -114,7 +114,7 @@ def test_the_tolerance_only_tightens(tolerance):
         {"sigma": "spectral", "likelihood": "student"},
         {"sigma": "learned", "likelihood": "student"},
         {"input_dim": 64, "latent_dim": 16, "hidden": (400,)},
-        {"input_dim": 512, "latent_dim": 256, "hidden": (400,)},
+        pytest.param({"input_dim": 512, "latent_dim": 256, "hidden": (400,)}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

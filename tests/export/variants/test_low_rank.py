@@ -92,7 +92,9 @@ def test_factored_int8_is_reproducible_and_verifies(run, tmp_path):
     assert made[0].manifest.twins[0].elbo_loss < 1
 
 
-@pytest.mark.parametrize("hidden", [(16,), (96, 16), (96, 1), (1,), (24, 96)])
+@pytest.mark.parametrize(
+    "hidden", [(1,), *(pytest.param(widths, marks=pytest.mark.slow) for widths in [(16,), (96, 16), (96, 1), (24, 96)])]
+)
 def test_hidden_layers_of_any_width_become_int8_twins(hidden, tmp_path):
     run = make_run(WIDTH, LATENTS, hidden, rows=256)
     path = tmp_path / "a"

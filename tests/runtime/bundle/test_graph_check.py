@@ -1,4 +1,4 @@
-"""The walk over ONNX bytes: what the exporter emits passes, each hostile change is refused with its own words."""
+"""The check of ONNX bytes: graphs as exported pass, each hostile change is refused with its own message."""
 
 import contextlib
 from collections.abc import Callable
@@ -137,9 +137,9 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "outer product": (lambda m: insert(m, "Add", ["x", "enc.w"]), "input 1 of a Add is 'enc.w'"),
     "constant folding": (lambda m: insert(m, "Add", ["enc.b", "enc.b"]), "input 0 of a Add is 'enc.b'"),
     "unknown input": (lambda m: insert(m, "Relu", ["nobody"]), "input 0 of a Relu is 'nobody'"),
-    "computed twice": (lambda m: m.graph.node[1].output.__setitem__(0, "h"), r"goes from \['h'\] to \['h'\]"),
-    "output over input": (lambda m: m.graph.node[1].output.__setitem__(0, "x"), r"goes from \['h'\] to \['x'\]"),
-    "node without end": (lambda m: m.graph.node[1].ClearField("output"), "goes from"),
+    "computed twice": (lambda m: m.graph.node[1].output.__setitem__(0, "h"), r"from \['h'\] to \['h'\]"),
+    "output over input": (lambda m: m.graph.node[1].output.__setitem__(0, "x"), r"from \['h'\] to \['x'\]"),
+    "node without end": (lambda m: m.graph.node[1].ClearField("output"), "has no input or output"),
     "many nodes": (lambda m: m.graph.node.extend([m.graph.node[0]] * 1001), "nodes, or an input"),
     "overload": (lambda m: m.graph.node[0].__setattr__("overload", "x"), "node has a field 8"),
     "other pair": (

@@ -179,6 +179,7 @@ def test_a_vae_of_bytes_is_pickled_with_them(tiny: Path, tmp_path: Path, x: np.n
     [
         (None, InputError, "bundle is a NoneType: expected a path, hf://OWNER/NAME, the bytes of a .zip"),
         (3, InputError, "bundle is a int: expected a path"),
+        (b".", InputError, r"bundle is the path b'\.' as bytes: expected text: pass '\.'"),
         (io.StringIO("x"), InputError, "bundle is a file opened as text: .*opened with 'rb'"),
         (b"bundle", BundleError, "the zip of 6 bytes is not a readable zip"),
         (io.BytesIO(), BundleError, "the zip of 0 bytes is not a readable zip"),

@@ -102,7 +102,7 @@ def test_a_path_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="No such file or directory"):
         aaptvae.load(tmp_path / "nowhere")
     (tmp_path / "text").write_text("hello")
-    with pytest.raises(BundleError, match="text is not a readable zip"):
+    with pytest.raises(BundleError, match="text is no bundle: expected a folder or a"):
         aaptvae.load(tmp_path / "text")
 
 

@@ -173,7 +173,7 @@ def test_resume_refuses_one_more_output(tmp_path: Path, tiny: Path, rows: Path) 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_at_the_farewell_changes_nothing(tmp_path: Path, tiny: Path, number: int) -> None:
+def test_a_signal_during_exit_changes_nothing(tmp_path: Path, tiny: Path, number: int) -> None:
     np.save(tmp_path / "bad.npy", np.full((3, 5), np.nan, np.float32))
     for delay in (0, 0.002, 0.005, 0.01, 0.02):
         with subprocess.Popen(
@@ -216,6 +216,22 @@ def test_text_resumes_after_skipped_lines(tmp_path: Path, tiny: Path, format: st
     assert done.returncode == 1
     assert done.stderr.count(b"skipped: ") == 20
     assert (tmp_path / f"z.{format}").read_bytes() == (tmp_path / f"whole.{format}").read_bytes()
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_ids_resume_with_their_rows(tmp_path: Path, tiny: Path, format: str) -> None:
+    lines = ["id,a,b,c,d,e\n", *("q,x\n" if n % 1000 == 7 else f'"r,{n}",1,2,3,4,{n % 97}\n' for n in range(20_000))]
+    (tmp_path / "x.csv").write_text("".join(lines))
+    command = ["encode", tiny, tmp_path / "x.csv", "--on-bad-row", "skip", "--id", "id", "-o"]
+    assert run(*command, tmp_path / f"whole.{format}").returncode == 1
+    with slow(*command, tmp_path / f"z.{format}", "--resume") as job:
+        wait_for((tmp_path / f".z.{format}.record.aaptvae-tmp").exists, job)
+        job.kill()
+    other = run(*command[:5], "--drop", "id", "-o", tmp_path / f"z.{format}", "--resume")
+    assert (other.returncode, b"was begun with another options" in other.stderr) == (1, True)
+    assert run(*command, tmp_path / f"z.{format}", "--resume").stderr.count(b"skipped: ") == 20
+    whole = (tmp_path / f"whole.{format}").read_bytes()
+    assert (tmp_path / f"z.{format}").read_bytes() == whole and whole.count(b"r,") == 19_980
 
 
 def test_a_resumed_sample_continues_its_seed(tmp_path: Path, tiny: Path, vae: aaptvae.VAE) -> None:

@@ -18,6 +18,7 @@ import pytest
 import aaptvae
 from aaptvae.bundle import Precision
 from aaptvae.cli import app, options
+from aaptvae.cli.verbs_rows import encode
 from aaptvae.files import opening
 
 SCHEMA1 = Path(__file__).parents[2] / "fixtures" / "schema1" / "bundle"
@@ -223,7 +224,7 @@ def test_bad_lines_are_refused_or_skipped_and_listed(cli: Cli, tiny: Path, vae: 
     assert done.status == 1
     assert done.err.splitlines() == [
         "skipped: x.csv line 2 has 3 values: expected 5",
-        "skipped: x.csv line 5 has nan in column 0: expected finite float32 numbers",
+        "skipped: x.csv line 5 has nan in column 0: expected finite float32 numbers: drop the row or fill in the value",
     ]
     assert np.array_equal(table(Path("z.csv").read_bytes()), vae.embed([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]]))
 
@@ -303,6 +304,7 @@ def test_help_describes_every_verb_by_its_docstring(cli: Cli) -> None:
 def test_options_list_the_precisions_and_formats_that_exist() -> None:
     assert get_args(Precision) == options.PRECISIONS
     assert options.FORMATS == opening.WRITABLE
+    assert f"(.{' .'.join(opening.FORMATS)})" in str(encode.help)
 
 
 OTHER_NAME = """

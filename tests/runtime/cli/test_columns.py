@@ -1,4 +1,4 @@
-"""Columns by name on the command line: reordered to the same bits or refused; ids pass through; texts people have."""
+"""Columns by name on the command line: reordered to the same bits or refused; ids pass through; dialects of csv."""
 
 import gzip
 import importlib.util
@@ -43,6 +43,22 @@ def test_named_columns_are_matched_by_name(cli: Cli, named: Path, x: np.ndarray,
     for names, words in (("abcd", "lacks the column e"), ("abcdef", "has the column f, unknown"), ("abcdz", "has others: z")):
         done = cli("encode", named, write(f"bad.{format}", x, names), "-o", "z.npy")
         assert done.status == 1 and words in done.err and not Path("z.npy").exists()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_orders_give_the_same_bits(cli: Cli, named: Path, x: np.ndarray, seed: int) -> None:  # noqa: F811
+    """Columns, columns that pass by, format and verb are drawn at random."""
+    rng = np.random.default_rng(seed)
+    names = "".join(rng.permutation(list("abcde" + "pq"[: rng.integers(3)])))
+    format = str(rng.choice(["csv", "jsonl", *ARROW]))
+    beside = [name for name in names if name not in NAMES]
+    options = [part for name in beside for part in (str(rng.choice(["--drop", "--id"])), name)]
+    assert cli("encode", named, write(f"x.{format}", x[:40], names), "-o", "z.csv", *options).status == 0
+    with aaptvae.files.open_rows("z.csv", columns=("z0", "z1")) as reader:
+        found = np.concatenate(list(reader.batches(100))).astype(np.float32)
+    assert np.array_equal(found, aaptvae.load(named).embed(x[:40]))
+    if beside:
+        assert "unknown to the model" in cli("encode", named, f"x.{format}", "-o", "w.csv").err
 
 
 def test_shards_are_matched_by_name(cli: Cli, tiny: Path, x: np.ndarray) -> None:  # noqa: F811

@@ -1,4 +1,4 @@
-"""Batches of a job side by side: in order, the earliest error, nobody left behind; outputs that settle on the way."""
+"""Batches of a job in parallel: written in order, the earliest error raised, no thread left; outputs synced in windows."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What the runtime does to a machine beside computing: nothing. Watched from outside, because native code can do it too."""
+"""The runtime opens no socket, prints nothing and leaves no file: observed from outside, so that native code counts too."""
 
 import os
 import re

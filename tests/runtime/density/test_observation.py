@@ -1,4 +1,4 @@
-"""Observation noise and the KL term against direct formulas."""
+"""The density and the noise of the observation model against direct formulas."""
 
 import math
 
@@ -130,7 +130,7 @@ def test_broad_noise_is_read_back_as_written() -> None:
             ObservationModel.from_arrays("student", arrays | wrong)
 
 
-def test_samples_have_a_share_of_broad_rows_and_no_noise_on_constant_columns() -> None:
+def test_samples_mix_broad_rows_and_keep_constants() -> None:
     zeros = np.zeros((40_000, D), np.float32)
     noise = broad().add_noise(zeros, 1, 0, len(zeros))
     assert not noise[:, 1].any()

@@ -1,4 +1,4 @@
-"""A row's bits are its own: whoever calls, however often, with whatever beside it, through whichever door."""
+"""The bits of a row's results do not depend on other rows, threads, the number of calls, or the interface."""
 
 import subprocess
 import sys

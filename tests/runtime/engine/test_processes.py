@@ -1,4 +1,4 @@
-"""One VAE among threads, processes and forks; nothing said, nothing left behind."""
+"""One VAE in threads, processes and forks: equal bits, no output, no descriptor left open."""
 
 import gc
 import multiprocessing
@@ -7,7 +7,6 @@ import pickle
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -50,32 +49,6 @@ def test_bits_do_not_depend_on_batch_or_threads(wide: Path, rows: np.ndarray, ro
             assert all(np.array_equal(a, b[part]) for a, b in zip(vae.encode(rows[part]), (mu, logvar), strict=True))
             assert np.array_equal(vae.decode(mu[part]), x_hat[part])
             assert np.array_equal(vae.reconstruct(rows[part]), x_hat[part])
-
-
-def test_eight_threads_compute_equal_bits(wide: Path, rows: np.ndarray) -> None:
-    vae = aaptvae.load(wide, threads=2)
-    mu, logvar = vae.encode(rows)
-    x_hat, wrong = vae.decode(mu), []
-
-    def work(seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        for _ in range(100):
-            start, stop = sorted(rng.integers(0, len(rows), 2) // 8)
-            part = slice(int(start), int(stop))
-            same = [
-                np.array_equal(vae.embed(rows[part]), mu[part]),
-                np.array_equal(vae.decode(mu[part]), x_hat[part]),
-                all(np.array_equal(a, b[part]) for a, b in zip(vae.encode(rows[part]), (mu, logvar), strict=True)),
-            ]
-            if not all(same):
-                wrong.append((seed, part, same))
-
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

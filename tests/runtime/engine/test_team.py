@@ -1,4 +1,4 @@
-"""Pieces of work among threads: each done once, the earliest error kept, nobody left running."""
+"""Pieces of work among threads: each done once, the earliest error kept, no thread left running."""
 
 import gc
 import threading

@@ -83,7 +83,7 @@ def test_an_existing_folder_is_refused_there(library: Path, place: Path, lacking
     assert names(place) == ["made", "x.npy"]
 
 
-def test_a_failed_sync_of_a_folder_is_an_error(library: Path, place: Path) -> None:
+def test_a_failed_folder_sync_is_an_error(library: Path, place: Path) -> None:
     done = encode(library, "sync-eio", place)
     assert done.returncode == 1
     assert "z.npy cannot be written: Input/output error" in done.stderr

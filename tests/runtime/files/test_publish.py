@@ -1,4 +1,4 @@
-"""Results appear whole or not at all, whoever interrupts."""
+"""Outputs appear complete or not at all, after any interruption."""
 
 import contextlib
 import os
@@ -212,7 +212,7 @@ def test_a_failed_rename_restores_the_old_folder(tmp_path: Path, monkeypatch: py
     ],
     ids=["link", "pipe", "folder"],
 )
-def test_a_kept_temporary_is_never_somebody_elses_door(tmp_path: Path, make: Callable[[Path, Path], None], words: str) -> None:
+def test_an_irregular_kept_temporary_is_refused(tmp_path: Path, make: Callable[[Path, Path], None], words: str) -> None:
     (tmp_path / "precious").write_text("as it was")
     make(tmp_path / f".z.npy.partial{SUFFIX}", tmp_path / "precious")
     with pytest.raises(InputError, match=words), publish_file(tmp_path / "z.npy", keep=True):
@@ -221,7 +221,7 @@ def test_a_kept_temporary_is_never_somebody_elses_door(tmp_path: Path, make: Cal
     assert not (tmp_path / "z.npy").exists()
 
 
-def test_a_kill_while_a_record_is_written_leaves_nothing_for_long(tmp_path: Path) -> None:
+def test_debris_of_a_killed_record_is_removed(tmp_path: Path) -> None:
     left = tmp_path / f"..x.npy.{publish.RECORD}{SUFFIX}.0123abcd{SUFFIX}"
     left.touch()
     with publish_file(tmp_path / "x.npy") as temporary:

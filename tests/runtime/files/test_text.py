@@ -88,7 +88,7 @@ def test_a_cell_that_is_no_number_is_named(tmp_path: Path, line: str, words: str
 
 def test_skipping_is_for_text(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.ones((2, 2)))
-    with pytest.raises(InputError, match="is for csv and jsonl"):
+    with pytest.raises(InputError, match="is for csv or jsonl"):
         open_rows(tmp_path / "x.npy", skip_bad=True)
 
 
@@ -132,3 +132,40 @@ except InputError as error:
             pass
         assert b"over 16 MiB: expected a row of numbers" in process.stdout.read()
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("a,b\n1,2\n".encode("utf-16"), "x.csv is UTF-16: expected UTF-8"),
+        ("âge,b\n1,2\n".encode("latin-1"), "x.csv line 1 holds the byte 0xe2, which is not UTF-8"),
+        (b"a b c\n1 2 3\n", "x.csv has spaces between values: .*--delimiter ' '"),
+        (b"101,205,333\n0.5,0.25,1.5\n", "may be a header of numbers or a row"),
+        (b"1,2.5,4,5,7,9,10,11\n3,1,2,5,4,6,7,1\n", "may be a header of numbers or a row"),
+        (b"1990,1991,1992\n3.5,1.5,2.5\n", "may be a header of numbers or a row"),
+    ],
+)
+def test_text_that_is_read_wrongly_elsewhere_is_refused(data: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes(data)
+    with pytest.raises(InputError, match=words):
+        open_rows(tmp_path / "x.csv")
+
+
+def test_vertical_bars_are_told(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a|b\n1|2\n")
+    with open_rows(tmp_path / "x.csv") as reader:
+        assert reader.columns == ("a", "b") and "vertical bars" in reader.notes[0]
+
+
+@pytest.mark.parametrize("first", ["1,0,2", "0.5,1,2", "3,2,1", "5,5,7"])
+def test_first_rows_of_numbers_are_rows(first: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(f"{first}\n1,4,2.5\n")
+    with open_rows(tmp_path / "x.csv") as reader:
+        assert sum(len(batch) for batch in reader.batches(9)) == 2
+
+
+def test_a_line_that_is_not_utf8_can_be_skipped(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes("a,b\n1,2\n\xe2,3\n4,5\n".encode("latin-1"))
+    with open_rows(tmp_path / "x.csv", skip_bad=True, width=2) as reader:
+        assert np.concatenate(list(reader.batches(9))).tolist() == [[1, 2], [4, 5]]
+    assert len(reader.bad) == 1

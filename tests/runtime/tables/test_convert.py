@@ -1,8 +1,11 @@
 """Objects that hold tables become numbers with names, or are refused in words that say what to pass."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import aaptvae
 from aaptvae import VAE, InputError
 from aaptvae.tables import as_table
 
@@ -111,7 +114,7 @@ def test_missing_values_become_nan() -> None:
 
 def test_columns_without_numbers_are_all_named() -> None:
     columns = {"a": [1.0], "city": np.array(["x"]), "day": np.array(["2020"], "M8[D]"), "ok": np.array([True])}
-    with pytest.raises(InputError, match=r"city \(<U1\), day \(datetime64\[D\]\), ok \(bool\): drop or convert"):
+    with pytest.raises(InputError, match=r"city \(<U1\), day \(datetime64\[D\]\), ok \(bool\): convert them, or drop"):
         as_table(columns)
     table = as_table(columns, columns=["ok", "a"], passthrough=["city", "day"])
     assert table.values.tolist() == [[1, 1]]
@@ -138,7 +141,7 @@ def test_another_order_is_matched_by_name() -> None:
 
 
 def test_an_iterator_is_refused(vae: VAE) -> None:
-    with pytest.raises(InputError, match="generator, which gives rows one by one"):
+    with pytest.raises(InputError, match=r"generator, which is read once: .*encode_batches"):
         vae.embed(row for row in X)
 
 
@@ -149,3 +152,62 @@ def test_the_api_takes_tables(vae: VAE, x: np.ndarray) -> None:
     assert np.array_equal(vae.score(table).elbo, vae.score(x).elbo)
     beside = {"id": np.array(["q"] * len(x)), **table}
     assert np.array_equal(vae.encode(vae.features(beside, passthrough=["id"])), vae.encode(x))
+
+
+def test_latents_are_matched_by_name(named: Path, vae: VAE, x: np.ndarray) -> None:
+    model = aaptvae.load(named)
+    z = vae.embed(x)
+    swapped = {"z1": z[:, 1], "z0": z[:, 0]}
+    assert np.array_equal(model.decode(swapped), vae.decode(z))
+    assert np.array_equal(vae.decode({"u": z[:, 0], "v": z[:, 1]}), vae.decode(z))  # no names, no order to match
+    with pytest.raises(InputError, match=r"z lacks the column z1 \(and has others: v\)"):
+        model.decode({"z0": z[:, 0], "v": z[:, 1]})
+
+
+def test_records_become_tables() -> None:
+    rows = [dict(zip(NAMES, row, strict=True)) for row in X.tolist()]
+    table = as_table(rows, columns=("c", "b", "a"))
+    assert np.array_equal(table.values, X[:, ::-1]) and table.columns == ("c", "b", "a")
+    assert np.isnan(as_table([{"a": 1.0}, {"a": None}]).values).tolist() == [[False], [True]]
+    with pytest.raises(InputError, match="record 1 has other keys than record 0: expected a, b, c"):
+        as_table([*rows[:1], {"a": 1.0}])
+    with pytest.raises(InputError, match=r"a is one value: .*for one row pass a list of it, \[x\]"):
+        as_table(rows[0])
+
+
+def test_chosen_columns_are_names_or_positions() -> None:
+    table = {"id": np.array(list("wxyz")), **{name: X[:, index] for index, name in enumerate(NAMES)}}
+    assert np.array_equal(as_table(table, chosen=["c", "a"]).values, X[:, [2, 0]])
+    assert np.array_equal(as_table(table, passthrough="id").values, X)
+    assert np.array_equal(as_table(X, chosen=["2", "0"]).values, X[:, [2, 0]])
+    assert np.array_equal(as_table(X.tolist(), passthrough=[1]).values, X[:, [0, 2]])
+    with pytest.raises(InputError, match="x has no column 3: its columns are 0, 1, 2"):
+        as_table(X, passthrough=["3"])
+
+
+def test_sparse_columns_of_pandas_are_read() -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({name: pd.arrays.SparseArray(X[:, index]) for index, name in enumerate(NAMES)})
+    assert np.array_equal(as_table(frame).values, X)
+
+
+def test_equal_names_are_refused() -> None:
+    pd = pytest.importorskip("pandas")
+    with pytest.raises(InputError, match=r"x has columns of equal name \(a\)"):
+        as_table(pd.DataFrame(X, columns=["a", "b", "a"]))
+
+
+def test_bad_values_are_called_by_name(named: Path, x: np.ndarray) -> None:
+    model = aaptvae.load(named)
+    holes = x.copy()
+    holes[7, 3] = np.nan
+    table = {name: holes[:, index] for index, name in reversed(list(enumerate("abcde")))}
+    for method in (model.embed, model.encode, model.reconstruct, model.score, model.log_likelihood):
+        with pytest.raises(InputError, match="x has nan at row 7, column d"):
+            method(table)
+
+
+def test_a_vector_column_beside_others_is_named() -> None:
+    with pytest.raises(InputError, match=r"x holds vectors in column e beside 1 others: drop them, or name them"):
+        as_table({"e": X, "id": np.arange(4)})
+    assert np.array_equal(as_table({"e": X, "id": np.arange(4)}, chosen=["e"]).values, X)

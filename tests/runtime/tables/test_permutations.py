@@ -32,6 +32,16 @@ def test_any_order_gives_equal_numbers(order: list[str], dropped: set[str], extr
 
 
 @settings(max_examples=200, deadline=None)
+@given(order=ORDERS, kind=st.sampled_from(["pandas", "polars", "pyarrow"]))
+def test_frames_in_any_order_give_equal_numbers(order: list[str], kind: str) -> None:
+    package = pytest.importorskip(kind)
+    columns = {name: X[:, NAMES.index(name)] for name in order}
+    table = package.table(columns) if kind == "pyarrow" else package.DataFrame(columns)
+    assert np.array_equal(as_table(table, columns=NAMES).values, X)
+    assert np.array_equal(as_table(table, chosen=NAMES[:3]).values, X[:, :3])
+
+
+@settings(max_examples=200, deadline=None)
 @given(order=st.permutations(tuple("abcde")))
 def test_a_named_bundle_encodes_equal_bits(named: Path, x: np.ndarray, order: list[str]) -> None:
     vae = _loaded(named)

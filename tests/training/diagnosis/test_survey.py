@@ -1,4 +1,4 @@
-"""`diagnose` counts what is there, predicts what a linear VAE would use, and never crashes on what it came to find."""
+"""`diagnose` counts bad values, predicts the latents that a linear VAE uses, and describes damaged tables without failing."""
 
 import subprocess
 import sys

@@ -12,7 +12,7 @@ from aaptvae_training.run.folder import read_evaluation, read_held_out
 from ..conftest import features_of, options, saved, train
 
 
-def test_both_priors_are_named_and_the_standard_one_leads(finished) -> None:
+def test_both_priors_are_named_standard_first(finished) -> None:
     """`VAE.log_likelihood` takes N(0, I) where no prior is named, and so does the figure without a prior's name."""
     metrics = read_evaluation(finished).metrics
     assert metrics["log_likelihood"] == metrics["log_likelihood_standard"]

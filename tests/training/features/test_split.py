@@ -34,7 +34,7 @@ def test_without_copies_the_split_is_the_random_one(rows: int) -> None:
 
 
 @pytest.mark.parametrize("times", [2, 20])
-def test_copies_stay_on_one_side_and_parts_keep_their_size(times: int) -> None:
+def test_copies_stay_together_and_parts_keep_sizes(times: int) -> None:
     keys = np.random.default_rng(0).permutation(np.repeat(np.arange(3000 // times), times))
     split = split_copies(keys, *SHARES, 0)
     assert complete(split, 3000)
@@ -101,7 +101,7 @@ def test_held_out_rows_are_those_of_the_column(tmp_path) -> None:
     assert not set(grouped.test[:, 2]) & set(rows[grouped.split.train, 2])
 
 
-def test_small_integers_and_signed_zeros_are_told_apart_as_numpy_does(tmp_path) -> None:
+def test_row_keys_compare_values_as_numpy_does(tmp_path) -> None:
     rows = np.random.default_rng(0).integers(-1, 2, (2000, 8)).astype(np.float32)
     rows[rows == 0] *= np.random.default_rng(1).choice([-1.0, 1.0], int((rows == 0).sum()))
     assert prepared_from(tmp_path, rows).copies == 2000 - len(np.unique(rows, axis=0))

@@ -1,4 +1,4 @@
-"""The fitted prior: what a known density is fitted by, and which family held-out latents choose."""
+"""The fitted prior: known densities are recovered, and held-out latents select the family."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Rows that drift away, wild rows, and as many latents as features: never worse than PCA of the same size."""
+"""Rows that drift, outliers, and as many latents as features: never worse than PCA of the same size."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def judged(folder, rows, unseen, **changes):
     return nats, explained
 
 
-def test_tomorrows_rows_do_not_lose_to_ppca(tmp_path):
+def test_later_rows_do_not_lose_to_ppca(tmp_path):
     """Columns that nearly follow from others drift apart later: noise of those small axes lost a hundred nats per row."""
     rng = np.random.default_rng(1)
     free = rng.standard_normal((200, 3)) @ rng.standard_normal((3, 6)) + 0.5 * rng.standard_normal((200, 6))
@@ -34,7 +34,7 @@ def test_tomorrows_rows_do_not_lose_to_ppca(tmp_path):
     assert explained[0] > explained[1] - 0.002
 
 
-def test_a_wild_row_costs_no_more_than_ppca_pays(tmp_path):
+def test_an_outlier_costs_no_more_than_under_ppca(tmp_path):
     """Counts with heavy tails: exp(logvar) of a row thirty deviations out alone was worth the nats of all others."""
     rng = np.random.default_rng(4)
     rate = np.exp(1.5 * rng.standard_normal((1500, 3)) @ rng.standard_normal((3, 20)) / 2 + rng.standard_normal(20))

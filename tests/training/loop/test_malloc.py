@@ -1,4 +1,4 @@
-"""What freed memory costs: page faults of a training step, in a process that nothing else has touched."""
+"""Page faults of a training step, which freed memory causes, measured in a fresh process."""
 
 import subprocess
 import sys

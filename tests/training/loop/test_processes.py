@@ -62,7 +62,7 @@ def test_sums_over_processes_are_exact(tmp_path):
     torchrun(tmp_path, SUM)
 
 
-@pytest.mark.parametrize("source", ["resident", "streamed"])
+@pytest.mark.parametrize("source", ["resident", pytest.param("streamed", marks=pytest.mark.slow)])
 def test_two_processes_reach_what_one_reaches(tmp_path, source):
     """Validation ELBO within 0.15 nats after every epoch: the same weights at first, other noise and other sums after."""
     rows = saved(tmp_path, features_of(901))  # does not divide by two
@@ -100,6 +100,7 @@ def test_an_error_of_the_first_process_stops_all(tmp_path):
     torchrun(tmp_path, LEADING)
 
 
+@pytest.mark.slow
 def test_probabilities_train_in_two_processes(tmp_path):
     """Every parameter of a Bernoulli model has a gradient, or the second step would never come."""
     rows = saved(tmp_path, 1 / (1 + np.exp(3 - features_of(103))))

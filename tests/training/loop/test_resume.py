@@ -49,6 +49,7 @@ def same(first: Path, second: Path) -> list[str]:
     return [name for name in OUTCOME if (first / name).read_bytes() != (second / name).read_bytes()]
 
 
+@pytest.mark.slow
 def test_twenty_kills_change_no_byte(tmp_path, table):
     done = subprocess.run(
         [sys.executable, KILLING, table, tmp_path, "7"],

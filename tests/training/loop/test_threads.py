@@ -79,7 +79,7 @@ def test_the_probe_leaves_model_and_gradients_alone() -> None:
     assert all(parameter.grad is None for parameter in objective.parameters())
 
 
-def test_a_step_whose_bits_depend_on_threads_is_told() -> None:
+def test_bits_that_depend_on_threads_are_detected() -> None:
     class Uneven(Objective):
         def forward(self, x: torch.Tensor, beta: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
             objective, nll, kl = super().forward(x, beta)

@@ -1,4 +1,4 @@
-"""What selects weights: figures that one row does not decide, beyond chance, in few passes."""
+"""Selection of weights: figures that no single row decides, differences beyond chance, few passes."""
 
 import numpy as np
 import pytest
@@ -22,12 +22,12 @@ def gain_of(*differences: torch.Tensor) -> Gain:
     return Gain.of(torch.cat(differences), WORLD)
 
 
-def test_one_row_does_not_win_for_a_model_that_loses():
+def test_one_row_cannot_hide_a_general_loss():
     gain = gain_of(torch.full((99,), -0.2), torch.tensor([1e5]))
     assert gain.mean > 0 and gain.score < 0 and not gain.beyond_chance
 
 
-def test_the_bulk_does_not_hide_a_row_that_loses():
+def test_a_general_gain_cannot_hide_one_loss():
     gain = gain_of(torch.full((99,), 0.2), torch.tensor([-1e5]))
     assert gain.score < 0 and not gain.beyond_chance
 
@@ -55,14 +55,14 @@ def test_the_weight_of_squared_error_stays_finite(tmp_path):
     trainer = trainer_in(tmp_path)
     trainer.plain.tolerated = 0.0
     for _ in range(200):
-        trainer.keep_faith(1.0)
+        trainer.adjust_fidelity(1.0)
     assert trainer.progress.fidelity == MOST_FIDELITY
     trainer.plain.fidelity = trainer.progress.fidelity
     trainer.plain(trainer.validation.rows, 1.0)[0].backward()
     assert all(torch.isfinite(p.grad.square().sum()) for p in trainer.model.parameters() if p.grad is not None)
 
 
-def test_structureless_rows_keep_the_linear_model_and_say_so(tmp_path):
+def test_structureless_rows_keep_the_linear_model(tmp_path):
     rows = np.random.default_rng(0).standard_normal((60, 8), dtype=np.float32)
     evaluation = train(saved(tmp_path, rows), tmp_path / "run", options(epochs=10))
     model = load_run(tmp_path / "run")

@@ -82,7 +82,7 @@ def test_exp_log_likelihood_sums_to_one():
 
 
 @torch.no_grad()
-def test_no_row_costs_more_than_the_share_beside_broad_noise():
+def test_broad_noise_limits_the_loss_per_row():
     model = mixed()
     error = torch.tensor([[0.0, 50.0], [30.0, -40.0]], dtype=torch.float64)
     narrow = AAPTVAE.negative_log_likelihood(model, error)

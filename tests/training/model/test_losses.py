@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Independent, MultivariateNormal, Normal, kl_divergence
 
+from aaptvae.density import kl_divergence as runtime_kl
 from aaptvae.density.observation import ObservationModel
-from aaptvae.density.observation import kl_divergence as runtime_kl
 from aaptvae_training import AAPTVAE
 from aaptvae_training.linear.start import mean_log_density
 from aaptvae_training.model import losses

@@ -1,4 +1,4 @@
-"""Standardising: columns that never move, hardly move or move once; large means; the rotated space; refusals."""
+"""Standardisation: columns that are constant, nearly constant or rarely different; large means; rotation; refusals."""
 
 import numpy as np
 import pytest

@@ -122,7 +122,7 @@ def test_the_title_names_data_date_and_version(text: str) -> None:
     assert f"aaptvae {aaptvae.__version__}" in words
 
 
-def test_a_run_whose_file_times_are_wrong_has_no_date(run: Path, tmp_path: Path) -> None:
+def test_wrong_file_times_give_no_date(run: Path, tmp_path: Path) -> None:
     for name, time in (("config.json", 1_000_000_060), ("metrics.jsonl", 1_000_000_000)):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (time, time))

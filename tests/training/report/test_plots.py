@@ -27,7 +27,7 @@ def drawn(name: str, run: JudgedRun) -> Axes:
 
 
 @pytest.mark.parametrize("name", PLOTS)
-def test_a_plot_returns_the_axes_that_it_was_given(name: str, judged: JudgedRun) -> None:
+def test_a_plot_returns_the_axes_it_got(name: str, judged: JudgedRun) -> None:
     figure = Figure()
     given, other = figure.subplots(1, 2)
     settings = dict(mpl.rcParams)
@@ -56,7 +56,7 @@ def test_importing_the_report_loads_neither_torch_nor_matplotlib() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
-def test_curves_far_below_at_the_start_stay_in_sight(judged: JudgedRun) -> None:
+def test_curves_that_start_far_below_stay_visible(judged: JudgedRun) -> None:
     history = [{"epoch": float(k), "validation_elbo": -1e6 if k == 0 else -12.0 + k / 100} for k in range(100)]
     low, high = drawn("plot_training_curves", replace(judged, history=history)).get_ylim()
     assert -100 < low < high < 100

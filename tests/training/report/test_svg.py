@@ -30,7 +30,7 @@ def test_a_legend_has_every_mark_in_its_colour() -> None:
     ]
 
 
-def test_a_drawing_has_no_fixed_colour_and_no_size() -> None:
+def test_a_drawing_fixes_no_colour_or_size() -> None:
     with page_style():
         svg = draw(several, "one", "several").svg
     assert MODEL not in svg and "var(--model)" in svg

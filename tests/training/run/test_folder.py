@@ -1,4 +1,4 @@
-"""A run folder from a stranger is read or refused with words, before memory is given."""
+"""An untrusted run folder is read, or refused with a message before memory is allocated."""
 
 import json
 import shutil

@@ -1,4 +1,6 @@
-"""The similarity head: it starts as PCA or SVD, training finds more neighbours, and validation rows may refuse it."""
+"""The similarity head: it starts as PCA or SVD; training, kept if validation rows agree, finds more neighbours."""
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from aaptvae_training.linear.baseline import Baseline
 from aaptvae_training.linear.ppca import principal_axes
 from aaptvae_training.similarity.head import starting_head
 from aaptvae_training.similarity.recall import recall_at
-from aaptvae_training.similarity.views import Search, apply_head, choose_head, project, search_axes
+from aaptvae_training.similarity.views import HeadFit, Search, apply_head, choose_head, project, search_axes
 
 WIDTH, DIM = 24, 4
 
@@ -43,18 +45,18 @@ def test_a_head_starts_as_the_linear_projection(geometry, hidden):
     np.testing.assert_allclose(apply_head(head, x), expected, atol=0.02 * np.abs(expected).max() if hidden else 1e-6)
 
 
-def test_the_axes_for_cosines_are_those_of_an_uncentred_svd():
+def test_axes_for_cosines_are_an_uncentred_svd():
     x = clustered(200)
     axes = search_axes(baseline_of(x), "cosine", DIM)
     expected = np.linalg.svd(x.astype(np.float64), full_matrices=False)[2][:DIM].T
     np.testing.assert_allclose(axes @ axes.T, expected @ expected.T, atol=1e-6)
 
 
-@pytest.mark.parametrize("geometry", ["cosine", "euclidean"])
+@pytest.mark.parametrize("geometry", ["cosine", pytest.param("euclidean", marks=pytest.mark.slow)])
 def test_training_finds_more_neighbours_of_unseen_rows(geometry):
     train, validation, unseen = clustered(400), clustered(100, 1), clustered(200, 2)
     search = Search.of(validation, train, geometry, baseline_of(train))
-    head, choice = choose_head(train, search, DIM, 0, lambda _: None)
+    head, choice = choose_head(train, search, HeadFit(search.baseline, geometry, DIM, 0), lambda _: None)
     assert choice.method in ("linear", "mlp") and choice.recall > choice.start_recall
     rows = np.concatenate([unseen, train])
     views = {"head": apply_head(head, rows), "start": project(rows, search.baseline, geometry, DIM)}
@@ -62,10 +64,11 @@ def test_training_finds_more_neighbours_of_unseen_rows(geometry):
     assert found["head"] > found["start"] + 0.01
 
 
-def test_a_head_is_the_same_for_the_same_seed():
+def test_a_seed_always_gives_the_same_head():
     train = clustered(120)
     search = Search.of(clustered(40, 1), train, "cosine", baseline_of(train))
-    heads = [choose_head(train, search, DIM, 3, lambda _: None)[0].state_dict() for _ in range(2)]
+    fit = HeadFit(search.baseline, "cosine", DIM, 3)
+    heads = [choose_head(train, search, fit, lambda _: None)[0].state_dict() for _ in range(2)]
     assert all(torch.equal(heads[0][name], heads[1][name]) for name in heads[0])
 
 
@@ -73,6 +76,24 @@ def test_the_start_is_kept_where_training_brings_nothing():
     """With as many numbers as features the start finds every neighbour."""
     train = clustered(120)
     search = Search.of(clustered(40, 1), train, "cosine", baseline_of(train))
-    head, choice = choose_head(train, search, WIDTH, 0, lambda _: None)
+    head, choice = choose_head(train, search, HeadFit(search.baseline, "cosine", WIDTH, 0), lambda _: None)
     assert choice.method == "start" and choice.recall == choice.start_recall == 1.0
     assert head.hidden is None
+
+
+def test_without_training_it_is_pca_of_standardised_features():
+    """In standard deviations, also where the model's own scale of a rare column is larger."""
+    x = clustered(300)
+    x[:, 3] = 0
+    x[7, 3] = 5
+    baseline = baseline_of(x)
+    capped = dataclasses.replace(baseline, scale=np.where(np.arange(WIDTH) == 3, 0.8, baseline.scale))
+    covariance = np.cov(x.T.astype(np.float64), bias=True) / np.outer(capped.scale, capped.scale)
+    values, vectors = principal_axes(covariance)
+    capped = dataclasses.replace(capped, eigenvalues=values, eigenvectors=vectors)
+    np.testing.assert_allclose(capped.deviation, x.std(axis=0, dtype=np.float64), rtol=1e-5)
+    head = HeadFit(capped, "euclidean", DIM, 0).head("start", x, lambda _: None)
+    centred = (x - x.mean(axis=0)) / x.std(axis=0)
+    scores = centred @ np.linalg.svd(centred, full_matrices=False)[2][:DIM].T
+    found = apply_head(head, x)
+    np.testing.assert_allclose(found @ found.T, scores @ scores.T, atol=1e-3)

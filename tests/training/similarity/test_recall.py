@@ -1,4 +1,4 @@
-"""Recall of true neighbours: exact on small sets, blind to ties, and the geometry that fits the rows."""
+"""Recall of true neighbours: exact on small sets, independent of ties, and the geometry that fits the rows."""
 
 import numpy as np
 import pytest

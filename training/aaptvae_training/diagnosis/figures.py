@@ -1,19 +1,20 @@
 """The figures of a diagnosis: columns, spectrum, and the latents that a linear VAE would use. Needs no torch."""
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from msgspec import Struct, field
 
-from aaptvae.rows import Matrix
+from aaptvae.rows import Matrix, Rows
 
-from ..features import Mask, Statistics, column_scale, constant_columns
-from ..linear.ppca import ACTIVE, ppca_of, principal_axes
+from ..features import Features, Finding, Mask, Statistics, column_scale
+from ..linear.axes import axes_count, find_axes
+from ..linear.ppca import ACTIVE, ppca_of
 
 SUM_OF_SQUARES_VARIANCE = 0.5  # of the decoder, where the loss is squared error + KL
 SHARES = (0.5, 0.8, 0.9, 0.95, 0.99)
 LATENTS = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
-COPY = 1e-9  # columns with a correlation this close to 1 or -1 are copies
 
 
 class Norms(Struct, frozen=True):
@@ -64,12 +65,15 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     columns: list[str] | None = None  # names
     notes: list[str] = field(default_factory=list)  # how the files are read
     rounded: list[int] = field(default_factory=list)  # columns whose variation float32 cannot hold
+    row_numbers: list[str] = field(default_factory=list)  # warnings about columns that count up
+    copied_rows: int = 0  # rows that equal an earlier one
     smallest: float | None = None
     largest: float | None = None
     norms: Norms | None = None
     constant: list[int] = field(default_factory=list)
     near_constant: list[int] = field(default_factory=list)
     duplicates: list[tuple[int, int]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)  # what columns hold, and what training does about it
     effective_rank: float = 0.0  # participation ratio of the eigenvalues
     eigenvalues: list[float] = field(default_factory=list)
     latents_for: dict[str, int] = field(default_factory=dict)  # percent of variance: latents that PCA needs for it
@@ -84,12 +88,26 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
         return str(column) if self.columns is None else self.columns[column]
 
 
-def spectrum_of(statistics: Statistics, dtype: np.dtype[Any], sigma: float | None) -> dict[str, object]:
+@dataclass(frozen=True)
+class UsableRows:
+    """The rows of a table without NaN and infinities, with their moments."""
+
+    statistics: Statistics
+    constant: Mask
+    table: Features
+
+    def training_rows(self) -> Iterator[Rows]:
+        """The usable rows, block by block."""
+        for _, block in self.table.blocks():
+            yield block[np.isfinite(block).all(axis=1)]
+
+
+def spectrum_of(rows: UsableRows, sigma: float | None) -> dict[str, object]:
     """Fields of a `Diagnosis` that need finite rows: columns, eigenvalues, and the latents that they predict."""
-    constant = constant_columns(statistics, dtype)
-    covariance = statistics.standardised_covariance(column_scale(statistics, constant))
-    eigenvalues, _ = principal_axes(covariance)
-    raw, _ = principal_axes(statistics.covariance)
+    statistics, constant = rows.statistics, rows.constant
+    scale, count = column_scale(statistics, constant), axes_count(rows, 1)
+    found, in_own_units = (find_axes(rows, unit, count) for unit in (scale, np.ones(statistics.width)))
+    eigenvalues, raw = found.spectrum, in_own_units.spectrum
     fixed = [("SSE + KL on raw features", SUM_OF_SQUARES_VARIANCE, raw)]
     fixed.append(("SSE + KL on standardised features", SUM_OF_SQUARES_VARIANCE, eigenvalues))
     if sigma is not None:
@@ -100,14 +118,13 @@ def spectrum_of(statistics: Statistics, dtype: np.dtype[Any], sigma: float | Non
         "largest": float(statistics.maximum.max()),
         "constant": np.flatnonzero(exactly).tolist(),
         "near_constant": np.flatnonzero(constant & ~exactly).tolist(),
-        "duplicates": _copies(covariance, constant | exactly),
         "effective_rank": float(eigenvalues.sum() ** 2 / max(float((eigenvalues**2).sum()), 1e-300)),
         "eigenvalues": eigenvalues.tolist(),
-        "latents_for": _latents_for(eigenvalues),
+        "latents_for": _latents_for(eigenvalues, found.known),
         "fixed": [
             Fixed(loss, variance, _active_latents(values, variance), float(values[0])) for loss, variance, values in fixed
         ],
-        "learned": [_learned(eigenvalues, latents) for latents in LATENTS if latents < len(eigenvalues)],
+        "learned": [_learned(eigenvalues, latents) for latents in LATENTS if latents < min(len(eigenvalues), found.known + 1)],
     }
 
 
@@ -123,20 +140,14 @@ def _learned(eigenvalues: Matrix, latents: int) -> Learned:
     return Learned(latents, variance, _active_latents(eigenvalues[:latents], variance), explained)
 
 
-def _latents_for(eigenvalues: Matrix) -> dict[str, int]:
-    """Number of components with which PCA explains a share of the variance, by percent; empty if no column varies."""
+def _latents_for(eigenvalues: Matrix, known: int) -> dict[str, int]:
+    """Number of components with which PCA explains a share of the variance, by percent; empty if no column varies.
+
+    Shares that need more than the `known` eigenvalues are left out.
+    """
     total = float(eigenvalues.sum())
     if not total:
         return {}
     # Slightly less than the share, so that a rounding error of the sum does not add a component.
     needed = np.searchsorted(np.cumsum(eigenvalues), (np.array(SHARES) - 1e-12) * total) + 1
-    return {f"{100 * share:g}": int(count) for share, count in zip(SHARES, needed, strict=True)}
-
-
-def _copies(covariance: Matrix, constant: Mask) -> list[tuple[int, int]]:
-    """Pairs of columns: the first one, and a later one that is a copy of it up to sign, scale and shift."""
-    deviation = np.where(constant, 1.0, np.sqrt(np.clip(np.diag(covariance), 1e-300, None)))
-    alike = np.abs(covariance / np.outer(deviation, deviation)) > 1 - COPY
-    alike[constant] = False
-    first = alike.argmax(axis=1)
-    return [(int(first[column]), int(column)) for column in np.flatnonzero(alike.any(axis=1) & (first < np.arange(len(first))))]
+    return {f"{100 * share:g}": int(count) for share, count in zip(SHARES, needed, strict=True) if count <= known}

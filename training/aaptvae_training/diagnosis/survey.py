@@ -1,6 +1,7 @@
 """One pass over a feature file before training: bad values, norms and moments. Needs no torch."""
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -9,10 +10,23 @@ from aaptvae.files import Reading
 from aaptvae.files.opening import READ_ALL
 from aaptvae.rows import Matrix, Rows
 
-from ..features import Features, Moments, open_features
+from ..features import (
+    ColumnFacts,
+    Features,
+    Mask,
+    Moments,
+    RowKeys,
+    constant_columns,
+    findings,
+    open_features,
+    row_numbers,
+    wants_covariance,
+    without,
+)
+from ..memory import needs_of_diagnosis, refuse_shortage
 from ..progress import TrainingProgress
-from .figures import BadValue, Diagnosis, Norms, spectrum_of
-from .words import findings
+from .figures import BadValue, Diagnosis, Norms, UsableRows, spectrum_of
+from .words import remarks
 
 NAMED = 8  # bad rows that are listed with a column; the others are counted
 _MOST_NORMS = 1 << 20
@@ -22,8 +36,9 @@ _UNIT = 0.01  # largest distance from 1 of the norms of unit vectors
 class Survey:
     """Accumulates counts of bad values, and norms and moments of the finite rows."""
 
-    def __init__(self, width: int) -> None:
-        self.moments = Moments(width)
+    def __init__(self, rows: int, width: int) -> None:
+        self.moments = Moments(width, products=wants_covariance(rows, width))
+        self.columns = ColumnFacts(rows, width)
         self.bad_rows = self.bad_values = 0
         self.first_bad: list[BadValue] = []
         self._norms = np.empty(0)
@@ -42,6 +57,7 @@ class Survey:
         self.bad_values += int(finite.size - finite.sum())
         rows = block[usable] if not usable.all() else block
         self.moments.add(rows)
+        self.columns.add(rows)
         self._add_norms(np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64)))
 
     def _add_norms(self, norms: Matrix) -> None:
@@ -73,16 +89,26 @@ def diagnose(
         raise InputError(f"--sigma is {sigma}: a fixed deviation must be positive and finite: give one such as 0.7")
     progress = progress or TrainingProgress()
     with open_features(path, reading) as features:
+        refuse_shortage(needs_of_diagnosis(features.rows, features.width), features.rows, features.width)
         progress.stage("reading", features.rows)
-        survey = Survey(features.width)
+        survey, keys = Survey(features.rows, features.width), RowKeys(features)
         for start, block in features.blocks():
             survey.add(start, block)
+            keys.add(start, block)
             progress.advance(len(block))
-        facts = _facts_of(features, survey, os.fspath(path))
-    if survey.moments.rows:
-        facts |= spectrum_of(survey.moments.finish(), np.dtype(features.dtype), sigma) | {"norms": survey.norms()}
+        facts = _facts_of(features, survey, os.fspath(path)) | {"copied_rows": keys.copies}
+        if survey.moments.rows:
+            statistics = survey.moments.finish()
+            constant = constant_columns(statistics, np.dtype(features.dtype))
+            facts |= spectrum_of(UsableRows(statistics, constant, features), sigma) | {"norms": survey.norms()}
+            facts |= _findings(survey.columns, without(constant, features.rounding.columns()), features.called)
     found = Diagnosis(**facts)  # type: ignore[arg-type]
-    return Diagnosis(**facts | findings(found))  # type: ignore[arg-type]
+    return Diagnosis(**facts | remarks(found))  # type: ignore[arg-type]
+
+
+def _findings(columns: ColumnFacts, constant: Mask, called: Callable[[int], str]) -> dict[str, object]:
+    """Fields of a `Diagnosis` about kinds of columns."""
+    return {"findings": findings(columns, constant, called), "duplicates": columns.copies()}
 
 
 def _facts_of(features: Features, survey: Survey, name: str) -> dict[str, object]:
@@ -98,4 +124,5 @@ def _facts_of(features: Features, survey: Survey, name: str) -> dict[str, object
         "columns": None if features.columns is None else list(features.columns),
         "notes": list(features.notes),
         "rounded": features.rounding.columns(),
+        "row_numbers": row_numbers(features),
     }

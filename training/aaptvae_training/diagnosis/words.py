@@ -9,7 +9,7 @@ ADVISED_SHARE = "95"  # percent of the variance that PCA explains with the advis
 SHOWN = 10  # columns that are listed
 
 
-def findings(found: Diagnosis) -> dict[str, object]:
+def remarks(found: Diagnosis) -> dict[str, object]:
     """Advised latents, warnings and advice."""
     latents = _advised_latents(found)
     return {"latent_dim": latents, "warnings": list(_warnings(found)), "advice": list(_advice(found, latents))}
@@ -35,6 +35,7 @@ def _warnings(found: Diagnosis) -> Iterable[str]:
             f"{_count(found.bad_rows, 'row')} hold NaN or infinity ({_count(found.bad_values, 'value')}): training refuses "
             "them: drop or repair them first."
         )
+    yield from (f"{text[:1].upper()}{text[1:]}." for text in found.row_numbers)
     if found.rounded:
         yield sentence([found.called(column) for column in found.rounded]) + "."
     if usable < LEAST_ROWS:
@@ -43,7 +44,7 @@ def _warnings(found: Diagnosis) -> Iterable[str]:
         yield (
             f"{usable} usable rows span at most {usable - 1} of {found.width} columns: the other directions cannot be learned."
         )
-    if usable and found.latents_for == {}:
+    if usable and not any(found.eigenvalues[:1]):
         yield "No column varies: there is nothing to learn."
         return
     for fixed in found.fixed:
@@ -59,10 +60,8 @@ def _advice(found: Diagnosis, latents: int | None) -> Iterable[str]:
         yield "aaptvae train standardises features and learns sigma, so its defaults do not collapse here."
     if any(not fixed.active and fixed.loss.startswith("--sigma") for fixed in found.fixed):
         yield "Leave --sigma at its default, which learns it, or choose one below the square root of the largest eigenvalue."
-    if found.constant or found.near_constant:
-        yield "Constant columns are reproduced exactly and do not change the likelihood."
-    if found.duplicates:
-        yield "A column and its copy both count in every error: drop copies, unless that is intended."
+    if found.copied_rows:
+        yield "aaptvae train keeps copies of a row on one side of its split, as far as it can, and counts the others."
     if latents is not None:
         shares = {entry.latents: entry.explained for entry in found.learned}
         beside = f", with which PCA keeps {shares[latents]:.1%} of the variance" if latents in shares else ""
@@ -82,6 +81,7 @@ def describe(found: Diagnosis) -> list[str]:
     if found.bad_rows > len(found.first_bad):
         lines.append(f"  and {found.bad_rows - len(found.first_bad)} more such rows")
     lines += _columns(found)
+    lines += [""] * bool(found.findings) + [f"note: {finding.text}" for finding in found.findings]
     if found.latents_for:
         lines += ["", *_spectrum(found), "", *_predictions(found)]
     lines += [""] * bool(found.warnings) + [f"warning: {text}" for text in found.warnings]
@@ -102,6 +102,9 @@ def _columns(found: Diagnosis) -> list[str]:
     lines.append(f"nearly constant    {_named(map(found.called, found.near_constant))}")
     copies = [f"{found.called(column)} of {found.called(first)}" for first, column in found.duplicates]
     lines.append(f"copies of columns  {_named(copies)}")
+    lines.append(
+        f"copies of rows     {found.copied_rows:,} of {found.rows:,}" if found.copied_rows else "copies of rows     none"
+    )
     return lines
 
 

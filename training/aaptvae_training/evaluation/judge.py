@@ -18,6 +18,8 @@ from ..model import AAPTVAE, decode, encode
 from .sample_quality import frechet_distance, mean_discrepancy
 
 IMPORTANCE_ROWS = 1_000
+LEAST_IMPORTANCE_ROWS = 100  # of tables of many columns
+IMPORTANCE_NUMBERS = 1 << 20  # of those rows
 WORST_COLUMNS = 5
 
 
@@ -45,7 +47,7 @@ class Judge:
     def metrics(self, test: Rows, train: Rows) -> dict[str, float]:
         """Every figure of the model by name, from held-out rows `test` [N, D] and training rows `train` [M, D]."""
         mu, logvar = encode(self.model, test)
-        figures = self.evidence(test, mu, logvar) | self.likelihoods(test[:IMPORTANCE_ROWS])
+        figures = self.evidence(test, mu, logvar) | self.likelihoods(test[: importance_rows(test.shape[1])])
         reconstruction = decode(self.model, mu)
         figures |= {
             "r2": self.r2(test, reconstruction),
@@ -64,11 +66,14 @@ class Judge:
         x = self.standardise(test)
         figures = {"r2": r_squared(x, self.pca(test)), "r2_raw": r_squared(test.astype(np.float64), self.pca_raw(test))}
         if self.model.likelihood == "bernoulli":
-            figures["independent_log_likelihood"] = float(self._start_log_likelihood(test[:IMPORTANCE_ROWS]).mean())
+            figures["independent_log_likelihood"] = float(
+                self._start_log_likelihood(test[: importance_rows(test.shape[1])]).mean()
+            )
         else:
-            rows = test[:IMPORTANCE_ROWS]  # those that the model's own likelihood is taken over
+            rows = test[: importance_rows(test.shape[1])]  # those that the model's own likelihood is taken over
             figures |= mean_and_median("ppca_log_likelihood", self._start_log_likelihood(rows))
-            full = gaussian_log_likelihood(self.standardise(rows) @ self.ppca.eigenvectors, self.spectrum)
+            along = self.ppca.coordinates(self.standardise(rows))
+            full = gaussian_log_likelihood(along, self.spectrum, self.ppca.others)
             figures |= mean_and_median("gaussian_log_likelihood", full)
         return figures
 
@@ -152,8 +157,13 @@ class Judge:
         }
 
 
+def importance_rows(width: int) -> int:
+    """Held-out rows of so many columns whose log-likelihood is estimated, at most."""
+    return min(IMPORTANCE_ROWS, max(LEAST_IMPORTANCE_ROWS, IMPORTANCE_NUMBERS // width))
+
+
 def mean_and_median(name: str, values: Matrix) -> dict[str, float]:
-    """Both figures of values [N]: a mean shows what few rows cost, a median how the usual row fares."""
+    """Both figures of values [N]: a few outlying rows change the mean, not the median."""
     return {name: float(values.mean()), f"{name}_median": float(np.median(values))}
 
 

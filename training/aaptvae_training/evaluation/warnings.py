@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from aaptvae.rows import Nats
 
-from ..config import TrainConfig
+from ..config import MissingRule, TrainConfig
 from ..features.split import FEW_ROWS
 from ..linear.baseline import ColumnR2
 from ..model.network import LOG_SIGMA_FLOOR
@@ -20,7 +20,7 @@ UNLIKE = 0.05  # p-value up to which a row counts as unlike the training rows
 
 
 def headline(metrics: Figures, baseline: Figures) -> str:
-    """The evaluation in one sentence: what is worst about it, else what the model gains over the baseline."""
+    """The evaluation in one sentence: its worst finding, else the gain over the baseline."""
     if not metrics["active_units"]:
         return "The posterior collapsed: no latent carries information."
     losses = [text for text in (_likelihood_loss(metrics, baseline), _r2_loss(metrics, baseline)) if text]
@@ -105,11 +105,18 @@ def overfits(metrics: Figures, latents: int, linear_gap: float) -> bool:
     return seen - unseen - max(linear_gap, 0.0) > MANY_NATS * abs(seen) + 0.02 * latents
 
 
-def warnings_of_columns(metrics: Figures, baseline: Figures, worst: Sequence[ColumnR2]) -> list[str]:
-    """A sentence where reconstructions are worse than PCA's in the features' own units, with the columns that cost most."""
+def warnings_of_columns(
+    metrics: Figures, baseline: Figures, worst: Sequence[ColumnR2], names: Sequence[str] | None = None
+) -> list[str]:
+    """A sentence where reconstructions are worse than PCA's in the features' own units, with the columns that cost most.
+
+    Columns are called by `names` [D], else by their positions.
+    """
     if metrics["r2_raw"] >= baseline["r2_raw"] - LEAST_R2_RAW:
         return []
-    named = ", ".join(f"{found.column} ({found.r2:.4f}, PCA {found.pca_r2:.4f})" for found in worst)
+    named = ", ".join(
+        f"{names[found.column] if names else found.column} ({found.r2:.4f}, PCA {found.pca_r2:.4f})" for found in worst
+    )
     return [
         f"In the features' own units it reconstructs worse than PCA: R2 {metrics['r2_raw']:.4f} against "
         f"{baseline['r2_raw']:.4f}. Columns that lose most, with their R2: {named}."
@@ -126,6 +133,19 @@ def warnings_of_copies(rows: int, copies: int, held_out: int) -> list[str]:
     if copies:
         return [f"{copies:,} of {rows:,} rows are copies of earlier rows: copies are on one side of the split."]
     return []
+
+
+def warnings_of_missing(rule: MissingRule, count: int) -> list[str]:
+    """A sentence where values were missing: `count` were replaced by means, or rows were left out."""
+    if not count:
+        return []
+    many = count != 1
+    if rule == "drop":
+        return [f"{count:,} row{'s' * many} lacked a value and {'were' if many else 'was'} left out."]
+    return [
+        f"{count:,} missing value{'s' * many} {'are' if many else 'is'} replaced by the mean of the training rows in the same "
+        "column: figures count replaced values like others."
+    ]
 
 
 def warnings_of_unlike_rows(p_values: Nats) -> list[str]:

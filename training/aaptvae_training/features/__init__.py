@@ -1,30 +1,57 @@
 """A feature table on disk: reading it block by block, splitting its rows, and the statistics of its columns."""
 
-from .moments import Moments, Statistics, first_bad_value
-from .prepare import SAMPLE_ROWS, Mask, Prepared, column_scale, constant_columns, digest_of, everything, prepare_features
+from .copies import RowKeys
+from .kinds import ColumnFacts, Finding, findings
+from .moments import FEW_COLUMNS, MOST_COVARIANCE_COLUMNS, Moments, Statistics, first_bad_value, wants_covariance
+from .prepare import (
+    SAMPLE_ROWS,
+    Mask,
+    Prepared,
+    check_probabilities,
+    column_scale,
+    constant_columns,
+    digest_of,
+    everything,
+    prepare_features,
+    without,
+)
 from .rounding import sentence
-from .split import FEW_ROWS, LEAST_ROWS, Index, Split, split_rows
-from .table import Features, open_features, rows_within
+from .row_numbers import row_numbers
+from .split import FEW_ROWS, LEAST_ROWS, Index, Split, held_out_counts, split_rows
+from .table import BLOCK_NUMBERS, BLOCK_ROWS, Features, open_features, rows_within
 
 __all__ = [
+    "BLOCK_NUMBERS",
+    "BLOCK_ROWS",
+    "FEW_COLUMNS",
     "FEW_ROWS",
     "LEAST_ROWS",
+    "MOST_COVARIANCE_COLUMNS",
     "SAMPLE_ROWS",
+    "ColumnFacts",
     "Features",
+    "Finding",
     "Index",
     "Mask",
     "Moments",
     "Prepared",
+    "RowKeys",
     "Split",
     "Statistics",
+    "check_probabilities",
     "column_scale",
     "constant_columns",
     "digest_of",
     "everything",
+    "findings",
     "first_bad_value",
+    "held_out_counts",
     "open_features",
     "prepare_features",
+    "row_numbers",
     "rows_within",
     "sentence",
     "split_rows",
+    "wants_covariance",
+    "without",
 ]

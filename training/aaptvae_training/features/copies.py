@@ -15,9 +15,10 @@ Keys = NDArray[np.uint64]
 class RowKeys:
     """One key for every row of a table, equal for rows of equal values, and the values of the split column."""
 
-    def __init__(self, features: Features, config: TrainConfig) -> None:
+    def __init__(self, features: Features, config: TrainConfig | None = None) -> None:
         self.keys: Keys = np.empty(features.rows, np.uint64)
-        self._column = config.split_column
+        column = None if config is None else config.split_column  # a number, once `check_split` has looked it up
+        self._column = None if column is None else int(column)
         self._values = np.empty(features.rows if self._column is not None else 0, np.float32)
         # Odd factors: a change in one column always changes the sum modulo 2^64.
         self._factors = np.random.default_rng(0x4B).integers(0, 1 << 63, features.width, np.uint64) * np.uint64(2) + np.uint64(

@@ -1,11 +1,12 @@
 """One pass over a feature table: digest, split, moments of the training rows, held-out rows."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
+from msgspec.structs import replace as replace_option
 from numpy.typing import NDArray
 
 from aaptvae.errors import InputError
@@ -14,17 +15,22 @@ from aaptvae.rows import Matrix, Rows
 from ..config import TrainConfig
 from ..progress import TrainingProgress
 from .copies import RowKeys
-from .moments import Moments, Statistics, first_bad_value
+from .kinds import ColumnFacts, Finding, findings
+from .missing import replace_missing
+from .moments import FEW_COLUMNS, Moments, Statistics, first_bad_value, wants_covariance
 from .rounding import sentence
+from .row_numbers import row_numbers
 from .split import Split, split_rows, split_time
 from .table import Features, rows_within
 
 Mask = NDArray[np.bool_]
 
 SAMPLE_ROWS = 2_000  # training rows that are kept to compare their figures with those of held-out rows
+LEAST_SAMPLE_ROWS = 200  # of tables of many columns
 MOST_DEVIATIONS = 6.0
 LARGEST = 1e30  # of a value; products with weights and sums of columns stay below the limit of float32
 _ROUNDINGS = 8.0
+MOST_NUMBERS = 1 << 24  # of rows in float64 at once, and of that sample
 _FLOAT32 = np.dtype(np.float32)
 
 
@@ -40,58 +46,116 @@ class Prepared:
     validation: Rows
     test: Rows
     train_sample: Rows
-    copies: int | None = None  # rows that equal an earlier row, None where nobody looked
+    copies: int | None = None  # rows that equal an earlier row, None if they were not counted
     held_out_copies: int = 0  # held-out rows that equal a training row
+    missing: int = 0  # missing values that were replaced
+    warnings: tuple[str, ...] = ()  # about columns
+    findings: tuple[Finding, ...] = ()  # about all rows
+    table: Features | None = None  # open as long as the training lasts
 
     def standardise(self, rows: Rows) -> Rows:
         """Raw rows as standardised float32 rows, computed in float64 so that large means lose no digits."""
-        return ((rows - self.statistics.mean) / self.scale).astype(np.float32)
+        standardised, step = np.empty(rows.shape, np.float32), max(1, MOST_NUMBERS // rows.shape[1])
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            standardised[part] = (rows[part] - self.statistics.mean) / self.scale
+        return standardised
+
+    def training_rows(self) -> Iterator[Rows]:
+        """The raw training rows, block by block; `ValueError` where the table is not at hand."""
+        if self.table is None:
+            raise ValueError("these statistics were made without their table: prepare the features again")
+        for start, block in self.table.blocks():
+            yield rows_within(self.split.train, start, block)
 
 
 def prepare_features(features: Features, config: TrainConfig, progress: TrainingProgress, *, copies: bool = True) -> Prepared:
     """Read the table once, or twice where its values decide the split; `InputError` at the first NaN or infinity.
 
-    Without `copies` they are not looked for, as before they were: the split of an interrupted run must not change.
+    `copies=False` does not look for equal rows, for interrupted runs of versions that did not: their split must not change.
     """
-    check_split(config, features.width)
-    digest, keys = _shape_digest(features), RowKeys(features, config)
+    config = check_split(config, features)
+    digest, keys, facts = _shape_digest(features), RowKeys(features, config), ColumnFacts(features.rows, features.width)
 
-    def each(start: int, block: Rows) -> None:
-        if bad := first_bad_value(block, start):
+    def check(start: int, block: Rows) -> None:
+        if bad := first_bad_value(block, start, features.columns):
             refuse_not_finite(features, bad)
+
+    def see(start: int, block: Rows) -> None:
+        if features.fill is None:
+            check(start, block)
         digest.update(_values(block))
         if copies:
             keys.add(start, block)
+            facts.add(block if features.fill is None else block[np.isfinite(block).all(axis=1)])
         progress.advance(len(block))
 
     shares = config.validation_share, config.test_share
-    plain = split_time(features.rows, *shares) if config.split == "time" else split_rows(features.rows, *shares, config.seed)
-    prepared = _gather(features, plain, config.seed, each)
+    split = split_time(features.rows, *shares) if config.split == "time" else split_rows(features.rows, *shares, config.seed)
+    if features.fill is None:
+        prepared = _gather(features, split, config.seed, see)
+    else:  # the split decides the means, and values as they are decide the split
+        for start, block in features.blocks():
+            see(start, block)
+        split = keys.split(config) if copies else split
+        missing = replace_missing(features, split.train)
+        prepared = replace(_gather(features, split, config.seed, check), missing=missing)
     refuse_huge(features, prepared.statistics)
-    for note in features.notes:
-        progress.note(note)
-    if lossy := features.rounding.columns():
-        progress.note("warning: " + sentence([features.called(column) for column in lossy]))
+    refuse_lost(features, prepared.constant)
     if copies:
         wanted = keys.split(config)
-        if any(not np.array_equal(a, b) for a, b in zip(plain, wanted, strict=True)):
+        if any(not np.array_equal(a, b) for a, b in zip(split, wanted, strict=True)):
             prepared = _gather(features, wanted, config.seed, lambda start, block: None)
-        prepared = replace(prepared, copies=keys.copies, held_out_copies=keys.shared(wanted))
-    return replace(prepared, sha256=digest.hexdigest())
+        found = _findings(facts, prepared.constant, features, progress)
+        prepared = replace(prepared, copies=keys.copies, held_out_copies=keys.shared(wanted), findings=found)
+    return replace(prepared, sha256=digest.hexdigest(), warnings=warnings_of(features, progress))
+
+
+def _findings(facts: ColumnFacts, constant: Mask, features: Features, progress: TrainingProgress) -> tuple[Finding, ...]:
+    """What the columns hold, shown at once."""
+    found = findings(facts, without(constant, features.rounding.columns()), features.called)
+    for finding in found:
+        progress.note(f"note: {finding.text}")
+    return tuple(found)
+
+
+def warnings_of(features: Features, progress: TrainingProgress) -> tuple[str, ...]:
+    """Warnings about columns: rounding to float32, and row numbers; shown at once, with how the files are read."""
+    warnings = row_numbers(features)
+    if lossy := features.rounding.columns():
+        warnings.append(sentence([features.called(column) for column in lossy]))
+    for note in (*features.notes, *(f"warning: {text}" for text in warnings)):
+        progress.note(note)
+    return tuple(warnings)
+
+
+def without(mask: Mask, columns: list[int]) -> Mask:
+    """The mask [D] with these columns false: float32 has made them constant, the table has not."""
+    left = mask.copy()
+    left[columns] = False
+    return left
 
 
 def refuse_not_finite(features: Features, first: str) -> NoReturn:
-    """`InputError` with the number of values that are not finite in each column; `first` names one."""
-    counts = np.zeros(features.width, np.int64)
+    """`InputError` with the number of missing and of infinite values in each column; `first` names one."""
+    missing, infinite = np.zeros((2, features.width), np.int64)
     for _, block in features.blocks():
-        counts += (~np.isfinite(block)).sum(axis=0)
-    worst = np.flatnonzero(counts)
-    shown = ", ".join(f"{counts[column]:,} in column {features.called(int(column))}" for column in worst[:8])
-    more = f" and more in {len(worst) - 8} other columns" if len(worst) > 8 else ""
-    raise InputError(
-        f"features must be finite, but {first}; missing or infinite are {shown}{more}: drop or repair such rows, or give "
-        "--missing mean or --missing drop; aaptvae diagnose lists them"
-    )
+        missing += np.isnan(block).sum(axis=0)
+        infinite += np.isinf(block).sum(axis=0)
+    counts = [
+        f"{word} are {_by_column(features, found)}"
+        for word, found in (("missing", missing), ("infinite", infinite))
+        if found.any()
+    ]
+    remedy = "drop or repair such rows" + (", or give --missing mean or --missing drop" if missing.any() else "")
+    raise InputError(f"features must be finite, but {first}; {', '.join(counts)}: {remedy}; aaptvae diagnose lists them")
+
+
+def _by_column(features: Features, counts: NDArray[np.int64]) -> str:
+    """`3 in column a, 1 in column b`."""
+    found = np.flatnonzero(counts)
+    shown = ", ".join(f"{counts[column]:,} in column {features.called(int(column))}" for column in found[:8])
+    return shown + (f" and more in {len(found) - 8} other columns" if len(found) > 8 else "")
 
 
 def refuse_huge(features: Features, statistics: Statistics) -> None:
@@ -105,16 +169,39 @@ def refuse_huge(features: Features, statistics: Statistics) -> None:
         )
 
 
+def check_probabilities(config: TrainConfig, prepared: Prepared) -> None:
+    """`InputError` if the likelihood is bernoulli and a feature lies outside [0, 1]."""
+    low = min(prepared.statistics.minimum.min(), prepared.validation.min(), prepared.test.min())
+    high = max(prepared.statistics.maximum.max(), prepared.validation.max(), prepared.test.max())
+    if config.likelihood == "bernoulli" and not 0 <= low <= high <= 1:
+        raise InputError(
+            f"features go from {low:.6g} to {high:.6g}: a bernoulli likelihood expects them in [0, 1]: rescale them, or use "
+            "--likelihood student"
+        )
+
+
+def refuse_lost(features: Features, constant: Mask) -> None:
+    """`InputError` where float64 columns vary, and every column is constant after rounding to float32."""
+    if constant.all() and (lost := features.rounding.columns()):
+        raise InputError(
+            "every column is constant in float32, which training uses: "
+            + sentence([features.called(column) for column in lost])
+        )
+
+
 def everything(features: Features, prepared: Prepared, seed: int) -> Prepared:
-    """The same table with every row a training row; the validation rows are those of before, now seen."""
+    """The table with every row a training row, the validation rows of `prepared` included."""
     split = Split(np.arange(features.rows), *prepared.split[1:])
+    if features.fill is not None:
+        replace_missing(features, split.train)
     return replace(_gather(features, split, seed, lambda start, block: None), sha256=prepared.sha256)
 
 
 def _gather(features: Features, split: Split, seed: int, each: Callable[[int, Rows], object]) -> Prepared:
     """Moments of the training rows and the held-out rows of a split, in one pass that shows every block to `each` first."""
-    sample = np.sort(np.random.default_rng([seed, 0x5A3]).permutation(split.train)[:SAMPLE_ROWS])
-    moments = Moments(features.width)
+    count = min(SAMPLE_ROWS, max(LEAST_SAMPLE_ROWS, MOST_NUMBERS // features.width))
+    sample = np.sort(np.random.default_rng([seed, 0x5A3]).permutation(split.train)[:count])
+    moments = Moments(features.width, products=wants_covariance(len(split.train), features.width))
     kept: tuple[list[Rows], ...] = ([], [], [])
     for start, block in features.blocks():
         each(start, block)
@@ -124,11 +211,12 @@ def _gather(features: Features, split: Split, seed: int, each: Callable[[int, Ro
     statistics = moments.finish()
     constant = constant_columns(statistics, np.dtype(features.dtype))
     validation, test, train_sample = (np.concatenate(rows) for rows in kept)
-    return Prepared("", split, statistics, column_scale(statistics, constant), constant, validation, test, train_sample)
+    scale = column_scale(statistics, constant)
+    return Prepared("", split, statistics, scale, constant, validation, test, train_sample, table=features)
 
 
-def check_split(config: TrainConfig, width: int) -> None:
-    """`InputError` when the options of the split do not fit together, or the table."""
+def check_split(config: TrainConfig, features: Features) -> TrainConfig:
+    """The options with the number of the split column; `InputError` when they do not fit together, or the table."""
     if config.missing == "mean" and config.likelihood == "bernoulli":
         raise InputError("missing is mean, which is no value of 0 or 1: use --missing drop with a bernoulli likelihood")
     column = config.split_column
@@ -136,8 +224,20 @@ def check_split(config: TrainConfig, width: int) -> None:
         raise InputError("split is group without a column: name the one that holds the groups with --split-column")
     if column is not None and config.split == "random":
         raise InputError(f"split_column is {column}, which a random split does not use: add --split time or --split group")
-    if column is not None and column >= width:
-        raise InputError(f"split_column is {column}: features have {width} columns, numbered from 0 to {width - 1}")
+    return config if column is None else replace_option(config, split_column=_position(column, features))
+
+
+def _position(column: int | str, features: Features) -> int:
+    """The number of a column that is given by its name or its number; `InputError` where there is none."""
+    names = features.columns or ()
+    if column in names:
+        return names.index(str(column))
+    if str(column).isdecimal() and int(column) < features.width:
+        return int(column)
+    shown = f", called {', '.join(names[:8])}" + ", ..." * (len(names) > 8) if names else ""
+    raise InputError(
+        f"split_column is {column}: features have {features.width} columns, numbered from 0 to {features.width - 1}{shown}"
+    )
 
 
 def digest_of(features: Features) -> str:
@@ -162,10 +262,12 @@ def column_scale(statistics: Statistics, constant: Mask) -> Matrix:
     """Positive scale of every column [D]: its standard deviation, or 1 where `constant` [D] is true.
 
     The scale is larger where a training value would lie more than `MOST_DEVIATIONS` from the mean, because a column that is
-    rarely different from zero would otherwise have a larger squared error than all others.
+    rarely different from zero would otherwise have a larger squared error than all others. Of many columns it is a float32
+    number, which takes half the bytes in a bundle.
     """
     reach = np.maximum(statistics.maximum - statistics.mean, statistics.mean - statistics.minimum)
-    return np.where(constant, 1.0, np.maximum(statistics.deviation, reach / MOST_DEVIATIONS))
+    scale = np.where(constant, 1.0, np.maximum(statistics.deviation, reach / MOST_DEVIATIONS))
+    return scale if statistics.width <= FEW_COLUMNS else scale.astype(np.float32).astype(np.float64)
 
 
 def constant_columns(statistics: Statistics, dtype: np.dtype[Any] = _FLOAT32) -> Mask:

@@ -1,4 +1,4 @@
-"""The rounding of float64 features to float32, compared with their variation."""
+"""The rounding of float64 and integer features to float32, compared with their variation."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ MOST_LOST = 1e-3  # of a column's standard deviation: the root mean square of th
 
 
 class Rounding:
-    """Accumulates, by column [D], squares of deviations and of rounding errors of float64 rows; other types are ignored."""
+    """Accumulates, by column [D], squares of deviations and of rounding errors of rows of float64 or large integers."""
 
     def __init__(self, width: int) -> None:
         self._rows = 0
@@ -17,8 +17,9 @@ class Rounding:
 
     def add(self, rows: Array) -> None:
         """Add rows [n, D]; those with values that are not finite in float32 are left out."""
-        if rows.dtype != np.float64:
+        if np.can_cast(rows.dtype, np.float32):
             return
+        rows = rows.astype(np.float64, copy=False)
         with np.errstate(over="ignore", invalid="ignore"):
             error = rows - rows.astype(np.float32)
             kept = np.isfinite(error).all(axis=1)
@@ -47,5 +48,5 @@ def sentence(names: list[str]) -> str:
     shown = ", ".join(names[:8]) + f" and {len(names) - 8} more" * (len(names) > 8)
     return (
         f"float32 cannot hold the variation of {len(names)} column{'s' * (len(names) != 1)} ({shown}): its rounding is over "
-        f"{MOST_LOST:.1%} of their deviation: subtract an offset before float32"
+        f"{MOST_LOST:.1%} of their deviation: subtract an offset in float64, such as the mean, and save the result"
     )

@@ -25,7 +25,7 @@ class Split(NamedTuple):
 
 
 def held_out_counts(rows: int, validation_share: float, test_share: float) -> tuple[int, int]:
-    """How many rows select and how many judge; `InputError` when there is too little to split."""
+    """Numbers of validation and of test rows; `InputError` when there is too little to split."""
     if rows < LEAST_ROWS:
         raise InputError(f"got {rows} row{'s' * (rows != 1)}: training needs at least {LEAST_ROWS}; useful models need more")
     validation, test = (
@@ -44,8 +44,8 @@ def split_rows(rows: int, validation_share: float, test_share: float, seed: int)
 def split_copies(keys: NDArray[np.generic], validation_share: float, test_share: float, seed: int) -> Split:
     """The split of `split_rows`, with rows of equal keys [N] on the side of the first of them.
 
-    A set of copies that is larger than the part it would fill trains, and the shares are of the other rows. Where these are
-    too few, copies are split like other rows.
+    Copies of one row that are more than the validation or test rows become training rows, and the shares are taken of the
+    other rows. If too few others are left, copies are split like other rows.
     """
     counts = held_out_counts(len(keys), validation_share, test_share)
     _, first, group, sizes = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
@@ -68,7 +68,7 @@ def split_groups(values: NDArray[np.generic], validation_share: float, test_shar
     if len(sizes) < LEAST_GROUPS:
         raise InputError(
             f"the column of --split-column has {len(sizes)} distinct value{'s' * (len(sizes) != 1)}: a split by groups needs "
-            f"at least {LEAST_GROUPS}, one each to train, to select and to judge"
+            f"at least {LEAST_GROUPS}, one each for training, validation and test rows"
         )
     ranked = _order(len(sizes), seed)
     ranked = ranked[ranked != sizes.argmax()]
@@ -79,7 +79,7 @@ def split_groups(values: NDArray[np.generic], validation_share: float, test_shar
 
 
 def split_time(rows: int, validation_share: float, test_share: float, times: NDArray[np.generic] | None = None) -> Split:
-    """The last rows judge, the rows before them select; in the order of `times` [N], or of the table."""
+    """Test rows are the last ones, validation rows those before them; in the order of `times` [N], or of the table."""
     validation, test = held_out_counts(rows, validation_share, test_share)
     order = np.arange(rows) if times is None else np.argsort(times, kind="stable")
     parts = np.split(order, [rows - test - validation, rows - test])

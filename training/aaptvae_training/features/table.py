@@ -6,8 +6,9 @@ temporary .npy file.
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,24 @@ from aaptvae.files import Layout, Reading, RowReader, open_output, open_rows
 from aaptvae.files.binary import BinaryRows
 from aaptvae.files.opening import READ_ALL, ShardedRows
 from aaptvae.rows import Array, Rows
-from aaptvae.tables import as_table, filled
+from aaptvae.tables import as_table
 
 from ..config import MissingRule
 from .rounding import Rounding
 from .split import Index
 
 BLOCK_ROWS = 4096
+BLOCK_NUMBERS = 1 << 24  # in a block of rows with many columns
+REMEDY = "choose the features with columns=[...], or leave out others with drop=[...]"
 MOST_OPEN = 64  # files at a time
 _RANDOM_ACCESS = (".npy", ".safetensors")
 
 
 class Features:
-    """A table of N `rows` of D numbers (`width`) in one file or several; at most `MOST_OPEN` files are open at a time."""
+    """A table of N `rows` of D numbers (`width`) in one file or several; at most `MOST_OPEN` files are open at a time.
+
+    `fill` [D] replaces missing values where it is given; NaN in it leaves them (`missing.py` sets it).
+    """
 
     def __init__(
         self,
@@ -43,6 +49,8 @@ class Features:
         self.rows, self.width, self.dtype, self.name = 0, width, dtype, name
         self.columns, self.notes = columns, notes  # names of the columns, and how the files are read
         self.rounding = Rounding(width)
+        self.fill: Rows | None = None
+        self.dropped = 0  # rows left out because a value was missing
         self._rounded = 0  # rows that `rounding` has seen
         self._files: list[tuple[str, int]] = []  # path and number of rows
         self._open: dict[int, RowReader] = {}  # by position in `_files`; the most recently used comes last
@@ -65,9 +73,12 @@ class Features:
                 if low == self._rounded:
                     self.rounding.add(rows)
                     self._rounded = high
-                parts.append(as_float32(rows))
+                parts.append(self._filled(as_float32(rows)))
             begin = end
         return parts[1] if len(parts) == 2 else np.concatenate(parts)
+
+    def _filled(self, rows: Rows) -> Rows:
+        return rows if self.fill is None else np.where(np.isnan(rows), self.fill, rows)
 
     def _reader(self, number: int) -> RowReader:
         path, rows = self._files[number]
@@ -91,8 +102,9 @@ class Features:
         """The name of a column, else its position."""
         return str(column) if self.columns is None else self.columns[column]
 
-    def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[tuple[int, Rows]]:
+    def blocks(self) -> Iterator[tuple[int, Rows]]:
         """Every row once, in order: (first row, float32 [n, D])."""
+        rows = min(BLOCK_ROWS, max(1, BLOCK_NUMBERS // self.width))
         for start in range(0, self.rows, rows):
             yield start, self.read(start, min(start + rows, self.rows))
 
@@ -118,41 +130,42 @@ class ArrayFeatures(Features):
 
     def __init__(self, table: Array, columns: tuple[str, ...] | None = None) -> None:
         super().__init__(table.shape[1], str(table.dtype), columns=columns)
-        self.rows, self._table = len(table), table
-        self.rounding.add(table)
+        self.rows, self.table = len(table), table
+        for start in range(0, self.rows, BLOCK_ROWS):
+            self.rounding.add(table[start : start + BLOCK_ROWS])
 
     def read(self, start: int, stop: int) -> Rows:
         """Rows start..stop: float32 [stop - start, D]."""
-        return as_float32(self._table[start:stop])
+        return self._filled(as_float32(self.table[start:stop]))
 
 
 def array_features(x: Any, reading: Reading = READ_ALL, missing: MissingRule = "error") -> ArrayFeatures:
     """The table of an array, a tensor, a data frame or an Arrow table; `InputError` unless it is numbers [N, D]."""
-    columns = reading.columns or reading.expected
-    table, names = as_table(x, columns=columns, passthrough=(*reading.drop, *reading.ids), name="features")
+    left_out = (*reading.drop, *reading.ids)
+    table, names = as_table(x, columns=reading.expected, passthrough=left_out, chosen=reading.columns, remedy=REMEDY)
     if table.ndim != 2 or not table.shape[1]:
         raise InputError(
             f"features have shape {table.shape}: expected rows of one or more columns [N, D]: x[:, None] makes one"
         )
     if table.dtype.kind not in "fiu":
         raise InputError(f"features have dtype {table.dtype}: expected floats or integers: choose the columns of numbers")
-    if missing == "drop":
-        table = table[~np.isnan(table).any(axis=1)]
-    elif missing == "mean" and np.isnan(table).any():
-        table = filled(table, np.nanmean(table, axis=0))
-    return ArrayFeatures(table, names)
+    kept = _without_missing(table) if missing == "drop" else table
+    features = ArrayFeatures(kept, names)
+    features.dropped = len(table) - len(kept)
+    return features
 
 
 @contextmanager
 def open_features(source: Any, reading: Reading = READ_ALL, missing: MissingRule = "error") -> Iterator[Features]:
-    """A feature file, a folder of shards, a pattern, or a table in memory as one table; `InputError` if it is none.
+    """A feature file, a folder of shards, a pattern, a table in memory or an iterator of such as one table.
 
-    `reading` says which columns are features. With `missing`, rows that lack a value are left out ("drop"), or a missing
-    value is replaced by the mean of the others in its column ("mean"). A file is opened once; a shard twice, because the
-    columns of all shards are checked first.
+    `InputError` if it is none. `reading` says which columns are features. Rows that lack a value are left out if `missing`
+    is "drop". A file is opened once; a shard twice, because the columns of all shards are checked first.
     """
     if not isinstance(source, str | os.PathLike):
-        yield array_features(source, reading, missing)
+        with _in_memory(source, reading, missing) as features:
+            features.fill = _unknown(features.width) if missing == "mean" else None
+            yield features
         return
     path = os.fspath(source)
     if path == "-":
@@ -160,16 +173,16 @@ def open_features(source: Any, reading: Reading = READ_ALL, missing: MissingRule
     with ExitStack() as stack:
         whole = open_rows(path, reading=reading)
         shards = isinstance(whole, ShardedRows)
-        rule = _rule(whole, missing)
         readers = (open_rows(p, reading=whole.reading) for p in whole.paths) if isinstance(whole, ShardedRows) else [whole]
         features, scratch = Features(whole.width, str(whole.dtype), Path(path).name, whole.columns, whole.notes), None
+        features.fill = _unknown(whole.width) if missing == "mean" else None
         try:
             for number, reader in enumerate(readers):
-                if missing == "error" and isinstance(reader, BinaryRows) and reader.name.lower().endswith(_RANDOM_ACCESS):
+                if missing != "drop" and isinstance(reader, BinaryRows) and reader.name.lower().endswith(_RANDOM_ACCESS):
                     features.append(reader)
                 else:
                     scratch = scratch or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aaptvae-features-")))
-                    features.append(open_rows(_decode(reader, scratch / f"{number}.npy", features.rounding, rule)))
+                    features.append(open_rows(_decode(reader, scratch / f"{number}.npy", features, missing == "drop")))
             yield features
         finally:
             features.close()
@@ -177,28 +190,55 @@ def open_features(source: Any, reading: Reading = READ_ALL, missing: MissingRule
                 whole.close()
 
 
-def _rule(whole: RowReader, missing: MissingRule) -> Callable[[Array], Array]:
-    """The treatment of missing values, as a function of rows."""
-    if missing == "error":
-        return lambda rows: rows
-    if missing == "drop":
-        return lambda rows: rows[~np.isnan(rows).any(axis=1)]
-    total, count = np.zeros(whole.width), np.zeros(whole.width)
-    for batch in whole.batches(BLOCK_ROWS):
-        total += np.nansum(batch, axis=0, dtype=np.float64)
-        count += (~np.isnan(batch)).sum(axis=0)
-    if not count.all():
-        empty = int(np.flatnonzero(count == 0)[0])
-        called = whole.columns[empty] if whole.columns else empty
-        raise InputError(f"{whole.name} has no value in column {called}: expected some to take the mean of: --drop the column")
-    return lambda rows: filled(rows, total / count)
+@contextmanager
+def _in_memory(source: Any, reading: Reading, missing: MissingRule) -> Iterator[Features]:
+    """A table in memory; batches of an iterator are written to a temporary file first, because they are read again."""
+    if not isinstance(source, Iterator) or hasattr(source, "__arrow_c_stream__"):
+        yield array_features(source, reading, missing)
+        return
+    batches = (array_features(batch, reading, missing) for batch in source)
+    first = next(batches, None)
+    if first is None:
+        raise InputError(f"features are a {type(source).__name__} without a batch: expected arrays [n, D]: give a new one")
+    features = Features(first.width, first.dtype, columns=first.columns)
+    with tempfile.TemporaryDirectory(prefix="aaptvae-features-") as folder, closing(features):
+        path = Path(folder) / "batches.npy"
+        with open_output(path, Layout(width=first.width)) as writer:
+            for number, batch in enumerate(chain([first], batches)):
+                _check_batch(batch, first, number)
+                for start in range(0, batch.rows, BLOCK_ROWS):
+                    rows = batch.table[start : start + BLOCK_ROWS]
+                    features.rounding.add(rows)
+                    writer.write(as_float32(rows))
+                features.dropped += batch.dropped
+        features.append(open_rows(path))
+        yield features
 
 
-def _decode(reader: RowReader, target: Path, rounding: "Rounding", rule: Callable[[Array], Array]) -> Path:
-    """Copy rows of any format to an .npy file and close their reader."""
+def _check_batch(batch: Features, first: Features, number: int) -> None:
+    """`InputError` unless a batch has the columns of the first one."""
+    if (batch.width, batch.columns) != (first.width, first.columns):
+        names = f" ({', '.join(batch.columns[:8])})" if batch.columns else ""
+        raise InputError(
+            f"batch {number} of the features has {batch.width} columns{names}: expected {first.width} as in the first batch, "
+            "by the same names in the same order: give equal batches"
+        )
+
+
+def _unknown(width: int) -> Rows:
+    return np.full(width, np.nan, np.float32)
+
+
+def _without_missing(rows: Array) -> Array:
+    return rows[~np.isnan(rows).any(axis=1)]
+
+
+def _decode(reader: RowReader, target: Path, features: Features, drop: bool) -> Path:
+    """Copy rows of any format to an .npy file and close their reader; `drop` leaves out rows that lack a value."""
     with reader, open_output(target, Layout(width=reader.width)) as writer:
         for batch in reader.batches(BLOCK_ROWS):
-            rows = rule(batch)
-            rounding.add(rows)
+            rows = _without_missing(batch) if drop else batch
+            features.dropped += len(batch) - len(rows)
+            features.rounding.add(rows)
             writer.write(as_float32(rows))
     return target

@@ -17,6 +17,8 @@ from .prior_fit import fit_prior
 from .view_fit import fit_views
 
 MOST_PRIOR_ROWS = 20_000
+LEAST_PRIOR_ROWS = 1_000  # of tables of many columns
+MOST_PRIOR_NUMBERS = 1 << 26  # of those rows
 
 
 def finish(
@@ -35,7 +37,8 @@ def finish(
     progress.stage("polishing", 1)
     # Validation rows choose among priors, so none is fitted to them. In a refit they are training rows and are removed here.
     rows = np.setdiff1d(prepared.split.train, prepared.split.validation)
-    chosen = np.linspace(0, len(rows) - 1, min(MOST_PRIOR_ROWS, len(rows))).astype(np.int64)
+    count = min(MOST_PRIOR_ROWS, len(rows), max(LEAST_PRIOR_ROWS, MOST_PRIOR_NUMBERS // features.width))
+    chosen = np.linspace(0, len(rows) - 1, count).astype(np.int64)
     train_rows = features.take(rows[chosen])
     _, facts = read_state(folder / BEST)
     if "polish" not in facts:

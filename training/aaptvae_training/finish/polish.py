@@ -1,7 +1,7 @@
 """After training: a linear correction of the decoder, so that validation rows are reconstructed no worse than by PCA.
 
-A likelihood with heavy tails forgives large rows, which squared error does not; ordinary least squares of what
-`decode(mu)` leaves over on `mu` gives that back. As little of it is added as the validation rows ask for.
+A likelihood with heavy tails gives little weight to rows with large errors; R2 gives them much. The correction is a ridge
+regression of the residuals x - decode(mu) on mu, times the smallest amount with which validation rows reach the target.
 """
 
 import copy
@@ -16,14 +16,14 @@ from ..model.objective import Objective
 
 AMOUNTS = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)
 RIDGE = 1e-3  # of the variance of mu
-MOST_NATS = 0.005  # per feature: what a correction may cost of the validation ELBO
+MOST_NATS = 0.005  # per feature: largest loss of validation ELBO through a correction
 
 
 @torch.no_grad()
 def polish(model: AAPTVAE, train: Rows, validation: Rows, target: float, amounts: Sequence[float] = AMOUNTS) -> float:
-    """Correct `model` in place with scaled rows [N, D] until R2 of validation rows reaches `target`; the amount used.
+    """Correct `model` in place with scaled rows [N, D] until R2 of validation rows reaches `target`; returns the amount used.
 
-    Amounts that would cost noticeable likelihood are not tried: R2 is never bought with the model.
+    An amount that lowers the validation ELBO by more than `MOST_NATS` per feature ends the search and is not used.
     """
     if model.decoder_skip is None or model.likelihood == "bernoulli":
         return 0.0
@@ -59,7 +59,7 @@ def _elbo(model: AAPTVAE, rows: torch.Tensor) -> float:
 def _correction(model: AAPTVAE, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Ridge regression of the residuals on posterior means: weight [D, L], bias [D]."""
     mu, _ = model.posterior(rows)
-    residual = (rows - model.observation_mean(mu)).double()
+    residual = (rows - model.observation_mean(mu)).double()[:, : model.scaler.inner]
     centre, mean = mu.double().mean(dim=0), residual.mean(dim=0)
     latents = mu.double() - centre
     gram = latents.T @ latents

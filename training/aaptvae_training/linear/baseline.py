@@ -10,7 +10,7 @@ from aaptvae.rows import Matrix
 
 from ..config import TrainConfig
 from ..features import Mask, Prepared
-from .ppca import PPCA, ppca_of
+from .ppca import PPCA, mean_of, ppca_of
 from .start import Start
 
 LEAST_VARIANCE = 1e-6  # of a standardised axis, as for pPCA
@@ -24,12 +24,15 @@ class ColumnR2(Struct, frozen=True):
     pca_r2: float
 
 
-EXACT = 1e-3  # share of the variance; reconstructions this good are not held to a PCA of as many latents as features
+EXACT = 1e-3  # share of the variance: an error this small is accepted, even if PCA (with as many latents as features) has none
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """Statistics of the training rows: of their columns, their principal axes, and the variances of a Gaussian along them."""
+    """Statistics of the training rows: of their columns, their principal axes, and the variances of a Gaussian along them.
+
+    Arrays along K < D axes have K + 1 numbers, the last the mean of the other axes.
+    """
 
     mean: Matrix
     scale: Matrix
@@ -38,27 +41,42 @@ class Baseline:
     spectrum: Matrix
     constant: Mask
 
+    @property
+    def deviation(self) -> Matrix:
+        """Standard deviation of every column [D], 1 for a constant one; `scale` is larger where values lie far out."""
+        axes = self.eigenvectors.shape[1]
+        rest = self.eigenvalues[-1] if axes < len(self.eigenvectors) else 0.0  # along every other axis
+        variance = (self.eigenvectors**2) @ (self.eigenvalues[:axes] - rest) + rest
+        return np.where(self.constant | (variance <= 0), self.scale, self.scale * np.sqrt(np.maximum(variance, 0)))
+
     def ppca(self, latents: int) -> PPCA:
         """Probabilistic PCA of this many latents."""
-        return ppca_of(self.eigenvalues, self.eigenvectors, latents)
+        return ppca_of(self.eigenvalues, self.eigenvectors, latents, others=self.others)
+
+    @property
+    def others(self) -> int:
+        """How many axes the last eigenvalue stands for."""
+        return max(len(self.eigenvectors) - int(self.eigenvectors.shape[1]), 1)
 
 
 def fit_baseline(prepared: Prepared, start: Start) -> Baseline:
     """Statistics of the training rows, and the Gaussian whose shrinkage follows from them alone, not from L."""
     ppca, sample = start.ppca, prepared.standardise(prepared.train_sample).astype(np.float64)
     fourth_moment = float(((sample**2).sum(axis=1) ** 2).mean())  # of a sample of the rows: of all of them, if they are few
-    spectrum = ledoit_wolf(ppca.eigenvalues, fourth_moment, prepared.statistics.rows)
+    spectrum = ledoit_wolf(ppca.eigenvalues, fourth_moment, prepared.statistics.rows, ppca.others)
     return Baseline(prepared.statistics.mean, prepared.scale, ppca.eigenvalues, ppca.eigenvectors, spectrum, prepared.constant)
 
 
-def ledoit_wolf(eigenvalues: Matrix, fourth_moment: float, rows: int) -> Matrix:
+def ledoit_wolf(eigenvalues: Matrix, fourth_moment: float, rows: int, others: int = 1) -> Matrix:
     """Eigenvalues [D] of a covariance of N rows, shrunk towards their mean (Ledoit and Wolf 2004).
 
     `fourth_moment` is the mean of |x|^4 over centred rows; the share of shrinkage minimises the expected squared error.
+    The last eigenvalue stands for `others`.
     """
-    mean, width = float(eigenvalues.mean()), len(eigenvalues)
-    spread = float(((eigenvalues - mean) ** 2).mean())
-    error = (fourth_moment - float((eigenvalues**2).sum())) / (width * rows)
+    mean, width = mean_of(eigenvalues, others), len(eigenvalues) + others - 1
+    spread = mean_of((eigenvalues - mean) ** 2, others)
+    squares = float((eigenvalues**2).sum() + (others - 1) * eigenvalues[-1] ** 2)
+    error = (fourth_moment - squares) / (width * rows)
     share = min(max(error / spread, 0.0), 1.0) if spread > 0 else 0.0
     return np.maximum((1 - share) * eigenvalues + share * mean, LEAST_VARIANCE)
 

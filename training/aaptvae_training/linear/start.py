@@ -18,19 +18,22 @@ from aaptvae.rows import Matrix
 
 from ..features.moments import Statistics
 from ..model.network import AAPTVAE, last_layer
-from .ppca import NULL, PPCA, principal_axes
+from .axes import Axes
+from .ppca import NULL, PPCA, coordinates, mean_of, principal_axes
 
 LEAST_CHANCE = 1e-4  # of a feature that was never 1
-HEAD = 0.01  # what is left of the MLPs' random outputs beside the linear start
-KEPT_NOISE = 0.25  # noise of a kept direction as a share of the discarded mean: less shrinks reconstructions less
-MOST_NOISE = 0.03  # and never more than this share of its own variance: its square is what shrinkage costs of R2
+HEAD = 0.01  # factor on the initial weights of the MLPs' last layers beside a linear start
+KEPT_NOISE = (
+    0.25  # noise of a direction with a latent, as a share of the mean discarded variance; noise shrinks reconstructions
+)
+MOST_NOISE = 0.03  # its upper limit, as a share of the direction's variance: R2 loses the square of this share
 SHRINKAGES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 FREEDOMS = (4.5, 8.0, 16.0, 32.0, 64.0, 256.0)
 TAIL_STEPS = 8
 
 
 class Tail(NamedTuple):
-    """Noise of the discarded directions, as validation rows like it: shrinkage, degrees of freedom, factor on the scales."""
+    """Noise under which validation rows have the highest density: shrinkage, degrees of freedom, factor on the scales."""
 
     shrinkage: float
     freedom: float
@@ -39,7 +42,10 @@ class Tail(NamedTuple):
 
 @dataclass(frozen=True)
 class Start:
-    """Noise scale [D] along the principal axes of `ppca`, degrees of freedom (infinite for a Gaussian), axes with a latent."""
+    """Noise scale [D] along the principal axes of `ppca`, degrees of freedom (infinite for a Gaussian), axes with a latent.
+
+    Along K < D axes, [K + 1]: the last scale is that of all other axes.
+    """
 
     ppca: PPCA
     noise: Matrix
@@ -59,11 +65,6 @@ def scalar_start(ppca: PPCA) -> Start:
     return Start(ppca, np.full(len(ppca.eigenvalues), np.sqrt(ppca.variance)), np.inf, ppca.latents)
 
 
-def spectral_start(ppca: PPCA, validation: Matrix, tails: bool) -> Start:
-    """Noise that follows the spectrum, as the validation rows [N, D] like it best."""
-    return start_with(ppca, spectral_tail(ppca, validation, tails))
-
-
 def spectral_tail(ppca: PPCA, validation: Matrix, tails: bool) -> Tail:
     """The noise of the discarded directions that gives validation rows [N, D] the highest density.
 
@@ -71,13 +72,14 @@ def spectral_tail(ppca: PPCA, validation: Matrix, tails: bool) -> Tail:
     degrees of freedom and the scale of a multivariate t in the discarded directions.
     """
     kept, live = _kept(ppca), ~is_null(ppca)[_kept(ppca) :]
-    squares = (validation @ ppca.eigenvectors[:, kept:]) ** 2
+    squares = coordinates(validation, ppca.eigenvectors)[:, kept:] ** 2
     best, chosen = -np.inf, Tail(1.0, np.inf, 1.0)
     for shrinkage in SHRINKAGES if live.any() else SHRINKAGES[-1:]:
         tail = shrink(ppca, shrinkage)[kept:]
         for freedom in (FREEDOMS if live.any() else FREEDOMS[-1:]) if tails else (np.inf,):
-            factor = tail_scale((squares / tail)[:, live], freedom) if tails else 1.0
-            likelihood = mean_log_density(squares, np.where(live, tail * factor, tail), freedom)
+            others = ppca.others if live[-1:].all() else 1
+            factor = tail_scale((squares / tail)[:, live], freedom, others) if tails else 1.0
+            likelihood = mean_log_density(squares, np.where(live, tail * factor, tail), freedom, ppca.others)
             if likelihood > best:
                 best, chosen = likelihood, Tail(shrinkage, freedom, factor)
     return chosen
@@ -93,12 +95,12 @@ def start_with(ppca: PPCA, tail: Tail) -> Start:
 
 def _kept(ppca: PPCA) -> int:
     """How many directions have a latent: with noise of their own all live axes may have one."""
-    return min(ppca.components, int((~is_null(ppca)).sum()))
+    return min(ppca.components, int((~is_null(ppca)[: ppca.eigenvectors.shape[1]]).sum()))
 
 
 def kept_noise(ppca: PPCA, scale: Matrix) -> Matrix:
     """Noise variance [K] of the directions that a latent carries, beside squared scales [D - K] of the others."""
-    discarded = min(ppca.variance, float(scale.mean())) if len(scale) else ppca.variance
+    discarded = min(ppca.variance, mean_of(scale, ppca.others)) if len(scale) else ppca.variance
     kept = ppca.eigenvalues[: len(ppca.eigenvalues) - len(scale)]
     return np.maximum(np.minimum(KEPT_NOISE * discarded, MOST_NOISE * kept), 1e-9)
 
@@ -107,7 +109,8 @@ def shrink(ppca: PPCA, amount: float) -> Matrix:
     """The spectrum [D] with its discarded part moved towards their mean by a share of 0 to 1."""
     spectrum = np.maximum(ppca.eigenvalues, ppca.variance)
     tail = (1 - amount) * ppca.eigenvalues[ppca.latents :] + amount * ppca.variance
-    # Nothing happens along a null axis (a constant column, a copy of another): the density there is pPCA's, for everyone.
+    # Axes without variance (a constant column, a copy of another) have the noise of pPCA in every model: otherwise the
+    # likelihood there would grow without limit, and comparisons with pPCA would measure nothing else.
     spectrum[ppca.latents :] = np.where(is_null(ppca)[ppca.latents :], ppca.variance, np.maximum(tail, 1e-3 * ppca.variance))
     return spectrum
 
@@ -118,19 +121,27 @@ def is_null(ppca: PPCA) -> NDArray[np.bool_]:
     return null
 
 
-def tail_scale(squares: Matrix, freedom: float) -> float:
-    """Factor on the scales of a multivariate t that fits standardised squares [N, D] best, by EM (Lange et al. 1989)."""
-    distance, width, factor = squares.sum(axis=1), squares.shape[1], 1.0
-    for _ in range(TAIL_STEPS if width else 0):
+def tail_scale(squares: Matrix, freedom: float, others: int = 1) -> float:
+    """Factor on the scales of a multivariate t that fits standardised squares [N, D] best, by EM (Lange et al. 1989).
+
+    The last square is the sum of `others`.
+    """
+    distance, width, factor = squares.sum(axis=1), squares.shape[1] + others - 1, 1.0
+    for _ in range(TAIL_STEPS if squares.shape[1] else 0):
         weight = (freedom + width) / (freedom + distance / factor)
         factor = max(float((weight * distance).mean()) / width, 1e-6)
     return factor
 
 
-def mean_log_density(squares: Matrix, scale: Matrix, freedom: float) -> float:
-    """Mean log density of a multivariate t (infinite freedom: Gaussian) from squares [N, D] and squared scales [D]."""
-    width = len(scale)
+def mean_log_density(squares: Matrix, scale: Matrix, freedom: float, others: int = 1) -> float:
+    """Mean log density of a multivariate t (infinite freedom: Gaussian) from squares [N, D] and squared scales [D].
+
+    The last square is the sum of `others` with the same scale.
+    """
+    width = len(scale) + others - 1
     distance, volume = (squares / scale).sum(axis=1), 0.5 * np.log(scale).sum()
+    if others > 1:
+        volume += 0.5 * (others - 1) * np.log(scale[-1])
     if np.isinf(freedom):
         return float(-0.5 * distance.mean() - volume - 0.5 * width * LOG_2PI)
     norm = math.lgamma(0.5 * (freedom + width)) - math.lgamma(0.5 * freedom) - 0.5 * width * math.log(math.pi * freedom)
@@ -139,23 +150,26 @@ def mean_log_density(squares: Matrix, scale: Matrix, freedom: float) -> float:
 
 @torch.no_grad()
 def begin_at(model: AAPTVAE, start: Start) -> None:
-    """Write the start into a model whose scaler standardises: skips, posterior variances, noise; the MLPs almost silent."""
+    """Write the start into a model whose scaler standardises: skips, posterior variances, noise; MLP outputs near 0."""
     latents = start.kept
     axes, noise, variance = start.ppca.eigenvectors, start.noise, start.variance
     gain = np.sqrt(variance - noise**2)[:latents]
     if model.scaler.rotated:
         model.scaler.rotate_by(_tensor(axes), _tensor(noise), _tensor(np.sqrt(variance)))
-        # Axes that a latent carries keep their noise: if it grew, reconstructions would shrink. Null axes must not pay.
-        carried = np.arange(model.input_dim) < latents
-        model.hold_noise(torch.from_numpy(carried | is_null(start.ppca)))
+        # Noise is not trained along axes with a latent, where growing noise shrinks reconstructions, nor along axes without
+        # variance, where shrinking noise raises the likelihood without limit, nor along the axes that share one noise:
+        # unseen rows reach further into them than training rows do.
+        carried, last = np.arange(len(noise)) < latents, np.arange(len(noise)) >= model.scaler.inner
+        model.hold_noise(torch.from_numpy(carried | is_null(start.ppca) | last))
         if model.has_broad_noise:
             broad = np.where(carried, noise, np.maximum(noise, np.sqrt(start.ppca.variance)))
             model.broad_log_sigma.copy_(_tensor(np.log(broad / noise)))
-        axes, into, outof = np.eye(model.input_dim), np.sqrt(variance), noise
+        inner = model.scaler.inner
+        axes, into, outof = np.eye(inner), np.sqrt(variance)[:inner], noise[:inner]
     else:
         into = outof = np.ones(model.input_dim)
         if model.sigma in ("learned", "optimal", "per_feature"):
-            model.set_sigma(_tensor(noise[-len(model.log_sigma) :]).float())
+            model.set_sigma(torch.full_like(model.log_sigma, float(noise[-1])))  # the start is scalar
     for head in (model.mu, model.logvar, last_layer(model.decoder)):
         head.weight.mul_(HEAD)
         head.bias.zero_()
@@ -168,16 +182,16 @@ def begin_at(model: AAPTVAE, start: Start) -> None:
 
 
 @torch.no_grad()
-def begin_bernoulli(model: AAPTVAE, statistics: Statistics) -> None:
+def begin_bernoulli(model: AAPTVAE, statistics: Statistics, found: Axes | None = None) -> None:
     """Write the linear start of a Bernoulli model: the features' means, and pPCA in units of the noise that they imply.
 
     Around the means m, x ~ Bernoulli(sigmoid(logit(m) + A z)) is to first order x = m + V A z + noise of variance V =
-    diag(m (1 - m)). Divided by V^(1/2) that is pPCA with unit noise, and W = V^(1/2) A its loadings.
+    diag(m (1 - m)). Divided by V^(1/2) that is pPCA with unit noise, and W = V^(1/2) A its loadings. `found` are the axes
+    in these units, where the statistics hold no covariance.
     """
-    chance = np.clip(statistics.mean, LEAST_CHANCE, 1 - LEAST_CHANCE)
-    noise = np.sqrt(chance * (1 - chance))
-    eigenvalues, axes = principal_axes(statistics.standardised_covariance(noise))
-    variance = np.maximum(eigenvalues[: model.latent_dim], 1)
+    chance, noise = bernoulli_noise(statistics)
+    eigenvalues, axes, *_ = found or Axes(*principal_axes(statistics.standardised_covariance(noise)))
+    variance = np.maximum(eigenvalues[: min(model.latent_dim, axes.shape[1])], 1)
     latents, gain = len(variance), np.sqrt(variance - 1)
     output = last_layer(model.decoder)
     output.weight.mul_(HEAD)
@@ -191,6 +205,12 @@ def begin_bernoulli(model: AAPTVAE, statistics: Statistics) -> None:
     into = model.scaler.scale.numpy() / noise
     model.mu_skip.weight.zero_()[:latents] = _tensor((axes[:, :latents] * (gain / variance)).T * into)
     model.decoder_skip.weight.zero_()[:, :latents] = _tensor(axes[:, :latents] * gain / noise[:, None])
+
+
+def bernoulli_noise(statistics: Statistics) -> tuple[Matrix, Matrix]:
+    """Probability of each column [D], and the standard deviation of its Bernoulli noise."""
+    chance = np.clip(statistics.mean, LEAST_CHANCE, 1 - LEAST_CHANCE)
+    return chance, np.sqrt(chance * (1 - chance))
 
 
 def _tensor(values: Matrix) -> Tensor:

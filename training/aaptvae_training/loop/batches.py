@@ -73,15 +73,15 @@ class StreamedBatches(Batches):
 
     def epoch(self, epoch: int) -> Iterator[Tensor]:
         """Every row of this process once: [n, D] each."""
-        rest = np.empty((0, self.features.width), np.float32)
+        rest = None
         for buffer in self._buffers(self.rng(epoch)):
-            rows = np.concatenate((rest, buffer))
+            rows = buffer if rest is None else np.concatenate((rest, buffer))
             whole = len(rows) - len(rows) % self.batch_size
             for start in range(0, whole, self.batch_size):
                 yield torch.from_numpy(rows[start : start + self.batch_size]).to(self.world.device)
             rest = rows[whole:].copy()
             del buffer, rows  # before the next buffer is read: at most two are in memory, not five
-        if len(rest):
+        if rest is not None and len(rest):
             yield torch.from_numpy(rest).to(self.world.device)
 
     def _buffers(self, rng: np.random.Generator) -> Iterator[Rows]:

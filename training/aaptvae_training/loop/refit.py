@@ -1,4 +1,4 @@
-"""The training that ends a run on all rows: as many epochs as the judged one found best, and nothing left to choose."""
+"""The last training of a run, on all rows, for the number of epochs that was best on validation rows before."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from .trainer import Trainer
 
 
 class Refit(Trainer):
-    """Trains for `until` epochs at the rates of a whole run and keeps the last weights; validation rows train too."""
+    """Trains `until` epochs at the rates of a whole run, also on validation rows, and keeps the last weights."""
 
     def __init__(self, *arguments: Any, until: int) -> None:
         super().__init__(*arguments)
         self.until = until
 
     def validate(self, figures: dict[str, float]) -> None:
-        """Record the figures, which steer the weight of squared error, and keep these weights, whatever they are worth."""
+        """Record the figures, which set the weight of squared error, and keep the current weights without comparing them."""
         super().validate(figures)
         if self.progress.epoch or not self.best:
             self.progress.best_epoch = self.progress.epoch

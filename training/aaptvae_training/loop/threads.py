@@ -2,8 +2,8 @@
 
 The threads of torch wait for each other by spinning, many times in a step. On an idle machine of two cores a second thread
 saves a fifth of the time of a large network and nothing of a small one; beside busy processes it can cost a factor of ten.
-Both counts are therefore timed on the steps of the training itself, again and again. The
-command line also bounds the spinning (`cli.py`).
+Both counts are therefore timed on the steps of the training itself, again and again. The command line also limits how long
+threads spin (`cli.py`).
 """
 
 import contextlib
@@ -44,9 +44,9 @@ def most_threads() -> int:
 
 
 def same_bits(objective: Objective, rows: Tensor, batch: int, bf16: bool) -> bool:
-    """Whether a step on `batch` of these rows, and a judgement of many, give the same bits on one thread and on all.
+    """Whether a step on `batch` of these rows, and an evaluation of many, give the same bits on one thread and on all.
 
-    How a product is divided among threads is the library's choice; where it divides the sums, their last bits change.
+    The math library decides how threads share a matrix product; where it splits a sum, the last bits depend on their number.
     """
     probe = copy.deepcopy(objective)
     few, many = (rows[torch.arange(count) % len(rows)] for count in (batch, JUDGED_ROWS))

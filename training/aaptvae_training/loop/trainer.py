@@ -32,17 +32,19 @@ from .processes import World, wants_bf16
 from .schedule import kl_weight, learning_rate
 from .validation import Gain, Validation, seed_noise
 
-SMALLER_RATE = 0.1  # what one NaN costs the learning rate
-MOST_R2_LOST = 0.001  # on validation rows, against PCA, by weights that may be kept
-LEAST_FIDELITY = 0.25  # first answer to reconstructions worse than PCA's; it doubles while that is not enough
-MOST_FIDELITY = 64.0  # squared error outweighs the likelihood then; doubled without end, gradients overflow after 70 epochs
-SAVE_EVERY = 5.0  # seconds of training that a kill may cost
+SMALLER_RATE = 0.1  # factor on the learning rate after an objective that is not finite
+MOST_R2_LOST = 0.001  # weights whose R2 of validation rows is further below PCA's are not kept
+LEAST_FIDELITY = 0.25  # first weight of squared error where reconstructions are worse than PCA's; doubled after each epoch
+MOST_FIDELITY = (
+    64.0  # largest weight: squared error dominates the likelihood; without a limit, gradients overflow after 70 epochs
+)
+SAVE_EVERY = 5.0  # seconds between checkpoints, and so the most training that a kill loses beside the current epoch
 Tick = Callable[[int, dict[str, float]], object]
 
 
 @dataclass
 class TrainingState:
-    """Where a training stands; saved beside the weights."""
+    """Progress of a training; saved beside the weights."""
 
     epoch: int = 0  # epochs done
     best_epoch: int = -1
@@ -51,7 +53,7 @@ class TrainingState:
     rate_scale: float = 1.0
     fidelity: float = 0.0
     done: bool = False
-    promising_epoch: int = -1  # of the highest score so far, whether it could be told from chance or not
+    promising_epoch: int = -1  # of the highest score so far, significant or not
     promising: float = -math.inf
     history: list[dict[str, int | float]] = field(default_factory=list)
 
@@ -116,7 +118,7 @@ class Trainer:
 
     def train_epoch(self, tick: Tick) -> dict[str, float]:
         """One pass over the rows; starts over at a lower rate, once, when the objective stops being finite."""
-        # Not the checkpoint: when that was written depends on the clock, and a resumed training must come out the same.
+        # A copy, because the last checkpoint may be older, depending on the clock; a resumed training must give the same bits.
         good = {name: tensor.clone() for name, tensor in self.tensors().items()}
         while True:
             bad = self._pass(tick)
@@ -128,7 +130,7 @@ class Trainer:
             self.progress.rate_scale = SMALLER_RATE
 
     def _pass(self, tick: Tick) -> dict[str, float] | str:
-        """Figures of a finished pass, or the words for what broke it."""
+        """Figures of a finished pass, or the error message of one whose objective is not finite."""
         epoch = self.progress.epoch
         self.model.train()
         self.plain.fidelity = self.progress.fidelity
@@ -200,7 +202,7 @@ class Trainer:
         bounds, errors = self.validation.bounds(self.average), self.validation.squared_errors(self.average)
         rows = errors.new_tensor(float(len(errors)))
         nll, kl, count, error = (float(t) for t in self.world.total(bounds[0].sum(), bounds[1].sum(), rows, errors.sum()))
-        faithful = self.keep_faith(error / count)
+        faithful = self.adjust_fidelity(error / count)
         elbo = -(nll + kl) / count
         if not math.isfinite(elbo):
             where = f"; their largest feature is {self.farthest(self.validation.rows)}" if len(errors) else ""
@@ -208,7 +210,7 @@ class Trainer:
         progress = self.progress
         progress.history.append({"epoch": progress.epoch, "validation_elbo": elbo, "validation_kl": kl / count} | figures)
         if self.linear is None:
-            # Reconstructions as good as PCA's come first, but never at the price of a likelihood below the start's.
+            # Weights that reconstruct as well as PCA are preferred, unless their likelihood is below that of the start.
             self.keep_best(faithful and elbo >= progress.history[0]["validation_elbo"], elbo, eligible=True)
         elif progress.epoch == 0:
             progress.best_epoch = progress.promising_epoch = 0
@@ -230,8 +232,8 @@ class Trainer:
             progress.best_faithful, progress.best_elbo, progress.best_epoch = faithful, score, progress.epoch
             self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
 
-    def keep_faith(self, error: float) -> bool:
-        """Whether validation rows are reconstructed better than by PCA; squared error weighs more from now on if not."""
+    def adjust_fidelity(self, error: float) -> bool:
+        """Raise the weight of squared error if validation rows are reconstructed worse than by PCA (False), else lower it."""
         faithful = error <= MARGIN * self.plain.tolerated
         self.progress.fidelity *= 0.5 if faithful else 2
         if not faithful:
@@ -276,7 +278,7 @@ class Trainer:
             raise damaged(path, error) from None
 
     def load(self, tensors: Tensors, path: Path) -> None:
-        """Take these weights, averages and optimiser state, which `path` is blamed for."""
+        """Take these weights, averages and optimiser state; errors name `path`."""
         for prefix, model in (("model.", self.model), ("average.", self.average)):
             weights = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
             load_into(model, weights, path)

@@ -13,7 +13,7 @@ from .processes import World
 DRAWS = 4096  # posterior draws that a validation ELBO averages at least
 ROWS_AT_ONCE = 2048
 
-RANGE = 8.0  # a row counts for no more than this many times the typical difference
+RANGE = 8.0  # differences are clipped at this many times the typical difference
 ERRORS = 1.0  # standard errors that a gain must exceed
 
 
@@ -56,7 +56,7 @@ class Gain(NamedTuple):
     def of(cls, differences: Tensor, world: World) -> Self:
         """From each row's difference [n], above 0 where the model is better, over the rows of all processes."""
         count = differences.new_tensor(float(len(differences)))
-        # Geometric, so that a row far out does not widen the range that it is clipped to; sums, so that processes can share.
+        # A geometric mean, because an outlying row must not widen its own clipping range; from sums, which processes can add.
         typical, total, count = world.total(differences.abs().log1p().sum(), differences.sum(), count)
         most = RANGE * float(torch.expm1(typical / count))
         clipped = differences.clamp(-most, most)
@@ -66,7 +66,7 @@ class Gain(NamedTuple):
 
     @property
     def score(self) -> float:
-        """The smaller of the two means: neither the bulk of the rows nor the rows far out may lose."""
+        """The smaller of the two means: a gain on most rows cannot hide a loss on outlying rows, or the reverse."""
         return min(self.mean, self.clipped)
 
     @property

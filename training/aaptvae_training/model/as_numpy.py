@@ -14,6 +14,7 @@ from aaptvae.rows import Array, Matrix, Rows
 from .network import AAPTVAE, BROAD_FREEDOM, BROAD_SHARE
 
 _CHUNK = 1_024  # rows that are computed at once
+_WIDE_ROWS = 256  # rows of many columns that are scaled at once, in float64
 
 
 class Posterior(NamedTuple):
@@ -47,8 +48,9 @@ def scale_rows(model: AAPTVAE, rows: Rows) -> Rows:
     """Scaled rows of raw ones [N, D], computed in float64 so that large means lose no digits."""
     scaler = model.scaler
     device = scaler.mean.device
-    scaled: Rows = scaler.to_scaled(torch.from_numpy(rows).to(device, torch.float64)).float().cpu().numpy()
-    return scaled
+    size = _WIDE_ROWS if scaler.others else max(1, len(rows))
+    parts = [torch.from_numpy(rows[start : start + size]) for start in range(0, max(1, len(rows)), size)]
+    return torch.cat([scaler.to_scaled(part.to(device, torch.float64)).float().cpu() for part in parts]).numpy()
 
 
 def observation_of(model: AAPTVAE) -> ObservationModel:

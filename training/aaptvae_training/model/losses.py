@@ -9,23 +9,32 @@ from torch.nn import functional as F
 from aaptvae.density.observation import LOG_2PI
 
 
-def gaussian_nll(error: Tensor, log_sigma: Tensor) -> Tensor:
+def gaussian_nll(error: Tensor, log_sigma: Tensor, others: int = 1) -> Tensor:
     """-log N(error; 0, sigma^2) per row: error [N, D], log_sigma [1] or [D] -> [N].
 
-    sum_d error_d^2 / (2 sigma_d^2) + sum_d log sigma_d + (D/2) log(2 pi).
+    sum_d error_d^2 / (2 sigma_d^2) + sum_d log sigma_d + (D/2) log(2 pi). The last error may be the length of a vector of
+    `others` errors that share a scale.
     """
-    width = error.shape[1]
-    log_det = log_sigma.expand(width).sum()
+    width, log_det = _volume(error.shape[1], log_sigma, others)
     return 0.5 * (error * torch.exp(-log_sigma)).square().sum(dim=1) + log_det + 0.5 * width * LOG_2PI
 
 
-def student_nll(error: Tensor, log_scale: Tensor, freedom: Tensor) -> Tensor:
-    """-log t(error; 0, scale^2, freedom) per row, a multivariate t (Lange et al. 1989): [N, D], [1] or [D], [] -> [N]."""
-    width = error.shape[1]
+def student_nll(error: Tensor, log_scale: Tensor, freedom: Tensor, others: int = 1) -> Tensor:
+    """-log t(error; 0, scale^2, freedom) per row, a multivariate t (Lange et al. 1989): [N, D], [1] or [D], [] -> [N].
+
+    The last error may stand for `others` errors, as in `gaussian_nll`.
+    """
+    width, log_det = _volume(error.shape[1], log_scale, others)
     distance = (error * torch.exp(-log_scale)).square().sum(dim=1)
-    volume = log_scale.expand(width).sum() + 0.5 * width * torch.log(math.pi * freedom)
+    volume = log_det + 0.5 * width * torch.log(math.pi * freedom)
     norm = torch.lgamma(0.5 * freedom) - torch.lgamma(0.5 * (freedom + width))
     return norm + volume + 0.5 * (freedom + width) * torch.log1p(distance / freedom)
+
+
+def _volume(columns: int, log_sigma: Tensor, others: int) -> tuple[int, Tensor]:
+    """How many numbers these columns stand for, and the sum of their log scales."""
+    log_det = log_sigma.expand(columns).sum()
+    return columns + others - 1, log_det if others == 1 else log_det + (others - 1) * log_sigma[-1]
 
 
 def bernoulli_nll(probability: Tensor, x: Tensor) -> Tensor:

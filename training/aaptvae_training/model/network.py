@@ -1,4 +1,4 @@
-"""The network, leaf to root: what is encoded, decoded and lost. Fitting it is `trainer.py`.
+"""The network: encoder, decoder, observation noise and loss. `loop/trainer.py` trains it.
 
 Shapes: N rows, D features, L latents, H hidden.
 """
@@ -26,16 +26,16 @@ LIKELIHOODS: tuple[str, ...] = get_args(Likelihood)
 SEED_SIGMA = math.sqrt(0.5)  # the one fixed deviation under which SSE + KL is a negative ELBO
 LOGVAR_RANGE = (-30.0, 20.0)  # keeps exp(logvar) finite on rows far from the training data
 BOUNDED_LOGVAR = (-30.0, 0.0)  # the posterior of a linear Gaussian model is never wider than the prior
-REACHED = 0.95  # share of the training rows within which a bounded network counts in full, at least
-EDGE_ROWS = 8  # training rows beyond the reach, where that is a smaller share of them
+REACHED = 0.95  # least share of the training rows for which the MLPs of a bounded network are not faded
+EDGE_ROWS = 8  # training rows beyond the reach in large tables, where 1 - `REACHED` would be more
 MOST_REACHED = 0.999
-FADED = 1.3  # where it no longer counts at all, in multiples of that reach
+FADED = 1.3  # distance, in multiples of the reach, from which on the output of the MLPs is 0
 SETTLING = 0.05  # weight of a batch in the running estimate of the reach
 FIRST_REACH = 4.0  # deviations; until batches have been seen
-LEAST_FREEDOM = 4.0  # below this a t has no fourth moment, and samples of it are useless
+LEAST_FREEDOM = 4.0  # below this a Student-t has no finite fourth moment, and samples contain extreme values
 BROAD_SHARE = 0.15  # weight of a second, broad noise (pPCA's); so no row's density is below 0.15 times that of the broad noise
 BROAD_FREEDOM = 5.0
-LOG_SIGMA_FLOOR = -6.0  # below this the likelihood, not the model, runs away (Rybkin et al. 2021)
+LOG_SIGMA_FLOOR = -6.0  # without a floor, noise that shrinks raises the likelihood without limit (Rybkin et al. 2021)
 
 
 def mlp(widths: Sequence[int], dropout: float) -> nn.Sequential:
@@ -73,7 +73,7 @@ def direction_norms(layer: nn.Linear) -> Tensor:
 
 
 def share_within_reach(rows: int) -> float:
-    """Share of `rows` training rows within the reach of a bounded network: all but a few, which its edge is estimated from."""
+    """Share of `rows` training rows within the reach of a bounded network: all but `EDGE_ROWS`, within limits."""
     return min(max(REACHED, 1 - EDGE_ROWS / max(rows, 1)), MOST_REACHED)
 
 
@@ -85,13 +85,14 @@ def fade(distance: Tensor, reach: Tensor) -> Tensor:
 class AAPTVAE(nn.Module):
     """Variational autoencoder of feature vectors: ReLU MLPs around a Gaussian latent space.
 
-    `encode` and `decode` speak raw features; the objective is measured in the space of `scaler`. `linear_skip` adds a
+    `encode` takes and `decode` returns raw features; the objective is measured in the space of `scaler`. `linear_skip` adds a
     linear path to the posterior mean and to the decoder, which can start at probabilistic PCA. `sigma` is the scale of
     the observation noise: a fixed number, "learned" (one for all features), "optimal" (the batch's own), "per_feature",
     or "spectral" (one for every principal axis, along which the scaler then measures). `likelihood` is "gaussian",
     "student" (multivariate t: the same with a learned weight of the tails) or "bernoulli" (features in [0, 1]).
     `bounded` multiplies the last hidden layer of each MLP by a factor that falls to 0 away from the training rows, where
-    the linear path alone is left, and caps posterior variances at the prior's.
+    the linear path alone is left, and caps posterior variances at the prior's. With spectral noise the network may compute
+    in K coordinates along `axes` = K principal axes only, where columns are many; 0 means none: noise by column.
     A width below 1 or a sigma that is not positive is a `ValueError`.
     """
 
@@ -112,6 +113,7 @@ class AAPTVAE(nn.Module):
         likelihood: Likelihood = "gaussian",
         dropout: float = 0.0,
         bounded: bool = False,
+        axes: int | None = None,
     ) -> None:
         super().__init__()
         self.input_dim, self.latent_dim = input_dim, latent_dim
@@ -121,18 +123,19 @@ class AAPTVAE(nn.Module):
                 f"got input_dim={input_dim}, latent_dim={latent_dim}, hidden_dim={hidden_dim}: every width must be at least 1"
             )
         self.beta, self.linear_skip, self.likelihood, self.sigma = beta, linear_skip, likelihood, sigma
-        self.reached = REACHED
-        self.bounded, self.logvar_range = bounded, BOUNDED_LOGVAR if bounded else LOGVAR_RANGE
-        self.scaler = FeatureScaler(input_dim, rotated=sigma == "spectral", masked=bounded and likelihood != "bernoulli")
+        self.reached, self.bounded, self.logvar_range = REACHED, bounded, BOUNDED_LOGVAR if bounded else LOGVAR_RANGE
+        self.axes, rotated, masked = axes, sigma == "spectral" and axes != 0, bounded and likelihood != "bernoulli"
+        self.scaler = FeatureScaler(input_dim, rotated=rotated, masked=masked, axes=axes)
+        inner = self.scaler.inner  # K, or D where all axes are used
 
-        self.encoder = mlp((input_dim, *self.hidden_dims), dropout)  # [N, D] -> [N, H]
+        self.encoder = mlp((inner, *self.hidden_dims), dropout)  # [N, K] -> [N, H]
         self.mu = nn.Linear(self.hidden_dims[-1], latent_dim)  # [N, H] -> [N, L]
         self.logvar = nn.Linear(self.hidden_dims[-1], latent_dim)
-        self.mu_skip = nn.Linear(input_dim, latent_dim, bias=False) if linear_skip else None
+        self.mu_skip = nn.Linear(inner, latent_dim, bias=False) if linear_skip else None
 
         self.decoder = mlp((latent_dim, *reversed(self.hidden_dims)), dropout)  # [N, L] -> [N, H]
-        self.decoder.append(nn.Linear(self.hidden_dims[0], input_dim))  # [N, H] -> [N, D]
-        self.decoder_skip = nn.Linear(latent_dim, input_dim, bias=False) if linear_skip else None
+        self.decoder.append(nn.Linear(self.hidden_dims[0], inner))  # [N, H] -> [N, K]
+        self.decoder_skip = nn.Linear(latent_dim, inner, bias=False) if linear_skip else None
         if bounded:
             self.register_buffer("encoder_reach", torch.tensor(FIRST_REACH))
             self.register_buffer("decoder_reach", torch.tensor(FIRST_REACH))
@@ -156,7 +159,7 @@ class AAPTVAE(nn.Module):
             raise ValueError(f"sigma is {self.sigma!r}: expected {', '.join(SIGMAS)}, or a deviation, positive and finite")
         if self.likelihood not in LIKELIHOODS:
             raise ValueError(f"likelihood is {self.likelihood!r}: expected gaussian, student or bernoulli")
-        width = self.input_dim if self.sigma in ("per_feature", "spectral") else 1
+        width = self.scaler.outer if self.sigma in ("per_feature", "spectral") else 1
         log_sigma = torch.zeros(width)
         # Bernoulli noise has no scale: a parameter without a gradient would stop a training of several processes.
         if number or self.sigma == "optimal" or self.likelihood == "bernoulli":
@@ -178,7 +181,7 @@ class AAPTVAE(nn.Module):
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior parameters of raw features: [N, D] -> mu [N, L], logvar [N, L]."""
-        return self.posterior(self.scaler.to_scaled(x))
+        return self.posterior(self.scaler.coordinates(x))
 
     def posterior(self, scaled: Tensor) -> tuple[Tensor, Tensor]:
         """`encode` for features that are scaled already."""
@@ -210,13 +213,13 @@ class AAPTVAE(nn.Module):
         return mean if self.likelihood == "bernoulli" else self.scaler.to_raw(mean)
 
     def observation_mean(self, z: Tensor) -> Tensor:
-        """`decode` before the scaler is undone; for a Bernoulli model these are the probabilities."""
+        """`decode` in scaled features, before the scaler is undone; for a Bernoulli model these are the probabilities."""
         trunk = nn.Sequential(*list(self.decoder)[:-1])
         hidden = self._hidden(trunk, z, self.decoder_reach if self.bounded else None)
         mean: Tensor = last_layer(self.decoder)(hidden)
         if self.decoder_skip is not None:
             mean = mean + self.decoder_skip(z)
-        return torch.sigmoid(mean) if self.likelihood == "bernoulli" else mean
+        return torch.sigmoid(mean) if self.likelihood == "bernoulli" else self.scaler.extend(mean)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Reconstruction of one posterior draw, with its parameters: [N, D] -> [N, D], mu [N, L], logvar [N, L]."""
@@ -228,16 +231,16 @@ class AAPTVAE(nn.Module):
         if self.sigma == "optimal" and self.training:
             # The maximum-likelihood deviation of this batch (Rybkin et al. 2021).
             self.set_sigma(error.detach().square().mean().sqrt().reshape(1))
-        log_sigma = self.noise_log_sigma
+        log_sigma, others = self.noise_log_sigma, max(self.scaler.others, 1)
         volume = self.scaler.log_volume().to(error.dtype)
         if self.likelihood == "student":
-            nll = losses.student_nll(error, log_sigma, self.degrees_of_freedom)
+            nll = losses.student_nll(error, log_sigma, self.degrees_of_freedom, others)
             if self.has_broad_noise:
                 freedom = self.degrees_of_freedom.new_tensor(BROAD_FREEDOM)
-                broad = losses.student_nll(error, self.broad_log_sigma, freedom)
+                broad = losses.student_nll(error, self.broad_log_sigma, freedom, others)
                 nll = -torch.logaddexp(math.log1p(-BROAD_SHARE) - nll, math.log(BROAD_SHARE) - broad)
             return nll + volume
-        return losses.gaussian_nll(error, log_sigma) + volume
+        return losses.gaussian_nll(error, log_sigma, others) + volume
 
     @property
     def noise_log_sigma(self) -> Tensor:
@@ -279,7 +282,9 @@ class AAPTVAE(nn.Module):
         if self.likelihood == "bernoulli":
             nll = losses.bernoulli_nll(reconstruction, x).mean()
         else:
-            nll = self.negative_log_likelihood(self.scaler.to_scaled(reconstruction) - self.scaler.to_scaled(x)).mean()
+            # A reconstruction has no part orthogonal to the axes, and the root of that zero no gradient.
+            mean = self.scaler.extend(self.scaler.coordinates(reconstruction))
+            nll = self.negative_log_likelihood(mean - self.scaler.to_scaled(x)).mean()
         if isinstance(self.sigma, int | float) and self.likelihood == "gaussian":
             nll = nll - self.input_dim * (math.log(self.sigma) + 0.5 * LOG_2PI)
         kl = losses.kl_divergence(mu, logvar).sum(dim=1).mean()
@@ -288,7 +293,7 @@ class AAPTVAE(nn.Module):
 
 @torch.no_grad()
 def silenced(model: AAPTVAE) -> AAPTVAE:
-    """A copy whose MLPs contribute their biases only: its linear start, exactly, if that is where it stands."""
+    """A copy in which the weights of the MLPs' last layers are 0; of an untrained model, exactly its linear start."""
     linear = copy.deepcopy(model)
     for head in (linear.mu, linear.logvar, last_layer(linear.decoder)):
         head.weight.zero_()

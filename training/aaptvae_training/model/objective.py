@@ -1,4 +1,4 @@
-"""What training minimises: the negative ELBO, and a share of squared error where tails forgive too much of it."""
+"""The objective of training: the negative ELBO, plus squared error while reconstructions are worse than PCA's."""
 
 import math
 
@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from . import losses
 from .network import AAPTVAE
 
-MARGIN = 0.998  # of PCA's squared error: unseen rows fare a little worse than those that steer
-PASS_ROWS = 4096  # that one pass of the decoder takes at most
+MARGIN = 0.998  # validation rows must reach this share of PCA's squared error, because test rows have slightly larger errors
+PASS_ROWS = 4096  # rows in one pass of the decoder, at most
 
 
 class Objective(nn.Module):

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class FeatureScaler(nn.Module):
@@ -9,6 +10,8 @@ class FeatureScaler(nn.Module):
 
     standardised = (raw - mean) / scale, column by column. scaled = standardised, or, if `rotated`, standardised @ axes /
     spread: coordinates along the orthonormal columns of `axes` [D, D] in units of the observation noise, `spread` [D].
+    With K < D `axes` [D, K], a scaled row has K + 1 numbers: the coordinates, and the length of the part of the row that
+    is orthogonal to the axes, whose directions share the last `spread`; K, D - K and K + 1 are `inner`, `others`, `outer`.
     `constant` [D] marks columns that have one value in all training rows; a `masked` scaler gives them their mean exactly.
     Buffers are float64, so that an export can fold the map into its graphs without loss.
     """
@@ -20,16 +23,19 @@ class FeatureScaler(nn.Module):
     spread: Tensor
     signal: Tensor
 
-    def __init__(self, width: int, *, rotated: bool = False, masked: bool = False) -> None:
+    def __init__(self, width: int, *, rotated: bool = False, masked: bool = False, axes: int | None = None) -> None:
         super().__init__()
         self.rotated, self.masked = rotated, masked
+        self.inner = width if axes is None or not rotated else axes
+        self.others = width - self.inner
+        self.outer = min(self.inner + 1, width)
         self.register_buffer("mean", torch.zeros(width, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(width, dtype=torch.float64))
         self.register_buffer("constant", torch.zeros(width, dtype=torch.bool))
         if rotated:
-            self.register_buffer("axes", torch.eye(width, dtype=torch.float64))
-            self.register_buffer("spread", torch.ones(width, dtype=torch.float64))
-            self.register_buffer("signal", torch.ones(width, dtype=torch.float64))
+            self.register_buffer("axes", torch.eye(width, self.inner, dtype=torch.float64))
+            self.register_buffer("spread", torch.ones(self.outer, dtype=torch.float64))
+            self.register_buffer("signal", torch.ones(self.outer, dtype=torch.float64))
 
     def standardise_by(self, mean: Tensor, scale: Tensor, constant: Tensor | None = None) -> None:
         """Use these column statistics [D]; `ValueError` unless they are finite and every scale is positive.
@@ -43,7 +49,7 @@ class FeatureScaler(nn.Module):
         self.constant.copy_(torch.zeros_like(self.constant) if constant is None else constant)
 
     def rotate_by(self, axes: Tensor, spread: Tensor, signal: Tensor) -> None:
-        """Use orthonormal `axes` [D, D] with these standard deviations of the noise and of the data along them [D]."""
+        """Use orthonormal `axes` [D, K] with these standard deviations of the noise and of the data along them [D or K + 1]."""
         self._set_positive("spread", spread)
         self._set_positive("signal", signal)
         self.axes.copy_(axes)
@@ -55,12 +61,33 @@ class FeatureScaler(nn.Module):
 
     def to_scaled(self, x: Tensor) -> Tensor:
         """Scale raw features [N, D]."""
-        standardised = (x - self.mean.to(x.dtype)) / self.scale.to(x.dtype)
-        return (standardised @ self.axes.to(x.dtype)) / self.spread.to(x.dtype) if self.rotated else standardised
+        coordinates = self.coordinates(x)
+        if not self.others:
+            return coordinates
+        spread = self.spread.to(x.dtype)
+        squares = self.standardise(x).square().sum(dim=1) - (coordinates * spread[:-1]).square().sum(dim=1)
+        return torch.cat([coordinates, squares.clamp(min=0).sqrt()[:, None] / spread[-1]], dim=1)
+
+    def standardise(self, x: Tensor) -> Tensor:
+        """Raw features [N, D] in units of their columns' deviations."""
+        return (x - self.mean.to(x.dtype)) / self.scale.to(x.dtype)
+
+    def coordinates(self, x: Tensor) -> Tensor:
+        """Scaled features without the length orthogonal to the axes: [N, D] -> [N, K]."""
+        standardised = self.standardise(x)
+        if not self.rotated:
+            return standardised
+        return (standardised @ self.axes.to(x.dtype)) / self.spread[: self.inner].to(x.dtype)
+
+    def extend(self, coordinates: Tensor) -> Tensor:
+        """Scaled features of a row with these coordinates [N, K] and nothing orthogonal to the axes."""
+        return F.pad(coordinates, (0, 1)) if self.others else coordinates
 
     def whiten(self, scaled: Tensor) -> Tensor:
-        """The input of the encoder: scaled features [N, D] in units of the data's deviation instead of the noise."""
-        return scaled * (self.spread / self.signal).to(scaled.dtype) if self.rotated else scaled
+        """The input of the encoder: coordinates [N, K] in units of the data's deviation instead of the noise."""
+        if not self.rotated:
+            return scaled
+        return scaled[:, : self.inner] * (self.spread / self.signal)[: self.inner].to(scaled.dtype)
 
     def to_raw(self, scaled: Tensor) -> Tensor:
         """Raw features of scaled ones [N, D]."""
@@ -71,7 +98,10 @@ class FeatureScaler(nn.Module):
 
     def to_standardised(self, scaled: Tensor) -> Tensor:
         """Standardised features of scaled ones [N, D]."""
-        return (scaled * self.spread.to(scaled.dtype)) @ self.axes.T.to(scaled.dtype) if self.rotated else scaled
+        if not self.rotated:
+            return scaled
+        along = scaled[:, : self.inner] * self.spread[: self.inner].to(scaled.dtype)
+        return along @ self.axes.T.to(scaled.dtype)
 
     def squared_length(self, scaled: Tensor) -> Tensor:
         """Sum of the squared standardised features of each scaled row: [N, D] -> [N]."""
@@ -79,14 +109,18 @@ class FeatureScaler(nn.Module):
 
     def log_volume(self) -> Tensor:
         """log |d standardised / d scaled|: log density of scaled features minus log density of standardised features."""
-        return self.spread.log().sum() if self.rotated else self.mean.new_zeros(())
+        if not self.rotated:
+            return self.mean.new_zeros(())
+        volume = self.spread.log().sum()
+        return volume + (self.others - 1) * self.spread[-1].log() if self.others else volume
 
     def matrices(self) -> tuple[Tensor, Tensor]:
-        """F and B in float64: whiten(scaled) = F (raw - mean) and raw = B scaled + mean; a vector is a diagonal matrix.
+        """F [K, D] and B [D, K] in float64: whiten(scaled) = F (raw - mean) and raw = B scaled + mean; vectors are diagonals.
 
         Rows of B are zero for constant columns of a `masked` scaler.
         """
         scale = self.scale.masked_fill(self.constant, 0.0) if self.masked else self.scale
         if not self.rotated:
             return 1 / self.scale, scale
-        return (self.axes / self.signal).T / self.scale, scale[:, None] * self.axes * self.spread
+        signal, spread = self.signal[: self.inner], self.spread[: self.inner]
+        return (self.axes / signal).T / self.scale, scale[:, None] * self.axes * spread

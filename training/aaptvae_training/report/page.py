@@ -69,11 +69,19 @@ def page(run: JudgedRun, parts: list[str], trained: str) -> str:
         headline=escape(headline(run.evaluation.metrics, run.evaluation.baseline)),
         facts=facts,
         warnings=f'<ul class="notes">{notes}</ul>' if notes else '<p class="fine">No warnings.</p>',
+        columns=findings_list(run.config),
         figures=figures_table(run.evaluation),
         plots="\n".join(parts),
         options=options_table(run.config),
         digest=f"SHA-256 of the features: {run.config.data_sha256}",
     )
+
+
+def findings_list(config: RunConfig) -> str:
+    """What the columns hold, in a list that opens; empty where there is nothing to say."""
+    items = "".join(f"<li>{escape(text)}</li>" for text in config.findings)
+    count = f"{len(config.findings)} finding{'s' * (len(config.findings) != 1)}"
+    return f'<details class="fine"><summary>Columns: {count}</summary><ul>{items}</ul></details>' if items else ""
 
 
 def _resource(name: str) -> str:

@@ -69,7 +69,7 @@ def plot_spread(run: JudgedRun, ax: Axes | None = None) -> Axes:
     """Standard deviation of held-out rows and of samples along the principal axes of the training rows."""
     ax = axes_or_new(ax)
     ppca = run.judge.ppca
-    live = ppca.eigenvalues > 1e-9 * ppca.eigenvalues[0]
+    live = ppca.eigenvalues[: ppca.eigenvectors.shape[1]] > 1e-9 * ppca.eigenvalues[0]
     for label, rows, colour, line in (("held-out rows", run.test, ROWS, "-"), ("samples", run.samples, MODEL, "--")):
         deviation = (run.judge.standardise(rows) @ ppca.eigenvectors[:, live]).std(axis=0)
         ax.plot(np.arange(1, live.sum() + 1), np.maximum(deviation, 1e-12), color=colour, linestyle=line, label=label)

@@ -2,23 +2,21 @@
 
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 import numpy as np
 import torch
-from msgspec import Struct
+from msgspec import Meta, Struct
 from numpy.typing import ArrayLike
 
 from aaptvae.bundle.manifest import ColumnName, Count, Digest, Training, Width
-from aaptvae.density.observation import ObservationModel
-from aaptvae.density.prior import LatentPrior
+from aaptvae.density import PRIOR_ARRAYS, LatentPrior, ObservationModel
 from aaptvae.errors import BundleError
 from aaptvae.files.publish import publish_file, publish_folder
-from aaptvae.rows import Array, Rows
+from aaptvae.rows import Rows
 
 from ..config import TrainConfig
 from ..errors import RunError
@@ -27,14 +25,13 @@ from ..linear.baseline import Baseline, ColumnR2
 from ..model import AAPTVAE, observation_of
 from .layout import BEST, CONFIG, EVALUATION, HELD_OUT, PRIOR, REFIT, REPORT, STATISTICS
 from .shown import Compared, RunReport, TemporaryFolder, compare, figures_html
-from .state import check_shapes, damaged, load_into, read_state, write_state
+from .state import Shapes, check_shapes, damaged, load_into, read_arrays, read_state, write_state
 from .views import RunViews, read_views
 
 MAX_JSON = 16 << 20
 EXPORT_ROWS = 2_048  # held-out rows on which an export compares its precisions
 
 T = TypeVar("T")
-Shapes = Mapping[str, tuple[int | None, ...]]
 
 
 class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -49,7 +46,11 @@ class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     held_out_copies: int = 0  # held-out rows that equal a training row
     refit: bool = False  # whether the model is fitted again to all rows once it is judged
     bounded: bool = False  # runs of before had networks without bounds
+    findings: tuple[str, ...] = ()  # sentences about the columns of the table
+    axes: Annotated[int, Meta(ge=0, le=1 << 20)] | None = None  # principal axes of the model, None for all
     columns: tuple[ColumnName, ...] | None = None  # names of the features [input_dim], None for features without names
+    missing: int = 0  # values that were replaced by means, or rows that were left out for them
+    warnings: tuple[str, ...] = ()  # about columns of the features
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):
@@ -145,6 +146,7 @@ def build_model(config: RunConfig) -> AAPTVAE:
         likelihood=train.likelihood,
         dropout=train.dropout,
         bounded=config.bounded,
+        axes=config.axes,
     )
 
 
@@ -161,6 +163,7 @@ def read_run(path: str | os.PathLike[str]) -> Run:
         epochs=evaluation.epochs,
         metrics=evaluation.metrics,
         baseline=evaluation.baseline,
+        refit=evaluation.refit,
     )
     views = read_views(final_folder(folder), config.input_dim, model.latent_dim)
     reference = evaluation.heldout_elbo
@@ -168,17 +171,13 @@ def read_run(path: str | os.PathLike[str]) -> Run:
 
 
 def load_run(path: str | os.PathLike[str]) -> AAPTVAE:
-    """The trained model of a run, in eval mode on the CPU, fitted to all rows where the run was refitted.
-
-    `RunError` if the run cannot be read.
-    """
+    """The model of a run, in eval mode on the CPU, fitted to all rows where it was refitted; `RunError` if it is unreadable."""
     return load_model(final_folder(Path(path)))
 
 
 def final_folder(run: Path) -> Path:
     """Where the model to use lies: the folder of the refit once that is complete, else the run itself."""
-    refit = run / REFIT
-    return refit if (refit / PRIOR).exists() else run
+    return run / REFIT if (run / REFIT / PRIOR).exists() else run
 
 
 def load_model(folder: Path) -> AAPTVAE:
@@ -246,9 +245,12 @@ def write_baseline(folder: Path, baseline: Baseline) -> None:
 def read_baseline(folder: Path) -> Baseline:
     """The statistics of the training rows."""
     width = read_config(folder).input_dim
-    shapes = {field.name: (width,) for field in fields(Baseline)} | {"eigenvectors": (width, width)}
-    constant = shapes.pop("constant")
-    arrays = _arrays(folder / STATISTICS, shapes, optional={"constant": constant})
+    along: Shapes = {"eigenvalues": (None,), "spectrum": (None,), "eigenvectors": (width, None)}
+    shapes: Shapes = {"mean": (width,), "scale": (width,), **along}
+    arrays = read_arrays(folder / STATISTICS, shapes, optional={"constant": (width,)})
+    axes = arrays["eigenvectors"].shape[1]
+    if not 1 <= axes <= width or {len(arrays["eigenvalues"]), len(arrays["spectrum"])} != {min(axes + 1, width)}:
+        raise damaged(folder / STATISTICS, f"it has {axes} axes with {len(arrays['eigenvalues'])} eigenvalues")
     return Baseline(**{"constant": arrays["scale"] == 1} | arrays)  # version 0.1.0 wrote no mask
 
 
@@ -261,7 +263,7 @@ def write_held_out(folder: Path, test: Rows, train_sample: Rows, positions: Inde
 def read_held_out(folder: Path) -> tuple[Rows, Rows]:
     """The raw test rows and a sample of the raw training rows."""
     table = (None, read_config(folder).input_dim)
-    arrays = _arrays(folder / HELD_OUT, {"test": table, "train_sample": table})
+    arrays = read_arrays(folder / HELD_OUT, {"test": table, "train_sample": table})
     return arrays["test"], arrays["train_sample"]
 
 
@@ -279,22 +281,11 @@ def write_prior(folder: Path, prior: LatentPrior) -> None:
 def read_prior(folder: Path) -> LatentPrior:
     """The fitted density of latents."""
     refuse_unfinished(folder, PRIOR)
-    latents = read_config(folder).train.latent_dim
-    shapes = {"weights": (None,), "means": (None, latents), "factors": (None, latents, latents)}
+    arrays = read_arrays(folder / PRIOR, {name: (None,) * axes for name, axes in PRIOR_ARRAYS.items()})
     try:
-        return LatentPrior.from_arrays(_arrays(folder / PRIOR, shapes))
+        prior = LatentPrior.from_arrays(arrays)
     except BundleError as error:
         raise damaged(folder / PRIOR, error) from None
-
-
-def _arrays(path: Path, shapes: Shapes, optional: Shapes | None = None) -> dict[str, Array]:
-    """Arrays of these shapes by name; None stands for any length. `optional` ones may be missing."""
-    tensors, _ = read_state(path)
-    if missing := [name for name in shapes if name not in tensors]:
-        raise RunError(f"{path} has no {', '.join(missing)}: train again, or restore the file")
-    present = {name: shape for name, shape in ({**shapes, **(optional or {})}).items() if name in tensors}
-    for name, shape in present.items():
-        found = tuple(tensors[name].shape)
-        if len(found) != len(shape) or any(want not in (None, got) for want, got in zip(shape, found, strict=True)):
-            raise damaged(path, f"{name} is {found}, expected {shape}")
-    return {name: tensors[name].numpy() for name in present}
+    if prior.latent_dim != read_config(folder).train.latent_dim:
+        raise damaged(folder / PRIOR, f"it is of {prior.latent_dim} latents, unlike the configuration")
+    return prior

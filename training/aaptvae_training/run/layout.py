@@ -12,4 +12,4 @@ SIMILARITY = "similarity.safetensors"
 EVALUATION = "evaluation.json"
 REFIT = "refit"  # a folder like the run's own: the model fitted again to all rows
 REPORT = "report.html"
-RUN = "run"  # the name of a folder that nobody named
+RUN = "run"  # the name of the run in a temporary folder

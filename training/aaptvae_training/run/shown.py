@@ -1,4 +1,4 @@
-"""The figures and the report of a run, as notebooks show them; and the folder of a run that nobody named."""
+"""The figures and the report of a run, as notebooks show them; and the temporary folder of a run without one."""
 
 import os
 import shutil

@@ -12,11 +12,13 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from aaptvae.files.publish import publish_file
+from aaptvae.rows import Array
 
 from ..errors import RunError
 from .layout import METRICS
 
 Tensors = dict[str, Tensor]
+Shapes = Mapping[str, tuple[int | None, ...]]  # by name
 
 
 def write_state(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
@@ -52,6 +54,19 @@ def decode_state(data: bytes, path: Path | str) -> tuple[Tensors, dict[str, Any]
     except Exception as error:  # a damaged file can raise anything
         raise damaged(path, str(error)) from None
     return tensors, facts
+
+
+def read_arrays(path: Path, shapes: Shapes, optional: Shapes | None = None) -> dict[str, Array]:
+    """Arrays of these shapes from a state; None stands for any length. `optional` ones may be missing."""
+    tensors, _ = read_state(path)
+    if missing := [name for name in shapes if name not in tensors]:
+        raise RunError(f"{path} has no {', '.join(missing)}: train again, or restore the file")
+    present = {name: shape for name, shape in ({**shapes, **(optional or {})}).items() if name in tensors}
+    for name, shape in present.items():
+        found = tuple(tensors[name].shape)
+        if len(found) != len(shape) or any(want not in (None, got) for want, got in zip(shape, found, strict=True)):
+            raise damaged(path, f"{name} is {found}, expected {shape}")
+    return {name: tensors[name].numpy() for name in present}
 
 
 def damaged(path: Path | str, why: object) -> RunError:

@@ -3,12 +3,14 @@
 from .head import SimilarityHead, starting_head
 from .metric import MetricMap, metric_maps
 from .recall import NEIGHBOURS, Geometry, geometry_of, recall_at
-from .views import Chosen, Search, apply_head, choose_head, choose_metric, head_steps, project
+from .views import HEADS, Chosen, HeadFit, Search, apply_head, choose_head, choose_metric, head_steps, project
 
 __all__ = [
+    "HEADS",
     "NEIGHBOURS",
     "Chosen",
     "Geometry",
+    "HeadFit",
     "MetricMap",
     "Search",
     "SimilarityHead",

@@ -23,8 +23,8 @@ BATCH_ROWS = 512
 RATE = 1e-3  # peak; it falls to zero along a half cosine
 DECAY = 3.0  # of weights: without it, the head finds neighbours of rows that it trained on better than those of others
 WARMUP = 20  # steps
-BANDWIDTH = 0.05  # of a row's squared distance to its 10th neighbour in the batch: the temperature of the softmax
-SQUARED_ERROR = 10.0  # weight of the squared error, of distances in units of their mean
+BANDWIDTH = 0.1  # of a row's squared distance to its 10th neighbour in the batch: the temperature of the softmax
+SQUARED_ERROR = 1.0  # weight of the squared error, of distances in units of their mean: 10 finds fewer neighbours
 FAR = 1e4  # logit of a row with itself, negated
 
 

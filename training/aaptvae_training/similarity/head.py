@@ -1,4 +1,4 @@
-"""The similarity head, leaf to root: raw features to a short vector for search, a linear map and a small MLP beside it.
+"""The similarity head: raw features to a short vector for search, by a linear map plus a small MLP.
 
 Shapes: N rows, D features, S numbers of the result, H hidden.
 """

@@ -11,12 +11,15 @@ import torch
 
 from aaptvae.rows import Matrix, Rows
 
+from ..linear.ppca import principal_axes
 from ..model.as_numpy import decode, encode
 from ..model.network import AAPTVAE
 from .recall import Geometry
 
 PASSES = 1 << 17  # rows times features that the Jacobians may take backward
 FLOOR = 1e-6  # of G's largest eigenvalue: a latent that the decoder ignores still has an inverse
+MOST_BACKWARD = 1024  # features
+CHUNK = 1 << 22  # numbers of Jacobians at once
 RIDGE = 1e-6  # of the mean variance of mu
 
 
@@ -38,7 +41,7 @@ def metric_maps(model: AAPTVAE, x: Rows, geometry: Geometry) -> dict[str, Metric
     mu = encode(model, x)[0]
     rows = max(1, min(len(x), PASSES // model.input_dim))
     chosen = np.linspace(0, len(x) - 1, rows).astype(np.int64)
-    scale = _scale(model, geometry)
+    scale = _scale(model, x, geometry)
     gram, jacobian = _jacobians(model, mu[chosen], scale)
     centre, middle = mu.mean(axis=0, dtype=np.float64), decode(model, mu).mean(axis=0, dtype=np.float64) / scale
     slope = _regression(mu, x.astype(np.float64) / scale)
@@ -46,14 +49,19 @@ def metric_maps(model: AAPTVAE, x: Rows, geometry: Geometry) -> dict[str, Metric
     return {name: _map(*pair, centre, middle, mu, geometry) for name, pair in pairs.items()}
 
 
-def _scale(model: AAPTVAE, geometry: Geometry) -> Matrix:
-    """Units [D] in which reconstructions are compared: the features' own for cosines, else standardised."""
-    scale = model.scaler.scale.double().cpu().numpy()
-    return np.ones_like(scale) if geometry == "cosine" else scale
+def _scale(model: AAPTVAE, x: Rows, geometry: Geometry) -> Matrix:
+    """Units [D] in which reconstructions are compared: the features' own for cosines, else the deviations of these rows."""
+    scale, deviation = model.scaler.scale.double().cpu().numpy(), x.std(axis=0, dtype=np.float64)
+    return np.ones_like(scale) if geometry == "cosine" else np.where(deviation > 1e-6 * scale, deviation, scale)
 
 
 def _jacobians(model: AAPTVAE, mu: Rows, scale: Matrix) -> tuple[Matrix, Matrix]:
-    """Mean of J'J [L, L] and of J [D, L] over rows, in float64; one backward pass for each feature."""
+    """Mean of J'J [L, L] and of J [D, L] over rows, in float64; one backward pass for each feature, or, where features
+
+    are many, one forward pass for each latent.
+    """
+    if model.input_dim > MOST_BACKWARD:
+        return _forward_jacobians(model, mu, scale)
     z = torch.from_numpy(mu).requires_grad_()
     columns = (model.decode(z) / torch.from_numpy(scale).float()).sum(dim=0)
     gram, means = np.zeros((model.latent_dim, model.latent_dim)), []
@@ -62,6 +70,25 @@ def _jacobians(model: AAPTVAE, mu: Rows, scale: Matrix) -> tuple[Matrix, Matrix]
         gram += slopes.T @ slopes
         means.append(slopes.mean(axis=0))
     return gram / len(mu), np.stack(means)
+
+
+def _forward_jacobians(model: AAPTVAE, mu: Rows, scale: Matrix) -> tuple[Matrix, Matrix]:
+    """The same from the derivatives of the decoder along each latent.
+
+    J u is the derivative of v'J u with respect to v, and J'v one backward pass, so that two passes give J u for all rows.
+    """
+    gram, mean = np.zeros((model.latent_dim, model.latent_dim)), np.zeros((len(scale), model.latent_dim))
+    for z in torch.split(torch.from_numpy(mu), max(1, CHUNK // (model.input_dim * model.latent_dim))):
+        z = z.clone().requires_grad_()  # noqa: PLW2901 - a leaf of its own graph
+        x = model.decode(z)
+        v = torch.zeros_like(x, requires_grad=True)
+        back = torch.autograd.grad(x, z, v, create_graph=True)[0]  # J'v [n, L]
+        columns = [torch.autograd.grad(back[:, latent].sum(), v, retain_graph=True)[0] for latent in range(model.latent_dim)]
+        slopes = torch.stack(columns, dim=2).double().numpy() / scale[:, None]  # [n, D, L]
+        flat = slopes.reshape(-1, model.latent_dim)
+        gram += flat.T @ flat
+        mean += slopes.sum(axis=0)
+    return gram / len(mu), mean / len(mu)
 
 
 def _regression(mu: Rows, x: Matrix) -> Matrix:
@@ -79,8 +106,6 @@ def _map(gram: Matrix, jacobian: Matrix, centre: Matrix, middle: Matrix, mu: Row
     root = vectors * np.sqrt(np.maximum(values, max(FLOOR * values[-1], np.finfo(np.float32).tiny)))
     offset = np.linalg.solve(root, jacobian.T @ middle) if geometry == "cosine" else np.zeros(len(root))
     view = (mu - centre) @ root + offset
-    axes = np.linalg.eigh(view.T @ view)[1][:, ::-1]
-    # The sign of an eigenvector is free; the largest entry is made positive, so that it is the same everywhere.
-    axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), np.arange(len(axes))] < 0, -1.0, 1.0)
+    _, axes = principal_axes(view.T @ view)
     matrix = root @ axes
     return MetricMap(matrix, offset @ axes - centre @ matrix)

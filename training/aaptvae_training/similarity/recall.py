@@ -32,8 +32,8 @@ def recall_at(
 ) -> dict[str, float]:
     """Mean share of the `k` nearest rows by each of `views` [N, S] that are among the `k` nearest by `full` [N, D].
 
-    All N rows answer, the first `queries` of them ask (default: all); no row is its own neighbour. Rows as near as the
-    k-th true neighbour count as true, so that copies of rows cannot lower a recall.
+    Neighbours of the first `queries` rows (default: all) are searched among all N; no row is its own neighbour. Rows as near
+    as the k-th true neighbour count as true, so that copies of rows cannot lower a recall.
     """
     rows, k = len(full), min(k, len(full) - 1)
     asking = min(queries or rows, rows)

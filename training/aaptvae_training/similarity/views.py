@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from aaptvae.rows import Array, Matrix, Rows
 
 from ..linear.baseline import Baseline
-from ..linear.ppca import principal_axes
+from ..linear.ppca import NULL, principal_axes, with_signs
 from ..model.as_numpy import encode
 from ..model.network import AAPTVAE
 from .distill import distill, steps_of
@@ -36,7 +36,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Search:
-    """Validation rows that look for their neighbours among themselves and training rows: raw [N, D], the first ones ask."""
+    """A neighbour search among raw `rows` [N, D]: the first `queries` are validation rows, the others training rows."""
 
     rows: Rows
     queries: int
@@ -53,19 +53,32 @@ class Search:
     @property
     def full(self) -> Matrix:
         """The vectors whose neighbours are the true ones: raw features for cosines, else standardised."""
-        rows = self.rows.astype(np.float64)
-        return rows if self.geometry == "cosine" else (rows - self.baseline.mean) / self.baseline.scale
+        return in_units(self.rows, self.baseline, self.geometry)
 
     def recall(self, views: Mapping[str, Array]) -> dict[str, float]:
         """recall@10 of each view [N, S] of the rows."""
         return recall_at(NEIGHBOURS, self.full, views, self.geometry, self.queries)
 
 
+def in_units(x: Rows, baseline: Baseline, geometry: Geometry) -> Matrix:
+    """Raw rows [N, D] as they are compared: as they are for cosines, else in standard deviations about the mean."""
+    rows = x.astype(np.float64)
+    return rows if geometry == "cosine" else (rows - baseline.mean) / baseline.deviation
+
+
 def search_axes(baseline: Baseline, geometry: Geometry, dim: int) -> Matrix:
     """The best linear map to `dim` numbers without training, [D, dim]: PCA, for cosines SVD of the rows about zero."""
+    axes = baseline.eigenvectors.shape[1]
+    spread = baseline.scale[:, None] * baseline.eigenvectors * np.sqrt(baseline.eigenvalues[:axes])
     if geometry == "euclidean":
-        return baseline.eigenvectors[:, :dim]
-    spread = baseline.scale[:, None] * baseline.eigenvectors * np.sqrt(baseline.eigenvalues)
+        spread = spread / baseline.deviation[:, None]
+    if axes < len(spread):  # F F' has the eigenvectors F V of F' F, which is small
+        factor = spread if geometry == "euclidean" else np.column_stack([spread, baseline.mean])
+        values, vectors = principal_axes(factor.T @ factor)
+        live = values[:dim] > NULL * values[0]
+        return with_signs(factor @ vectors[:, :dim][:, live] / np.sqrt(values[:dim][live]))
+    if geometry == "euclidean":
+        return principal_axes(spread @ spread.T)[1][:, :dim]
     return principal_axes(spread @ spread.T + np.outer(baseline.mean, baseline.mean))[1][:, :dim]
 
 
@@ -78,31 +91,45 @@ def choose_metric(model: AAPTVAE, train: Rows, search: Search) -> tuple[MetricMa
     return maps[best], Chosen(best, figures[best], figures["start"])
 
 
+@dataclass(frozen=True)
+class HeadFit:
+    """The choices that a similarity head is fitted with: statistics and geometry of the rows, its width and the seed."""
+
+    baseline: Baseline
+    geometry: Geometry
+    dim: int
+    seed: int
+
+    def head(self, method: str, train: Rows, tick: Callable[[int], object]) -> SimilarityHead:
+        """The head of this method for raw training rows [N, D]; "start" is not trained."""
+        axes = search_axes(self.baseline, self.geometry, self.dim)
+        scale = self.baseline.scale if self.geometry == "cosine" else self.baseline.deviation
+        torch.manual_seed(self.seed)
+        head = starting_head(self.baseline.mean, scale, axes, self.geometry, HEADS.get(method, 0))
+        if method in HEADS:
+            distill(head, train, self.geometry, self.seed, tick)
+        return head.eval()
+
+
 def choose_head(
-    train: Rows, search: Search, dim: int, seed: int, tick: Callable[[int], object]
+    train: Rows, search: Search, fit: HeadFit, tick: Callable[[int], object], methods: Iterable[str] = tuple(HEADS)
 ) -> tuple[SimilarityHead, Chosen]:
-    """The head that validation rows prefer: the linear start, a trained linear map, or one with an MLP beside it.
+    """The head with the best recall on validation rows: the linear start, or one of the trained `methods`.
 
     So no head is worse on these rows than PCA, or SVD, with as many numbers.
     """
-    baseline, geometry = search.baseline, search.geometry
-    axes = search_axes(baseline, geometry, dim)
-    torch.manual_seed(seed)
-    heads = {"start": starting_head(baseline.mean, baseline.scale, axes, geometry)}
-    for method, hidden in HEADS.items():
-        heads[method] = starting_head(baseline.mean, baseline.scale, axes, geometry, hidden)
-        distill(heads[method], train, geometry, seed, tick)
+    heads = {method: fit.head(method, train, tick) for method in ("start", *methods)}
     figures = search.recall({method: apply_head(head, search.rows) for method, head in heads.items()})
     best = "start"
-    for method in HEADS:
+    for method in methods:
         if figures[method] > figures[best] + SPREAD / math.sqrt(search.queries):
             best = method
-    return heads[best].eval(), Chosen(best, figures[best], figures["start"])
+    return heads[best], Chosen(best, figures[best], figures["start"])
 
 
-def head_steps(rows: int) -> int:
-    """Training steps of `choose_head` on this many rows, for progress."""
-    return steps_of(rows) * len(HEADS)
+def head_steps(rows: int, methods: Iterable[str] = tuple(HEADS)) -> int:
+    """Training steps of heads of these methods on this many rows, for progress."""
+    return steps_of(rows) * sum(method in HEADS for method in methods)
 
 
 @torch.no_grad()
@@ -114,7 +141,5 @@ def apply_head(head: SimilarityHead, x: Rows) -> Rows:
 
 def project(x: Rows, baseline: Baseline, geometry: Geometry, dim: int) -> Matrix:
     """PCA scores (cosine: SVD coordinates) [N, dim] of raw rows [N, D]."""
-    axes = search_axes(baseline, geometry, dim)
-    rows = x.astype(np.float64)
-    projected: Matrix = (rows if geometry == "cosine" else (rows - baseline.mean) / baseline.scale) @ axes
+    projected: Matrix = in_units(x, baseline, geometry) @ search_axes(baseline, geometry, dim)
     return projected

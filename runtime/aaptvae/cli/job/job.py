@@ -1,7 +1,7 @@
 """A bulk job over batches of rows: one thread reads, a pool computes, one thread writes, the main thread shows progress.
 
-Each batch is computed by one thread of the pool. Several threads on one batch would wait for each other at its end, and
-for the thread that lost its CPU to the reader or the writer.
+Each batch is computed by one thread of the pool. Several threads on one batch would all wait at its end for the slowest,
+often one whose CPU the reader or the writer had used meanwhile.
 """
 
 import contextlib

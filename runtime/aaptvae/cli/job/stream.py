@@ -15,7 +15,7 @@ from ...errors import InputError
 from ...files import Batch, Layout, Reading, RowReader, open_rows
 from ...files.opening import input_files
 from ...rows import BLOCK, Array, Rows, as_rows, numbered
-from ...tables.names import listed
+from ...tables.names import latent_names, listed
 from ...vae import VAE
 from ..options import load_for_workers, printable, reading_of, tell
 from .ahead import close_without_waiting
@@ -43,11 +43,11 @@ def run_rows(
     reader = _open_input(vae, verb, width, options)
 
     def results(batch: Batch, first: int) -> tuple[Batch, ...]:
-        rows = as_rows(batch.values if verb == "decode" else vae.features(batch.values), width, reader.name, first)
+        values = batch.values if verb == "decode" else vae.features(batch.values)
+        rows = as_rows(values, width, reader.name, first, reader.columns)
         with numbered(first, reader.name):
             computed = compute(vae, rows)
-        parts = computed if isinstance(computed, tuple) else (computed,)
-        return tuple(Batch(part, batch.ids) for part in parts)
+        return tuple(Batch(part, batch.ids) for part in (computed if isinstance(computed, tuple) else (computed,)))
 
     try:
         layout = _layout(vae, verb, reader, columns, view)
@@ -96,11 +96,6 @@ def _layout(vae: VAE, verb: str, reader: RowReader, columns: tuple[str, ...], vi
     named = vae.columns is not None or bool(reader.ids)
     names = latent_names(vae.views.width(view)) if verb == "encode" else feature_names(vae)
     return Layout(width=len(names), rows=reader.rows, columns=names if named else (), ids=reader.ids)
-
-
-def latent_names(width: int) -> tuple[str, ...]:
-    """z0, z1, ..."""
-    return tuple(f"z{index}" for index in range(width))
 
 
 def feature_names(vae: VAE) -> tuple[str, ...]:

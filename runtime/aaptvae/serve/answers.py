@@ -1,0 +1,71 @@
+"""HTTP responses, and the refusals that become one."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+import msgspec
+
+from ..errors import AaptvaeError, InputError
+
+JSON = b"application/json"
+TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+BINARY = b"application/octet-stream"
+RETRY_SECONDS = 1
+
+_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+
+
+class Answer:
+    """One response: its status, its body in parts, further header lines, and how many rows it holds."""
+
+    __slots__ = ("headers", "kind", "parts", "rows", "status")
+
+    def __init__(
+        self, status: int, parts: Sequence[bytes | memoryview], kind: bytes = JSON, headers: bytes = b"", rows: int = 0
+    ) -> None:
+        self.status, self.parts, self.kind, self.headers, self.rows = status, parts, kind, headers, rows
+
+    def packed(self, keep_alive: bool, body: bool = True) -> bytes:
+        """The bytes to send; without the body for HEAD."""
+        size = sum(len(part) for part in self.parts)
+        head = b"%scontent-type: %s\r\ncontent-length: %d\r\n%s%s\r\n" % (
+            _LINES[self.status],
+            self.kind,
+            size,
+            self.headers,
+            b"" if keep_alive else b"connection: close\r\n",
+        )
+        return b"".join([head, *self.parts]) if body else head
+
+
+class RequestError(AaptvaeError):
+    """A request that is answered by this HTTP status and a sentence."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def as_json(content: object, status: int = 200) -> Answer:
+    """A response with `content` as JSON."""
+    return Answer(status, [msgspec.json.encode(content)])
+
+
+def refused(error: BaseException) -> Answer:
+    """The response for an error: 400 for wrong input, the status of a `RequestError`, 503 without memory, otherwise 500."""
+    if isinstance(error, RequestError):
+        status, text = error.status, str(error)
+    elif isinstance(error, MemoryError):
+        status, text = 503, "out of memory: send fewer rows, or try again"
+    elif isinstance(error, AaptvaeError):
+        status, text = 400 if isinstance(error, InputError) else 500, str(error)
+    else:
+        status, text = 500, "the server failed to compute this request: its log on stderr has the error"
+    answer = as_json({"error": text}, status)
+    if status == 503:
+        answer.headers = b"retry-after: %d\r\n" % RETRY_SECONDS
+    elif status == 401:
+        answer.headers = b"www-authenticate: Bearer\r\n"
+    elif status == 405:
+        answer.headers = b"allow: GET, POST\r\n"
+    return answer

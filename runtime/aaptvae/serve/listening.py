@@ -1,0 +1,47 @@
+"""The listening socket of a server, and its end without resetting connections that clients made already."""
+
+import ctypes
+import resource
+import socket
+import struct
+import sys
+
+from ..errors import InputError
+
+_BACKLOG = 2048
+_ATTACH_FILTER = 26  # SO_ATTACH_FILTER of Linux, which the module socket does not name
+_DROP_ALL = struct.pack("=HBBI", 6, 0, 0, 0)  # the program "return 0" of classic BPF: keep no byte of a packet
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. `InputError` if the address cannot be used."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise InputError(f"cannot listen at {host}, port {port} ({error}): choose another --host or --port") from None
+
+
+def address(listener: socket.socket) -> str:
+    """The URL of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def allow_descriptors(count: int) -> None:
+    """Raise this process's limit of open files to `count`, or as far as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def refuse_new(listener: socket.socket) -> None:
+    """Let the kernel drop packets that open connections, so that the queue of the socket can be emptied before it closes.
+
+    A socket that closes resets the connections in its queue, with requests that clients have sent. A client whose first
+    packet is dropped repeats it a second later and is refused then. Only Linux can do this.
+    """
+    if sys.platform == "linux":
+        program = ctypes.create_string_buffer(_DROP_ALL)
+        listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("@HP", 1, ctypes.addressof(program)))

@@ -1,0 +1,164 @@
+"""The models that a bundle becomes: NAME_encoder and NAME_decoder as in an exported Triton repository, and its other verbs."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import pairwise
+from typing import Any, NamedTuple, cast
+
+from ..errors import InputError
+from ..rows import Array
+from ..scores import Scores
+from ..vae import VAE
+from .answers import RequestError
+from .settings import Limits
+from .tensors import Port
+
+Compute = Callable[[Mapping[str, Array], Sequence[str], Mapping[str, Any]], Sequence[Array]]
+PLATFORM = "aaptvae_onnxruntime"
+
+
+class Wanted(NamedTuple):
+    """Outputs of a model that a request asks for, and their bytes for each row."""
+
+    ports: tuple[Port, ...]
+    names: tuple[str, ...]
+    row_bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """One model: its tensors, its options, what it computes, and the multiplications of one row."""
+
+    name: str
+    version: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    compute: Compute
+    cost: int
+    options: frozenset[str] = frozenset()
+    needed: int = 1  # how many of the inputs a request must give
+    columns: tuple[str, ...] | None = None  # names of the features of `x`, in their order
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "wanted", lru_cache(64)(self.wanted))  # for each request
+
+    @property
+    def label(self) -> tuple[str, str]:
+        """Name and version."""
+        return self.name, self.version
+
+    def rows(self, inputs: Mapping[str, Array]) -> int:
+        """How many rows a request asks for; `InputError` where its tensors are not those of the model."""
+        names = [port.name for port in self.inputs]
+        if self.needed > 1 or inputs.keys() != {names[0]}:
+            if unknown := [name for name in inputs if name not in names]:
+                raise InputError(f"{self.name} has no input {unknown[0]}: expected {', '.join(names)}")
+            if missing := [name for name in names[: self.needed] if name not in inputs]:
+                raise InputError(f"the request lacks the input {missing[0]}: {self.name} takes {', '.join(names)}")
+        return len(inputs[names[0]]) if self.inputs[0].datatype == "FP32" else _integer(inputs, names[0])
+
+    def wanted(self, names: tuple[str, ...]) -> "Wanted":
+        """The outputs of these names, all without names; `InputError` for one that the model lacks."""
+        ports = {port.name: port for port in self.outputs}
+        if len(set(names)) < len(names):
+            raise InputError(f"the request asks for an output twice ({', '.join(names[:9])}): expected each once")
+        if unknown := [name for name in names if name not in ports]:
+            raise InputError(f"{self.name} has no output {unknown[0][:100]}: expected {', '.join(ports)}")
+        chosen = tuple(ports[name] for name in names) or self.outputs
+        return Wanted(chosen, tuple(port.name for port in chosen), sum(port.row_bytes for port in chosen))
+
+    def check(self, rows: int, row_bytes: int, options: Mapping[str, Any], limits: Limits) -> None:
+        """Raise `RequestError` 413 for more rows or bytes of results than `limits`, `InputError` for unknown options."""
+        if rows > limits.rows:
+            raise RequestError(413, f"the request has {rows} rows: expected {limits.rows} at most: send several requests")
+        if rows * row_bytes > limits.body:
+            raise RequestError(
+                413, f"the answer would have {rows * row_bytes} bytes: expected {limits.body} at most: send fewer rows"
+            )
+        if unknown := [name for name in options if name not in self.options]:
+            known = ", ".join(sorted(self.options)) or "none"
+            raise InputError(f"{self.name} has no parameter {unknown[0][:100]}: expected {known}")
+
+    def metadata(self, versions: Sequence[str]) -> dict[str, object]:
+        """The answer to a request for the model's metadata."""
+        tensors = {"inputs": self.inputs, "outputs": self.outputs}
+        described = {
+            key: [{"name": port.name, "datatype": port.datatype, "shape": port.shape} for port in ports]
+            for key, ports in tensors.items()
+        }
+        named = {} if self.columns is None else {"parameters": {"columns": self.columns}}
+        return {"name": self.name, "versions": versions, "platform": PLATFORM, **described, **named}
+
+
+def models_of(vae: VAE, name: str, version: str) -> Iterator[Model]:
+    """Every model of a loaded bundle."""
+    manifest = vae.manifest
+    widths = [manifest.input_dim, *manifest.hidden_dims, manifest.latent_dim]
+    cost = sum(a * b for a, b in pairwise(widths)) + widths[0] * widths[-1]
+    x, mu, logvar = (Port(key, "FP32", (-1, width)) for key, width in _tensors(vae))
+    views = [mu, *(Port(view, "FP32", (-1, vae.views.width(view))) for view in vae.views.names)]
+    row = Port("reconstruction", "FP32", x.shape)
+    figures = tuple(Port(field, "FP64", (-1,)) for field in Scores._fields)
+    make = partial(Model, version=version, columns=vae.columns)
+    yield make(f"{name}_encoder", inputs=(x,), outputs=(mu, logvar), compute=partial(_encode, vae), cost=cost)
+    yield make(
+        f"{name}_decoder", inputs=(Port("z", "FP32", mu.shape),), outputs=(row,), compute=partial(_decode, vae), cost=cost
+    )
+    yield make(f"{name}_embed", inputs=(x,), outputs=tuple(views), compute=partial(_embed, vae), cost=cost * len(views))
+    yield make(f"{name}_reconstruct", inputs=(x,), outputs=(row,), compute=partial(_reconstruct, vae), cost=2 * cost)
+    yield make(f"{name}_score", inputs=(x,), outputs=figures, compute=partial(_score, vae), cost=8 * cost)
+    numbers = tuple(Port(key, "INT64", (1,)) for key in ("n", "seed", "first"))
+    yield make(
+        f"{name}_sample",
+        inputs=numbers,
+        outputs=(Port("sample", "FP32", x.shape),),
+        compute=partial(_sample, vae),
+        cost=4 * cost,
+        options=frozenset({"prior", "temperature", "observation_noise"}),
+        needed=2,
+    )
+
+
+def _tensors(vae: VAE) -> list[tuple[str, int]]:
+    spec = vae.manifest.encoder
+    return [(tensor.name, tensor.shape[1]) for tensor in (*spec.inputs, *spec.outputs)]
+
+
+def _encode(vae: VAE, inputs: Mapping[str, Array], outputs: Sequence[str], _: Mapping[str, Any]) -> Sequence[Array]:
+    if outputs == ("mu",):  # a graph without the work for logvar
+        return [vae.embed(inputs["x"])]
+    mu, logvar = vae.encode(inputs["x"])
+    return [mu if name == "mu" else logvar for name in outputs]
+
+
+def _decode(vae: VAE, inputs: Mapping[str, Array], _: Sequence[str], __: Mapping[str, Any]) -> Sequence[Array]:
+    return [vae.decode(inputs["z"])]
+
+
+def _embed(vae: VAE, inputs: Mapping[str, Array], outputs: Sequence[str], _: Mapping[str, Any]) -> Sequence[Array]:
+    return [vae.embed(inputs["x"], view=cast("Any", view)) for view in outputs]
+
+
+def _reconstruct(vae: VAE, inputs: Mapping[str, Array], _: Sequence[str], __: Mapping[str, Any]) -> Sequence[Array]:
+    return [vae.reconstruct(inputs["x"])]
+
+
+def _score(vae: VAE, inputs: Mapping[str, Array], outputs: Sequence[str], _: Mapping[str, Any]) -> Sequence[Array]:
+    scores = vae.score(inputs["x"])
+    return [getattr(scores, name) for name in outputs]
+
+
+def _sample(vae: VAE, inputs: Mapping[str, Array], _: Sequence[str], options: Mapping[str, Any]) -> Sequence[Array]:
+    first = _integer(inputs, "first") if "first" in inputs else 0
+    rows = range(first, first + _integer(inputs, "n"))
+    if type(noise := options.get("observation_noise", False)) is not bool:
+        raise InputError(f"observation_noise is {str(noise)[:40]}: expected true or false")
+    return [vae.sample(rows, seed=_integer(inputs, "seed"), **options)]
+
+
+def _integer(inputs: Mapping[str, Array], name: str) -> int:
+    array = inputs[name]
+    if array.size != 1 or array.dtype.kind not in "iu" or int(array.flat[0]) < 0:
+        raise InputError(f"{name} is {array.dtype} of shape {list(array.shape)}: expected one integer from 0 up, INT64 [1]")
+    return int(array.flat[0])

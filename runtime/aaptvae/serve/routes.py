@@ -1,0 +1,135 @@
+"""From a request to its answer: the paths of the inference protocol, each a key of one table."""
+
+import asyncio
+import hmac
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.metadata import version
+
+from .answers import TEXT, Answer, RequestError, as_json
+from .metrics import Key, Metrics
+from .models import Model
+from .repository import Repository
+from .settings import Options
+from .tensors import Inference, read_request, write_answer
+from .work import Threads
+
+_SMALL_BODY = 1 << 18  # bytes: a larger one is decoded in a thread
+_SMALL_WORK = 1 << 23  # multiplications, about half a millisecond: more are computed in a thread
+_NO_MODEL: Key = ("", "")
+OPEN = {b"/v2/health/live", b"/v2/health/ready"}  # without a token: probes of Kubernetes have none
+
+
+class Request:
+    """What an answer depends on; `json_size` is the value of Inference-Header-Content-Length."""
+
+    __slots__ = ("begun", "body", "json_size", "key", "method", "path")
+
+    def __init__(self, method: bytes, path: bytes, json_size: int | None, body: bytes = b"") -> None:
+        self.method, self.path, self.json_size, self.body = method, path, json_size, body
+        self.key, self.begun = _NO_MODEL, time.perf_counter()
+
+
+Handler = Callable[[Request], "Answer | asyncio.Future[Answer]"]
+
+
+class Routes:
+    """The table of paths and methods, made again when the bundles change."""
+
+    def __init__(self, repository: Repository, options: Options, metrics: Metrics, threads: Threads) -> None:
+        self.repository, self.metrics, self.threads = repository, metrics, threads
+        self._limits, self._bearer = options.limits, None if options.token is None else b"Bearer " + options.token
+        self.draining = False
+        self.gauges: Callable[[], Mapping[str, int]] = dict
+        self._table: dict[bytes, dict[bytes, Handler]] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Serve the models that the repository has now."""
+        table: dict[bytes, dict[bytes, Handler]] = {
+            b"/v2/health/live": {b"GET": lambda _: as_json({"live": True})},
+            b"/v2/health/ready": {b"GET": self._ready},
+            b"/v2": {b"GET": _server},
+            b"/metrics": {b"GET": self._metrics},
+            b"/v2/repository/index": {b"POST": self._index},
+        }
+        for name, versions in self.repository.models.items():
+            for model in versions.values():
+                table |= _paths(f"/v2/models/{name}/versions/{model.version}", model, [model.version], self._infer)
+            newest = list(versions.values())[-1]
+            table |= _paths(f"/v2/models/{name}", newest, list(versions), self._infer)
+        self._table = table
+
+    def admit(self, method: bytes, path: bytes, authorization: bytes) -> None:
+        """Raise `RequestError` 401, 404 or 405 for a request whose body need not be read."""
+        if self._bearer is not None and path not in OPEN and not hmac.compare_digest(authorization, self._bearer):
+            raise RequestError(401, "this server expects its token: send the header Authorization: Bearer TOKEN")
+        methods = self._table.get(path)
+        if methods is None:
+            raise RequestError(404, self._unknown(path))
+        if method not in methods and not (method == b"HEAD" and b"GET" in methods):
+            raise RequestError(405, f"{path.decode()} takes {' or '.join(name.decode() for name in methods)}")
+
+    def answer(self, request: Request) -> "Answer | asyncio.Future[Answer]":
+        """The answer to an admitted request, or its future; raises `AaptvaeError`."""
+        methods = self._table.get(request.path, {})
+        handler = methods.get(request.method) or methods.get(b"GET")
+        if handler is None:  # the model was removed since the request was admitted
+            raise RequestError(404, self._unknown(request.path))
+        return handler(request)
+
+    def _unknown(self, path: bytes) -> str:
+        text = path[:200].decode("ascii", "replace")
+        if not path.startswith(b"/v2/models/"):
+            return f"there is nothing at {text}: this server follows the Open Inference Protocol V2, below /v2"
+        has = [f"{name} ({', '.join(versions)})" for name, versions in self.repository.models.items()]
+        return f"there is no model at {text}: this server has {', '.join(has[:12])}" + ", ..." * (len(has) > 12)
+
+    def _ready(self, _: Request) -> Answer:
+        return as_json({"ready": not self.draining}, 503 if self.draining else 200)
+
+    def _metrics(self, _: Request) -> Answer:
+        text = self.metrics.text(self.gauges(), self.repository.digests)
+        return Answer(200, [text.encode()], TEXT)
+
+    def _index(self, _: Request) -> Answer:
+        models = [model for versions in self.repository.models.values() for model in versions.values()]
+        return as_json([{"name": model.name, "version": model.version, "state": "READY", "reason": ""} for model in models])
+
+    def _infer(self, model: Model, request: Request) -> "Answer | asyncio.Future[Answer]":
+        request.key = model.label
+        if len(request.body) > _SMALL_BODY:
+            return self.threads.submit(lambda: self._compute(model, *self._read(model, request)))
+        asked, rows = self._read(model, request)
+        if rows * model.cost > _SMALL_WORK:
+            return self.threads.submit(lambda: self._compute(model, asked, rows))
+        return self._compute(model, asked, rows)
+
+    def _read(self, model: Model, request: Request) -> tuple[Inference, int]:
+        asked = read_request(request.body, request.json_size, self._limits.json_body)
+        return asked, model.rows(asked.inputs)
+
+    def _compute(self, model: Model, asked: Inference, rows: int) -> Answer:
+        wanted = model.wanted(tuple(asked.outputs))
+        model.check(rows, wanted.row_bytes, asked.options, self._limits)
+        arrays = model.compute(asked.inputs, wanted.names, asked.options)
+        return write_answer(model.label, asked, zip(wanted.ports, arrays, strict=True), rows)
+
+
+def _paths(
+    base: str, model: Model, versions: list[str], infer: Callable[[Model, Request], "Answer | asyncio.Future[Answer]"]
+) -> dict[bytes, dict[bytes, Handler]]:
+    """The paths of one model below `base`."""
+    described = model.metadata(versions)
+    root = base.encode()
+    return {
+        root: {b"GET": lambda _: as_json(described)},
+        root + b"/ready": {b"GET": lambda _: as_json({"name": model.name, "ready": True})},
+        root + b"/infer": {b"POST": partial(infer, model)},
+    }
+
+
+def _server(_: Request) -> Answer:
+    extensions = ["binary_tensor_data", "model_repository"]
+    return as_json({"name": "aaptvae", "version": version("aaptvae"), "extensions": extensions})

@@ -1,0 +1,168 @@
+"""Requests and answers of the Open Inference Protocol V2: JSON, and the binary tensor extension.
+
+https://github.com/kserve/open-inference-protocol and Triton's extension_binary_data.md
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from ..errors import InputError
+from ..rows import Array
+from .answers import BINARY, Answer, RequestError
+
+DTYPES: dict[str, np.dtype[Any]] = {
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+    "FP16": np.dtype("<f2"),
+    **{f"INT{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
+    **{f"UINT{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
+}
+_NO_DATA = msgspec.Raw(b"")
+_PARAMETERS = {"binary_data_output", "sequence_id", "sequence_start", "sequence_end", "priority", "timeout"}
+
+
+@dataclass(frozen=True)
+class Port:
+    """A tensor of a model; -1 is the batch axis."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row, in the precision that results have."""
+        return (8 if self.datatype == "FP64" else 4) * prod(self.shape[1:])
+
+
+class InputTensor(msgspec.Struct):
+    """A tensor of a request."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    data: msgspec.Raw = _NO_DATA
+    parameters: dict[str, Any] = {}
+
+
+class OutputWanted(msgspec.Struct):
+    """A tensor that a request asks for."""
+
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class InferRequest(msgspec.Struct):
+    """The JSON of a request for inference; fields that other servers know are ignored."""
+
+    inputs: list[InputTensor]
+    outputs: list[OutputWanted] = []
+    id: str | None = None
+    parameters: dict[str, Any] = {}
+
+
+class Inference(NamedTuple):
+    """A decoded request: arrays by name, outputs with True for binary, and the options of the model."""
+
+    inputs: dict[str, Array]
+    outputs: dict[str, bool]  # none: all
+    binary: bool  # for outputs that the request does not name
+    options: dict[str, Any]
+    id: str | None
+
+
+_decode, _encode = msgspec.json.Decoder(InferRequest).decode, msgspec.json.Encoder().encode
+_flat = {"float": msgspec.json.Decoder(list[float | None]).decode, "int": msgspec.json.Decoder(list[int]).decode}
+_rows = {"float": msgspec.json.Decoder(list[list[float | None]]).decode, "int": msgspec.json.Decoder(list[list[int]]).decode}
+
+
+def read_request(body: bytes, json_size: int | None, json_limit: int) -> Inference:
+    """The request in `body`, whose first `json_size` bytes are JSON (None: all of it).
+
+    Raises `InputError` for anything that does not follow the protocol, `RequestError` 413 for more JSON than `json_limit`.
+    """
+    size = len(body) if json_size is None else json_size
+    if not 0 < size <= len(body):
+        raise InputError(f"the request has {len(body)} bytes, of which {size} were announced as JSON: expected 1 or more")
+    if size > json_limit:
+        raise RequestError(
+            413, f"the request has {size} bytes of JSON: expected {json_limit} at most: send tensors as binary data"
+        )
+    try:
+        asked = _decode(body if size == len(body) else memoryview(body)[:size])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"the request is not JSON of the inference protocol V2 ({error})") from None
+    outputs = {wanted.name: wanted.parameters.get("binary_data") is True for wanted in asked.outputs}
+    if len(outputs) < len(asked.outputs):
+        raise InputError(f"the request asks for an output twice ({', '.join(outputs)[:200]}): expected each once")
+    options = {key: value for key, value in asked.parameters.items() if key not in _PARAMETERS}
+    binary = asked.parameters.get("binary_data_output") is True
+    return Inference(_arrays(asked.inputs, body, size), outputs, binary, options, asked.id)
+
+
+def _arrays(tensors: Sequence[InputTensor], body: bytes, offset: int) -> dict[str, Array]:
+    arrays: dict[str, Array] = {}
+    for tensor in tensors:
+        name, dtype = tensor.name[:100], DTYPES.get(tensor.datatype)
+        if dtype is None:
+            raise InputError(f"{name} has datatype {tensor.datatype[:20]!r}: expected one of {', '.join(DTYPES)}")
+        if name in arrays:
+            raise InputError(f"the request has the input {name} twice: expected each once")
+        if not tensor.shape or len(tensor.shape) > 8 or min(tensor.shape) < 0:
+            raise InputError(f"{name} has shape {tensor.shape[:9]}: expected one to eight dimensions from 0 up")
+        size = tensor.parameters.get("binary_data_size")
+        if size is None:
+            arrays[name] = _from_json(tensor, name, dtype)
+            continue
+        count = prod(tensor.shape)
+        if type(size) is not int or size != count * dtype.itemsize or offset + size > len(body):
+            raise InputError(
+                f"{name} has {len(body) - offset} bytes left in the request and binary_data_size {size!r}: "
+                f"expected {count * dtype.itemsize} for {tensor.datatype} {tensor.shape}"
+            )
+        arrays[name] = np.frombuffer(body, dtype, count, offset).reshape(tensor.shape)
+        offset += size
+    if offset != len(body):
+        raise InputError(f"the request has {len(body) - offset} bytes after its last tensor: expected none")
+    return arrays
+
+
+def _from_json(tensor: InputTensor, name: str, dtype: np.dtype[Any]) -> Array:
+    """The numbers of a tensor, flat or in rows; null becomes NaN. Floats in double precision: the model rounds them."""
+    kind = "float" if dtype.kind == "f" else "int"
+    data = bytes(tensor.data)
+    nested = data.lstrip()[1:].lstrip()[:1] == b"["
+    try:
+        values = np.array((_rows if nested else _flat)[kind](data), np.float64 if kind == "float" else dtype)
+    except (msgspec.MsgspecError, ValueError, OverflowError) as error:
+        raise InputError(f"data of {name} is not a list of {kind}s, flat or in rows of equal length ({error})") from None
+    if values.size != prod(tensor.shape) or (nested and list(values.shape) != tensor.shape):
+        raise InputError(f"{name} has {values.size} values in shape {list(values.shape)}: expected {tensor.shape}")
+    return values.reshape(tensor.shape)
+
+
+def write_answer(model: tuple[str, str], asked: Inference, results: Iterable[tuple[Port, Array]], rows: int) -> Answer:
+    """The answer of a model (name and version) with its results."""
+    outputs: list[dict[str, Any]] = []
+    raw: list[bytes] = []
+    for port, array in results:
+        output: dict[str, Any] = {"name": port.name, "datatype": port.datatype, "shape": array.shape}
+        if asked.outputs.get(port.name, asked.binary):
+            data = array.tobytes()
+            raw.append(data)
+            output["parameters"] = {"binary_data_size": len(data)}
+        else:
+            output["data"] = array.ravel().tolist()
+        outputs.append(output)
+    head: dict[str, Any] = {"model_name": model[0], "model_version": model[1], "outputs": outputs}
+    if asked.id is not None:
+        head["id"] = asked.id
+    text = _encode(head)
+    if not raw:
+        return Answer(200, [text], rows=rows)
+    return Answer(200, [text, *raw], BINARY, b"inference-header-content-length: %d\r\n" % len(text), rows)

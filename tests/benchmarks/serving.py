@@ -1,0 +1,183 @@
+"""Rate and latency of `aaptvae serve` on the digits bundle, with every answer compared with `embed` bit for bit.
+
+    python tests/benchmarks/serving.py [SECONDS [BURSTS]]
+
+The clients run in this process on uvloop; the server has one process. The machine's load average is in the last line.
+"""
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import uvloop
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests/runtime/serve"))
+from serving import Client, Served, request, results, serving  # noqa: E402
+
+import aaptvae  # noqa: E402
+
+CLIENTS = (1, 8, 64, 512)
+DIGITS = ROOT / "artifacts/digits"
+
+
+class Case(NamedTuple):
+    """A request as bytes, and the answer that it must get."""
+
+    sent: bytes
+    expected: bytes
+    rows: int
+
+
+def case(client: Client, vae: aaptvae.VAE, verb: str, rows: int, binary: bool) -> Case:
+    """A request whose answer was compared with the Python API."""
+    x = np.random.default_rng(rows).random((rows, 64)).astype(np.float32)
+    names = {"encoder": ("mu",), "decoder": ("reconstruction",), "score": ("elbo",)}[verb]
+    inputs, result = {
+        "encoder": ({"x": x}, vae.embed),
+        "decoder": ({"z": x[:, :16].copy()}, vae.decode),
+        "score": ({"x": x}, lambda x: vae.score(x).elbo),
+    }[verb]
+    body, size = request(names, binary, inputs)
+    status, headers, answer = client.send(f"digits_{verb}", body, size)
+    assert status == 200 and np.array_equal(results(headers, answer)[0], result(*inputs.values()))
+    head = f"POST /v2/models/digits_{verb}/infer HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n"
+    head += "" if size is None else f"Inference-Header-Content-Length: {size}\r\n"
+    return Case(head.encode() + b"\r\n" + body, answer, rows)
+
+
+class Asking(asyncio.Protocol):
+    """One client, which sends the next request when it has its answer."""
+
+    def __init__(self, cases: Sequence[Case], number: int, until: float) -> None:
+        self.cases, self.number, self.until = cases, number, until
+        self.times: list[float] = []
+        self.rows, self.wrong, self.parts = 0, 0, b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.ask()
+
+    def ask(self) -> None:
+        self.case = self.cases[self.number % len(self.cases)]
+        self.number += 7
+        self.parts, self.size, self.start = b"", -1, time.perf_counter()
+        self.transport.write(self.case.sent)  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        self.parts = self.parts + data if self.parts else data
+        if self.size < 0:
+            head, found, _ = self.parts.partition(b"\r\n\r\n")
+            if not found:
+                return
+            length = head.index(b"content-length: ", head.index(b"content-type")) + 16
+            self.size = len(head) + 4 + int(head[length:].partition(b"\r\n")[0])
+        if len(self.parts) < self.size:
+            return
+        now = time.perf_counter()
+        self.times.append(now - self.start)
+        self.rows += self.case.rows
+        self.wrong += not self.parts.endswith(self.case.expected)
+        if now < self.until:
+            self.ask()
+
+
+async def load(port: int, cases: Sequence[Case], clients: int, seconds: float) -> tuple[int, int, np.ndarray]:
+    """Wrong answers, rows, and the time of each request."""
+    loop = asyncio.get_running_loop()
+    until = time.perf_counter() + seconds
+    made = [await loop.create_connection(lambda n=n: Asking(cases, n, until), "127.0.0.1", port) for n in range(clients)]
+    await asyncio.sleep(seconds + 0.3)
+    for transport, _ in made:
+        transport.close()
+    askers = [asker for _, asker in made]
+    return sum(a.wrong for a in askers), sum(a.rows for a in askers), np.concatenate([a.times for a in askers])
+
+
+def bare(rows: int) -> float:
+    """Rows/s of onnxruntime alone on one thread."""
+    import onnxruntime  # noqa: PLC0415
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(DIGITS / "encoder.onnx"), options)
+    x, best = np.random.default_rng(0).random((rows, 64)).astype(np.float32), 1e9
+    for _ in range(2000):
+        start = time.perf_counter()
+        session.run(["mu"], {"x": x})
+        best = min(best, time.perf_counter() - start)
+    return rows / best
+
+
+class Burst(NamedTuple):
+    """Requests/s, rows/s, times [ms] at the middle and at the 99th percentile, and the server's CPU for one request [us]."""
+
+    requests: float
+    rows: float
+    p50: float
+    p99: float
+    used: float
+
+
+def burst(server: Served, cases: Sequence[Case], clients: int, seconds: float) -> Burst:
+    """Load for some seconds, without one wrong answer."""
+    before = quiet(server.process.pid)
+    wrong, rows, times = uvloop.run(load(server.port, cases, clients, seconds))
+    assert not wrong, f"{wrong} answers differ from the Python API"
+    if not len(times):  # a machine so busy that no answer came
+        return Burst(0.0, 0.0, np.inf, np.inf, np.inf)
+    used = (processor_time(server.process.pid) - before) / len(times) * 1e6
+    p50, p99 = (np.percentile(times, [50, 99]) * 1e3).tolist()
+    return Burst(len(times) / seconds, rows / seconds, p50, p99, used)
+
+
+def kinds_of(client: Client) -> dict[str, list[Case]]:
+    """Requests by kind."""
+    vae = aaptvae.load(DIGITS, threads=1)
+    sizes = ((1, True), (1, False), (16, True), (64, True), (200, True), (64, False))
+    return {
+        "1 row, binary": [case(client, vae, "encoder", 1, True)],
+        "64 rows, binary": [case(client, vae, "encoder", 64, True)],
+        "64 rows, JSON": [case(client, vae, "encoder", 64, False)],
+        "mixed": [case(client, vae, verb, *size) for verb in ("encoder", "decoder", "score") for size in sizes],
+    }
+
+
+def main() -> None:
+    """Print the fastest of several bursts for each kind of request and each number of clients."""
+    seconds, bursts = float((sys.argv[1:] or ["2"])[0]), int((sys.argv[2:] or ["3"])[0])
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder), DIGITS) as server, server.client() as client:
+        print("| requests | clients | requests/s | rows/s | p50 ms | p99 ms | server's CPU us |\n|---|---|---|---|---|---|---|")
+        for kind, cases in kinds_of(client).items():
+            for clients in CLIENTS:
+                best = max(burst(server, cases, clients, seconds) for _ in range(bursts))
+                rates = f"{best.requests:,.0f} | {best.rows:,.0f} | {best.p50:.2f} | {best.p99:.2f} | {best.used:.0f}"
+                print(f"| {kind} | {clients} | {rates} |", flush=True)
+    print(
+        f"\nbare onnxruntime, 64 rows, one thread, best of 2000: {bare(64):,.0f} rows/s; load average {os.getloadavg()[0]:.1f}"
+    )
+
+
+def quiet(process: int) -> float:
+    """Seconds of CPU that a server used, when it has answered the last requests of clients that are gone."""
+    used, before = processor_time(process), -1.0
+    while used > before + 0.02:
+        time.sleep(0.2)
+        used, before = processor_time(process), used
+    return used
+
+
+def processor_time(process: int) -> float:
+    """Seconds of CPU that a process used."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The programs of docs/recipes.md on the real engines: each row once, with the bits of `embed`, without the bundle's folder.
+
+ENGINE_ROWS is how many rows; `make engines` gives each engine an environment of its own.
+"""
+
+import importlib.util
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import aaptvae
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+ROOT = Path(__file__).parents[2]
+ROWS = int(os.environ.get("ENGINE_ROWS", "30000"))
+GROUP = 10_000  # rows of a row group
+PROGRAMS = dict(re.findall(r"^```python (\w+)\n(.*?)^```$", (ROOT / "docs/recipes.md").read_text(), re.DOTALL | re.MULTILINE))
+PACKAGES = {"spark": "pyspark"}
+DISTRIBUTED = ("ray", "spark")  # these run in processes that they replace
+
+
+def engine(name: str) -> object:
+    """The engine's name, skipped where it is not installed."""
+    package = PACKAGES.get(name, name)
+    missing = importlib.util.find_spec(package) is None
+    return pytest.param(name, marks=pytest.mark.skipif(missing, reason=f"{package} is not installed: make engines"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """rows.parquet, with ids and 64 features in single precision."""
+    made = tmp_path_factory.mktemp("rows")
+    rng = np.random.default_rng(0)
+    with pq.ParquetWriter(made / "rows.parquet", pa.schema({"id": pa.string(), "x": pa.list_(pa.float32())})) as writer:
+        for start in range(0, ROWS, GROUP):
+            x = rng.random((min(GROUP, ROWS - start), 64), np.float32)
+            lists = pa.ListArray.from_arrays(np.arange(0, x.size + 1, 64, dtype=np.int32), pa.array(x.ravel()))
+            ids = [f"row {number}" for number in range(start, start + len(x))]
+            writer.write_table(pa.table({"id": ids, "x": lists}, schema=writer.schema))
+    return made
+
+
+def run(program: str, folder: Path, cwd: Path) -> tuple[float, float]:
+    """Seconds and GB of the largest process of a program beside rows.parquet and a copy of the bundle."""
+    (cwd / "rows.parquet").symlink_to(folder / "rows.parquet")
+    shutil.copytree(ROOT / "artifacts/digits", cwd / "artifacts/digits")
+    (cwd / "program.py").write_text(program)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "PYSPARK_PYTHON": sys.executable}
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, "program.py"], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    seconds = time.monotonic() - start
+    assert done.returncode == 0, done.stderr[-4000:]
+    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+
+
+def check(folder: Path, cwd: Path) -> None:
+    """Every row of rows.parquet is in latents.parquet once, with the bits of `embed`."""
+    found, given = pq.read_table(cwd / "latents.parquet").sort_by("id"), pq.read_table(folder / "rows.parquet").sort_by("id")
+    assert found.column_names == ["id", "mu"] and found["id"].cast(pa.string()).equals(given["id"])
+    x = given["x"].combine_chunks().flatten().to_numpy().reshape(-1, 64)
+    mu = found["mu"].combine_chunks().flatten().to_numpy().reshape(-1, 16)
+    assert np.array_equal(mu, aaptvae.load(ROOT / "artifacts/digits").embed(x))
+
+
+def after_encoder(program: str, lines: str) -> str:
+    """The program with further lines after the one that makes the encoder."""
+    changed, count = re.subn(
+        r"^( *)(encoder = .*\n)",
+        lambda m: m[0] + "".join(f"{m[1]}{line}\n" for line in lines.split("\n")),
+        program,
+        flags=re.MULTILINE,
+    )
+    assert count == 1
+    return changed
+
+
+@pytest.mark.parametrize("name", [*map(engine, PROGRAMS)])
+def test_each_row_is_there_once_with_the_bits_of_embed(name: str, folder: Path, tmp_path: Path) -> None:
+    seconds, memory = run(after_encoder(PROGRAMS[name], "import shutil\nshutil.rmtree('artifacts')"), folder, tmp_path)
+    check(folder, tmp_path)
+    print(f"| {name} | {seconds:.1f} s | {ROWS / seconds:,.0f} rows/s | {memory:.2f} GB |")
+
+
+@pytest.mark.parametrize("name", [*map(engine, DISTRIBUTED)])
+def test_a_killed_worker_loses_and_doubles_no_row(name: str, folder: Path, tmp_path: Path) -> None:
+    lines = f"from killed_once import KilledOnce\nencoder = KilledOnce(encoder, {str(tmp_path / 'killed')!r})"
+    run(after_encoder(PROGRAMS[name], lines), folder, tmp_path)
+    assert (tmp_path / "killed").exists()
+    check(folder, tmp_path)
+
+
+def test_every_engine_has_a_program() -> None:
+    assert PROGRAMS.keys() == {"polars", "duckdb", "ray", "spark", "dask"}

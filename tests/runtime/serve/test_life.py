@@ -1,0 +1,179 @@
+"""A server under load: reload, SIGTERM, a killed worker; and starts that fail."""
+
+import http.client
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from serving import CODE, Client, Served, serving
+
+import aaptvae
+
+CLIENTS = 6
+LOST = (http.client.HTTPException, ConnectionError)  # a request without an answer
+
+
+class Load:
+    """Clients that send requests of several sizes all the time, and check each answer bit for bit."""
+
+    def __init__(self, port: int, x: np.ndarray, expected: np.ndarray) -> None:
+        self._port, self._x, self._expected = port, x, expected
+        self.answered, self.lost, self.refused = 0, list[str](), 0
+        self.last = 0.0  # time of the last answer
+        self._stop, self._lock = threading.Event(), threading.Lock()
+        self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(CLIENTS)]
+
+    def _run(self, number: int) -> None:
+        rng = np.random.default_rng(number)
+        while not self._stop.is_set():
+            try:
+                with Client(self._port) as client:
+                    client.connection.connect()
+                    self._ask(client, rng)
+            except ConnectionRefusedError:  # no request was sent
+                self.refused += 1
+                time.sleep(0.01)
+            except LOST as error:
+                self.lost.append(repr(error))
+
+    def _ask(self, client: Client, rng: np.random.Generator) -> None:
+        while not self._stop.is_set() and client.connection.sock is not None:  # None: the server closes after an answer
+            rows = int(rng.choice([1, 8, 64, 300]))
+            found = client.infer("tiny_encoder", "mu", binary=bool(rng.integers(2)), x=self._x[:rows])[0]
+            assert np.array_equal(found, self._expected[:rows])
+            with self._lock:
+                self.answered, self.last = self.answered + 1, time.monotonic()
+
+    def wait(self, more: int) -> None:
+        """Until this many further answers came."""
+        goal, until = self.answered + more, time.monotonic() + 60
+        while self.answered < goal:
+            assert time.monotonic() < until, (self.answered, self.lost)
+            time.sleep(0.005)
+
+    @contextmanager
+    def running(self) -> Iterator["Load"]:
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            for thread in self._threads:
+                thread.join()
+
+
+@pytest.fixture
+def load(vae: aaptvae.VAE, x: np.ndarray) -> Callable[[Served], Load]:
+    return lambda server: Load(server.port, x, vae.embed(x))
+
+
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+def test_sigterm_under_load_loses_no_request(tiny: Path, tmp_path: Path, load: Callable[[Served], Load], workers: int) -> None:
+    with serving(tmp_path, tiny, "--workers", workers, "--drain", 0.3) as server, load(server).running() as clients:
+        clients.wait(100)
+        assert server.stop() == 0
+        assert clients.lost == []
+    assert "error" not in server.log.read_text()
+
+
+def replace(folder: Path, source: Path) -> None:
+    """Another bundle in the same place, by renames, as deployments do."""
+    shutil.copytree(source, folder.with_name("new"))
+    folder.rename(folder.with_name("old"))
+    folder.with_name("new").rename(folder)
+    shutil.rmtree(folder.with_name("old"))
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_reload_serves_the_new_bundle_and_keeps_the_old_beside_a_bad_one(
+    tiny: Path, named: Path, tmp_path: Path, load: Callable[[Served], Load], workers: int
+) -> None:
+    """`named` computes the same numbers under another digest; no request fails meanwhile."""
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny, bundle)
+    digest = aaptvae.load(named).digest
+    with serving(tmp_path, f"tiny={bundle}", "--workers", workers) as server, load(server).running() as clients:
+        clients.wait(20)
+        replace(bundle, named)
+        server.process.send_signal(signal.SIGHUP)
+        server.said(f"reloaded: tiny 1 {digest[:12]}", workers)
+        clients.wait(20)
+        (bundle / "encoder.onnx").write_bytes(b"damaged")
+        server.process.send_signal(signal.SIGHUP)
+        log = server.said("not reloaded, the bundles in memory stay: encoder.onnx is not the file", workers)
+        clients.wait(20)
+        assert clients.lost == [] and log.count("reloaded: tiny") == workers
+        with server.client() as client:
+            metrics = client.ask("GET", "/metrics")[2].decode()
+        assert digest in metrics and 'aaptvae_reloads_total{outcome="failed"}' in metrics
+
+
+def children(process: int) -> list[int]:
+    """Processes that this one started."""
+    return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_replaced_and_loses_only_its_requests(
+    tiny: Path, tmp_path: Path, load: Callable[[Served], Load]
+) -> None:
+    with serving(tmp_path, tiny, "--workers", 2) as server, load(server).running() as clients:
+        clients.wait(50)
+        before = children(server.process.pid)
+        os.kill(before[0], signal.SIGKILL)
+        server.said("ended with status -9: another is started")
+        clients.wait(50)  # the other worker
+        while len(now := children(server.process.pid)) < 2:
+            time.sleep(0.01)
+        assert set(now) - set(before) and len(clients.lost) <= CLIENTS
+        clients.wait(50)
+        with server.client() as client:
+            counted = re.findall(
+                r'requests_total{model="tiny_encoder".*status="200"} (\d+)', client.ask("GET", "/metrics")[2].decode()
+            )
+        assert int(counted[0]) > 0
+
+
+@pytest.mark.slow
+def test_workers_end_with_their_parent(tiny: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, tiny, "--workers", 2) as server:
+        workers = children(server.process.pid)
+        server.process.kill()
+        server.process.wait()
+        until = time.monotonic() + 30
+        while any(Path(f"/proc/{worker}/stat").exists() for worker in workers):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+
+def test_a_server_that_cannot_start_says_why(tiny: Path, named: Path, tmp_path: Path) -> None:
+    """One line and exit status 1."""
+    shutil.copytree(tiny, tmp_path / "bad")
+    (tmp_path / "bad" / "decoder.onnx").write_bytes(b"")
+    (tmp_path / "short").write_text("secret")
+    for arguments, line in (
+        ([tmp_path / "bad"], "error: decoder.onnx is not the file the manifest describes"),
+        (
+            [tiny, named],
+            f"error: {named} is tiny, version 1, as is another bundle: expected different ones: write tiny:2={named}",
+        ),
+        ([tiny, "--host", "192.0.2.1"], "error: cannot listen at 192.0.2.1"),
+        ([tiny, "--token-file", tmp_path / "short"], "a token of 6 bytes: expected 16 or more"),
+        ([tiny, "--precision", "fp16", "--workers", 2], "error: a worker could not start: its error is above"),
+    ):
+        command = [sys.executable, "-W", "error", "-c", CODE, "serve", "--port", "0", *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert line in done.stderr.splitlines()[-1]
+        assert "Traceback" not in done.stderr
