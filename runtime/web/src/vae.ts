@@ -2,8 +2,8 @@
 
 import { Golden, requirePassed } from "./bundle/golden.js";
 import type { Replay } from "./bundle/golden.js";
-import { checkGraph } from "./bundle/graphCheck.js";
-import { GOLDEN, graphFile, LIKELIHOOD, metadataOf, precisionsOf, PRIOR } from "./bundle/manifest.js";
+import { checkGraph, weightOf } from "./bundle/graphCheck.js";
+import { AXES, GOLDEN, graphFile, LIKELIHOOD, metadataOf, precisionsOf, PRIOR } from "./bundle/manifest.js";
 import type { Manifest, Precision } from "./bundle/manifest.js";
 import { readNpz } from "./bundle/npz.js";
 import { readBundle } from "./bundle/reading.js";
@@ -12,7 +12,7 @@ import type { Place } from "./bundle/sources.js";
 import { expectedLogDensity, klDivergence, PAIRS, pValues, readReference } from "./density/bounds.js";
 import { normalRows, resolveSeed, Stream } from "./density/noise.js";
 import type { Seed } from "./density/noise.js";
-import { OBSERVATION_ARRAYS, ObservationModel, OPTIONAL_ARRAYS } from "./density/observation.js";
+import { basisElsewhere, OBSERVATION_ARRAYS, ObservationModel, OPTIONAL_ARRAYS } from "./density/observation.js";
 import { LatentPrior, PRIOR_ARRAYS } from "./density/prior.js";
 import { Network } from "./engine/network.js";
 import type { Backend } from "./engine/network.js";
@@ -232,7 +232,9 @@ export class VAE {
 function readParts({ manifest, files }: Bundle): Parts {
   const prior = LatentPrior.fromArrays(readNpz(files.get(PRIOR)!, PRIOR, PRIOR_ARRAYS));
   const arrays = readNpz(files.get(LIKELIHOOD)!, LIKELIHOOD, OBSERVATION_ARRAYS, OPTIONAL_ARRAYS);
-  const observation = new ObservationModel(manifest.likelihood.kind, arrays);
+  const axes = basisElsewhere(arrays);
+  const restore = axes && weightOf(files.get(graphFile("decoder"))!, AXES, axes);
+  const observation = new ObservationModel(manifest.likelihood.kind, arrays, restore);
   const reference = readReference(arrays);
   if (prior.latentDim !== manifest.latent_dim || observation.mean.length !== manifest.input_dim) {
     throw new BundleError(`${PRIOR} or ${LIKELIHOOD} has another width than the manifest: export the bundle again`);

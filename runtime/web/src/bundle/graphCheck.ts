@@ -182,7 +182,7 @@ function checkNode(node: Message, known: Known, operators: ReadonlySet<string>):
   const { ranks, computed, shapes } = known;
   const taken = outputs.some((name) => computed.has(name) || ranks.has(name) || shapes.has(name));
   if (!inputs.length || !outputs.length || new Set(outputs).size < outputs.length || taken) {
-    throw new RefusedError(`a ${operator} goes from [${inputs.join(", ")}] to [${outputs.join(", ")}]`);
+    throw new RefusedError(`a ${operator} from [${inputs.join(", ")}] to [${outputs.join(", ")}] has no input or output, or one computed before`);
   }
   const int8 = operators.has("MatMulInteger");
   checkAttributes(node.blobs("attribute"), operator, int8);
@@ -219,4 +219,20 @@ function checkAttributes(attributes: readonly Uint8Array[], operator: string, in
     const known = Object.hasOwn(allowed, name) && allowed[name].includes(value);
     if (!known || (name === "keepdims" && value === 0 && !int8)) throw new RefusedError(`a ${operator} has ${name} = ${value}`);
   }
+}
+
+/** A weight of an fp32 graph; `BundleError` unless it has this shape. */
+export function weightOf(data: Uint8Array, name: string, shape: readonly [number, number]): Float32Array {
+  try {
+    for (const item of new Message(new Message(data, MODEL, "model").bytes("graph"), GRAPH, "graph").blobs("initializer")) {
+      const tensor = new Message(item, TENSOR, "initialiser");
+      const raw = tensor.bytes("raw_data");
+      const fits = tensor.ints("dims").join() === shape.join() && raw.length === 4 * shape[0] * shape[1];
+      if (tensor.text("name") === name && fits && tensor.int("data_type") === FLOAT) return new Float32Array(raw.slice().buffer);
+    }
+  } catch (error) {
+    if (!(error instanceof RefusedError)) throw error;
+    throw new BundleError(`${name} cannot be read: ${error.message}: export the bundle again`);
+  }
+  throw new BundleError(`the graph has no float32 weight ${name} of shape (${shape.join(", ")}): export the bundle again`);
 }

@@ -9,6 +9,8 @@ export const PRIOR = "prior.npz";
 export const LIKELIHOOD = "likelihood.npz";
 export const GOLDEN = "golden.npz";
 export const VIEWS = "views.npz";
+/** Weight of the decoder [D, K]: its columns are the axes of the noise in units of each column's deviation. */
+export const AXES = "axes.weight";
 export const UNSEALED = "0".repeat(64);
 export const OPSET = 20;
 export const IR_VERSION = 10;
@@ -79,6 +81,7 @@ const schema1 = {
     epochs: count,
     metrics: named(float()),
     baseline: named(float()),
+    refit: optional(bool, false),
   }),
   producer: named(words),
   compaction: optional(

@@ -35,18 +35,24 @@ export class ObservationModel {
   readonly scale: Float64Array;
   private readonly sigma: Float64Array;
   private readonly basis: Float64Array | undefined;
+  private readonly columns: number;
   private readonly freedom: number;
   private readonly broad: Broad | undefined;
 
-  /** The model of the arrays of `likelihood.npz`; `BundleError` if shapes or signs are wrong. */
-  constructor(kind: Kind, arrays: Arrays) {
+  /**
+   * The model of the arrays of `likelihood.npz`; `BundleError` if shapes or signs are wrong. `restore` [D, K] is the
+   * decoder's map from the coordinates along the axes to raw features, where it holds the basis.
+   */
+  constructor(kind: Kind, arrays: Arrays, restore?: Float32Array) {
     const [mean, scale, sigma, basis] = ["mean", "scale", "sigma", "basis"].map((name) => arrays.get(name));
     const width = mean!.shape[0];
-    const square = basis === undefined || (basis.shape[0] === width && basis.shape[1] === width);
-    if (scale!.shape[0] !== width || ![1, width].includes(sigma!.shape[0]) || !square) {
+    const columns = basis?.shape[1] ?? (restore ? restore.length / width : width);
+    const axes = Math.min(columns + (basis || restore ? 1 : 0), width); // each has a scale
+    const fits = basis === undefined || (basis.shape[0] === width && columns >= 1 && columns <= width);
+    if (scale!.shape[0] !== width || ![1, axes].includes(sigma!.shape[0]) || !fits) {
       throw new BundleError(
-        `likelihood has mean (${width}), scale (${scale!.shape[0]}), sigma (${sigma!.shape[0]}): expected [D], [D], [1] or [D], ` +
-          "and basis [D, D]: export the bundle again",
+        `likelihood has mean (${width}), scale (${scale!.shape[0]}), sigma (${sigma!.shape[0]}): expected [D], [D], [1] or ` +
+          "[D], and basis [D, D], or [K + 1] and [D, K]: export the bundle again",
       );
     }
     if (scale!.data.some((value) => value <= 0) || (kind !== "bernoulli" && sigma!.data.some((value) => value <= 0))) {
@@ -59,10 +65,11 @@ export class ObservationModel {
     this.kind = kind;
     this.mean = Float64Array.from(mean!.data);
     this.scale = Float64Array.from(scale!.data);
-    this.sigma = Float64Array.from({ length: width }, (_, j) => sigma!.data[sigma!.data.length === 1 ? 0 : j]);
-    this.basis = basis && Float64Array.from(basis.data);
+    this.sigma = Float64Array.from({ length: axes }, (_, j) => sigma!.data[sigma!.data.length === 1 ? 0 : j]);
+    this.columns = columns;
+    this.basis = basis ? Float64Array.from(basis.data) : restore && basisOf(restore, this.scale);
     this.freedom = kind === "student" ? freedomOf(arrays) : Infinity;
-    this.broad = kind === "student" ? broadOf(arrays, width) : undefined;
+    this.broad = kind === "student" ? broadOf(arrays, axes) : undefined;
   }
 
   /** Scale of float32 rounding of each feature [D]: max(deviation, |mean|); 1 for bernoulli. */
@@ -79,12 +86,13 @@ export class ObservationModel {
   /** log p(x | reconstruction) of each row, in nats of the standardised features: [N]. */
   logDensity(x: Rows, reconstruction: Rows): Float64Array {
     if (this.kind === "bernoulli") return bernoulli(x, reconstruction);
-    let residual = this.residual(x, reconstruction);
-    if (this.basis) residual = product(residual, this.basis, x.width, x.width);
-    const density = elliptical(residual, this.sigma, this.freedom);
+    const residual = this.residual(x, reconstruction);
+    const along = this.basis ? alongAxes(residual, this.basis, x.width, this.columns) : residual;
+    const others = this.basis ? Math.max(1, x.width - this.columns) : 1;
+    const density = elliptical(along, this.sigma, this.freedom, others);
     if (this.broad === undefined) return density;
     const { sigma, share, freedom } = this.broad;
-    const broad = elliptical(residual, sigma, freedom);
+    const broad = elliptical(along, sigma, freedom, others);
     return density.map((value, i) => logAddExp(Math.log1p(-share) + value, Math.log(share) + broad[i]));
   }
 
@@ -100,11 +108,45 @@ export function sumRows(values: Float64Array, width: number): Float64Array {
   return sums;
 }
 
-/** Log density of residuals [N, D] under a multivariate t (Lange et al. 1989), a Gaussian at infinite `freedom`: [N]. */
-function elliptical(residual: Float64Array, sigma: Float64Array, freedom: number): Float64Array {
-  const width = sigma.length;
-  const distances = sumRows(residual.map((value, at) => (value / sigma[at % width]) ** 2), width);
-  const volume = sigma.reduce((sum, value) => sum + Math.log(value), 0);
+/** Shape [D, K] of a basis that the decoder holds: the arrays then have K + 1 scales and no basis; else undefined. */
+export function basisElsewhere(arrays: Arrays): readonly [number, number] | undefined {
+  const [count, width] = [arrays.get("sigma")!.shape[0], arrays.get("mean")!.shape[0]];
+  return arrays.has("basis") || count <= 1 || count === width ? undefined : [width, count - 1];
+}
+
+/** Unit columns of a map from coordinates to raw features [D, K], in features divided by `scale` [D]. */
+function basisOf(restore: Float32Array, scale: Float64Array): Float64Array {
+  const columns = restore.length / scale.length;
+  const basis = Float64Array.from(restore, (value, at) => value / scale[Math.floor(at / columns)]);
+  const squares = new Float64Array(columns);
+  basis.forEach((value, at) => (squares[at % columns] += value * value));
+  return basis.map((value, at) => value / Math.max(Math.sqrt(squares[at % columns]), Number.MIN_VALUE));
+}
+
+/** Coordinates of residuals along a basis [D, K]; with K < D also the length of the part that is orthogonal to it: [N, K + 1]. */
+function alongAxes(residual: Float64Array, basis: Float64Array, width: number, columns: number): Float64Array {
+  const along = product(residual, basis, width, columns);
+  if (columns === width) return along;
+  const whole = sumRows(residual.map((value) => value * value), width);
+  const inside = sumRows(along.map((value) => value * value), columns);
+  const result = new Float64Array(whole.length * (columns + 1));
+  whole.forEach((square, i) => {
+    result.set(along.subarray(i * columns, (i + 1) * columns), i * (columns + 1));
+    result[i * (columns + 1) + columns] = Math.sqrt(Math.max(0, square - inside[i]));
+  });
+  return result;
+}
+
+/**
+ * Log density of residuals under a multivariate t (Lange et al. 1989), a Gaussian at infinite `freedom`: [N].
+ *
+ * The last coordinate may be the length of a vector of `others` numbers that share a scale.
+ */
+function elliptical(residual: Float64Array, sigma: Float64Array, freedom: number, others: number): Float64Array {
+  const held = sigma.length;
+  const width = held + others - 1;
+  const distances = sumRows(residual.map((value, at) => (value / sigma[at % held]) ** 2), held);
+  const volume = sigma.reduce((sum, value) => sum + Math.log(value), 0) + (others - 1) * Math.log(sigma[held - 1]);
   if (freedom === Infinity) return distances.map((distance) => -0.5 * distance - volume - 0.5 * width * Math.log(2 * Math.PI));
   const norm = logGamma(0.5 * (freedom + width)) - logGamma(0.5 * freedom) - 0.5 * width * Math.log(Math.PI * freedom);
   return distances.map((distance) => norm - volume - 0.5 * (freedom + width) * Math.log1p(distance / freedom));
