@@ -45,9 +45,9 @@ def install(python: Path, *packages: str, newest: bool = False) -> None:
 
 
 def unpacked(sdist: Path, folder: Path) -> Path:
-    """The sdist without the packages, so that only the installed wheel can be imported."""
+    """The sdist without the code of the packages, so that only the installed wheel can be imported."""
     with tarfile.open(sdist) as archive:
-        wanted = [member for member in archive if member.name.split("/")[1] not in PACKAGES]
+        wanted = [member for member in archive if member.name.split("/")[1] not in PACKAGES or member.name.endswith(".md")]
         archive.extractall(folder, wanted, filter="data")
     return next(folder.iterdir())
 
@@ -60,11 +60,12 @@ def newest(folder: Path, dist: Path) -> None:
 def tests(folder: Path, dist: Path, newest: bool = False) -> None:
     """Run the tests of the runtime and of the pages; no heavy package may be installed."""
     python = environment(folder / "env")
-    install(python, str(next(dist.glob("*.whl"))), "pytest", "hypothesis", newest=newest)
+    install(python, str(next(dist.glob("*.whl"))), "pytest", "pytest-xdist", "hypothesis", newest=newest)
     check = f"import importlib.util as i; found = [n for n in {FORBIDDEN} if i.find_spec(n)]; assert not found, found"
     run(python, "-c", check)
     where = unpacked(next(dist.glob("*.tar.gz")), folder / "sdist") / "tests"
-    run(python, "-m", "pytest", "-q", "-c", "../pyproject.toml", "--rootdir", "..", "runtime", "docs", folder=where)
+    parallel = ("-n", "2", "--dist", "loadfile")
+    run(python, "-m", "pytest", "-q", *parallel, "-c", "../pyproject.toml", "--rootdir", "..", "runtime", "docs", folder=where)
 
 
 def demo(folder: Path, dist: Path) -> None:

@@ -141,10 +141,11 @@ def _report(words: str, status: int) -> int:
 
 
 def _exit(status: int) -> NoReturn:
-    """Exit; Python would print an error about a closed stdout at its own flush."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = status or 1
+    """Exit; at its own flush Python would print an error about a closed stdout, and exit with 120 for a full stderr."""
+    for stream, failed in ((sys.stdout, 1), (sys.stderr, 0)):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            status = status or failed
     sys.exit(status)

@@ -24,6 +24,7 @@ STAGES = (
     "training",
     "polishing",
     "metric view",
+    "similarity view",
     "fitting the prior",
     "refitting",
     "evaluating",

@@ -95,7 +95,7 @@ def test_early_stopping_is_announced(tmp_path):
     best = int(np.argmax([line["validation_elbo"] for line in lines]))
     assert len(lines) - 1 == best + 5 < 40, "stopped at the first epoch that is more than 4 after the best"
     assert seen.notes == [f"stopped after epoch {best + 5} of 40: the validation ELBO has not improved for 5 epochs"]
-    after = ["polishing", "metric view", "fitting the prior"]
+    after = ["polishing", "metric view", "similarity view", "fitting the prior"]
     assert seen.stages == ["reading", "training", *after, "evaluating", "writing the report"]
 
 

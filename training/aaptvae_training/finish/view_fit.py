@@ -48,7 +48,7 @@ def fit_views(
     if config.similarity == "off":
         return RunViews(geometry, *chosen)
     methods = tuple(HEADS) if config.similarity == "on" or geometry == "cosine" else ()
-    progress.stage("similarity head", head_steps(count, methods))
+    progress.stage("similarity view", head_steps(count, methods))
     return RunViews(geometry, *chosen, *choose_head(rows, search, fit, progress.advance, methods))
 
 
@@ -59,6 +59,6 @@ def _fitted_again(model: AAPTVAE, rows: Rows, fit: HeadFit, judged: RunViews, pr
     head = judged.head
     if judged.head_choice is not None:
         method = judged.head_choice.method
-        progress.stage("similarity head", head_steps(len(rows), [method]))
+        progress.stage("similarity view", head_steps(len(rows), [method]))
         head = fit.head(method, rows, progress.advance)
     return replace(judged, metric=metric, head=head)
