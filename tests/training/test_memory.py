@@ -60,9 +60,9 @@ from pathlib import Path
 import torch, torch._dynamo, onnxruntime
 def peak(): return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1e6
 before = peak()
-from aaptvae.cli.app import main
+from aaptvae.cli.app import app
 try:
-    main(sys.argv[1:], standalone_mode=True)
+    app.main(sys.argv[1:], standalone_mode=True)
 except SystemExit as done:
     assert not done.code, done.code
 print(before, peak())
