@@ -13,9 +13,9 @@ export ORT_DISABLE_TELEMETRY := 1
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
 	$(BIN)/aaptvae demo -o demo --force
 
-test: check $(VENV)/ready ## everything: checks, tests, the wheel without torch, the oldest onnxruntime
-	$(MAKE) wheel-test floor-test
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+test: $(VENV)/ready ## everything: checks, tests, the wheel without torch, the oldest onnxruntime
+	$(MAKE) -j 2 check wheel-test
+	$(MAKE) floor-test unit-test
 
 check: $(VENV)/ready ## lint, types, sizes, generated documentation
 	$(BIN)/ruff check .
@@ -37,8 +37,8 @@ web-install:
 web-build:
 	cd runtime/web && npm run -s check && npm run -s build && npm run -s page
 
-unit-test: $(VENV)/ready ## the tests alone
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+unit-test: $(VENV)/ready ## the tests alone; files in their order, as those of docs/ take longest
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 pages-test: $(VENV)/ready ## every example of README.md and docs/, trainings included
 	$(BIN)/python -m cogapp --check -I docs $(PAGES)
