@@ -1,6 +1,7 @@
 """The demo on handwritten digits: train, export, then run in a process where torch cannot be imported."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -41,7 +42,8 @@ def run_demo(output: Path, *, force: bool, say: Callable[[str], object]) -> None
         pictures.draw(np.load(folder / "results.npz"), folder / "run", folder)
     say(_table(made, seconds))
     say(f"pictures, run and bundle are in {output}; to explore its latents in a browser:")
-    say(f"  aaptvae explore {output / 'digits'} --rows {output / 'heldout.npy'} --image-shape 8x8")
+    command = "aaptvae" if shutil.which("aaptvae") else f"{sys.executable} -m aaptvae"  # `make demo` has its own environment
+    say(f"  {command} explore {output / 'digits'} --rows {output / 'heldout.npy'} --image-shape 8x8")
 
 
 def _without_torch(folder: Path) -> dict[str, float]:
