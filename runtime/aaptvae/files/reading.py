@@ -18,8 +18,8 @@ class Reading:
     """Options of a reader.
 
     Features are the columns `columns`, else all but those in `drop` and `ids`; with `expected` they are matched by name.
-    `width` is checked if given; bad lines of text are skipped with `skip_bad`. A csv file has a header and a delimiter
-    as given, else as its first lines show. With `missing`, a row that is checked may hold missing values.
+    `width` is checked if given; bad lines of text are skipped with `skip_bad`. A csv file has a header, a delimiter
+    and a decimal mark as given, else as its first lines show. With `missing`, a row that is checked may hold missing values.
     """
 
     columns: tuple[str, ...] = ()
@@ -30,6 +30,7 @@ class Reading:
     skip_bad: bool = False
     header: bool | None = None
     delimiter: str | None = None
+    decimal: str | None = None
     missing: bool = False
 
     @property
