@@ -40,7 +40,7 @@ ARROWS = {
         "sklearn": "bundle errors rows vae",
         "batches": "bundle engine errors rows scores tables vae",
         "serve": "bundle engine errors rows scores vae views",
-        "explorer": "bundle errors files rows",
+        "explorer": "bundle errors files rows tables",
         "cli": "bench bundle density engine errors explorer files interpolation push rows scores serve tables vae verify",
     },
     "aaptvae_training": {

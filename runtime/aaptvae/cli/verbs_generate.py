@@ -96,6 +96,7 @@ def interpolate(steps: int, path: "Curve", output: str, **options: Any) -> None:
 
     from ..files import Layout, Reading, open_rows  # noqa: PLC0415
     from ..rows import as_rows  # noqa: PLC0415
+    from ..tables import UNNAMED  # noqa: PLC0415
     from .job.ahead import close_without_waiting  # noqa: PLC0415
     from .job.job import Job  # noqa: PLC0415
     from .job.stream import batch_rows  # noqa: PLC0415
@@ -104,7 +105,7 @@ def interpolate(steps: int, path: "Curve", output: str, **options: Any) -> None:
     width = vae.input_dim
     before: Array | None = None
 
-    reading = Reading(width=width, expected=vae.columns, **reading_of(options))
+    reading = Reading(width=width, expected=vae.columns, usual=UNNAMED, **reading_of(options))
     reader = open_rows(options["input"], format=options["format"], reading=reading)
     tell(reader.notes)
 

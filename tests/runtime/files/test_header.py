@@ -32,7 +32,7 @@ def read(path: Path, text: str, **options: object) -> tuple[tuple[str, ...] | No
 )
 def test_a_first_line_of_other_numbers_is_asked_about(tmp_path: Path, header: str) -> None:
     with pytest.raises(
-        InputError, match="line 1 may be a header of numbers or a row: .*say which with --header or --no-header"
+        InputError, match=r"line 1 may be a header of numbers or a row: .*say which with --header or --no-header"
     ):
         read(tmp_path / "x.csv", f"{header}\n{ROWS}")
     columns, rows = read(tmp_path / "x.csv", f"{header}\n{ROWS}", header=True)
@@ -92,7 +92,7 @@ def test_missing_cells_are_missing_numbers(tmp_path: Path, cell: str) -> None:
 @pytest.mark.parametrize("before", [0, 1, 30])
 def test_no_cell_is_taken_for_another_number(tmp_path: Path, cell: str, before: int) -> None:
     row = f'"{cell}",1.5,2.5\n'
-    with pytest.raises(InputError, match="x.csv (line .* has .* in column a|holds columns that are no numbers: a)"):
+    with pytest.raises(InputError, match=r"x.csv (line .* has .* in column a|holds columns that are no numbers: a)"):
         read(tmp_path / "x.csv", "a,b,c\n" + "1.5,1.5,2.5\n" * before + row)
 
 
