@@ -92,38 +92,24 @@ def interpolate(steps: int, path: "Curve", output: str, **options: Any) -> None:
 
     K rows give (K - 1) * STEPS + 1 rows.
     """
-    import numpy as np  # noqa: PLC0415
-
     from ..files import Layout, Reading, open_rows  # noqa: PLC0415
-    from ..rows import as_rows  # noqa: PLC0415
     from ..tables import UNNAMED  # noqa: PLC0415
     from .job.ahead import close_without_waiting  # noqa: PLC0415
     from .job.job import Job  # noqa: PLC0415
-    from .job.stream import batch_rows  # noqa: PLC0415
+    from .job.segments import Segments  # noqa: PLC0415
+    from .job.stream import batch_rows, refuse_same_file  # noqa: PLC0415
 
+    refuse_same_file(options["input"], output)
     vae = load_vae(options)
-    width = vae.input_dim
-    before: Array | None = None
-
-    reading = Reading(width=width, expected=vae.columns, usual=UNNAMED, **reading_of(options))
+    width, fills = vae.input_dim, vae.manifest.missing == "mean"
+    reading = Reading(width=width, expected=vae.columns, usual=UNNAMED, missing=fills, **reading_of(options))
     reader = open_rows(options["input"], format=options["format"], reading=reading)
     tell(reader.notes)
-
-    def walk(batch: "Array", first: int) -> tuple["Array"]:
-        nonlocal before
-        batch = as_rows(batch, width, reader.name, first)
-        start = batch[:1] if before is None else before
-        points = vae.interpolate(np.concatenate([start, batch[:-1]]), batch, steps, path=path)
-        before = batch[-1:]
-        # The first point of a segment equals the last point of the segment before.
-        rows = points.reshape(-1, steps + 1, width)[:, 1:].reshape(-1, width)
-        return (rows if first else rows[steps - 1 :],)
-
     try:
         rows = None if reader.rows is None else max(0, (reader.rows - 1) * steps + 1)
         outputs = [(output, Layout(width=width, rows=rows, columns=vae.columns or ()))]
         chosen = {key: options[key] for key in ("format", "force")}
         job = Job(verb="interpolate", outputs=outputs, total=reader.rows, **chosen)
-        job.run(partial(reader.batches, max(1, batch_rows(vae) // steps)), walk)
+        job.run(partial(reader.batches, max(1, batch_rows(vae) // steps)), Segments(vae, reader, steps, path))
     finally:
         close_without_waiting(reader.close)
