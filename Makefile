@@ -7,7 +7,7 @@ TOOLS := .venv-tools
 PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults wide servers engines web web-install web-build
+.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults wide hub servers engines web web-install web-build
 .PHONY: artifacts docs tools dist reproducible contents first-picture arm64-test lock version-check github-release release-check clean
 
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
@@ -73,6 +73,11 @@ faults: $(VENV)/ready ## kills and full disks over every verb that writes
 
 wide: $(VENV)/ready ## memory of tables of 20,000 columns, and their figures beside those of a dense model
 	CI=1 WIDE=1 $(BIN)/python -m pytest -q tests/training/test_memory.py tests/training/test_wide.py
+
+hub: ## hf:// addresses and `aaptvae push` by huggingface_hub's own client, and the bars of tqdm, which comes with it
+	test -d .venv-hub || $(PYTHON) -m venv .venv-hub
+	.venv-hub/bin/python -m pip install -q -c constraints.txt -e ".[train,hub]" pytest
+	.venv-hub/bin/python -m pytest -q tests/runtime/test_hub.py tests/training/test_bars.py
 
 servers: ## `aaptvae serve` with Triton's client, under load and with faults
 	test -d .venv-servers || $(PYTHON) -m venv .venv-servers
