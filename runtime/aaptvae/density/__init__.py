@@ -4,7 +4,7 @@ from .bounds import PAIRS, SAMPLES, LikelihoodBounds, importance_draws
 from .calibration import NAME as HELDOUT_ELBO
 from .calibration import p_values, read_reference, reference_of
 from .divergence import kl_divergence
-from .noise import Stream, normal_rows, resolve_seed
+from .noise import Stream, normal_rows, reparameterized, resolve_seed
 from .observation import ARRAYS as OBSERVATION_ARRAYS
 from .observation import LOG_2PI, ObservationModel
 from .observation import OPTIONAL as OPTIONAL_OBSERVATION_ARRAYS
@@ -30,5 +30,6 @@ __all__ = [
     "p_values",
     "read_reference",
     "reference_of",
+    "reparameterized",
     "resolve_seed",
 ]
