@@ -25,7 +25,7 @@ VERBS = {
     "push": "verbs_hub",
     "serve": "verbs_serve",
 }  # in this folder
-EXTRA = 'pip install "aaptvae[train]"'
+EXTRA = "pip install torch onnx onnxscript safetensors matplotlib"
 STRIPPED = "Python removed the description, which is a docstring: run it without -OO."
 _EPILOG = """
 Results go to the file named by -o (`-o -` for stdout), messages to stderr. Exit status: 0 done, 1 refused, 2 wrong usage.
@@ -60,7 +60,7 @@ class Verbs(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The first sentence of each verb's docstring."""
-        for title, names in (("Verbs", list(VERBS)), (f"With {EXTRA}", sorted(installed_verbs()))):
+        for title, names in (("Verbs", list(VERBS)), ("With torch and onnx", sorted(installed_verbs()))):
             commands = [command for name in names if (command := self.get_command(ctx, name)) and not command.hidden]
             if commands:
                 with formatter.section(title):

@@ -339,7 +339,7 @@ def test_missing_packages_of_a_verb_are_named(cli: Cli, monkeypatch: pytest.Monk
     assert done == (
         1,
         b"",
-        'error: demo needs a package that is not installed (no_such_package): pip install "aaptvae[train]"\n',
+        f"error: demo needs a package that is not installed (no_such_package): {app.EXTRA}\n",
     )
 
 
