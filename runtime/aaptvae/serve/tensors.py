@@ -65,6 +65,7 @@ class InferRequest(msgspec.Struct):
     inputs: list[InputTensor]
     outputs: list[OutputWanted] | None = None
     id: str | None = None
+    model_name: str | None = None  # sent by KServe's client beside the path, and ignored like other fields
     parameters: dict[str, Any] | None = None
 
 
@@ -126,7 +127,8 @@ def _refuse_repeated_keys(asked: InferRequest, body: bytes, size: int) -> None:
 
 def _strings(asked: InferRequest) -> int:
     """Strings in the JSON of a request, keys included, if it has no other fields and no null."""
-    count = 1 + 2 * (asked.id is not None) + (asked.outputs is not None) + _strings_of(asked.parameters)
+    count = 1 + 2 * (asked.id is not None) + 2 * (asked.model_name is not None) + (asked.outputs is not None)
+    count += _strings_of(asked.parameters)
     for tensor in asked.inputs:
         count += 5 + (tensor.data != _NO_DATA) + _strings_of(tensor.parameters)
     for wanted in asked.outputs or ():
