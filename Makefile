@@ -7,7 +7,7 @@ TOOLS := .venv-tools
 PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults wide servers triton engines web web-install web-build
+.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults wide servers triton triton-client engines web web-install web-build
 .PHONY: artifacts docs tools dist reproducible contents first-picture arm64-test lock version-check github-release release-check clean
 
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
@@ -74,23 +74,22 @@ faults: $(VENV)/ready ## kills and full disks over every verb that writes
 wide: $(VENV)/ready ## memory of tables of 20,000 columns, and their figures beside those of a dense model
 	CI=1 WIDE=1 $(BIN)/python -m pytest -q tests/training/test_memory.py tests/training/test_wide.py
 
-servers: ## `aaptvae serve` with the clients of Triton and KServe, under load and with faults
-	test -d .venv-servers || $(PYTHON) -m venv .venv-servers
-	.venv-servers/bin/python -m pip install -q -c constraints.txt -e ".[serve]" pytest -r tests/servers.txt
-	.venv-servers/bin/python -m pip install -q --no-deps tritonclient==2.73.0
+servers: triton-client ## `aaptvae serve` with the clients of Triton and KServe, under load and with faults
 	CI=1 SERVERS=1 .venv-servers/bin/python -m pytest -q tests/runtime/serve
 	test -d .venv-kserve || $(PYTHON) -m venv .venv-kserve
 	.venv-kserve/bin/python -m pip install -q -e ".[serve]" -r tests/kserve.txt
 	.venv-kserve/bin/python -m pytest -q tests/runtime/serve/test_kserve.py
 
-triton: $(VENV)/ready ## one client against `aaptvae serve` and a tritonserver, on what `aaptvae export --triton` writes (x86-64)
+triton-client:
+	test -d .venv-servers || $(PYTHON) -m venv .venv-servers
+	.venv-servers/bin/python -m pip install -q -c constraints.txt -e ".[serve]" pytest -r tests/servers.txt
+	.venv-servers/bin/python -m pip install -q --no-deps tritonclient==2.73.0
+
+triton: $(VENV)/ready triton-client ## one client against `aaptvae serve` and a tritonserver, on what `aaptvae export --triton` writes (x86-64)
 	test -d .venv-triton || $(PYTHON) -m venv .venv-triton
 	.venv-triton/bin/python -m pip install -q -r tests/triton.txt
 	$(BIN)/aaptvae train training/aaptvae_training/data/digits.npy -o .venv-triton/run --latent-dim 16 --epochs 2 --force
 	$(BIN)/aaptvae export .venv-triton/run -o .venv-triton/bundle --triton .venv-triton/models --name digits --force
-	test -d .venv-servers || $(PYTHON) -m venv .venv-servers
-	.venv-servers/bin/python -m pip install -q -c constraints.txt -e ".[serve]" pytest -r tests/servers.txt
-	.venv-servers/bin/python -m pip install -q --no-deps tritonclient==2.73.0
 	TRITON=.venv-triton .venv-servers/bin/python -m pytest -q tests/runtime/serve/test_triton.py
 
 ENGINES := polars duckdb ray spark dask

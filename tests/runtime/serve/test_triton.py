@@ -1,18 +1,8 @@
-"""One client against `aaptvae serve` and against a real tritonserver, on what `aaptvae export --triton` wrote: the same bits.
-
-TRITON is the folder that `make triton` makes: an environment with nvidia-pytriton, beside `bundle` and `models`.
-TRITON_BACKENDS is a folder with another backend `onnxruntime`, such as NVIDIA's own.
-"""
+"""One client against `aaptvae serve` and a real tritonserver, on what `aaptvae export --triton` wrote: the same bits."""
 
 import os
-import shutil
-import socket
-import subprocess
-import sysconfig
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +10,7 @@ import numpy as np
 import pytest
 from serving import serving
 from test_tritonclient import infer
+from tritonserver import triton_server
 
 import aaptvae
 
@@ -31,59 +22,12 @@ HOME = Path(os.environ["TRITON"]).resolve()
 ROWS = (1, 2, 7, 64, 300, 4096)
 
 
-def make_backends(package: Path, folder: Path) -> Path:
-    """Triton's Python backend, and the one of triton_backend.py in the place of NVIDIA's for ONNX Runtime."""
-    if "TRITON_BACKENDS" in os.environ:
-        return Path(os.environ["TRITON_BACKENDS"])
-    shutil.copytree(package / "backends/python", folder / "python")
-    version = package.parents[2].name.removeprefix("python")
-    shutil.copy(package / f"python_backend_stubs/{version}/triton_python_backend_stub", folder / "python")
-    (folder / "onnxruntime").mkdir()
-    shutil.copy(Path(__file__).with_name("triton_backend.py"), folder / "onnxruntime/model.py")
-    return folder
-
-
-def free_port() -> int:
-    """A port that nothing listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def is_ready(address: str) -> bool:
-    with triton.InferenceServerClient(address) as client, suppress(ConnectionRefusedError):
-        return bool(client.is_server_ready())
-    return False
-
-
-@contextmanager
-def triton_server(folder: Path) -> Iterator[str]:
-    """The address of a tritonserver on the exported folder."""
-    (package,) = HOME.glob("lib/python*/site-packages/pytriton/tritonserver")
-    libraries = [str(sysconfig.get_config_var("LIBDIR")), str(package.parents[1] / "nvidia_pytriton.libs")]
-    environment = os.environ | {
-        "PATH": f"{HOME / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "LD_LIBRARY_PATH": os.pathsep.join(libraries),
-    }
-    port, log = free_port(), folder / "log.txt"
-    options = f"--http-address=127.0.0.1 --http-port={port} --allow-grpc=0 --allow-metrics=0".split()
-    places = [f"--model-repository={HOME / 'models'}", f"--backend-directory={make_backends(package, folder)}"]
-    command = [package / "bin/tritonserver", *places, *options]
-    with log.open("w") as output, subprocess.Popen(command, env=environment, stdout=output, stderr=output) as process:
-        try:
-            until = time.monotonic() + 120
-            while not is_ready(f"127.0.0.1:{port}"):
-                assert process.poll() is None and time.monotonic() < until, log.read_text()
-                time.sleep(0.1)
-            yield f"127.0.0.1:{port}"
-        finally:
-            process.terminate()
-
-
 @pytest.fixture(scope="module")
 def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Both servers on the same bundle."""
     folder = tmp_path_factory.mktemp("server")
-    with serving(folder, f"digits={HOME / 'bundle'}") as served, triton_server(tmp_path_factory.mktemp("triton")) as address:
+    other = tmp_path_factory.mktemp("triton")
+    with serving(folder, f"digits={HOME / 'bundle'}") as served, triton_server(other, HOME) as (address, _):
         yield {"aaptvae": f"127.0.0.1:{served.port}", "triton": address}
 
 
