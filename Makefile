@@ -7,7 +7,7 @@ TOOLS := .venv-tools
 PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults wide servers engines web web-install web-build
+.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults wide servers triton triton-client engines web web-install web-build
 .PHONY: artifacts docs tools dist reproducible contents first-picture arm64-test lock version-check github-release release-check clean
 
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
@@ -74,11 +74,23 @@ faults: $(VENV)/ready ## kills and full disks over every verb that writes
 wide: $(VENV)/ready ## memory of tables of 20,000 columns, and their figures beside those of a dense model
 	CI=1 WIDE=1 $(BIN)/python -m pytest -q tests/training/test_memory.py tests/training/test_wide.py
 
-servers: ## `aaptvae serve` with Triton's client, under load and with faults
+servers: triton-client ## `aaptvae serve` with the clients of Triton and KServe, under load and with faults
+	CI=1 SERVERS=1 .venv-servers/bin/python -m pytest -q tests/runtime/serve
+	test -d .venv-kserve || $(PYTHON) -m venv .venv-kserve
+	.venv-kserve/bin/python -m pip install -q -e ".[serve]" -r tests/kserve.txt
+	.venv-kserve/bin/python -m pytest -q tests/runtime/serve/test_kserve.py
+
+triton-client:
 	test -d .venv-servers || $(PYTHON) -m venv .venv-servers
 	.venv-servers/bin/python -m pip install -q -c constraints.txt -e ".[serve]" pytest -r tests/servers.txt
 	.venv-servers/bin/python -m pip install -q --no-deps tritonclient==2.73.0
-	CI=1 SERVERS=1 .venv-servers/bin/python -m pytest -q tests/runtime/serve
+
+triton: $(VENV)/ready triton-client ## one client against `aaptvae serve` and a tritonserver, on what `aaptvae export --triton` writes (x86-64)
+	test -d .venv-triton || $(PYTHON) -m venv .venv-triton
+	.venv-triton/bin/python -m pip install -q -r tests/triton.txt
+	$(BIN)/aaptvae train training/aaptvae_training/data/digits.npy -o .venv-triton/run --latent-dim 16 --epochs 2 --force
+	$(BIN)/aaptvae export .venv-triton/run -o .venv-triton/bundle --triton .venv-triton/models --name digits --force
+	TRITON=.venv-triton .venv-servers/bin/python -m pytest -q tests/runtime/serve/test_triton.py
 
 ENGINES := polars duckdb ray spark dask
 engines: $(addprefix engine-,$(ENGINES)) ## the programs of docs/recipes.md on the real engines; ROWS=N for another count
@@ -140,7 +152,7 @@ release-check: ## all that a release does, short of uploading
 	@cat $(DIST)/SHA256SUMS
 
 clean:
-	rm -rf .venv .venv-floor .venv-servers .venv-engines $(TOOLS) demo build dist
+	rm -rf .venv .venv-floor .venv-servers .venv-kserve .venv-triton .venv-engines $(TOOLS) demo build dist
 
 # Newer sources than the built files: build again. Files that a workflow downloaded are newer than its clone.
 $(DIST)/SHA256SUMS: $(wildcard $(shell git ls-files runtime training export pyproject.toml README.md 2>/dev/null))
