@@ -161,7 +161,7 @@ def test_every_kind_of_import_is_seen(source: str, parents: tuple[str, ...]) -> 
 def named_modules() -> list[str]:
     """`module:attribute` for every module that a string names."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    named = [*project["scripts"].values(), *project["entry-points"]["aaptvae.commands"].values()]
+    named = [*project["scripts"].values(), *(target for group in project["entry-points"].values() for target in group.values())]
     named += [f"aaptvae.cli.{module}:{verb}" for verb, module in app.VERBS.items()]
     named += [f"{stop.PUBLISHING}:abandon"]
     for package in (aaptvae_training, aaptvae_export):

@@ -69,13 +69,18 @@ class Verbs(click.Group):
 
 def installed_verbs() -> dict[str, str]:
     """Verbs that entry points of this distribution add, as `module:attribute`; never a name in `VERBS`."""
+    return {name: target for name, target in entry_points("aaptvae.commands").items() if name not in VERBS}
+
+
+def entry_points(group: str) -> dict[str, str]:
+    """Functions of training and export that this distribution names in a group, as `module:attribute`."""
     from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415 - slow, and not for our own verbs
 
     try:
-        found = distribution("aaptvae").entry_points.select(group="aaptvae.commands")
+        found = distribution("aaptvae").entry_points.select(group=group)
     except PackageNotFoundError:
         return {}
-    return {entry.name: entry.value for entry in found if entry.name not in VERBS}
+    return {entry.name: entry.value for entry in found}
 
 
 def _missing(name: str, error: ImportError) -> click.Command:
