@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..files import Batch, Layout, Reading, RowReader, open_rows
 from ..interpolation import resample
 from ..rows import Array, Nats, Rows, numbered
+from ..tables import UNNAMED
 from ..vae import VAE
 from .job.job import Job
 from .job.stream import batch_rows, feature_names
@@ -97,7 +98,7 @@ def resample_rows(times: Times, group: str | None, order: str | None, output: st
 def _latents(vae: VAE, aside: list[str], options: dict[str, Any]) -> tuple[Rows, list[Column]]:
     """Posterior means [N, L] of all rows of INPUT, and the columns `aside`, each [N]."""
     fills, given = vae.manifest.missing == "mean", reading_of(options) | {"ids": tuple(aside)}
-    reading = Reading(width=vae.input_dim, expected=vae.columns, missing=fills, **given)
+    reading = Reading(width=vae.input_dim, expected=vae.columns, usual=UNNAMED, missing=fills, **given)
     with open_rows(options["input"], format=options["format"], reading=reading) as reader:
         tell(reader.notes)
         parts = [(_embedded(vae, reader, batch, first), batch.ids) for first, batch in _numbered(reader, batch_rows(vae))]

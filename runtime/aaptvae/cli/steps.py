@@ -7,6 +7,7 @@ import numpy as np
 
 from ..files import Layout, Reading, open_rows
 from ..rows import Array, as_rows
+from ..tables import UNNAMED
 from .job.ahead import close_without_waiting
 from .job.job import Job
 from .job.stream import batch_rows
@@ -17,7 +18,9 @@ def walk_rows(steps: int, output: str, options: dict[str, Any]) -> None:
     """Write `steps` rows from each row of INPUT to the next, a batch of them at a time."""
     vae, before = load_vae(options), None
     width, path = vae.input_dim, options["path"]
-    reading = Reading(width=width, expected=vae.columns, missing=vae.manifest.missing == "mean", **reading_of(options))
+    reading = Reading(
+        width=width, expected=vae.columns, usual=UNNAMED, missing=vae.manifest.missing == "mean", **reading_of(options)
+    )
     reader = open_rows(options["input"], format=options["format"], reading=reading)
     tell(reader.notes)
 
