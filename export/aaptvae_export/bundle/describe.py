@@ -19,7 +19,7 @@ from aaptvae_training import Run
 
 from ..proof import Gate
 
-_PRODUCERS = ("aaptvae", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
+_PRODUCERS = ("aaptvae", "torch", "onnx", "onnxruntime", "numpy")
 
 
 def describe(run: Run, gate: Gate, pair_id: str, name: str | None) -> Manifest:
