@@ -75,14 +75,14 @@ wide: $(VENV)/ready ## memory of tables of 20,000 columns, and their figures bes
 	CI=1 WIDE=1 $(BIN)/python -m pytest -q tests/training/test_memory.py tests/training/test_wide.py
 
 servers: triton-client ## `aaptvae serve` with the clients of Triton and KServe, under load and with faults
-	CI=1 SERVERS=1 .venv-servers/bin/python -m pytest -q tests/runtime/serve
+	CI=1 SERVERS=1 .venv-servers/bin/python -m pytest -q tests/runtime/serve tests/docs/test_deploy.py
 	test -d .venv-kserve || $(PYTHON) -m venv .venv-kserve
 	.venv-kserve/bin/python -m pip install -q -e ".[serve]" -r tests/kserve.txt
 	.venv-kserve/bin/python -m pytest -q tests/runtime/serve/test_kserve.py
 
 triton-client:
 	test -d .venv-servers || $(PYTHON) -m venv .venv-servers
-	.venv-servers/bin/python -m pip install -q -c constraints.txt -e ".[serve]" pytest -r tests/servers.txt
+	.venv-servers/bin/python -m pip install -q -c constraints.txt -e ".[serve]" pytest pyyaml -r tests/servers.txt
 	.venv-servers/bin/python -m pip install -q --no-deps tritonclient==2.73.0
 
 triton: $(VENV)/ready triton-client ## one client against `aaptvae serve` and a tritonserver, on what `aaptvae export --triton` writes (x86-64)
