@@ -8,7 +8,7 @@ PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults wide servers triton triton-client engines web web-install web-build
-.PHONY: artifacts docs tools dist reproducible contents first-picture arm64-test lock version-check github-release release-check clean
+.PHONY: artifacts docs docs-site tools dist reproducible contents first-picture arm64-test lock version-check github-release release-check clean
 
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
 	$(BIN)/aaptvae demo -o demo --force
@@ -128,6 +128,11 @@ docs: $(VENV)/ready ## write the generated parts of the documentation
 	$(BIN)/python -m cogapp -r -I docs $(PAGES)
 	$(BIN)/python docs/api.py
 
+docs-site: ## the documentation as a website in site/, with the explorer of the digits; after web-install it needs no network
+	test -x .venv-site/$(notdir $(BIN))/zensical || $(PYTHON) -m venv .venv-site
+	.venv-site/$(notdir $(BIN))/python -m pip install -q -c constraints.txt -e . -r docs/website.txt
+	.venv-site/$(notdir $(BIN))/python docs/website.py site
+
 dist: ## wheel, sdist and SHA256SUMS; the same bytes for the same commit
 	$(MAKE) $(VENV)/ready
 	$(BIN)/python release/build_dist.py $(DIST)
@@ -166,7 +171,7 @@ release-check: ## all that a release does, short of uploading
 	@cat $(DIST)/SHA256SUMS
 
 clean:
-	rm -rf .venv .venv-floor .venv-servers .venv-kserve .venv-triton .venv-engines $(TOOLS) demo build dist
+	rm -rf .venv .venv-floor .venv-servers .venv-kserve .venv-triton .venv-engines .venv-site $(TOOLS) demo build dist site
 
 # Newer sources than the built files: build again. Files that a workflow downloaded are newer than its clone.
 $(DIST)/SHA256SUMS: $(wildcard $(shell git ls-files runtime training export pyproject.toml README.md 2>/dev/null))

@@ -40,7 +40,7 @@ ARROWS = {
         "sklearn": "bundle errors rows vae",
         "batches": "bundle engine errors rows scores tables vae",
         "serve": "bundle engine errors rows scores vae views",
-        "explorer": "bundle errors files rows",
+        "explorer": "bundle errors files rows tables",
         "cli": "bench bundle density engine errors explorer files interpolation push rows scores serve tables vae verify",
     },
     "aaptvae_training": {
@@ -67,7 +67,8 @@ ARROWS = {
         "train_table": "bars config features loop progress run train_run",
         "own_loop": "config errors evaluate_run features finish linear model progress run train_run",
         "sklearn": "config errors features model run train_table",
-        "cli": "config diagnosis digits errors evaluate_run evaluation events features finish run progress train_run",
+        "flags": "config errors",
+        "cli": "flags config diagnosis digits errors evaluate_run evaluation events features finish run progress train_run",
     },
     "aaptvae_export": {
         "__init__": "bundle errors options",
@@ -161,7 +162,7 @@ def test_every_kind_of_import_is_seen(source: str, parents: tuple[str, ...]) -> 
 def named_modules() -> list[str]:
     """`module:attribute` for every module that a string names."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    named = [*project["scripts"].values(), *project["entry-points"]["aaptvae.commands"].values()]
+    named = [*project["scripts"].values(), *(target for group in project["entry-points"].values() for target in group.values())]
     named += [f"aaptvae.cli.{module}:{verb}" for verb, module in app.VERBS.items()]
     named += [f"{stop.PUBLISHING}:abandon"]
     for package in (aaptvae_training, aaptvae_export):

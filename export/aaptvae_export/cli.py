@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aaptvae.bundle.manifest import TOLERANCE
 from aaptvae.cli.options import PRECISIONS, examples
 from aaptvae.cli.verbs_explore import look_options, make_site
 
@@ -14,6 +13,17 @@ if TYPE_CHECKING:
     from .bundle import Export
 
 PATH = click.Path(path_type=Path)
+
+
+class ToleranceOption(click.Option):
+    """An option whose help ends with the tolerance of a bundle; `aaptvae --help` does not import msgspec for it."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The flag and its help."""
+        from aaptvae.bundle.manifest import TOLERANCE  # noqa: PLC0415
+
+        record = super().get_help_record(ctx)
+        return record and (record[0], f"{record[1]} [default and maximum: {TOLERANCE:g}]")
 
 
 @click.command(
@@ -39,9 +49,7 @@ PATH = click.Path(path_type=Path)
     metavar="SHARE",
     help="Fewest latent directions with this share of mu's variance, e.g. 0.999.",
 )
-@click.option(
-    "--tolerance", type=float, help=f"Largest allowed difference from the trained model. [default and maximum: {TOLERANCE:g}]"
-)
+@click.option("--tolerance", type=float, cls=ToleranceOption, help="Largest allowed difference from the trained model.")
 @click.option("--name", help="Name in the manifest. [default: from the widths]")
 @click.option("--zip", "archive", is_flag=True, help="Write one zip file; implied by a name that ends in .zip.")
 @click.option("--triton", type=PATH, metavar="DIR", help="Also write a Triton model repository of the fp32 graphs.")

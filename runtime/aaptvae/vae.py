@@ -33,7 +33,7 @@ from .errors import BundleError, InputError
 from .interpolation import Curve, walk
 from .rows import BLOCK, Nats, Rows, as_count, as_output, as_range, as_rows, numbered, shaped
 from .scores import Scores
-from .tables import TableLike, as_table, filled, latents_of
+from .tables import UNNAMED, TableLike, as_table, filled, latents_of
 from .views import ViewName, Views
 
 PriorName = Literal["fitted", "standard"]
@@ -148,7 +148,7 @@ class VAE:
     def features(self, x: TableLike, passthrough: Sequence[str] = ()) -> ArrayLike:
         """`x` as numbers [N, D]: its named columns in the order of `columns`, without those in `passthrough` (`as_table`)."""
         if type(x) is not np.ndarray or x.dtype.names is not None:
-            x = as_table(x, columns=self.columns, passthrough=passthrough).values
+            x = as_table(x, columns=self.columns or UNNAMED, passthrough=passthrough).values
         return x if self.manifest.missing == "error" else filled(x, self.observation.mean)
 
     def encode(self, x: TableLike, *, out: tuple[Rows, Rows] | None = None) -> tuple[Rows, Rows]:

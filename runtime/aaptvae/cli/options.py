@@ -79,6 +79,7 @@ columns_options = together(
     click.option(
         "--delimiter", metavar="CHARACTER", callback=_character, help="csv: between values. Default: as line 1 shows."
     ),
+    click.option("--decimal", type=click.Choice([".", ","]), help="csv: decimal mark. Default: as the first lines show."),
 )
 id_option = _names_option("--id", "Columns that are copied to the output, before the results.")
 training_columns_options = together(columns_options, _names_option("--id", "Columns that name rows: no features, like --drop."))
@@ -99,7 +100,7 @@ input_options = together(
 def reading_of(options: dict[str, Any]) -> dict[str, Any]:
     """Fields of `aaptvae.files.Reading` that the options of a command give."""
     given = {"columns": options["columns"], "drop": options["drop"], "ids": options.get("id", ())}
-    return given | {"header": options["header"], "delimiter": options["delimiter"]}
+    return given | {key: options[key] for key in ("header", "delimiter", "decimal")}
 
 
 def tell(notes: tuple[str, ...]) -> None:

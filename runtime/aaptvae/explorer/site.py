@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..files import Batch, Reading, open_rows
 from ..files.publish import publish_folder
 from ..rows import Array, Rows, as_rows
+from ..tables import UNNAMED
 from .wasm import ADDRESS, CDN, FILE, INTEGRITY, VERSION
 
 MARKER = "explorer.json"
@@ -35,7 +36,8 @@ def read_table(path: str | os.PathLike[str], bundle: Bundle, label: str | None =
     """The rows of a feature file; the column `label` is not a feature. `InputError` for more than `MOST_ROWS`."""
     manifest = bundle.manifest
     ids = (label,) if label else ()
-    reading = Reading(width=manifest.input_dim, expected=manifest.columns, ids=ids, missing=manifest.missing == "mean")
+    width, fills = manifest.input_dim, manifest.missing == "mean"
+    reading = Reading(width=width, expected=manifest.columns, usual=UNNAMED, ids=ids, missing=fills)
     with open_rows(path, reading=reading) as reader:
         parts, count = [], 0
         for batch in reader.labelled(_BATCH):

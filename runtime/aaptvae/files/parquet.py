@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import InputError, MissingDependencyError
 from ..rows import Array
-from ..tables.convert import stored_index
+from ..tables.frames import stored_index
 from .reading import Reading, choose, refuse_others
 from .table import Batch, Layout, RowReader, RowWriter, Source, check_table, rebatch
 
@@ -49,8 +49,9 @@ class ArrowRows(RowReader):
 
     def _choose(self, schema: Any, reading: Reading) -> None:
         """Choose features and columns that pass through; an index that pandas stored is left out."""
-        types, index = self._pa.types, stored_index(schema)
-        names = [key for key in schema.names if key not in index or key in (*reading.columns, *reading.drop, *reading.ids)]
+        types, wanted = self._pa.types, {*reading.columns, *reading.drop, *reading.ids, *(reading.expected or ())}
+        index = [key for key in stored_index(schema) if key not in wanted]
+        names = [key for key in schema.names if key not in index]
         kinds = {key: schema.field(at).type for at, key in enumerate(schema.names)}
         rest = [key for key in names if key not in (*reading.drop, *reading.ids)] if not reading.columns else reading.columns
         self._lists = len(rest) == 1 and rest[0] in kinds and _is_list(types, kinds[rest[0]])
@@ -249,5 +250,5 @@ def _pyarrow() -> Any:
         import pyarrow.ipc  # noqa: PLC0415
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError as error:
-        raise MissingDependencyError('.parquet and .arrow files need pyarrow: pip install "aaptvae[parquet]"') from error
+        raise MissingDependencyError(".parquet and .arrow files need pyarrow: pip install pyarrow") from error
     return pyarrow

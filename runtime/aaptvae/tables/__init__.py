@@ -1,6 +1,17 @@
 """Tables in memory: names of columns, and arrays, tensors, data frames and Arrow tables as numbers."""
 
 from .convert import Table, TableLike, as_table, filled, latents_of
-from .names import check_names, latent_names, match_columns
+from .names import LATENTS, UNNAMED, check_names, latent_names, match_columns
 
-__all__ = ["Table", "TableLike", "as_table", "check_names", "filled", "latent_names", "latents_of", "match_columns"]
+__all__ = [
+    "LATENTS",
+    "UNNAMED",
+    "Table",
+    "TableLike",
+    "as_table",
+    "check_names",
+    "filled",
+    "latent_names",
+    "latents_of",
+    "match_columns",
+]

@@ -15,7 +15,7 @@ from ...errors import InputError
 from ...files import Batch, Layout, Reading, RowReader, open_rows
 from ...files.opening import input_files
 from ...rows import BLOCK, Array, Rows, as_rows, numbered
-from ...tables.names import latent_names, listed
+from ...tables.names import LATENTS, UNNAMED, in_usual_order, latent_names, listed
 from ...vae import VAE
 from ..options import load_for_workers, printable, reading_of, tell
 from .ahead import close_without_waiting
@@ -70,13 +70,13 @@ def _open_input(vae: VAE, verb: str, width: int, options: dict[str, Any]) -> Row
     """The reader of INPUT, whose columns are matched with those of the model."""
     names = vae.columns if verb != "decode" else latent_names(width) if vae.columns else None
     fills = verb != "decode" and vae.manifest.missing == "mean"
-    reading = Reading(
-        width=width, expected=names, skip_bad=options["on_bad_row"] == "skip", missing=fills, **reading_of(options)
-    )
+    usual, skips = LATENTS if verb == "decode" else UNNAMED, options["on_bad_row"] == "skip"
+    reading = Reading(width=width, expected=names, usual=usual, skip_bad=skips, missing=fills, **reading_of(options))
     reader = open_rows(options["input"], format=options["format"], reading=reading)
     tell(reader.notes)
-    if reader.columns is not None and names is None and verb != "decode" and not reading.columns:
-        shown = listed(reader.columns)
+    unknown = reader.columns is not None and names is None and in_usual_order(reader.columns, usual) is None
+    if unknown and verb != "decode" and not reading.columns:
+        shown = listed(reader.columns or ())
         tell(
             (f"this bundle names no columns: those of {reader.name} are taken in their order, {shown}; --columns sets another",)
         )
