@@ -75,14 +75,14 @@ wide: $(VENV)/ready ## memory of tables of 20,000 columns, and their figures bes
 	CI=1 WIDE=1 $(BIN)/python -m pytest -q tests/training/test_memory.py tests/training/test_wide.py
 
 servers: triton-client ## `aaptvae serve` with the clients of Triton and KServe, under load and with faults
-	CI=1 SERVERS=1 .venv-servers/bin/python -m pytest -q tests/runtime/serve
+	CI=1 SERVERS=1 .venv-servers/bin/python -m pytest -q tests/runtime/serve tests/docs/test_deploy.py
 	test -d .venv-kserve || $(PYTHON) -m venv .venv-kserve
 	.venv-kserve/bin/python -m pip install -q -e ".[serve]" -r tests/kserve.txt
 	.venv-kserve/bin/python -m pytest -q tests/runtime/serve/test_kserve.py
 
 triton-client:
 	test -d .venv-servers || $(PYTHON) -m venv .venv-servers
-	.venv-servers/bin/python -m pip install -q -c constraints.txt -e ".[serve]" pytest -r tests/servers.txt
+	.venv-servers/bin/python -m pip install -q -c constraints.txt -e ".[serve]" pytest pyyaml -r tests/servers.txt
 	.venv-servers/bin/python -m pip install -q --no-deps tritonclient==2.73.0
 
 triton: $(VENV)/ready triton-client ## one client against `aaptvae serve` and a tritonserver, on what `aaptvae export --triton` writes (x86-64)
@@ -92,8 +92,8 @@ triton: $(VENV)/ready triton-client ## one client against `aaptvae serve` and a 
 	$(BIN)/aaptvae export .venv-triton/run -o .venv-triton/bundle --triton .venv-triton/models --name digits --force
 	TRITON=.venv-triton .venv-servers/bin/python -m pytest -q tests/runtime/serve/test_triton.py
 
-ENGINES := polars duckdb ray spark dask
-engines: $(addprefix engine-,$(ENGINES)) ## the programs of docs/recipes.md on the real engines; ROWS=N for another count
+ENGINES := polars duckdb ray spark dask daft datasets torch faiss mlflow skops openvino node
+engines: $(addprefix engine-,$(ENGINES)) ## docs/recipes.md on the real engines, golden vectors on other runtimes; ROWS=N
 
 engine-%: ## one of them, in an environment of its own
 	test -d .venv-engines/$* || $(PYTHON) -m venv .venv-engines/$*
@@ -105,6 +105,20 @@ PACKAGES_duckdb := duckdb
 PACKAGES_ray := "ray[data]"
 PACKAGES_spark := pyspark
 PACKAGES_dask := "dask[dataframe]"
+PACKAGES_daft := daft
+PACKAGES_datasets := datasets
+PACKAGES_torch := torch
+PACKAGES_faiss := faiss-cpu
+PACKAGES_mlflow := mlflow-skinny pandas
+PACKAGES_skops := skops
+PACKAGES_openvino := openvino
+
+engine-faiss: .venv-engines/bundle
+engine-node: web-install
+
+.venv-engines/bundle: $(VENV)/ready
+	$(BIN)/aaptvae train training/aaptvae_training/data/digits.npy -o .venv-engines/run --latent-dim 16 --epochs 2 --force
+	$(BIN)/aaptvae export .venv-engines/run -o $@ --name digits --force
 
 artifacts: $(VENV)/ready ## remake artifacts/digits
 	$(BIN)/aaptvae demo -o demo --force

@@ -162,7 +162,7 @@ def kinds_of(client: Client) -> dict[str, list[Case]]:
 
 
 def main() -> None:
-    """Print the fastest of several bursts for each server, each kind of request and each number of clients."""
+    """Print the fastest of several bursts for each server, kind of request and number of clients; of the CPU, the least."""
     seconds, bursts = float((sys.argv[1:] or ["2"])[0]), int((sys.argv[2:] or ["3"])[0])
     with ExitStack() as stack:
         folders = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2)]
@@ -177,8 +177,9 @@ def main() -> None:
             asked = {name: server for name, server in servers.items() if name == "aaptvae" or kind.endswith("binary")}
             for clients in CLIENTS:
                 turns = [[burst(server, cases, clients, seconds) for server in asked.values()] for _ in range(bursts)]
-                for name, best in zip(asked, map(max, zip(*turns, strict=True)), strict=True):
-                    rates = f"{best.requests:,.0f} | {best.rows:,.0f} | {best.p50:.2f} | {best.p99:.2f} | {best.used:.0f}"
+                for name, made in zip(asked, zip(*turns, strict=True), strict=True):
+                    best, used = max(made), min(burst.used for burst in made)
+                    rates = f"{best.requests:,.0f} | {best.rows:,.0f} | {best.p50:.2f} | {best.p99:.2f} | {used:.0f}"
                     print(f"| {kind} | {clients} | {name} | {rates} |", flush=True)
     print(
         f"\nbare onnxruntime, 64 rows, one thread, best of 2000: {bare(64):,.0f} rows/s; load average {os.getloadavg()[0]:.1f}"

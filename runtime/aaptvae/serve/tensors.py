@@ -4,8 +4,11 @@ https://github.com/kserve/open-inference-protocol and Triton's extension_binary_
 """
 
 import json
+import re
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import prod
 from typing import Any, NamedTuple
 
@@ -23,6 +26,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     **{f"INT{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
     **{f"UINT{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
 }
+_begins_with_row = re.compile(rb"\s*\[\s*\[").match
 _NO_DATA = msgspec.Raw(b"")
 _MOST_VALUES = 1 << 40  # of a tensor; the limits of bodies and rows are far below
 _PARAMETERS = {"binary_data_output", "sequence_id", "sequence_start", "sequence_end", "priority", "timeout"}
@@ -183,15 +187,28 @@ def _arrays(tensors: Sequence[InputTensor], body: bytes, offset: int) -> dict[st
 def _from_json(tensor: InputTensor, name: str, dtype: np.dtype[Any]) -> Array:
     """The numbers of a tensor, flat or in rows; null becomes NaN. Floats in double precision: the model rounds them."""
     kind = "float" if dtype.kind == "f" else "int"
-    data = bytes(tensor.data)
-    nested = data.lstrip()[1:].lstrip()[:1] == b"["
+    data = memoryview(tensor.data)
+    nested = _begins_with_row(data) is not None
     try:
-        values = np.array((_rows if nested else _flat)[kind](data), np.float64 if kind == "float" else dtype)
+        decoded: Any = (_rows if nested else _flat)[kind](data)
+        values = _doubles(decoded, nested) if kind == "float" else np.array(decoded, dtype)
     except (msgspec.MsgspecError, ValueError, OverflowError) as error:
         raise InputError(f"data of {name} is not a list of {kind}s, flat or in rows of equal length ({error})") from None
     if values.size != prod(tensor.shape) or (nested and list(values.shape) != tensor.shape):
         raise InputError(f"{name} has {values.size} values in shape {list(values.shape)}: expected {tensor.shape}")
     return values.reshape(tensor.shape)
+
+
+def _doubles(numbers: list[Any], nested: bool) -> Array:
+    """An array in double precision; `struct` makes it in a third of numpy's time where no number is null."""
+    if nested and len(set(map(len, numbers))) > 1:
+        raise ValueError("its rows have different lengths")
+    shape = (len(numbers), len(numbers[0])) if nested else (len(numbers),)
+    try:
+        packed = struct.pack(f"{prod(shape)}d", *(chain.from_iterable(numbers) if nested else numbers))
+    except struct.error:
+        return np.array(numbers, np.float64)
+    return np.frombuffer(packed).reshape(shape)
 
 
 def write_answer(model: tuple[str, str], asked: Inference, results: Iterable[tuple[Port, Array]], rows: int) -> Answer:
