@@ -7,7 +7,7 @@ TOOLS := .venv-tools
 PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults wide servers triton triton-client engines web web-install web-build
+.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults wide servers triton triton-client engines web web-install web-build web-reproducible
 .PHONY: artifacts docs docs-site tools dist reproducible contents first-picture arm64-test lock version-check github-release release-check clean
 
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
@@ -36,6 +36,9 @@ web-install:
 
 web-build:
 	cd runtime/web && npm run -s check && npm run -s build && npm run -s page
+
+web-reproducible: ## two builds of the npm package and of the page have the same bytes, and the page is the committed one
+	$(PYTHON) release/javascript.py
 
 unit-test: $(VENV)/ready ## the tests alone; files in their order, as those of docs/ take longest
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
@@ -166,8 +169,9 @@ release-check: export REQUIRE_LINTERS := 1
 release-check: ## all that a release does, short of uploading
 	$(MAKE) check
 	rm -rf $(DIST) && $(MAKE) dist
+	$(MAKE) web-install web-reproducible
 	$(MAKE) reproducible contents wheel-test floor-test first-picture
-	@echo "release-check passed: checks, two builds, wheel and sdist outside the clone, floors, SBOM, first picture"
+	@echo "release-check passed: checks, two builds, also of the npm package, wheel and sdist outside the clone, floors, SBOM, first picture"
 	@cat $(DIST)/SHA256SUMS
 
 clean:

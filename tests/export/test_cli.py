@@ -70,6 +70,16 @@ def test_export_writes_an_explorer_of_held_out_rows(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("page", "words"),
+    [(["--image-shape", "8x7"], "image shape is 8x7: expected a product of 64"), (["--wasm", DIGITS_FILE], "is not ort-wasm")],
+)
+def test_a_wrong_page_is_refused_before_the_bundle(trained, tmp_path, page, words):
+    done = cli("export", trained, "-o", tmp_path / "b", "--web", tmp_path / "site", *page)
+    assert done.returncode == 1 and words in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--tolerance", "0.1"], "it can only be tightened"),

@@ -1,6 +1,7 @@
-"""Makes two bundles for the tests in JavaScript, with torch: python tests/web/make_bundles.py
+"""Makes bundles for the tests in JavaScript, with torch: python tests/web/make_bundles.py
 
-Both have random weights. `int8` has twins; `bounded` has every operator of the exporter and a mixture of two noises.
+All have random weights. `int8` has twins; `bounded` has every operator of the exporter and a mixture of two noises; `wide` has
+noise along eight principal axes, which lie in its decoder.
 """
 
 import dataclasses
@@ -29,3 +30,8 @@ if __name__ == "__main__":
         run.model.broad_log_sigma.fill_(0.7)
     run = dataclasses.replace(run, observation=observation_of(run.model))
     export_bundle(run, HERE / "bounded", ExportOptions(name="bounded"), force=True)
+    run = make_run(60, 4, (16,), rows=64, bounded=True, sigma="spectral", likelihood="student", axes=8)
+    with torch.no_grad():
+        run.model.log_sigma += torch.linspace(-0.5, 0.5, 9)
+    run = dataclasses.replace(run, observation=observation_of(run.model))
+    export_bundle(run, HERE / "wide", ExportOptions(name="wide"), force=True)

@@ -22,6 +22,7 @@ BUNDLES = {
     "schema1": ("tests/fixtures/schema1/bundle", "fp32"),
     "int8": ("tests/web/int8", "int8"),
     "bounded": ("tests/web/bounded", "fp32"),
+    "wide": ("tests/web/wide", "fp32"),
 }
 SEEDS = 1_000
 
