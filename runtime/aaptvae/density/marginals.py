@@ -16,7 +16,7 @@ from ..rows import Array, Arrays, Matrix, Rows
 ARRAYS = {"counts": 1, "rules": 1, "quantiles": 1, "values": 1}
 STEPS = -1.0  # a rule: observed values alone; 0 stands for lines between knots, m > 0 for lines rounded to multiples of 1 / m
 MOST_PER_UNIT = 1e6
-_NUMBERS = 1 << 20  # of rows that are mapped at once
+_NUMBERS, _LEAST_ROWS = 1 << 20, 4_096  # that are mapped at once: in the processor's cache, and enough for a column's overhead
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class Marginals:
     def apply(self, rows: Rows) -> None:
         """Map samples of the model [N, D], with observation noise, in place; each number by itself."""
         ends = np.cumsum(self.counts)
-        size = max(1, _NUMBERS // len(self.counts))
+        size = max(_LEAST_ROWS, _NUMBERS // len(self.counts))
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
             for column, (end, count, rule) in enumerate(zip(ends, self.counts, self.rules, strict=True)):

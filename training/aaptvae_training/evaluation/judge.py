@@ -156,13 +156,14 @@ class Judge:
 
     def sample_figures(self, test: Rows, train: Rows) -> dict[str, float]:
         """Distances of samples from held-out rows, and of training rows from held-out rows."""
-        real, seen = self.standardise(test), self.standardise(train)
-        drawn = self.sample(len(train))
-        compared = {"samples": self.standardise(drawn), "real": seen}
-        if self.marginals is not None:
-            compared["as_observed"] = self.standardise(self.as_observed(drawn))
-        frechet = {f"frechet_{name}": frechet_distance(rows, real) for name, rows in compared.items()}
-        return frechet | {f"mmd_{name}": mean_discrepancy(rows, real) for name, rows in compared.items()}
+        real, drawn = self.standardise(test), self.sample(len(train))
+        figures: dict[str, float] = {}
+        for name in ("real", "samples") if self.marginals is None else ("real", "samples", "as_observed"):
+            rows = train if name == "real" else drawn if name == "samples" else self.as_observed(drawn)
+            standardised = self.standardise(rows)
+            figures |= {f"frechet_{name}": frechet_distance(standardised, real)}
+            figures |= {f"mmd_{name}": mean_discrepancy(standardised, real)}
+        return figures
 
 
 def importance_rows(width: int) -> int:

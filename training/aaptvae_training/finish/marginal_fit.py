@@ -22,9 +22,9 @@ RANKS = np.concatenate([[0.0], _TAIL, (np.arange(64) + 0.5) / 64, 1 - _TAIL[::-1
 UNITS = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6)  # multiples of 1 / unit
 
 SAMPLES = (4_096, 20_000)  # of the model: eight for each training row, but not fewer or more than these
-MOST_NUMBERS = 1 << 24  # of those samples
+MOST_NUMBERS = 1 << 24  # of those samples, and of training rows
 _OTHER_SEED = 0x9E3779B97F4A7C15  # the samples of a map are not those that a user draws
-_CHUNK = 1_024
+_CHUNK, _BLOCK = 1_024, 64  # rows that are drawn at once, of few and of many columns
 _FEW = 64
 
 Knots = tuple[Matrix, Rows]  # ranks in [0, 1] and values
@@ -40,11 +40,12 @@ def calibrate(model: AAPTVAE, prior: LatentPrior, observed: Rows, seed: int) -> 
     width, (least, most) = observed.shape[1], SAMPLES
     count = min(max(least, min(most, 8 * len(observed))), max(1_000, MOST_NUMBERS // width))
     observation, drawn, seed = observation_of(model), np.empty((count, width), np.float32), seed ^ _OTHER_SEED
-    for start in range(0, count, _CHUNK):
-        stop = min(start + _CHUNK, count)
+    step = max(_BLOCK, min(_CHUNK, MOST_NUMBERS // 8 // width))
+    for start in range(0, count, step):
+        stop = min(start + step, count)
         rows = decode(model, prior.draw(seed, start, stop))
         drawn[start:stop] = observation.add_noise(rows, seed, start, stop)
-    return fit_marginals(observed, drawn)
+    return fit_marginals(observed[:: max(1, len(observed) * width // MOST_NUMBERS)], drawn)
 
 
 def fit_marginals(observed: Rows, sampled: Rows) -> Marginals:
@@ -52,14 +53,13 @@ def fit_marginals(observed: Rows, sampled: Rows) -> Marginals:
 
     Where the knots of all columns are more than `MOST_KNOTS`, those with most get fewer, all the same number.
     """
-    columns = [np.unique(column, return_counts=True) for column in np.ascontiguousarray(observed.T)]
-    most = largest_share(np.array([len(_knots(*column, MOST_KNOTS)[1][0]) for column in columns]))
+    most = largest_share(np.array([len(_knots(column, MOST_KNOTS)[0][0]) for column in observed.T]))
     counts, rules, quantiles, values = [], [], [], []
-    for column, drawn in zip(columns, np.ascontiguousarray(sampled.T), strict=True):
-        rule, (ranks, own) = _knots(*column, most)
+    for column, drawn in zip(observed.T, sampled.T, strict=True):
+        (ranks, own), has_steps = _knots(column, most)
         places = np.ceil(ranks * len(drawn)).astype(np.int64)
         counts.append(len(own))
-        rules.append(rule)
+        rules.append(STEPS if has_steps else _unit(column))
         quantiles.append(np.sort(drawn)[np.minimum(places, len(drawn) - 1)])
         values.append(own)
     knots = (np.concatenate(part).astype(np.float64) for part in (quantiles, values))
@@ -77,14 +77,15 @@ def largest_share(wanted: NDArray[np.int64]) -> int:
     return max(share, 2)
 
 
-def _knots(values: Rows, counts: NDArray[np.int64], most: int) -> tuple[float, Knots]:
-    """The rule of a column with these different values [M], and at most `most` knots of its observed quantile function."""
-    shares = counts / counts.sum()
+def _knots(column: Rows, most: int) -> tuple[Knots, bool]:
+    """At most `most` knots of the observed quantile function of a column [N], and whether they are steps."""
+    values, counts = np.unique(column, return_counts=True)
+    shares = counts / len(column)
     below = np.cumsum(shares) - shares
-    if len(values) <= min(MOST_VALUES, most) and len(values) <= max(1, REPEATED * counts.sum()):
-        return STEPS, (below, values)
+    if len(values) <= min(MOST_VALUES, most) and len(values) <= max(1, REPEATED * len(column)):
+        return (below, values), True
     knots = _lines(values, shares, below)
-    return _unit(values), knots if len(knots[0]) <= most else thinned(knots, most)
+    return (knots if len(knots[0]) <= most else thinned(knots, most)), False
 
 
 def _lines(values: Rows, shares: Matrix, below: Matrix) -> Knots:
