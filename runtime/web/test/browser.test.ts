@@ -172,6 +172,15 @@ describe("the explorer of digits", { skip }, () => {
     near([mark.x + mark.width / 2, mark.y + mark.height / 2], await place(page, 7));
   });
 
+  test("a row under the pointer shows its words and its picture", async () => {
+    await page.mouse.move(...(await place(page, 7)));
+    const hint = page.locator(".hint-row");
+    assert.match((await hint.textContent())!, /^row \d+: ELBO/);
+    assert.ok(await hint.locator("canvas").isVisible());
+    await page.mouse.move(5, 5);
+    assert.ok(await hint.isHidden());
+  });
+
   test("Shift and drag moves the rows, and picking follows", async () => {
     const [[x, y], points] = [await place(page, 7), await layer(page)];
     await page.mouse.move(x, y);
@@ -201,6 +210,10 @@ describe("the explorer of digits", { skip }, () => {
     }
     await page.waitForFunction(`explorer.map.span()[0] < ${0.4 * wide}`);
     near(await place(page, 7), [x, y]);
+    await page.waitForTimeout(100);
+    const pair = "[explorer.map.across[7], explorer.map.up[7]]";
+    const axes = await page.evaluate<number[]>(`explorer.map.chart.convertToPixel({ gridIndex: 0 }, ${pair})`);
+    near(axes, await page.evaluate<number[]>("explorer.map.pixelOf(7)")); // axes and rows have one scale
     const [other] = await opened(browser, (await page.waitForURL(/view=/), page.url()));
     await ready(other);
     near(await place(other, 7), [x, y]);
