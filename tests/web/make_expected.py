@@ -65,6 +65,8 @@ def results(folder: str, precision: Any) -> dict[str, Any]:
     }
     if vae.manifest.marginals:
         computed["as_observed"] = vae.sample(range(60, 160), seed=7, as_observed=True)
+    for prior in ("standard", "fitted"):
+        computed[f"log_likelihood_{prior}"] = vae.log_likelihood(x, 8, seed=5, prior=prior)
     scores = {name: np.where(np.isnan(value), -1, value) for name, value in vae.score(x)._asdict().items()}
     return {
         "folder": folder,
