@@ -8,35 +8,27 @@ from numpy.typing import ArrayLike
 
 from .bundle import Bundle, Manifest, Place, Precision, graph_file, read_bundle
 from .bundle.golden import Golden
-from .bundle.graph_check import check_graph, weight_of
-from .bundle.manifest import AXES, GOLDEN, LIKELIHOOD, LOAD_TOLERANCE, PRIOR, metadata
-from .bundle.npz import read_npz
+from .bundle.graph_check import check_graph
+from .bundle.manifest import GOLDEN, LOAD_TOLERANCE, metadata
+from .densities import PriorName, read_densities
 from .density import (
-    OBSERVATION_ARRAYS,
-    OPTIONAL_OBSERVATION_ARRAYS,
     PAIRS,
-    PRIOR_ARRAYS,
     SAMPLES,
-    LatentPrior,
     LikelihoodBounds,
-    ObservationModel,
     Stream,
     importance_draws,
     kl_divergence,
     normal_rows,
     p_values,
-    read_reference,
     resolve_seed,
 )
 from .engine import Network, Provider, Settings
-from .errors import BundleError, InputError
+from .errors import InputError
 from .interpolation import Curve, walk
 from .rows import BLOCK, Nats, Rows, as_count, as_output, as_range, as_rows, numbered, shaped
 from .scores import Scores
 from .tables import UNNAMED, TableLike, as_table, filled, latents_of
 from .views import ViewName, Views
-
-PriorName = Literal["fitted", "standard"]
 
 
 def load(  # noqa: PLR0913 (all options of the runtime)
@@ -73,13 +65,8 @@ class VAE:
                 f"export with --precision {precision}"
             )
         self._source, self.precision, self._settings, self._golden = source, precision, settings, golden
-        self._prior = LatentPrior.from_arrays(read_npz(source.files[PRIOR], PRIOR, PRIOR_ARRAYS))
-        arrays = read_npz(source.files[LIKELIHOOD], LIKELIHOOD, OBSERVATION_ARRAYS, OPTIONAL_OBSERVATION_ARRAYS)
-        restore = weight_of(source.files[graph_file("decoder")], AXES, ObservationModel.basis_elsewhere(arrays))
-        self.observation = ObservationModel.from_arrays(manifest.likelihood.kind, arrays, restore)
-        self._heldout_elbo = read_reference(arrays)
-        if (self._prior.latent_dim, len(self.observation.mean)) != (manifest.latent_dim, manifest.input_dim):
-            raise BundleError(f"{PRIOR} or {LIKELIHOOD} has another width than the manifest: export the bundle again")
+        self._densities = read_densities(source)
+        self.observation = self._densities.observation
         replayed = Golden.read(source.files[GOLDEN], manifest, self.observation.unit) if golden else None
         for graph in ("encoder", "decoder"):  # both are checked before onnxruntime parses one
             name, spec = graph_file(graph, precision), getattr(manifest, graph)
@@ -208,7 +195,7 @@ class VAE:
             result[start:stop] = as_rows(means[start:stop], self.latent_dim, "mu", start) + deviation * noise
         return result
 
-    def sample(
+    def sample(  # noqa: PLR0913 (all options of drawing)
         self,
         n: int | range,
         *,
@@ -216,18 +203,25 @@ class VAE:
         prior: PriorName = "fitted",
         temperature: float = 1.0,
         observation_noise: bool = False,
+        as_observed: bool = False,
         out: Rows | None = None,
     ) -> Rows:
         """`n` new rows [n, D] from the fitted or the standard prior; `observation_noise` adds the likelihood's own.
 
+        `as_observed` adds that noise and then gives every column the distribution of its training rows: observed values
+        alone where these are few, their range elsewhere. `InputError` where the bundle has no maps for that.
         A seed defines an endless sequence of rows: `n` gives its first rows, a `range` any others.
         """
-        n, density, seed = as_range(n), self._density(prior), resolve_seed(seed)
+        maps = self._densities.maps() if as_observed else None
+        n, density, seed = as_range(n), self._densities.prior_called(prior), resolve_seed(seed)
         result = as_output(out, len(n), self.input_dim)
         for start, stop in self._chunks(len(n)):
             first, last = n.start + start, n.start + stop
             rows = self.decode(density.draw(seed, first, last, temperature))
-            result[start:stop] = self.observation.add_noise(rows, seed, first, last) if observation_noise else rows
+            noisy = observation_noise or as_observed
+            result[start:stop] = self.observation.add_noise(rows, seed, first, last) if noisy else rows
+        if maps is not None:
+            maps.apply(result)
         return result
 
     def interpolate(self, a: TableLike, b: TableLike, steps: int = 8, *, path: Curve = "linear") -> Rows:
@@ -258,7 +252,7 @@ class VAE:
                 expected = LikelihoodBounds(self.decode, self.observation).expected_log_density(rows, mu, logvar, pairs)
             scores.kl_divergence[start:stop] = kl_divergence(mu, logvar)
             scores.elbo[start:stop] = expected - scores.kl_divergence[start:stop]
-            scores.p_value[start:stop] = p_values(scores.elbo[start:stop], self._heldout_elbo)
+            scores.p_value[start:stop] = p_values(scores.elbo[start:stop], self._densities.heldout_elbo)
         return scores
 
     def log_likelihood(
@@ -268,7 +262,7 @@ class VAE:
 
         Under N(0, I), the prior that was trained with, or the "fitted" one that samples are drawn from.
         """
-        density, seed, samples = self._density(prior), resolve_seed(seed), as_count(samples, "samples")
+        density, seed, samples = self._densities.prior_called(prior), resolve_seed(seed), as_count(samples, "samples")
         source, bounds = shaped(self.features(x), self.input_dim), LikelihoodBounds(self.decode, self.observation)
         result = np.empty(len(source))
         for start, stop in self._chunks(len(source), samples):
@@ -278,11 +272,6 @@ class VAE:
                 posterior = self.encode(rows)
                 result[start:stop] = bounds.importance_weighted([density], rows, *posterior, noise)[0]
         return result
-
-    def _density(self, name: PriorName) -> LatentPrior:
-        if name not in ("fitted", "standard"):
-            raise InputError(f'prior is {name!r}: expected "fitted" or "standard"')
-        return self._prior if name == "fitted" else LatentPrior.standard(self.latent_dim)
 
     def _chunks(self, rows: int, copies: int = 1) -> Iterator[tuple[int, int]]:
         """Start and stop of chunks of whole blocks, so that products in numpy do not depend on the batch size."""

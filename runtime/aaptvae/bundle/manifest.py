@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-SCHEMA_VERSION = 2  # 1: without `views`, `columns` and `missing`
+SCHEMA_VERSION = 2  # 1: without `views`, `columns`, `missing` and `marginals`
 UNSEALED = b"0" * 64
 TOLERANCE = 1e-5  # fp32 on the exporting CPU, relative to max(1, max|reference|) of the row
 LOAD_TOLERANCE = 1e-4  # fp32 on other CPUs, which add in another order; a wrong graph differs by far more
@@ -22,6 +22,7 @@ PRIOR = "prior.npz"
 LIKELIHOOD = "likelihood.npz"
 GOLDEN = "golden.npz"
 VIEWS = "views.npz"
+MARGINALS = "marginals.npz"
 
 Precision = Literal["fp32", "int8", "fp16"]
 Width = Annotated[int, Meta(ge=1, le=1 << 20)]
@@ -211,6 +212,7 @@ class Manifest(ManifestV1, frozen=True):
     views: tuple[View, ...] = ()
     columns: tuple[ColumnName, ...] | None = None  # names of the features [input_dim], None for features without names
     missing: Missing = "error"
+    marginals: bool = False  # whether there is `marginals.npz`
 
     def view(self, name: str) -> View | None:
         """The view of this name, None where the bundle has none."""

@@ -27,7 +27,7 @@ VERBS = {
     "push": "verbs_hub",
     "serve": "verbs_serve",
 }  # in this folder
-EXTRA = "pip install torch onnx onnxscript safetensors matplotlib"
+EXTRA = "pip install torch onnx safetensors matplotlib"
 STRIPPED = "Python removed the description, which is a docstring: run it without -OO."
 _EPILOG = """
 Results go to the file named by -o (`-o -` for stdout), messages to stderr. Exit status: 0 done, 1 refused, 2 wrong usage.

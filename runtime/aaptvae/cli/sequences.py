@@ -16,7 +16,7 @@ from ..rows import Array, Nats, Rows, numbered
 from ..tables import UNNAMED
 from ..vae import VAE
 from .job.job import Job
-from .job.stream import batch_rows, feature_names
+from .job.stream import batch_rows, feature_names, refuse_same_file
 from .options import load_vae, reading_of, tell
 
 EPOCH = datetime(1970, 1, 1)
@@ -77,6 +77,7 @@ def resample_rows(times: Times, group: str | None, order: str | None, output: st
 
     The latents of all rows are held in memory. Rows without a column `order` are at times 0, 1, 2, ... of their sequence.
     """
+    refuse_same_file(options["input"], output)
     vae = load_vae(options)
     aside = [name for name in (group, order) if name]
     z, columns = _latents(vae, aside, options)

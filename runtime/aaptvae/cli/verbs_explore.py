@@ -13,7 +13,7 @@ from .options import PRECISIONS, examples, printable, together
 
 if TYPE_CHECKING:
     from ..bundle import Bundle
-    from ..explorer import MapRows, Site
+    from ..explorer import MapRows
 
 
 def _shape(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, int] | None:
@@ -36,9 +36,9 @@ look_options = together(
 )
 
 
-def make_site(bundle: "Bundle", table: "MapRows | None", *, offline: bool, wasm: Path | None, **look: Any) -> "Site":
-    """The explorer that the options describe; `InputError` with `offline` where no copy of onnxruntime is at hand."""
-    from ..explorer import VERSION, Site, find_wasm  # noqa: PLC0415 - numpy, only when a verb runs
+def wasm_at_hand(offline: bool, wasm: Path | None) -> bytes | None:
+    """onnxruntime's WebAssembly, or None, which is said; `InputError` with `offline` where this machine has no copy."""
+    from ..explorer import VERSION, find_wasm  # noqa: PLC0415 - numpy, only when a verb runs
 
     found = find_wasm(wasm)
     if found is None and offline:
@@ -48,7 +48,7 @@ def make_site(bundle: "Bundle", table: "MapRows | None", *, offline: bool, wasm:
         )
     if found is None:
         click.echo(f"browsers will fetch onnxruntime-web {VERSION} from cdn.jsdelivr.net and check its SHA-256", err=True)
-    return Site(bundle=bundle, table=table, wasm=found, **look)
+    return found
 
 
 def _opened(place: str, sha256: str | None) -> "tuple[Bundle, MapRows | None]":
@@ -97,12 +97,13 @@ def explore(
     A page on 127.0.0.1 runs the bundle itself: rows do not leave this machine. Ends with Ctrl+C. A run is exported in memory
     first, which needs torch.
     """
-    from ..explorer import Served, read_table  # noqa: PLC0415
+    from ..explorer import Served, Site, read_table  # noqa: PLC0415
 
     if label is not None and rows is None:
         raise click.UsageError("--label names a column of --rows: pass both")
+    look["wasm"] = wasm_at_hand(look.pop("offline"), look["wasm"])
     found, table = _opened(bundle, sha256)
-    site = make_site(found, table if rows is None else read_table(rows, found, label), **look)
+    site = Site(bundle=found, table=table if rows is None else read_table(rows, found, label), **look)
     with Served(site.files(), port) as served:
         click.echo(printable(f"{found.manifest.name} is at {served.address} until Ctrl+C"), err=True)
         if browser:

@@ -36,6 +36,7 @@ def _temperature(_: click.Context, __: click.Parameter, value: float) -> float:
 @click.option("--prior", default="fitted", show_default=True, type=click.Choice(["fitted", "standard"]))
 @click.option("--temperature", default=1.0, show_default=True, callback=_temperature, help="Factor on the prior's deviations.")
 @click.option("--observation-noise", is_flag=True, help="Add the noise of the observation model.")
+@click.option("--as-observed", is_flag=True, help="Add that noise, and give columns the values of the training rows.")
 @output_option()
 @output_options
 def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
@@ -51,7 +52,7 @@ def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
     if seed is None:
         seed = resolve_seed(seed)
         click.echo(f"seed {seed}", err=True)
-    chosen = {key: options[key] for key in ("prior", "temperature", "observation_noise")}
+    chosen = {key: options[key] for key in ("prior", "temperature", "observation_noise", "as_observed")}
     size = batch_rows(vae)
 
     def ranges(start: int) -> Iterator[range]:

@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from ...engine import onnxruntime
 from ...errors import InputError
 from ...files import Batch, Layout, Reading, RowReader, open_rows
-from ...files.opening import input_files
+from ...files.opening import input_files, would_read
 from ...rows import BLOCK, Array, Rows, as_rows, numbered
 from ...tables.names import LATENTS, UNNAMED, in_usual_order, latent_names, listed
 from ...vae import VAE
@@ -91,11 +92,13 @@ def _report_skipped(lines: Sequence[str]) -> int:
 
 def _layout(vae: VAE, verb: str, reader: RowReader, columns: tuple[str, ...], view: str) -> Layout:
     """Numbers are named where the bundle names its features or columns pass through, in formats that hold names."""
-    if columns:
-        return Layout(width=len(columns), rows=reader.rows, columns=columns, ids=reader.ids, dtype=np.float64)
-    named = vae.columns is not None or bool(reader.ids)
-    names = latent_names(vae.views.width(view)) if verb == "encode" else feature_names(vae)
-    return Layout(width=len(names), rows=reader.rows, columns=names if named else (), ids=reader.ids)
+    named = vae.columns is not None or bool(reader.ids or columns)
+    names = columns or (latent_names(vae.views.width(view)) if verb == "encode" else feature_names(vae))
+    if clash := set(reader.ids) & set(names):
+        raise InputError(f"--id names {listed(sorted(clash))}, which {verb} writes itself: rename it in {reader.name}")
+    dtype = np.float64 if columns else np.float32
+    layout = Layout(width=len(names), rows=reader.rows, columns=names if named else (), dtype=dtype)
+    return replace(layout, ids=reader.ids, id_types=reader.id_types)
 
 
 def feature_names(vae: VAE) -> tuple[str, ...]:
@@ -104,12 +107,14 @@ def feature_names(vae: VAE) -> tuple[str, ...]:
 
 
 def refuse_same_file(source: str, *outputs: str) -> None:
-    """Raise `InputError` if two of these paths are the same file: an output would overwrite it."""
+    """Raise `InputError` if two of these paths are the same file, or an output would be read as part of `source` next time."""
     seen = {os.path.realpath(source)} if source != "-" else set()
     for path in outputs:
         place = path if path == "-" else os.path.realpath(path)
         if place in seen:
             raise InputError(f"{path} is named twice: give every input and output a file of its own")
+        if "-" not in (path, source) and source and would_read(source, path):
+            raise InputError(f"{path} would be one of the files of {source}, which are all read: write it to another folder")
         seen.add(place)
 
 
