@@ -59,6 +59,7 @@ def results(folder: str, precision: Any) -> dict[str, Any]:
         "reconstruction": vae.reconstruct(x),
         "sample": vae.sample(100, seed=7),
         "later": vae.sample(range(130, 140), seed=2**63, prior="standard", temperature=0.5),
+        "noisy": vae.sample(range(60, 160), seed=7, observation_noise=True),
         "linear": vae.interpolate(x[:2], x[2:4], 4),
         "slerp": vae.interpolate(x[:2], x[2:4], 4, path="slerp"),
         "reparameterize": vae.reparameterize(*vae.encode(x), seed=3),

@@ -34,6 +34,11 @@ for (const [name, python] of Object.entries(expected.bundles)) {
       close(await vae.sample(10, { start: 130, seed: 2n ** 63n, prior: "standard", temperature: 0.5 }), "later");
     });
 
+    test("observation noise", async () => {
+      const rows = await vae.sample(100, { seed: 7, start: 60 });
+      close(vae.observation.withNoise(rows, 7n, 60), "noisy");
+    });
+
     test("sample as observed, where the bundle has maps for it", async () => {
       const options = { seed: 7, start: 60, asObserved: true };
       if (vae.manifest.marginals) close(await vae.sample(100, options), "as_observed");
