@@ -10,7 +10,7 @@ import torch
 from aaptvae.bundle.manifest import Training
 from aaptvae.density.prior import LatentPrior
 from aaptvae_export.graph import onnx_model
-from aaptvae_export.graph.folding import DecoderGraph, EncoderGraph
+from aaptvae_export.graph.modules import DecoderGraph, EncoderGraph
 from aaptvae_export.graph.views import MetricGraph, SimilarityGraph
 from aaptvae_training import AAPTVAE, Run
 from aaptvae_training.config import TrainConfig

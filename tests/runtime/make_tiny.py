@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from aaptvae.bundle import manifest as bundle
+from aaptvae.bundle.graph_specs import decoder_spec, encoder_spec
 from aaptvae.bundle.manifest import FileEntry, Likelihood, Manifest, Parity, ParityCase, Prior, Scaler, Training, View
 from aaptvae.bundle.npz import write_npz
 from aaptvae.density.observation import ObservationModel
@@ -137,8 +138,8 @@ def make_files(w: Arrays, prior: LatentPrior | None = None, observation: Observa
         opset=20,
         ir_version=10,
         pair_id=pair_id,
-        encoder=bundle.encoder_spec(d, latents),
-        decoder=bundle.decoder_spec(d, latents),
+        encoder=encoder_spec(d, latents),
+        decoder=decoder_spec(d, latents),
         files=(),
         parity=Parity(tolerance=1e-5, comparisons=1, worst=(case,)),
         twins=(),

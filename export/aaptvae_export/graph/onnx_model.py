@@ -14,11 +14,13 @@ import onnx
 import torch
 from torch import nn
 
-from aaptvae.bundle.manifest import IR_VERSION, OPSET, SCHEMA_VERSION, GraphSpec, decoder_spec, encoder_spec
+from aaptvae.bundle.graph_specs import decoder_spec, encoder_spec
+from aaptvae.bundle.manifest import IR_VERSION, OPSET, SCHEMA_VERSION, GraphSpec
 from aaptvae_training import AAPTVAE
 
 from ..errors import ExportError
-from .folding import EncoderGraph, Subspace, fold_decoder, fold_encoder
+from .folding import Subspace, fold_decoder, fold_encoder
+from .modules import EncoderGraph
 
 _EXAMPLE_ROWS = 3  # torch.export treats sizes 0 and 1 as constants
 
@@ -56,23 +58,23 @@ def trace_pair(model: AAPTVAE, subspace: Subspace | None = None) -> TracedPair:
     """Fold and trace both halves of `model`, restricted to the latents of `subspace` if there is one."""
     widths = model.input_dim, model.latent_dim if subspace is None else len(subspace.basis)
     layers = fold_encoder(model, subspace)
-    encoder = TracedGraph.of("encoder", layers, encoder_spec(*widths))
-    decoder = TracedGraph.of("decoder", fold_decoder(model, subspace), decoder_spec(*widths))
+    encoder = TracedGraph.of("encoder", layers, encoder_spec(*widths, model.condition_dim))
+    decoder = TracedGraph.of("decoder", fold_decoder(model, subspace), decoder_spec(*widths, model.condition_dim))
     return TracedPair(encoder, decoder, layers)
 
 
 def trace(module: nn.Module, spec: GraphSpec, graph: str) -> onnx.ModelProto:
     """`module` as an ONNX model of the computation alone, whose only dynamic axis is the batch."""
-    example = torch.zeros(_EXAMPLE_ROWS, spec.inputs[0].shape[1])
+    examples, batch = tuple(torch.zeros(_EXAMPLE_ROWS, tensor.shape[1]) for tensor in spec.inputs), torch.export.Dim("batch")
     with _quiet():
         program = torch.onnx.export(
             module.eval(),
-            (example,),
+            examples,
             dynamo=True,
             opset_version=OPSET,
             input_names=[tensor.name for tensor in spec.inputs],
             output_names=[tensor.name for tensor in spec.outputs],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamic_shapes=tuple({0: batch} for _ in examples),
             verbose=False,
         )
     model: onnx.ModelProto = program.model_proto  # type: ignore[union-attr] # None only for other arguments

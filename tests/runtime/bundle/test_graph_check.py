@@ -8,7 +8,8 @@ import pytest
 
 from aaptvae import BundleError
 from aaptvae.bundle.graph_check import check_graph, cut
-from aaptvae.bundle.manifest import Precision, decoder_spec, encoder_spec
+from aaptvae.bundle.graph_specs import decoder_spec, encoder_spec
+from aaptvae.bundle.manifest import Precision
 from aaptvae.engine.network import Settings, open_session
 
 onnx = pytest.importorskip("onnx", reason="hostile graphs are made with the onnx package")

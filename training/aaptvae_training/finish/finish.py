@@ -53,7 +53,8 @@ def finish(
         write_state(folder / BEST, model.state_dict(), facts)
     progress.advance(1)
     train, held_out = posterior(model, train_rows), posterior(model, prepared.validation)
-    judged = None if correction is None else read_views(folder.parent, model.input_dim, model.latent_dim)
-    views = fit_views(model, options, (prepared, features, baseline), progress, judged)
-    write_views(folder, views)
+    # Views are maps of the rows alone: of a model with conditions there are none.
+    judged = None if correction is None or model.condition_dim else read_views(folder.parent, model.input_dim, model.latent_dim)
+    if not model.condition_dim:
+        write_views(folder, fit_views(model, options, (prepared, features, baseline), progress, judged))
     write_prior(folder, fit_prior(train, held_out, options.seed, progress))  # last: it completes the folder

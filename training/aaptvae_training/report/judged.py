@@ -14,7 +14,7 @@ from aaptvae.rows import Matrix, Rows
 
 from ..evaluation.judge import Judge, kl_of_latents
 from ..features.split import Index, split_rows
-from ..model import decode, encode, observation_of
+from ..model import encode, observation_of
 from ..run import (
     Evaluation,
     RunConfig,
@@ -33,7 +33,7 @@ LEAST_SAMPLES = 1_000
 
 @dataclass(frozen=True)
 class JudgedRun:
-    """A run and its evaluation: `test` are held-out rows [N, D] and `seen` training rows [M, D], both raw.
+    """A run and its evaluation: `held_out` are held-out rows [N, D + C] and `seen` training rows [M, D + C], both raw.
 
     `history` holds the figures of each epoch; `labels` [N] name the held-out rows.
     """
@@ -42,26 +42,31 @@ class JudgedRun:
     config: RunConfig
     evaluation: Evaluation
     judge: Judge
-    test: Rows
+    held_out: Rows
     seen: Rows
     history: list[dict[str, float]]
     image_shape: tuple[int, int] | None = None
     labels: NDArray[Any] | None = None
 
+    @property
+    def test(self) -> Rows:
+        """Held-out rows without their conditions: [N, D]."""
+        return self.judge.features(self.held_out)
+
     @cached_property
     def posterior(self) -> tuple[Rows, Rows]:
         """Mean and log variance of the latents of held-out rows: two [N, L]."""
-        return encode(self.judge.model, self.test)
+        return encode(self.judge.model, self.held_out)
 
     @cached_property
     def reconstruction(self) -> Rows:
         """Held-out rows after encoding and decoding: [N, D]."""
-        return decode(self.judge.model, self.posterior[0])
+        return self.judge.decode(self.posterior[0], self.held_out)
 
     @cached_property
     def samples(self) -> Rows:
         """Raw rows drawn from the fitted prior, with observation noise: as many as held-out rows, 1,000 at least."""
-        return self.judge.sample(max(len(self.test), LEAST_SAMPLES))
+        return self.judge.sample(max(len(self.test), LEAST_SAMPLES), self.held_out)
 
     @cached_property
     def kl(self) -> Matrix:

@@ -12,7 +12,7 @@ import torch
 from msgspec import Meta, Struct
 from numpy.typing import ArrayLike
 
-from aaptvae.bundle.manifest import ColumnName, Count, Digest, Training, Width
+from aaptvae.bundle.manifest import ColumnName, Condition, Count, Digest, Training, Width, condition_dim
 from aaptvae.density import PRIOR_ARRAYS, LatentPrior, ObservationModel
 from aaptvae.errors import BundleError
 from aaptvae.files.publish import publish_file, publish_folder
@@ -51,6 +51,7 @@ class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     columns: tuple[ColumnName, ...] | None = None  # names of the features [input_dim], None for features without names
     missing: int = 0  # values that were replaced by means, or rows that were left out for them
     warnings: tuple[str, ...] = ()  # about columns of the features
+    conditions: tuple[Condition, ...] = ()  # what is given beside the features
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):
@@ -147,6 +148,7 @@ def build_model(config: RunConfig) -> AAPTVAE:
         dropout=train.dropout,
         bounded=config.bounded,
         axes=config.axes,
+        condition_dim=condition_dim(config.conditions),
     )
 
 
@@ -261,8 +263,9 @@ def write_held_out(folder: Path, test: Rows, train_sample: Rows, positions: Inde
 
 
 def read_held_out(folder: Path) -> tuple[Rows, Rows]:
-    """The raw test rows and a sample of the raw training rows."""
-    table = (None, read_config(folder).input_dim)
+    """The raw test rows and a sample of the raw training rows, with their conditions: [n, D + C] each."""
+    config = read_config(folder)
+    table = (None, config.input_dim + condition_dim(config.conditions))
     arrays = read_arrays(folder / HELD_OUT, {"test": table, "train_sample": table})
     return arrays["test"], arrays["train_sample"]
 
