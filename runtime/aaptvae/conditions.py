@@ -7,11 +7,11 @@ import numpy as np
 
 from .bundle.manifest import Condition
 from .errors import InputError
-from .rows import Array, Rows
+from .rows import Array, Rows, as_rows
 from .tables import column_values
 from .tables.names import listed
 
-ConditionLike = Any  # a mapping from names to one value or to one value for each row, or a table
+ConditionLike = Any  # a mapping from names to one value or to one for each row, a table, or c itself as an array [N, C]
 
 
 def category_of(value: Any) -> str:
@@ -43,12 +43,13 @@ class Conditions:
 
         `InputError` for a condition that is missing, unknown, of another number of rows or no known category.
         """
-        given = self._named(condition)
-        held = {**(table or {}), **given}
+        if isinstance(condition, np.ndarray) and condition.dtype.names is None:
+            return self._numbers_of(condition, rows)
+        held = {**(table or {}), **self._named(condition)}
         if absent := [name for name in self.names if name not in held]:
-            example = ", ".join(f"{s.name!r}: {s.categories[0] if s.categories else 0.0!r}" for s in self.specs)
+            example = {spec.name: spec.categories[0] if spec.categories else round(spec.mean, 2) for spec in self.specs}
             raise InputError(
-                f"the condition {listed(absent)} is missing: this bundle takes {self}: pass condition={{{example}}}, or rows "
+                f"the condition {listed(absent)} is missing: this bundle takes {self}: pass condition={example}, or rows "
                 "with such columns"
             )
         return np.concatenate([encoded(spec, held[spec.name], rows) for spec in self.specs], axis=1)
@@ -58,6 +59,14 @@ class Conditions:
         if isinstance(x, np.ndarray) and x.dtype.names is None and (x.ndim != 2 or x.shape[1] == width):
             return {}
         return column_values(x, self.names, strict=False)
+
+    def _numbers_of(self, c: Array, rows: int) -> Rows:
+        """c itself, [rows, C] or one row for all."""
+        if c.ndim != 2 or c.shape[1] != self.width or len(c) not in (1, rows):
+            raise InputError(
+                f"condition is an array of shape {c.shape}: expected c [{rows}, {self.width}], or values by name: {self}"
+            )
+        return as_rows(np.repeat(c, rows, axis=0) if len(c) != rows else c, self.width, "c")
 
     def _named(self, condition: ConditionLike) -> dict[str, Any]:
         if condition is None:

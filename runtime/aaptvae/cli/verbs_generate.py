@@ -9,6 +9,7 @@ import click
 from .options import (
     bundle_options,
     columns_options,
+    condition_option,
     examples,
     force_option,
     format_option,
@@ -40,6 +41,7 @@ def _temperature(_: click.Context, __: click.Parameter, value: float) -> float:
 @click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), help="Equal seeds give equal rows. Default: a random seed.")
 @click.option("--prior", default="fitted", show_default=True, type=click.Choice(["fitted", "standard"]))
 @click.option("--temperature", default=1.0, show_default=True, callback=_temperature, help="Factor on the prior's deviations.")
+@condition_option
 @click.option("--observation-noise", is_flag=True, help="Add the noise of the observation model.")
 @output_option()
 @output_options
@@ -57,6 +59,7 @@ def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
         seed = resolve_seed(seed)
         click.echo(f"seed {seed}", err=True)
     chosen = {key: options[key] for key in ("prior", "temperature", "observation_noise")}
+    chosen["condition"] = options["condition"] or None
     size = batch_rows(vae)
 
     def ranges(start: int) -> Iterator[range]:
@@ -82,6 +85,7 @@ def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
 @bundle_options
 @input_argument
 @columns_options
+@condition_option
 @click.option("--steps", default=8, show_default=True, type=click.IntRange(1), help="Steps from one row to the next.")
 @click.option("--path", default="linear", show_default=True, type=click.Choice(["linear", "slerp"]))
 @output_option()
@@ -101,7 +105,7 @@ def interpolate(steps: int, path: "Curve", output: str, **options: Any) -> None:
     from .job.stream import batch_rows  # noqa: PLC0415
 
     vae = load_vae(options)
-    width = vae.input_dim
+    width, given = vae.input_dim, options["condition"] or None
     before: Array | None = None
 
     reading = Reading(width=width, expected=vae.columns, **reading_of(options))
@@ -112,7 +116,7 @@ def interpolate(steps: int, path: "Curve", output: str, **options: Any) -> None:
         nonlocal before
         batch = as_rows(batch, width, reader.name, first)
         start = batch[:1] if before is None else before
-        points = vae.interpolate(np.concatenate([start, batch[:-1]]), batch, steps, path=path)
+        points = vae.interpolate(np.concatenate([start, batch[:-1]]), batch, steps, path=path, condition=given)
         before = batch[-1:]
         # The first point of a segment equals the last point of the segment before.
         rows = points.reshape(-1, steps + 1, width)[:, 1:].reshape(-1, width)

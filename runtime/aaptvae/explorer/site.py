@@ -66,6 +66,8 @@ class Site:
 
     def __post_init__(self) -> None:
         shape, width, precisions = self.image_shape, self.bundle.manifest.input_dim, self.bundle.manifest.precisions
+        if self.bundle.manifest.conditions:
+            raise InputError("the page of the explorer gives no conditions, which this bundle takes: load the bundle in Python")
         if self.precision not in precisions:
             raise InputError(
                 f"precision is {self.precision!r}: expected {', '.join(precisions)}, as in this bundle: choose one"

@@ -91,6 +91,7 @@ def prepare_features(features: Features, config: TrainConfig, progress: Training
     """
     config = check_split(config, features)
     digest, keys, facts = _shape_digest(features), RowKeys(features, config), ColumnFacts(features.rows, features.width)
+    shares = config.validation_share, config.test_share
 
     def check(start: int, block: Rows) -> None:
         if bad := first_bad_value(block, start, features.columns):
@@ -104,9 +105,8 @@ def prepare_features(features: Features, config: TrainConfig, progress: Training
         if copies:
             keys.add(start, block)
             facts.add(block if features.fill is None else block[np.isfinite(block).all(axis=1)])
-        progress.advance(len(block))
+        progress.advance(len(whole))
 
-    shares = config.validation_share, config.test_share
     split = split_time(features.rows, *shares) if config.split == "time" else split_rows(features.rows, *shares, config.seed)
     if features.fill is None:
         prepared = _gather(features, split, config.seed, see)
@@ -116,14 +116,13 @@ def prepare_features(features: Features, config: TrainConfig, progress: Training
         split = keys.split(config) if copies else split
         missing = replace_missing(features, split.train)
         prepared = replace(_gather(features, split, config.seed, check), missing=missing)
-    refuse_huge(features, prepared.statistics)
-    refuse_lost(features, prepared.constant)
+    refuse_unusable(features, prepared)
     if copies:
         wanted = keys.split(config)
         if any(not np.array_equal(a, b) for a, b in zip(split, wanted, strict=True)):
             prepared = _gather(features, wanted, config.seed, lambda start, block: None)
-        found = _findings(facts, prepared.constant, features, progress)
-        prepared = replace(prepared, copies=keys.copies, held_out_copies=keys.shared(wanted), findings=found)
+        prepared = replace(prepared, copies=keys.copies, held_out_copies=keys.shared(wanted))
+        prepared = replace(prepared, findings=_findings(facts, prepared.constant, features, progress))
     return replace(prepared, sha256=digest.hexdigest(), warnings=warnings_of(features, progress))
 
 
@@ -172,6 +171,12 @@ def _by_column(features: Features, counts: NDArray[np.int64]) -> str:
     found = np.flatnonzero(counts)
     shown = ", ".join(f"{counts[column]:,} in column {features.called(int(column))}" for column in found[:8])
     return shown + (f" and more in {len(found) - 8} other columns" if len(found) > 8 else "")
+
+
+def refuse_unusable(features: Features, prepared: Prepared) -> None:
+    """`InputError` for a table whose values float32 cannot hold."""
+    refuse_huge(features, prepared.statistics)
+    refuse_lost(features, prepared.constant)
 
 
 def refuse_huge(features: Features, statistics: Statistics) -> None:

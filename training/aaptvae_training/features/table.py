@@ -182,10 +182,7 @@ def array_features(
 
 @contextmanager
 def open_features(
-    source: Any,
-    reading: Reading = READ_ALL,
-    missing: MissingRule = "error",
-    conditions: TableConditions | None = None,
+    source: Any, reading: Reading = READ_ALL, missing: MissingRule = "error", conditions: TableConditions | None = None
 ) -> Iterator[Features]:
     """A feature file, a folder of shards, a pattern, a table in memory or an iterator of such as one table.
 
