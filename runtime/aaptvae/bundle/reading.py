@@ -158,9 +158,10 @@ def _check_names(manifest: Manifest) -> None:
     _check_conditions(manifest)
     widths = manifest.input_dim, manifest.latent_dim, manifest.condition_dim
     if (manifest.encoder, manifest.decoder) != (encoder_spec(*widths), decoder_spec(*widths)):
+        given = f" and {widths[2]} numbers of conditions" if widths[2] else ""
         raise BundleError(
-            f"{MANIFEST} describes other graphs than {widths[0]} features, {widths[1]} latents and {widths[2]} numbers of "
-            "conditions need: export the bundle again"
+            f"{MANIFEST} describes other graphs than {widths[0]} features and {widths[1]} latents{given} need: export the "
+            "bundle again"
         )
 
 
