@@ -15,6 +15,7 @@ from .conditions import ConditionLike, Conditions
 from .density import (
     OBSERVATION_ARRAYS,
     OPTIONAL_OBSERVATION_ARRAYS,
+    OPTIONAL_PRIOR_ARRAYS,
     PRIOR_ARRAYS,
     LatentPrior,
     ObservationModel,
@@ -38,12 +39,14 @@ class LoadedBundle:
                 f"export with --precision {precision}"
             )
         self._source, self.precision, self._settings, self._golden = source, precision, settings, golden
-        self._prior = LatentPrior.from_arrays(read_npz(source.files[PRIOR], PRIOR, PRIOR_ARRAYS))
+        self._prior = LatentPrior.from_arrays(read_npz(source.files[PRIOR], PRIOR, PRIOR_ARRAYS, OPTIONAL_PRIOR_ARRAYS))
         arrays = read_npz(source.files[LIKELIHOOD], LIKELIHOOD, OBSERVATION_ARRAYS, OPTIONAL_OBSERVATION_ARRAYS)
         restore = weight_of(source.files[graph_file("decoder")], AXES, ObservationModel.basis_elsewhere(arrays))
         self.observation = ObservationModel.from_arrays(manifest.likelihood.kind, arrays, restore)
         self._heldout_elbo = read_reference(arrays)
-        if (self._prior.latent_dim, len(self.observation.mean)) != (manifest.latent_dim, manifest.input_dim):
+        gate = manifest.condition_dim if self._prior.gate is None else self._prior.gate.shape[1]
+        widths = manifest.latent_dim, manifest.input_dim, manifest.condition_dim
+        if (self._prior.latent_dim, len(self.observation.mean), gate) != widths:
             raise BundleError(f"{PRIOR} or {LIKELIHOOD} has another width than the manifest: export the bundle again")
         replayed = Golden.read(source.files[GOLDEN], manifest, self.observation.unit) if golden else None
         for graph in ("encoder", "decoder"):  # both are checked before onnxruntime parses one

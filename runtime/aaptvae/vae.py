@@ -146,7 +146,8 @@ class VAE(LoadedBundle):
         result = as_output(out, len(n), self.input_dim)
         for start, stop in self._chunks(len(n)):
             first, last = n.start + start, n.start + stop
-            rows = self._decoded(density.draw(seed, first, last, temperature), c if c is None else c[start:stop])
+            given = c if c is None else c[start:stop]
+            rows = self._decoded(density.under(given).draw(seed, first, last, temperature), given)
             result[start:stop] = self.observation.add_noise(rows, seed, first, last) if observation_noise else rows
         return result
 
@@ -213,7 +214,7 @@ class VAE(LoadedBundle):
             bounds = LikelihoodBounds(partial(self._decoded, c=given), self.observation)
             with numbered(start):
                 posterior = self._posterior(rows, given)
-                result[start:stop] = bounds.importance_weighted([density], rows, *posterior, noise)[0]
+                result[start:stop] = bounds.importance_weighted([density.under(given)], rows, *posterior, noise)[0]
         return result
 
     def _density(self, name: PriorName) -> LatentPrior:

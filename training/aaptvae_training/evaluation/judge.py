@@ -50,6 +50,10 @@ class Judge:
         """Rows without their conditions: [N, D]."""
         return features_of(self.model, rows)
 
+    def conditions(self, rows: Rows) -> Rows | None:
+        """Conditions of rows [N, C], None for a model without."""
+        return rows[:, self.model.input_dim :] if self.model.condition_dim else None
+
     def standardise(self, x: Rows) -> Matrix:
         """Raw features [N, D], or rows, to standardised features [N, D]."""
         standardised: Matrix = (self.features(x).astype(np.float64) - self.observation.mean) / self.observation.scale
@@ -159,7 +163,7 @@ class Judge:
 
     def likelihoods(self, x: Rows) -> dict[str, float]:
         """Importance-weighted log p(x) under N(0, I) and under the fitted prior: the means, and one median."""
-        priors = {"standard": LatentPrior.standard(self.prior.latent_dim), "fitted": self.prior}
+        priors = {"standard": LatentPrior.standard(self.prior.latent_dim), "fitted": self.prior.under(self.conditions(x))}
         noise = importance_draws(self.seed, 0, len(x), SAMPLES, self.prior.latent_dim)
         posterior = encode(self.model, x)
         bounds = self.bounds(x).importance_weighted(list(priors.values()), self.features(x), *posterior, noise)
@@ -174,8 +178,8 @@ class Judge:
 
     def sample_means(self, count: int, rows: Rows) -> Rows:
         """The same without observation noise."""
-        z = self.prior.draw(self.seed, 0, count)
-        return self.decode(z, rows[np.arange(count) % len(rows)])
+        rows = rows[np.arange(count) % len(rows)]
+        return self.decode(self.prior.under(self.conditions(rows)).draw(self.seed, 0, count), rows)
 
     def sample_figures(self, test: Rows, train: Rows) -> dict[str, float]:
         """Distances of samples from held-out rows, and of training rows from held-out rows."""

@@ -13,7 +13,7 @@ from ..model import MARGIN, posterior, scale_rows
 from ..progress import TrainingProgress
 from ..run import BEST, load_model, read_baseline, read_state, read_views, write_prior, write_state, write_views
 from .polish import AMOUNTS, polish
-from .prior_fit import fit_prior
+from .prior_fit import Given, fit_prior
 from .view_fit import fit_views
 
 MOST_PRIOR_ROWS = 20_000
@@ -57,4 +57,5 @@ def finish(
     judged = None if correction is None or model.condition_dim else read_views(folder.parent, model.input_dim, model.latent_dim)
     if not model.condition_dim:
         write_views(folder, fit_views(model, options, (prepared, features, baseline), progress, judged))
-    write_prior(folder, fit_prior(train, held_out, options.seed, progress))  # last: it completes the folder
+    given = Given.of(train_rows, prepared.validation, features.condition_specs)
+    write_prior(folder, fit_prior(train, held_out, options.seed, progress, given))  # last: it completes the folder

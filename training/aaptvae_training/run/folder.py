@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from numpy.typing import ArrayLike
 
 from aaptvae.bundle.manifest import ColumnName, Condition, Count, Digest, Training, Width, condition_dim
-from aaptvae.density import PRIOR_ARRAYS, LatentPrior, ObservationModel
+from aaptvae.density import OPTIONAL_PRIOR_ARRAYS, PRIOR_ARRAYS, LatentPrior, ObservationModel
 from aaptvae.errors import BundleError
 from aaptvae.files.publish import publish_file, publish_folder
 from aaptvae.rows import Rows
@@ -284,7 +284,10 @@ def write_prior(folder: Path, prior: LatentPrior) -> None:
 def read_prior(folder: Path) -> LatentPrior:
     """The fitted density of latents."""
     refuse_unfinished(folder, PRIOR)
-    arrays = read_arrays(folder / PRIOR, {name: (None,) * axes for name, axes in PRIOR_ARRAYS.items()})
+    required: Shapes = {name: (None,) * axes for name, axes in PRIOR_ARRAYS.items()}
+    arrays = read_arrays(
+        folder / PRIOR, required, optional={name: (None,) * axes for name, axes in OPTIONAL_PRIOR_ARRAYS.items()}
+    )
     try:
         prior = LatentPrior.from_arrays(arrays)
     except BundleError as error:
