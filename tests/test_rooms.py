@@ -43,7 +43,8 @@ ARROWS = {
         "batches": "bundle engine errors rows scores tables vae",
         "serve": "bundle engine errors rows scores vae views",
         "explorer": "bundle errors files rows",
-        "cli": "bench bundle density engine errors explorer files interpolation push rows scores serve tables vae verify",
+        "cli": "bench bundle conditions density engine errors explorer files interpolation push rows scores serve tables "
+        "vae verify",
     },
     "aaptvae_training": {
         "__init__": "errors evaluate_run model progress run train_table",

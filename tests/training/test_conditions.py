@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 import aaptvae
 from aaptvae.errors import InputError
 from aaptvae_export import export
 from aaptvae_training import AAPTVAE, read_run, train
+from aaptvae_training.cli import train as verb
 from aaptvae_training.evaluate_run import evaluate
 from aaptvae_training.features import Moments, TableConditions, open_features
 from aaptvae_training.features.regression import Products
@@ -197,3 +199,37 @@ def test_conditional_digits_are_named_rightly(tmp_path):
     vae, asked = aaptvae.load(export(run, tmp_path / "digits").path), np.repeat(np.arange(10), 100)
     drawn = vae.sample(len(asked), seed=0, condition={"label": asked})
     assert (svm.SVC(C=10).fit(x, label).predict(drawn) == asked).mean() > 0.95
+
+
+def test_figures_of_each_category(run, table):
+    figures = evaluate(run, table).by_category
+    assert [(each.condition, each.category) for each in figures] == [("batch", "a"), ("batch", "b"), ("batch", "c")]
+    assert sum(each.rows for each in figures) == 600
+    mean = sum(each.rows * each.elbo for each in figures) / 600
+    assert mean == pytest.approx(evaluate(run, table).metrics["elbo"], abs=1e-3)
+
+
+def test_a_report_of_a_conditional_run(tmp_path, table):
+    """Every plot is drawn, pictures by category included."""
+    train(
+        table,
+        condition=["batch", "age"],
+        folder=tmp_path / "run",
+        image_shape=(2, 3),
+        **(QUICK | {"report": True, "epochs": 1}),
+    )
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "every figure is given batch, age" in page and "<th>batch a</th>" in page
+
+
+def test_training_on_the_command_line(tmp_path, table):
+    """Names between commas, conditions from a csv; the sample is the library's."""
+    lines = [",".join(table), *(",".join(map(str, row)) for row in zip(*table.values(), strict=True))]
+    (tmp_path / "x.csv").write_text("\n".join(lines) + "\n")
+    run = CliRunner().invoke
+    flags = ["--latent-dim", "3", "--hidden-dim", "8", "--epochs", "1", "--no-refit", "--no-report", "--device", "cpu"]
+    done = run(verb, [str(tmp_path / "x.csv"), "-o", str(tmp_path / "run"), "--condition", "batch,age", *flags])
+    assert done.exit_code == 0, done.output
+    assert [spec.name for spec in read_run(tmp_path / "run").config.conditions] == ["batch", "age"]
+    again = run(verb, [str(tmp_path / "x.csv"), "-o", str(tmp_path / "two"), "--condition", "sex", *flags])
+    assert "has no column sex" in str(again.exception)

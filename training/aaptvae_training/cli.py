@@ -55,8 +55,8 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
         text, kind, multiple = _describe(hints[field.name])
         if kind is bool:
             flag = f"{flag}/--no-{flag[2:]}"
-        if field.default not in (None, ()) and "[default" not in text:
-            shown = field.default[0] if multiple else field.default
+        if field.default is not None and "[default" not in text:
+            shown = (field.default or ["none"])[0] if multiple else field.default
             text += f" [default: {shown}]"
         default = () if multiple else None  # not that of the field: a flag that is not given must not override the file
         command = click.option(

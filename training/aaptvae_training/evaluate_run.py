@@ -17,6 +17,7 @@ from aaptvae.rows import Matrix, Nats, Rows
 from aaptvae.tables import filled
 
 from .errors import RunError
+from .evaluation.categories import figures_by_category
 from .evaluation.judge import Judge, kl_per_latent
 from .evaluation.search_quality import recall_figures
 from .evaluation.warnings import (
@@ -111,6 +112,7 @@ def _evaluated(run: Path, source: Any, progress: TrainingProgress, reading: Read
         worst_columns=worst,
         heldout_elbo=_reference(judge, test) if other is None else [],
         refit=final_folder(run) != run,
+        by_category=figures_by_category(judge, test, config.conditions),
     )
     return evaluation, judge
 

@@ -33,25 +33,27 @@ LEAST_SAMPLES = 1_000
 
 @dataclass(frozen=True)
 class JudgedRun:
-    """A run and its evaluation: `held_out` are held-out rows [N, D + C] and `seen` training rows [M, D + C], both raw.
+    """A run and its evaluation: `test` are held-out rows [N, D] and `seen` training rows [M, D + C], both raw.
 
-    `history` holds the figures of each epoch; `labels` [N] name the held-out rows.
+    `conditions` [N, C] are those of the held-out rows, where the model has some. `history` holds the figures of each epoch;
+    `labels` [N] name the held-out rows.
     """
 
     name: str
     config: RunConfig
     evaluation: Evaluation
     judge: Judge
-    held_out: Rows
+    test: Rows
     seen: Rows
     history: list[dict[str, float]]
     image_shape: tuple[int, int] | None = None
     labels: NDArray[Any] | None = None
+    conditions: Rows | None = None
 
     @property
-    def test(self) -> Rows:
-        """Held-out rows without their conditions: [N, D]."""
-        return self.judge.features(self.held_out)
+    def held_out(self) -> Rows:
+        """Held-out rows with their conditions: [N, D + C]."""
+        return self.test if self.conditions is None else np.concatenate([self.test, self.conditions], axis=1)
 
     @cached_property
     def posterior(self) -> tuple[Rows, Rows]:
@@ -114,7 +116,8 @@ def judged_run(
     config, (test, seen) = read_config(folder), read_held_out(folder)
     check_shape(image_shape, config.input_dim)
     named = None if labels is None else held_out_labels(np.asarray(labels), config, len(test), read_positions(folder))
-    return JudgedRun(folder.resolve().name, config, evaluation, judge, test, seen, read_metrics(folder), image_shape, named)
+    parts, c = (judge.features(test), seen, read_metrics(folder)), judge.conditions(test)
+    return JudgedRun(folder.resolve().name, config, evaluation, judge, *parts, image_shape, named, c)
 
 
 def held_out_labels(labels: NDArray[Any], config: RunConfig, held_out: int, positions: Index | None = None) -> NDArray[Any]:

@@ -68,9 +68,16 @@ def plot_reconstructions(run: JudgedRun, ax: Axes | None = None) -> Axes:
 
 
 def plot_samples(run: JudgedRun, ax: Axes | None = None, *, noise: bool = False) -> Axes:
-    """Decoded draws from the fitted prior; with `noise`, draws of the observation model around them."""
-    judge = run.judge
-    rows = judge.sample(PICTURES, run.held_out) if noise else judge.sample_means(PICTURES, run.held_out)
+    """Decoded draws from the fitted prior; with `noise`, draws of the observation model around them.
+
+    Under conditions of held-out rows, in their order: pictures of a category stand together.
+    """
+    judge, given = run.judge, run.held_out
+    c = judge.conditions(given)
+    if c is not None:
+        order = np.lexsort(-c.T[::-1])
+        given = given[order[np.linspace(0, len(order) - 1, PICTURES).astype(np.int64)]]
+    rows = judge.sample(PICTURES, given) if noise else judge.sample_means(PICTURES, given)
     return show_tiles(rows, run, columns_for(run), ax)
 
 

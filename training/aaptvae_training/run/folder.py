@@ -23,6 +23,7 @@ from ..errors import RunError
 from ..features import Index
 from ..linear.baseline import Baseline, ColumnR2
 from ..model import AAPTVAE, observation_of
+from .categories import CategoryFigures
 from .layout import BEST, CONFIG, EVALUATION, HELD_OUT, PRIOR, REFIT, REPORT, STATISTICS
 from .shown import Compared, RunReport, TemporaryFolder, compare, figures_html
 from .state import Shapes, check_shapes, damaged, load_into, read_arrays, read_state, write_state
@@ -66,6 +67,7 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     worst_columns: list[ColumnR2] = []
     heldout_elbo: list[float] = []  # of held-out rows, ascending, against which `score` takes p-values
     refit: bool = False  # figures are of the judged model; the one to use was then fitted again to all rows
+    by_category: list[CategoryFigures] = []  # of the conditions, where there are some
 
 
 @dataclass(frozen=True)
