@@ -18,7 +18,7 @@ from .engine import usable_cpus
 from .errors import InputError
 from .rows import Array, as_count
 from .scores import Scores
-from .tables import as_table
+from .tables import LATENTS, UNNAMED, as_table
 from .vae import VAE, load
 
 Verb = Literal["embed", "metric", "similarity", "encode", "decode", "reconstruct", "score"]
@@ -108,8 +108,9 @@ class BatchEncoder:
         if rows == 0:  # engines try a function on no rows, whose columns of vectors have no width
             x = np.empty((0, self._inputs), np.float32)
         else:
-            x = as_table(part, columns=None if self._verb == "decode" else vae.columns).values
-            x = x if self._verb == "decode" else np.asarray(vae.features(x))
+            decodes = self._verb == "decode"
+            x = as_table(part, columns=LATENTS if decodes else vae.columns or UNNAMED).values
+            x = x if decodes else np.asarray(vae.features(x))
         names, compute = _VERBS[self._verb]
         return dict(zip(names, compute(vae, x), strict=True))
 

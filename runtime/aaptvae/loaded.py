@@ -8,23 +8,14 @@ from numpy.typing import ArrayLike
 
 from .bundle import Bundle, Manifest, Precision, graph_file
 from .bundle.golden import Golden, Replay
-from .bundle.graph_check import check_graph, weight_of
-from .bundle.manifest import AXES, GOLDEN, LIKELIHOOD, LOAD_TOLERANCE, PRIOR, metadata
-from .bundle.npz import read_npz
+from .bundle.graph_check import check_graph
+from .bundle.manifest import GOLDEN, LOAD_TOLERANCE, metadata
 from .conditions import ConditionLike, Conditions
-from .density import (
-    OBSERVATION_ARRAYS,
-    OPTIONAL_OBSERVATION_ARRAYS,
-    OPTIONAL_PRIOR_ARRAYS,
-    PRIOR_ARRAYS,
-    LatentPrior,
-    ObservationModel,
-    read_reference,
-)
+from .densities import read_densities
 from .engine import Network, Settings
-from .errors import BundleError, InputError
+from .errors import InputError
 from .rows import BLOCK, Rows, shaped
-from .tables import TableLike, as_table, filled
+from .tables import UNNAMED, TableLike, as_table, filled
 from .views import Views
 
 
@@ -39,15 +30,8 @@ class LoadedBundle:
                 f"export with --precision {precision}"
             )
         self._source, self.precision, self._settings, self._golden = source, precision, settings, golden
-        self._prior = LatentPrior.from_arrays(read_npz(source.files[PRIOR], PRIOR, PRIOR_ARRAYS, OPTIONAL_PRIOR_ARRAYS))
-        arrays = read_npz(source.files[LIKELIHOOD], LIKELIHOOD, OBSERVATION_ARRAYS, OPTIONAL_OBSERVATION_ARRAYS)
-        restore = weight_of(source.files[graph_file("decoder")], AXES, ObservationModel.basis_elsewhere(arrays))
-        self.observation = ObservationModel.from_arrays(manifest.likelihood.kind, arrays, restore)
-        self._heldout_elbo = read_reference(arrays)
-        gate = manifest.condition_dim if self._prior.gate is None else self._prior.gate.shape[1]
-        widths = manifest.latent_dim, manifest.input_dim, manifest.condition_dim
-        if (self._prior.latent_dim, len(self.observation.mean), gate) != widths:
-            raise BundleError(f"{PRIOR} or {LIKELIHOOD} has another width than the manifest: export the bundle again")
+        self._densities = read_densities(source)
+        self.observation = self._densities.observation
         replayed = Golden.read(source.files[GOLDEN], manifest, self.observation.unit) if golden else None
         for graph in ("encoder", "decoder"):  # both are checked before onnxruntime parses one
             name, spec = graph_file(graph, precision), getattr(manifest, graph)
@@ -132,7 +116,7 @@ class LoadedBundle:
     def features(self, x: TableLike, passthrough: Sequence[str] = ()) -> ArrayLike:
         """`x` as numbers [N, D]: its named columns in the order of `columns`, without those in `passthrough` (`as_table`)."""
         if type(x) is not np.ndarray or x.dtype.names is not None:
-            x = as_table(x, columns=self.columns, passthrough=passthrough).values
+            x = as_table(x, columns=self.columns or UNNAMED, passthrough=passthrough).values
         return x if self.manifest.missing == "error" else filled(x, self.observation.mean)
 
     def _inputs(self, x: TableLike, condition: ConditionLike) -> tuple[ArrayLike, Rows | None]:

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .bundle import Place, Precision, read_bundle
 from .conditions import ConditionLike
+from .densities import PriorName
 from .density import (
     PAIRS,
     SAMPLES,
-    LatentPrior,
     LikelihoodBounds,
     Stream,
     importance_draws,
@@ -29,8 +29,6 @@ from .rows import Nats, Rows, as_count, as_output, as_range, as_rows, numbered, 
 from .scores import Scores
 from .tables import TableLike, latents_of
 from .views import ViewName
-
-PriorName = Literal["fitted", "standard"]
 
 
 def load(  # noqa: PLR0913 (all options of the runtime)
@@ -126,7 +124,7 @@ class VAE(LoadedBundle):
             result[start:stop] = as_rows(means[start:stop], self.latent_dim, "mu", start) + deviation * noise
         return result
 
-    def sample(  # noqa: PLR0913 (all options of a draw)
+    def sample(  # noqa: PLR0913 (all options of drawing)
         self,
         n: int | range,
         *,
@@ -134,21 +132,28 @@ class VAE(LoadedBundle):
         prior: PriorName = "fitted",
         temperature: float = 1.0,
         observation_noise: bool = False,
+        as_observed: bool = False,
         condition: ConditionLike = None,
         out: Rows | None = None,
     ) -> Rows:
         """`n` new rows [n, D] from the fitted or the standard prior; `observation_noise` adds the likelihood's own.
 
+        `as_observed` adds that noise and then gives every column the distribution of its training rows: observed values
+        alone where these are few, their range elsewhere. `InputError` where the bundle has no maps for that.
         A seed defines an endless sequence of rows: `n` gives its first rows, a `range` any others.
         """
-        n, density, seed = as_range(n), self._density(prior), resolve_seed(seed)
+        maps = self._densities.maps() if as_observed else None
+        n, density, seed = as_range(n), self._densities.prior_called(prior), resolve_seed(seed)
         c = self._given(condition, len(n))
         result = as_output(out, len(n), self.input_dim)
         for start, stop in self._chunks(len(n)):
             first, last = n.start + start, n.start + stop
             given = c if c is None else c[start:stop]
             rows = self._decoded(density.under(given).draw(seed, first, last, temperature), given)
-            result[start:stop] = self.observation.add_noise(rows, seed, first, last) if observation_noise else rows
+            noisy = observation_noise or as_observed
+            result[start:stop] = self.observation.add_noise(rows, seed, first, last) if noisy else rows
+        if maps is not None:
+            maps.apply(result)
         return result
 
     def interpolate(
@@ -187,7 +192,7 @@ class VAE(LoadedBundle):
                 expected = LikelihoodBounds(decode, self.observation).expected_log_density(rows, mu, logvar, pairs)
             scores.kl_divergence[start:stop] = kl_divergence(mu, logvar)
             scores.elbo[start:stop] = expected - scores.kl_divergence[start:stop]
-            scores.p_value[start:stop] = p_values(scores.elbo[start:stop], self._heldout_elbo)
+            scores.p_value[start:stop] = p_values(scores.elbo[start:stop], self._densities.heldout_elbo)
         return scores
 
     def log_likelihood(
@@ -203,7 +208,7 @@ class VAE(LoadedBundle):
 
         Under N(0, I), the prior that was trained with, or the "fitted" one that samples are drawn from.
         """
-        density, seed, samples = self._density(prior), resolve_seed(seed), as_count(samples, "samples")
+        density, seed, samples = self._densities.prior_called(prior), resolve_seed(seed), as_count(samples, "samples")
         features, c = self._inputs(x, condition)
         source = shaped(features, self.input_dim)
         result = np.empty(len(source))
@@ -216,11 +221,6 @@ class VAE(LoadedBundle):
                 posterior = self._posterior(rows, given)
                 result[start:stop] = bounds.importance_weighted([density.under(given)], rows, *posterior, noise)[0]
         return result
-
-    def _density(self, name: PriorName) -> LatentPrior:
-        if name not in ("fitted", "standard"):
-            raise InputError(f'prior is {name!r}: expected "fitted" or "standard"')
-        return self._prior if name == "fitted" else LatentPrior.standard(self.latent_dim)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle path, digest and options; unpickling loads the bundle again. A VAE of bytes is pickled with the bytes."""

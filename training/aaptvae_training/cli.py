@@ -1,116 +1,45 @@
 """The verbs `train`, `evaluate` and `diagnose`: options in, one call, a few lines out. --help needs no torch."""
 
-import csv
 import os
-import types
-import typing
-from collections.abc import Callable
-from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Any, Self
 
 import click
-import msgspec
 
-from aaptvae.bundle.figures import measured
 from aaptvae.cli.options import examples, reading_of, training_columns_options
 from aaptvae.cli.progress import Progress
-from aaptvae.errors import InputError
 
-from .config import KEYS, ColumnName, Noise, TrainConfig, make_config, read_options
 from .progress import TrainingProgress
 
 PATH = click.Path(path_type=Path)
 CLOSING = ("log_likelihood", "r2", "active_units")  # figures that a training ends with
 
 
-class _SigmaType(click.ParamType):  # type: ignore[type-arg] # older clicks know no arguments here
-    """The name of a rule, or a number."""
+class TrainCommand(click.Command):
+    """A command with one more flag for every field of `TrainConfig`; they are made when they are asked for.
 
-    name = "|".join((*get_args(Noise), "NUMBER"))
+    The list of verbs in `aaptvae --help` does not need them.
+    """
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """`value` as a float, or the name of a rule; the configuration checks the range."""
-        try:
-            return value if value in get_args(Noise) else float(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither a number nor one of {', '.join(get_args(Noise))}", param, ctx)
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The command's own parameters, then those of the configuration."""
+        from .flags import config_flags  # noqa: PLC0415 - msgspec, slow to import
 
-
-class _NamesType(click.ParamType):  # type: ignore[type-arg]
-    """Names of columns between commas; a name with a comma stands in double quotes."""
-
-    name = "A,B,..."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The names in `value`."""
-        return list(next(csv.reader([value]), []))
-
-
-def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add one flag for every field of `TrainConfig`, with the description of the field as its help."""
-    hints = typing.get_type_hints(TrainConfig, include_extras=True)
-    for field in reversed(msgspec.structs.fields(TrainConfig)):
-        flag = "--" + field.name.replace("_", "-")
-        text, kind, multiple = _describe(hints[field.name])
-        if kind is bool:
-            flag = f"{flag}/--no-{flag[2:]}"
-        if field.default is not None and "[default" not in text:
-            shown = (field.default or ["none"])[0] if multiple else field.default
-            text += f" [default: {shown}]"
-        default = () if multiple else None  # not that of the field: a flag that is not given must not override the file
-        command = click.option(
-            flag, field.name, type=kind, multiple=multiple, default=default, help=text, callback=_checked(field.name, multiple)
-        )(command)
-    return command
-
-
-def _checked(name: str, multiple: bool) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """A callback that refuses a value as wrong usage if the configuration refuses it."""
-
-    def check(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
-        value = [*chain(*(part if isinstance(part, list) else [part] for part in value))] if multiple else value
-        if value not in (None, []):
-            try:
-                make_config({name: value})
-            except InputError as error:
-                raise click.BadParameter(str(error).removeprefix("the options: ").partition("; ")[0], ctx, param) from None
-        return value
-
-    return check
-
-
-def _describe(hint: Any) -> tuple[str, Any, bool]:
-    """Help text, click type and whether the flag may be repeated, of an annotated field."""
-    meta = [part for part in hint.__metadata__ if isinstance(part, msgspec.Meta) and part.description]
-    inner = hint.__origin__
-    while get_origin(inner) is Annotated:
-        inner = inner.__origin__
-    return meta[-1].description or "", *_click_type(inner)
-
-
-def _click_type(inner: Any) -> tuple[Any, bool]:
-    if get_origin(inner) is Literal:
-        return click.Choice(get_args(inner)), False
-    if get_origin(inner) is tuple:
-        return (_NamesType() if get_args(inner)[0] is ColumnName else int), True
-    if isinstance(inner, types.UnionType) or get_origin(inner) is typing.Union:
-        parts = [part for part in get_args(inner) if part is not type(None)]
-        if str in (getattr(part, "__origin__", part) for part in parts):
-            return str, False
-        return (_SigmaType(), False) if len(parts) > 1 else _click_type(getattr(parts[0], "__origin__", parts[0]))
-    return inner, False
+        count = len(self.params)
+        params = super().get_params(ctx)  # with --help, which stays last
+        return [*params[:count], *config_flags(), *params[count:]]
 
 
 SPINS = "1000"  # of an OpenMP thread before it sleeps: nothing lost on an idle machine, half the time on a busy one
 
 
 @click.command(
+    cls=TrainCommand,
     epilog=examples(
         "train features.npy -o frames-run --latent-dim 64",
         "train 'shards/*.npy' -o large-run --latent-dim 256 --config train.toml",
         "train features.npy -o frames-run --resume",
-    )
+    ),
 )
 @click.argument("features", type=click.Path())
 @click.option("-o", "--output", required=True, type=PATH, metavar="RUN", help="Folder of the run.")
@@ -122,7 +51,6 @@ SPINS = "1000"  # of an OpenMP thread before it sleeps: nothing lost on an idle 
 @click.option("--image-shape", metavar="HxW", help="Show samples as grey pictures of this shape in the report.")
 @click.option("--report/--no-report", default=True, help="Draw report.html; evaluate RUN draws it later.")
 @training_columns_options
-@_config_options
 def train(  # noqa: PLR0913 - a command's options are its parameters
     *,
     features: str,
@@ -142,15 +70,14 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
     A tenth of the rows selects the best weights; another tenth is used by the evaluation alone, which also evaluates PCA.
     Options without a default follow from the data.
     """
-    given = {name: value for name, value in flags.items() if name in KEYS and value not in (None, [])}
-    options = read_options(config, given)
+    options = _options(config, flags)
     shape, chosen = _read_shape(image_shape), {"reading": _reading(flags), "report": report}
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read once, when torch is imported
     from . import train_run  # noqa: PLC0415 - torch, only when the verb runs
     from .run.layout import REPORT  # noqa: PLC0415
 
     if resume:
-        options = read_options(config, given, train_run.begun_with(output))
+        options = _options(config, flags, train_run.begun_with(output))
     try:
         with TerminalProgress(tensorboard) as progress:
             evaluation = train_run.train(
@@ -180,7 +107,7 @@ def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: 
     with TerminalProgress() as progress:
         evaluation = evaluate_run(run, features, shape, progress, _reading(options))
     rows = "held-out rows" if features is None else f"rows of {features}, its first {MOST_OTHER_ROWS:,} at most"
-    click.echo(msgspec.json.encode(evaluation).decode() if as_json else summary(evaluation, run, rows))
+    click.echo(_json(evaluation) if as_json else summary(evaluation, run, rows))
 
 
 @click.command(epilog=examples("diagnose features.npy", "diagnose features.npy --json --sigma 0.7"))
@@ -202,7 +129,21 @@ def diagnose(features: str, sigma: float | None, as_json: bool, **options: Any) 
 
     with TerminalProgress() as progress:
         found = examine(features, sigma, progress, _reading(options))
-    click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(describe(found)))
+    click.echo(_json(found) if as_json else "\n".join(describe(found)))
+
+
+def _options(file: Path | None, flags: dict[str, Any], begun_with: Any = None) -> Any:
+    """The options of a training, of which those that are given as flags win."""
+    from .config import KEYS, read_options  # noqa: PLC0415 - msgspec, only when the verb runs
+
+    given = {name: value for name, value in flags.items() if name in KEYS and value not in (None, [])}
+    return read_options(file, given, begun_with)
+
+
+def _json(found: Any) -> str:
+    import msgspec  # noqa: PLC0415 - only when a verb runs
+
+    return msgspec.json.encode(found).decode()
 
 
 def _reading(options: dict[str, Any]) -> Any:
@@ -229,7 +170,9 @@ def _read_shape(text: str | None) -> tuple[int, int] | None:
 
 def summary(evaluation: Any, run: Path, rows: str = "held-out rows") -> str:
     """The headline, the main figures with their baselines, and the warnings."""
-    from .evaluation.warnings import headline  # noqa: PLC0415 - numpy, only when the verb runs
+    from aaptvae.bundle.figures import measured  # noqa: PLC0415 - numpy, only when the verb runs
+
+    from .evaluation.warnings import headline  # noqa: PLC0415
 
     lines = [f"{run}: {evaluation.rows:,} {rows}", headline(evaluation.metrics, evaluation.baseline)]
     table = measured(evaluation.metrics, evaluation.baseline, CLOSING)

@@ -14,7 +14,7 @@ from aaptvae.errors import InputError
 from aaptvae.files import Reading
 from aaptvae.files.opening import READ_ALL
 from aaptvae.rows import Matrix, Nats, Rows
-from aaptvae.tables import filled
+from aaptvae.tables import UNNAMED, filled
 
 from .errors import RunError
 from .evaluation.categories import figures_by_category
@@ -182,7 +182,8 @@ def _other_rows(source: Any, config: RunConfig, reading: Reading, means: Matrix)
     """
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else "the table"
     conditions = TableConditions.of(config.train, config.conditions)
-    with open_features(source, replace(reading, expected=config.columns), config.train.missing, conditions) as features:
+    reading = replace(reading, expected=config.columns, usual=UNNAMED)
+    with open_features(source, reading, config.train.missing, conditions) as features:
         if features.width != config.input_dim:
             raise InputError(f"{name} has {features.width} columns: this run was trained on {config.input_dim}: give such rows")
         known = features.rows == config.rows and digest_of(features) == config.data_sha256

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from aaptvae.bundle.golden import CONDITIONS
-from aaptvae.bundle.manifest import GOLDEN, LIKELIHOOD, PRIOR, VIEWS
+from aaptvae.bundle.manifest import GOLDEN, LIKELIHOOD, MARGINALS, PRIOR, VIEWS
 from aaptvae.bundle.npz import write_npz
 from aaptvae.density.calibration import NAME as HELDOUT_ELBO
 from aaptvae.rows import Arrays, Rows
@@ -22,15 +22,18 @@ _LEAST_ROWS = 2
 
 
 def write_arrays(run: Run, gate: Gate, heldout: Rows, views: Sequence[ViewDraft]) -> dict[str, bytes]:
-    """`prior.npz`, `likelihood.npz`, `golden.npz` and, for a metric view, `views.npz`."""
+    """`prior.npz`, `likelihood.npz`, `golden.npz` and, where there are such, `views.npz` and `marginals.npz`."""
     prior = run.prior if gate.subspace is None else run.prior.marginal(gate.subspace.basis.numpy())
     inverses = [view.inverse for view in views if view.inverse]
     reference = {HELDOUT_ELBO: np.array(run.heldout_elbo)} if run.heldout_elbo else {}
+    marginals = {} if run.marginals is None else {MARGINALS: write_npz(run.marginals.to_arrays())}
     return {
         PRIOR: write_npz(prior.to_arrays()),
         LIKELIHOOD: write_npz(_likelihood(run) | reference),
         GOLDEN: _golden(gate, heldout, views),
-    } | ({VIEWS: write_npz(inverses[0])} if inverses else {})
+        **({VIEWS: write_npz(inverses[0])} if inverses else {}),
+        **marginals,
+    }
 
 
 def _likelihood(run: Run) -> Arrays:

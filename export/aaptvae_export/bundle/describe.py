@@ -18,7 +18,7 @@ from aaptvae_training import Run
 
 from ..proof import Gate
 
-_PRODUCERS = ("aaptvae", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
+_PRODUCERS = ("aaptvae", "torch", "onnx", "onnxruntime", "numpy")
 
 
 def describe(run: Run, gate: Gate, pair_id: str, name: str | None) -> Manifest:
@@ -44,6 +44,7 @@ def describe(run: Run, gate: Gate, pair_id: str, name: str | None) -> Manifest:
         twins=(),
         training=run.summary,
         columns=run.config.columns,
+        marginals=run.marginals is not None,
         missing="mean" if run.config.train.missing == "mean" else "error",
         conditions=run.config.conditions,
         producer={package: str(importlib.import_module(package).__version__) for package in _PRODUCERS},

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-SCHEMA_VERSION = 2  # 1: without `views`, `columns` and `missing`
+SCHEMA_VERSION = 2  # 1: without `views`, `columns`, `missing` and `marginals`
 UNSEALED = b"0" * 64
 TOLERANCE = 1e-5  # fp32 on the exporting CPU, relative to max(1, max|reference|) of the row
 MOST_CONDITIONS = 4096  # numbers of c
@@ -23,6 +23,7 @@ PRIOR = "prior.npz"
 LIKELIHOOD = "likelihood.npz"
 GOLDEN = "golden.npz"
 VIEWS = "views.npz"
+MARGINALS = "marginals.npz"
 
 Precision = Literal["fp32", "int8", "fp16"]
 Width = Annotated[int, Meta(ge=1, le=1 << 20)]
@@ -234,6 +235,7 @@ class Manifest(ManifestV1, frozen=True):
     views: tuple[View, ...] = ()
     columns: tuple[ColumnName, ...] | None = None  # names of the features [input_dim], None for features without names
     missing: Missing = "error"
+    marginals: bool = False  # whether there is `marginals.npz`
     conditions: tuple[Condition, ...] = ()  # in their order in c, the second input of encoder and decoder
 
     @property

@@ -15,6 +15,7 @@ from .manifest import (
     GOLDEN,
     LIKELIHOOD,
     MANIFEST,
+    MARGINALS,
     MODEL_CARD,
     MOST_CONDITIONS,
     PRIOR,
@@ -149,7 +150,8 @@ def _check_names(manifest: Manifest) -> None:
         )
     names = [entry.name for entry in manifest.files]
     expected = {name for precision in manifest.precisions for name in manifest.graphs(precision)}
-    expected |= {PRIOR, LIKELIHOOD, GOLDEN, MODEL_CARD} | ({VIEWS} if manifest.view("metric") else set())
+    expected |= {PRIOR, LIKELIHOOD, GOLDEN, MODEL_CARD}
+    expected |= {name for name, has in ((VIEWS, manifest.view("metric")), (MARGINALS, manifest.marginals)) if has}
     if sorted(names) != sorted(expected):
         raise BundleError(f"{MANIFEST} lists {', '.join(names)}: expected {', '.join(sorted(expected))}, each once")
     size = sum(entry.bytes for entry in manifest.files)

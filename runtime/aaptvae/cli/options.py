@@ -79,6 +79,7 @@ columns_options = together(
     click.option(
         "--delimiter", metavar="CHARACTER", callback=_character, help="csv: between values. Default: as line 1 shows."
     ),
+    click.option("--decimal", type=click.Choice([".", ","]), help="csv: decimal mark. Default: as the first lines show."),
 )
 
 
@@ -118,7 +119,7 @@ input_options = together(
 def reading_of(options: dict[str, Any]) -> dict[str, Any]:
     """Fields of `aaptvae.files.Reading` that the options of a command give."""
     given = {"columns": options["columns"], "drop": options["drop"], "ids": options.get("id", ())}
-    return given | {"header": options["header"], "delimiter": options["delimiter"]}
+    return given | {key: options[key] for key in ("header", "delimiter", "decimal")}
 
 
 def tell(notes: tuple[str, ...]) -> None:

@@ -4,6 +4,8 @@ from .bounds import PAIRS, SAMPLES, LikelihoodBounds, importance_draws
 from .calibration import NAME as HELDOUT_ELBO
 from .calibration import p_values, read_reference, reference_of
 from .divergence import kl_divergence
+from .marginals import ARRAYS as MARGINAL_ARRAYS
+from .marginals import Marginals
 from .noise import Stream, normal_rows, resolve_seed
 from .observation import ARRAYS as OBSERVATION_ARRAYS
 from .observation import LOG_2PI, ObservationModel
@@ -15,6 +17,7 @@ from .prior import OPTIONAL as OPTIONAL_PRIOR_ARRAYS
 __all__ = [
     "HELDOUT_ELBO",
     "LOG_2PI",
+    "MARGINAL_ARRAYS",
     "MAX_TEMPERATURE",
     "OBSERVATION_ARRAYS",
     "OPTIONAL_OBSERVATION_ARRAYS",
@@ -24,6 +27,7 @@ __all__ = [
     "SAMPLES",
     "LatentPrior",
     "LikelihoodBounds",
+    "Marginals",
     "ObservationModel",
     "Stream",
     "importance_draws",

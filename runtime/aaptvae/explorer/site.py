@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..files import Batch, Reading, open_rows
 from ..files.publish import publish_folder
 from ..rows import Array, Rows, as_rows
+from ..tables import UNNAMED
 from .wasm import ADDRESS, CDN, FILE, INTEGRITY, VERSION
 
 MARKER = "explorer.json"
@@ -35,7 +36,8 @@ def read_table(path: str | os.PathLike[str], bundle: Bundle, label: str | None =
     """The rows of a feature file; the column `label` is not a feature. `InputError` for more than `MOST_ROWS`."""
     manifest = bundle.manifest
     ids = (label,) if label else ()
-    reading = Reading(width=manifest.input_dim, expected=manifest.columns, ids=ids, missing=manifest.missing == "mean")
+    width, fills = manifest.input_dim, manifest.missing == "mean"
+    reading = Reading(width=width, expected=manifest.columns, usual=UNNAMED, ids=ids, missing=fills)
     with open_rows(path, reading=reading) as reader:
         parts, count = [], 0
         for batch in reader.labelled(_BATCH):
@@ -65,15 +67,14 @@ class Site:
     precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
-        shape, width, precisions = self.image_shape, self.bundle.manifest.input_dim, self.bundle.manifest.precisions
+        precisions = self.bundle.manifest.precisions
         if self.bundle.manifest.conditions:
             raise InputError("the page of the explorer gives no conditions, which this bundle takes: load the bundle in Python")
         if self.precision not in precisions:
             raise InputError(
                 f"precision is {self.precision!r}: expected {', '.join(precisions)}, as in this bundle: choose one"
             )
-        if shape is not None and shape[0] * shape[1] != width:
-            raise InputError(f"image shape is {shape[0]}x{shape[1]}: expected a product of {width}, the number of features")
+        check_shape(self.image_shape, self.bundle.manifest.input_dim)
 
     def files(self) -> dict[str, bytes]:
         """Every file by its path below the folder."""
@@ -108,6 +109,12 @@ class Site:
             (temporary / "bundle").mkdir()
             for name, data in self.files().items():
                 (temporary / name).write_bytes(data)
+
+
+def check_shape(shape: tuple[int, int] | None, width: int) -> None:
+    """`InputError` unless rows of `width` features are pictures of this height and width."""
+    if shape is not None and shape[0] * shape[1] != width:
+        raise InputError(f"image shape is {shape[0]}x{shape[1]}: expected a product of {width}, the number of features")
 
 
 def _plain(values: Array) -> list[str | float]:

@@ -2,30 +2,59 @@
 
 import itertools
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
-LEAST_NAMES, MANY_NAMES = 3, 8  # columns; fewer numbers rise by chance
-MISSING = ("", "NA", "N/A", "null", "NULL")
+MISSING = frozenset(("", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "null", "NULL", "None"))  # as pandas reads them
+_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+_POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 QUOTED = re.compile(r'"[^"]*"')
 DELIMITERS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "vertical bars"}
 
 
-def sniffed(text: str) -> str:
-    """The delimiter of a line by its content: semicolons, else tabs, else commas, else vertical bars."""
-    bare = QUOTED.sub("", text)
-    return next((mark for mark in DELIMITERS if mark in bare), ",")
+def sniffed(lines: Sequence[str]) -> str:
+    """The delimiter of a line, the first of several: semicolons, else tabs, else commas, else vertical bars.
+
+    Of several marks in the line, one that is as often in the next line goes before the others.
+    """
+    above, *below = [QUOTED.sub("", text) for text in lines[:2]]
+    found = [mark for mark in DELIMITERS if mark in above]
+    equal = [mark for mark in found if below and above.count(mark) == below[0].count(mark)]
+    return (equal or found or [","])[0]
+
+
+def number(field: str) -> float:
+    """A field as a number, also in quotes; `ValueError` if it is none, or is written as in Python's 1_000."""
+    if "_" in field:
+        raise ValueError(field)
+    return float(field.strip().strip('"'))
 
 
 def is_number(field: str) -> bool:
     """Whether a csv field is a number, also in quotes."""
     try:
-        float(field.strip().strip('"'))
+        number(field)
     except ValueError:
         return False
     return True
+
+
+def is_name(field: str) -> bool:
+    """Whether a csv field may be a name: no number, no missing value, and not of marks alone, such as - or ?."""
+    return field.strip() not in MISSING and not is_number(field) and any(map(str.isalnum, field))
+
+
+def decimal_comma(rows: Sequence[Sequence[str]]) -> str:
+    """The decimal mark of rows of fields: "," or "."; "" if commas may also separate thousands, as in 1,234 alone."""
+    fields = [field.strip().strip('"') for row in rows for field in row]
+    commas = [field for field in fields if _COMMA.fullmatch(field)]
+    if not commas or any(_POINT.fullmatch(field) for field in fields):
+        return "."
+    return "" if all(_THOUSANDS.fullmatch(field) for field in commas) else ","
 
 
 def all_quoted(text: str) -> bool:
@@ -43,28 +72,16 @@ def counts_up(fields: list[str]) -> bool:
     return [field.strip() for field in fields] in ([str(n + begin) for n in range(len(fields))] for begin in (0, 1))
 
 
-def may_be_names(above: list[str], below: list[str]) -> bool:
-    """Whether a first line of numbers may hold names, and no values as the second line does.
-
-    Names rise in equal steps (wavelengths, years), or rise where there are many, or are distinct integers above decimals.
-    """
-    if len(above) < LEAST_NAMES or in_steps(below):
-        return False
-    if in_steps(above) or (len(above) >= MANY_NAMES and _rises(above) and not _rises(below)):
-        return True
-    return all(map(is_whole, above)) and len(set(above)) == len(above) and not any(map(is_whole, below))
-
-
-def _rises(fields: list[str]) -> bool:
-    values = [float(field.strip().strip('"')) for field in fields]
-    return all(before < after for before, after in itertools.pairwise(values))
+def rise(fields: list[str]) -> bool:
+    """Whether each number is greater than the one before."""
+    return all(before < after for before, after in itertools.pairwise(map(number, fields)))
 
 
 def in_steps(fields: list[str]) -> bool:
     """Whether numbers rise in equal steps."""
     if not all(map(is_number, fields)):
         return False
-    steps = np.diff([float(field.strip().strip('"')) for field in fields])
+    steps = np.diff(list(map(number, fields)))
     return bool(len(steps) and np.isfinite(steps).all() and steps[0] > 0 and np.allclose(steps, steps[0], rtol=1e-3, atol=0))
 
 

@@ -17,11 +17,12 @@ from .binary import NpyWriter, NpzWriter, open_npy, open_npz, open_safetensors
 from .compression import SUFFIXES, decompress
 from .parquet import ArrowRows, ArrowWriter, ParquetRows, ParquetWriter
 from .publish import publish_file
-from .reading import Reading, choose
+from .reading import Reading
+from .selected import SelectedRows
 from .settling import SettlingFile
-from .shards import shard_paths
+from .shards import reaches, shard_paths
 from .syntax import CsvSyntax, JsonSyntax
-from .table import Batch, Layout, RowReader, RowWriter, Source, check_table, rebatch
+from .table import Batch, Layout, RowReader, RowWriter, Source, rebatch
 from .text import TextRows
 from .text_writer import TextWriter
 
@@ -98,6 +99,8 @@ def open_rows(
     """
     reading = replace(reading, **options)
     text = os.fspath(path)
+    if not text:
+        raise InputError("the name of the feature file is empty: expected a file, a folder, a pattern or -: check the variable")
     shards = None if text == "-" else shard_paths(Path(text), FORMATS, _suffix)
     reader = _open_one(text, format, reading) if shards is None else ShardedRows(text, shards, format, reading)
     if reading.width is not None and reader.width != reading.width:
@@ -112,6 +115,11 @@ def open_rows(
 def input_files(path: str) -> list[str]:
     """The files that `open_rows` reads for `path`."""
     return shard_paths(Path(path), FORMATS, _suffix) or [path]
+
+
+def would_read(source: str, output: str) -> bool:
+    """Whether a file written to `output` would be one of the files of `source`, a folder or a pattern."""
+    return _suffix(output)[0] in FORMATS and reaches(Path(source), Path(output))
 
 
 def _names(quality: str) -> str:
@@ -188,25 +196,6 @@ def _held(name: str, stream: IO[bytes]) -> tuple[IO[bytes], int]:
     return io.BytesIO(data), len(data)
 
 
-class SelectedRows(RowReader):
-    """Columns of a file without names, chosen by their positions, from 0."""
-
-    def __init__(self, whole: RowReader, reading: Reading) -> None:
-        self._whole, self.ids = whole, reading.ids
-        self._chosen = choose(whole.name, None, whole.width, reading)
-        self.name, self.rows, self.dtype, self.width = whole.name, whole.rows, whole.dtype, len(self._chosen.features)
-        check_table(self.name, (self.rows or 0, self.width))
-
-    def batches(self, size: int, start: int = 0) -> Iterator[Array]:
-        """The chosen columns."""
-        return (batch.values for batch in self.labelled(size, start))
-
-    def labelled(self, size: int, start: int = 0) -> Iterator[Batch]:
-        """The chosen columns, with those that pass through."""
-        for rows in self._whole.batches(size, start):
-            yield Batch(rows[:, self._chosen.features], tuple(rows[:, index].astype(object) for index in self._chosen.ids))
-
-
 class ShardedRows(RowReader):
     """Files of equal columns, in the natural order of their names; named columns are matched by name with the first file's."""
 
@@ -217,7 +206,7 @@ class ShardedRows(RowReader):
             with _open_one(path, format, self.reading) as reader:
                 facts.append((reader.width, reader.rows, reader.dtype))
             if len(facts) == 1:
-                self.columns, self.ids, self.notes = reader.columns, reader.ids, reader.notes
+                self.columns, self.ids, self.id_types, self.notes = reader.columns, reader.ids, reader.id_types, reader.notes
                 if self.reading.expected is None:
                     self.reading = replace(self.reading, expected=reader.columns)
             if reader.width != facts[0][0]:

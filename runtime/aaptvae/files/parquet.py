@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import InputError, MissingDependencyError
 from ..rows import Array
-from ..tables.convert import stored_index
+from ..tables.frames import stored_index
 from .reading import Reading, choose, refuse_others
 from .table import Batch, Layout, RowReader, RowWriter, Source, check_table, rebatch
 
@@ -49,8 +49,9 @@ class ArrowRows(RowReader):
 
     def _choose(self, schema: Any, reading: Reading) -> None:
         """Choose features and columns that pass through; an index that pandas stored is left out."""
-        types, index = self._pa.types, stored_index(schema)
-        names = [key for key in schema.names if key not in index or key in (*reading.columns, *reading.drop, *reading.ids)]
+        types, wanted = self._pa.types, {*reading.columns, *reading.drop, *reading.ids, *(reading.expected or ())}
+        index = [key for key in stored_index(schema) if key not in wanted]
+        names = [key for key in schema.names if key not in index]
         kinds = {key: schema.field(at).type for at, key in enumerate(schema.names)}
         rest = [key for key in names if key not in (*reading.drop, *reading.ids)] if not reading.columns else reading.columns
         self._lists = len(rest) == 1 and rest[0] in kinds and _is_list(types, kinds[rest[0]])
@@ -66,6 +67,7 @@ class ArrowRows(RowReader):
                 f"{self.name} holds columns ({taken[0]}): expected lists of numbers: keep the feature columns only"
             )
         self._features, self.ids = [names[at] for at in chosen.features], reading.ids
+        self.id_types = tuple(kinds[key] for key in reading.ids)
         self.columns = None if self._lists else chosen.columns
         self.dtype = np.result_type(np.float32, *(t.to_pandas_dtype() for t in held if not types.is_boolean(t)))
         self.width = self._list_width(taken[0]) if self._lists else len(taken)
@@ -115,7 +117,13 @@ class ArrowRows(RowReader):
         return rebatch(map(self._batch, self._record_batches(size)), size, start)
 
     def _batch(self, batch: Any) -> Batch:
-        return Batch(self._rows(batch), tuple(np.fromiter(batch.column(key).to_pylist(), object) for key in self.ids))
+        return Batch(self._rows(batch), tuple(self._values(batch.column(key), key) for key in self.ids))
+
+    def _values(self, column: Any, key: str) -> Array:
+        try:
+            return np.fromiter(column.to_pylist(), object, len(column))
+        except (self._pa.ArrowException, ValueError) as error:  # nanoseconds, without pandas
+            raise InputError(f"column {key} of {self.name} cannot pass through ({error}): convert it to text") from None
 
     def _rows(self, batch: Any) -> Array:
         if self._lists:
@@ -182,7 +190,7 @@ class ArrowWriter(RowWriter):
     def __init__(self, stream: IO[bytes], layout: Layout) -> None:
         self._pa, self._stream, self._layout = _pyarrow(), stream, layout
         self._held, self._bytes = [], 0  # type: list[Batch], int
-        self._types: list[Any] | None = None if layout.ids else []
+        self._types = list(layout.id_types)  # of columns that pass through; found at the first rows if empty
         self._writer: Any = None
         if not layout.ids:
             self._begin()
@@ -211,12 +219,12 @@ class ArrowWriter(RowWriter):
             ids = [
                 self._pa.array(column.tolist(), self._types[at] if self._types else None) for at, column in enumerate(held.ids)
             ]
-        except self._pa.ArrowException as error:
+        except (self._pa.ArrowException, OverflowError) as error:
             raise InputError(
-                f"the columns {', '.join(self._layout.ids)} hold values of several types ({error}): use csv"
+                f"the columns {', '.join(self._layout.ids)} hold values of several types, or too large ones ({error}): use csv"
             ) from error
         if self._writer is None:
-            self._types = [column.type for column in ids]
+            self._types = self._types or [column.type for column in ids]
             self._begin()
         rows = held.values
         if self._layout.columns:
@@ -249,5 +257,5 @@ def _pyarrow() -> Any:
         import pyarrow.ipc  # noqa: PLC0415
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError as error:
-        raise MissingDependencyError('.parquet and .arrow files need pyarrow: pip install "aaptvae[parquet]"') from error
+        raise MissingDependencyError(".parquet and .arrow files need pyarrow: pip install pyarrow") from error
     return pyarrow

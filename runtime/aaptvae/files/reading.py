@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import InputError
 from ..tables import check_names, match_columns
-from ..tables.names import listed
+from ..tables.names import Unnamed, in_usual_order, listed
 
 REMEDY = "leave them out with --drop, pass them by with --id, or name the features with --columns"
 
@@ -17,19 +17,22 @@ _VECTORS = re.compile(r"(large_|fixed_size_)?list<\w+: (u?int\d+|halffloat|float
 class Reading:
     """Options of a reader.
 
-    Features are the columns `columns`, else all but those in `drop` and `ids`; with `expected` they are matched by name.
-    `width` is checked if given; bad lines of text are skipped with `skip_bad`. A csv file has a header and a delimiter
-    as given, else as its first lines show. With `missing`, a row that is checked may hold missing values.
+    Features are the columns `columns`, else all but those in `drop` and `ids`; with `expected` they are matched by name,
+    without it names of positions behind one of the prefixes `usual` are taken in the order of the positions.
+    `width` is checked if given; bad lines of text are skipped with `skip_bad`. A csv file has a header, a delimiter
+    and a decimal mark as given, else as its first lines show. With `missing`, a row that is checked may hold missing values.
     """
 
     columns: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
     expected: tuple[str, ...] | None = None
+    usual: Unnamed | None = None
     width: int | None = None
     skip_bad: bool = False
     header: bool | None = None
     delimiter: str | None = None
+    decimal: str | None = None
     missing: bool = False
 
     @property
@@ -62,7 +65,8 @@ def choose(name: str, names: Sequence[str] | None, width: int, reading: Reading)
     left_out = {*reading.drop, *reading.ids}
     taken = check_names(reading.columns, "--columns") or tuple(key for key in called if key not in left_out)
     if names is not None:
-        order = match_columns(taken, reading.expected, name, remedy=REMEDY)
+        expected = reading.expected if reading.columns or reading.expected else in_usual_order(taken, reading.usual or ())
+        order = match_columns(taken, expected, name, remedy=REMEDY)
         taken = taken if order is None else tuple(taken[index] for index in order)
     place = {key: index for index, key in enumerate(called)}
     ids = [place[key] for key in check_names(reading.ids, "--id")]

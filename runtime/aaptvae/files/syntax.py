@@ -3,34 +3,23 @@
 Where the first lines are ambiguous, nothing is guessed: the error names the option that decides.
 """
 
+import contextlib
 import csv
 import re
 from abc import ABC, abstractmethod
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
-from .fields import (
-    DELIMITERS,
-    MISSING,
-    all_quoted,
-    counts_up,
-    is_json_number,
-    is_number,
-    is_vector,
-    is_whole,
-    may_be_names,
-    numbers,
-    record,
-    sniffed,
-    vector,
-)
+from .fields import MISSING, decimal_comma, is_json_number, is_number, is_vector, number, numbers, record, sniffed, vector
+from .header import Line, has_header, is_row, names_in_comment, refuse_index, refuse_spaces, spelled
 from .reading import Reading, Selection, choose
 from .table import Batch
 
-Line = tuple[int, str]  # number and text
+_EXCHANGED = str.maketrans(",.", ".,")
 
 
 class Syntax(ABC):
@@ -41,6 +30,15 @@ class Syntax(ABC):
     notes: tuple[str, ...] = ()
     reading: Reading  # of the columns that a line is split into
     _chosen: Selection | None = None
+
+    @abstractmethod
+    def __init__(self, name: str, first: list[Line], reading: Reading, comment: str = "") -> None:
+        """Of a file called `name` with these first lines, below `comment`."""
+
+    @staticmethod
+    def is_comment(text: str, like: str, reading: Reading) -> bool:
+        """Whether a line that begins with # is no row; `like` is the first line that is no comment."""
+        return True
 
     def take(self, chosen: Selection, width: int) -> None:
         """Read only these of `width` columns from now on."""
@@ -62,76 +60,49 @@ class Syntax(ABC):
 class CsvSyntax(Syntax):
     """Fields between delimiters, with an optional header of names."""
 
-    def __init__(self, name: str, first: list[Line], reading: Reading) -> None:
-        self._name, self.reading = name, reading
-        self._delimiter = reading.delimiter or sniffed(first[0][1])
-        header = reading.header if reading.header is not None else self._is_header(first)
-        self._comma = False
-        if self._delimiter != "," and len(first) > header:
-            data = first[int(header)][1]
-            self._comma = "," in data and "." not in data
+    def __init__(self, name: str, first: list[Line], reading: Reading, comment: str = "") -> None:
+        self.reading = reading
+        self._delimiter = reading.delimiter or sniffed([text for _, text in first])
         self._all: list[int] | None = None
-        if header:
-            self.header_lines = 1
+        self.header_lines = int(has_header(name, first, self._fields, reading))
+        said = [f"{spelled(self._delimiter)} between values"] * (not reading.delimiter and self._delimiter != ",")
+        self._comma = self._has_comma(name, first[self.header_lines :])
+        said += ["a decimal comma"] * (self._comma and not reading.decimal)
+        if self.header_lines:
             fields = self._fields(first[0][1])
             self.names = tuple(field.strip() or f"unnamed_{index}" for index, field in enumerate(fields))
-            self._refuse_index(first, reading)
-            self._refuse_spaces(first)
-        if not reading.delimiter and self._delimiter != ",":
-            comma = " and a decimal comma" if self._comma else ""
-            self.notes = (f"{name} is read with {DELIMITERS[self._delimiter]} between values{comma}",)
+            refuse_index(name, first, self._fields, self.names[0], reading)
+            refuse_spaces(name, first, self._fields, self._delimiter)
+        elif reading.header is None:
+            self.names = names_in_comment(comment, self._fields, len(self._fields(first[0][1])))
+            said += ["the names of its columns in the comment above them"] * (self.names is not None)
+        if said:
+            self.notes = (f"{name} is read with {' and '.join(said)}",)
+
+    @staticmethod
+    def is_comment(text: str, like: str, reading: Reading) -> bool:
+        """Whether a line that begins with # is no row: of another number of fields than the line `like`."""
+        return not is_row(text, like, partial(_split, delimiter=reading.delimiter or sniffed([like])))
+
+    def _has_comma(self, name: str, rows: list[Line]) -> bool:
+        """Whether numbers have a decimal comma; `InputError` if their commas may separate thousands."""
+        if self.reading.decimal:
+            return self.reading.decimal == ","
+        if self._delimiter == "," or not rows:
+            return False
+        split = []
+        for _, text in rows:
+            with contextlib.suppress(ValueError):
+                split.append(self._fields(text))
+        if not (mark := decimal_comma(split)):
+            raise InputError(
+                f"{name} line {rows[0][0]} may have decimal commas or commas between thousands: {rows[0][1][:60]!r}: "
+                "say --decimal , for decimal commas, else write numbers without commas"
+            )
+        return mark == ","
 
     def _fields(self, text: str) -> list[str]:
-        try:
-            return next(csv.reader([text], delimiter=self._delimiter, skipinitialspace=True), [])
-        except csv.Error as error:
-            raise ValueError(str(error)) from None
-
-    def _is_header(self, first: list[Line]) -> bool:
-        """Whether the first line holds names: fields that are no numbers, or numbers of another kind than the second line's."""
-        above = self._fields(first[0][1])
-        numbers = [is_number(field) for field in above]
-        if not any(numbers):
-            return True
-        if len(first) < 2:
-            return False
-        below = self._fields(first[1][1])
-        if not all(numbers):
-            return any(is_number(value) and not one for value, one in zip(below, numbers, strict=False))
-        if len(above) > 1 and all_quoted(first[0][1]) and not all_quoted(first[1][1]):
-            return True
-        if not may_be_names(above, below):
-            return False
-        if counts_up(above) and not all(map(is_whole, below)):
-            return True
-        raise InputError(
-            f"{self._name} line {first[0][0]} may be a header of numbers or a row: {first[0][1][:60]!r}: "
-            "say which with --header or --no-header"
-        )
-
-    def _refuse_spaces(self, first: list[Line]) -> None:
-        """`InputError` for a header of one name whose words are as many as the numbers of the next line."""
-        words = first[0][1].split()
-        if self._delimiter != " " and len(self._fields(first[0][1])) == 1 < len(words) and len(first) > 1:
-            values = first[1][1].split()
-            if len(values) == len(words) and all(map(is_number, values)):
-                raise InputError(
-                    f"{self._name} has spaces between values: expected commas, semicolons, tabs or vertical bars: give "
-                    "--delimiter ' '"
-                )
-
-    def _refuse_index(self, first: list[Line], reading: Reading) -> None:
-        """`InputError` for a first column without a name whose values count up, unless it is named by an option."""
-        assert self.names is not None  # noqa: S101 - set by the caller
-        key = self.names[0]
-        if key != "unnamed_0" or key in (*reading.columns, *reading.drop, *reading.ids) or len(first) < 2:
-            return
-        value = self._fields(first[1][1])[:1]
-        if value in (["0"], ["1"]) and not (reading.expected and key in reading.expected):
-            raise InputError(
-                f"{self._name} has a first column without a name that counts up from {value[0]}, as an index of pandas or R: "
-                f"leave it out with --drop {key}, pass it through with --id {key}, or name all features with --columns"
-            )
+        return _split(text, self._delimiter)
 
     def take(self, chosen: Selection, width: int) -> None:
         """Read only these of `width` columns from now on; all in their order are read without selection."""
@@ -146,19 +117,27 @@ class CsvSyntax(Syntax):
         return ["" if self._number(field) or field.strip() in MISSING else "text" for field in fields]
 
     def _number(self, field: str) -> bool:
-        return is_number(field.replace(",", ".") if self._comma else field)
+        return is_number(self._with_point(field))
+
+    def _with_point(self, field: str) -> str:
+        """A field with a decimal point; beside decimal commas, a point of its own makes it no number."""
+        if not self._comma:
+            return field
+        return field.translate(_EXCHANGED)
 
     def parse(self, texts: list[str]) -> Batch:
         """Numbers by numpy; text that passes through by the csv module."""
         assert self._chosen is not None  # noqa: S101 - `take` comes first
         ids = self._ids(texts) if self._chosen.ids else ()
-        plain = [text.replace(",", ".") for text in texts] if self._comma else texts
         try:
+            if self._comma and (self._delimiter == "," or any("." in text for text in texts)):
+                raise ValueError("commas or points that are not decimal ones")
+            plain = [text.replace(",", ".") for text in texts] if self._comma else texts
             return Batch(
                 np.loadtxt(plain, delimiter=self._delimiter, comments=None, quotechar='"', ndmin=2, usecols=self._all), ids
             )
         except ValueError:
-            return Batch(self._with_missing(plain), ids)
+            return Batch(self._with_missing(texts), ids)
 
     def _ids(self, texts: list[str]) -> tuple[Any, ...]:
         assert self._chosen is not None  # noqa: S101
@@ -169,7 +148,8 @@ class CsvSyntax(Syntax):
 
     def _with_missing(self, texts: list[str]) -> Any:
         """Numbers with NaN for missing values."""
-        rows = [[np.nan if field.strip() in MISSING else float(field) for field in self._taken(text)] for text in texts]
+        point = self._with_point
+        rows = [[np.nan if field.strip() in MISSING else number(point(field)) for field in self._taken(text)] for text in texts]
         return np.array(rows, np.float64, ndmin=2)
 
     def _taken(self, text: str) -> list[str]:
@@ -183,7 +163,7 @@ class CsvSyntax(Syntax):
         """Why a line is no row, with the first field that is no number."""
         if self._delimiter not in text and (self.names is None or len(self.names) > 1):
             return (
-                f"is not a row of numbers: {text[:60]!r}: expected {DELIMITERS.get(self._delimiter, repr(self._delimiter))} "
+                f"is not a row of numbers: {text[:60]!r}: expected {spelled(self._delimiter)} "
                 "between them, or name another character with --delimiter"
             )
         try:
@@ -193,17 +173,28 @@ class CsvSyntax(Syntax):
         for column in self._chosen.features if self._chosen else range(len(fields)):
             if column < len(fields) and not self._number(fields[column]) and fields[column].strip() not in MISSING:
                 called = self.names[column] if self.names and column < len(self.names) else column
-                return f"has {fields[column][:60]!r} in column {called}: expected a number: drop columns of text"
+                mark = " with a decimal comma" if self._comma else ""
+                return (
+                    f"has {fields[column][:60]!r} in column {called}: expected a number{mark}, or nothing for a missing value"
+                )
         return f"is not a row of numbers: {text[:60]!r}"
+
+
+def _split(text: str, delimiter: str) -> list[str]:
+    """The fields of a line; `ValueError` if it is none."""
+    try:
+        return next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
 
 
 class JsonSyntax(Syntax):
     """An array of numbers, an object with one array of numbers, or an object of named numbers."""
 
-    def __init__(self, name: str, first: list[Line], reading: Reading) -> None:
+    def __init__(self, name: str, first: list[Line], reading: Reading, comment: str = "") -> None:
         self._ids, self.reading = reading.ids, reading
         self._vector: str | None = None
-        self._record = first[0][1].startswith("{")
+        self._record, self._keys = first[0][1].startswith("{"), dict[str, Any]().keys()
         if not self._record:
             return
         try:
@@ -219,7 +210,7 @@ class JsonSyntax(Syntax):
             choose(name, tuple(held), len(held), replace(reading, columns=(), expected=None))  # ids and drop are keys
             self._vector, self.reading = vectors[0], replace(reading, columns=(), drop=(), ids=())
         else:
-            self.names = tuple(held)
+            self.names, self._keys = tuple(held), held.keys()
 
     def types(self, text: str) -> list[str]:
         """JSON's types other than number; null is a missing number."""
@@ -252,6 +243,8 @@ class JsonSyntax(Syntax):
         if self._vector is not None:
             return record[self._vector]
         keys = (self._chosen.columns if self._chosen else None) or ()
+        if len(record) != len(keys) and (other := record.keys() - self._keys):
+            raise KeyError(other)
         return [record[key] for key in keys]
 
     def unreadable(self, text: str) -> str:
@@ -266,6 +259,8 @@ class JsonSyntax(Syntax):
         for key in (*keys, *self._ids) if self._record and keys else ():
             if key not in held:
                 return f"has no key {key!r}: expected the keys of the first line"
+            if self._vector is None and (other := [each for each in held if each not in self._keys]):
+                return f"has the key {other[0]!r}: expected the keys of the first line"
             if self._vector is None and key in keys and not is_json_number(held[key]):
                 return f"has {str(held[key])[:60]!r} under {key!r}: expected a number: drop columns of text"
         return f"is not a row of numbers: {text[:60]!r}"

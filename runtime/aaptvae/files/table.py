@@ -50,13 +50,14 @@ class Batch:
 class Layout:
     """Of an output: `width` numbers of `dtype` per row, the number of rows if known, and names of columns.
 
-    Columns called `ids` come before them; they hold values of any kind.
+    Columns called `ids` come before them; they hold values of any kind, of `id_types` (Arrow's) if known.
     """
 
     width: int
     rows: int | None = None
     columns: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
+    id_types: tuple[Any, ...] = ()
     dtype: npt.DTypeLike = np.float32
 
 
@@ -73,6 +74,7 @@ class RowReader(ABC):
     stream: IO[bytes] | None = None  # closed by `close`
     columns: tuple[str, ...] | None = None
     ids: tuple[str, ...] = ()
+    id_types: tuple[Any, ...] = ()  # of Arrow, in the formats that have them
     bad: Sequence[str] = ()  # lines of text that were skipped so far
     notes: tuple[str, ...] = ()  # how the file is read, where that was found out from its content
 

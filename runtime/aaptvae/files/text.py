@@ -2,18 +2,19 @@
 
 import codecs
 import itertools
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
 from ..errors import InputError
 from ..rows import Array
+from .header import Line
 from .reading import choose, refuse_others
-from .syntax import Line, Syntax
+from .syntax import Syntax
 from .table import MAX_WIDTH, Batch, RowReader, Source, rebatch
 
 MAX_LINE = 16 << 20
+FIRST_LINES = 20  # that show how a file is written
 BLOCK_LINES, BLOCK_CHARACTERS = 1024, 1 << 20
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -27,24 +28,27 @@ class TextRows(RowReader):
     rows = None
     dtype = np.dtype(np.float64)
 
-    def __init__(self, source: Source, syntax: Callable[[str, list[Line], Any], Syntax]) -> None:
+    def __init__(self, source: Source, syntax: type[Syntax]) -> None:
         reading = source.reading
         self.name, self._stream, self._skip = source.name, source.stream, reading.skip_bad
         self.bad: list[str] = []
         self._strict, self._missing = reading.width is not None, reading.missing
-        self._read = False
+        self._read, self._like, self._comments = False, "", [""]
+        self._kind, self._reading = syntax, reading
         lines = self._numbered()
-        first = list(itertools.islice(lines, 2))
+        first = list(itertools.islice(lines, 1))
         if not first:
             raise InputError(f"{self.name} holds no rows: expected one row of numbers a line")
+        self._like = first[0][1]
+        first += itertools.islice(lines, FIRST_LINES - 1)
         try:
-            self._syntax = syntax(self.name, first, reading)
+            self._syntax = syntax(self.name, first, reading, self._comments[-1])
         except InputError:
             raise
         except ValueError as error:
             raise InputError(f"{self.name} line {first[0][0]} cannot be split into fields ({error})") from None
         self.notes = self._syntax.notes
-        data = first[self._syntax.header_lines :] + list(itertools.islice(lines, 1))
+        data = first[self._syntax.header_lines :]
         if not data:
             raise InputError(f"{self.name} holds no rows but a header: expected one row of numbers a line")
         self._lines: Iterator[Line] = itertools.chain(data, lines)
@@ -103,8 +107,13 @@ class TextRows(RowReader):
             except UnicodeDecodeError as error:
                 self._refuse(number, f"holds the byte 0x{line[error.start]:02x}, which is not UTF-8: save it as UTF-8 text")
                 continue
-            if text.strip() and not text.startswith("#"):
+            if text.strip() and not (text[0] == "#" and self._is_comment(text)):
                 yield number, text
+
+    def _is_comment(self, text: str) -> bool:
+        if not self._like:  # above the first line
+            self._comments.append(text)
+        return not self._like or self._kind.is_comment(text, self._like, self._reading)
 
     def _parsed(self, lines: Iterator[Line]) -> Iterator[Batch]:
         block: list[Line] = []

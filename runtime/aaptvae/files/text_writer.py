@@ -8,6 +8,7 @@ from typing import IO, Any
 import msgspec
 import numpy as np
 
+from ..errors import InputError
 from ..rows import Array
 from .table import Layout, RowWriter
 
@@ -50,6 +51,8 @@ def _quoted(value: Any) -> str:
     """A value as a csv field, in quotes where it needs them."""
     if value is None:
         return ""
+    if isinstance(value, bytes):
+        raise InputError("a column that passes through holds bytes, which csv does not: write .jsonl (as base64) or .parquet")
     text = str(value)
     if not any(mark in text for mark in ',"\r\n'):
         return text

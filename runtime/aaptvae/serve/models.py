@@ -129,7 +129,7 @@ def models_of(vae: VAE, name: str, version: str) -> Iterator[Model]:
         outputs=(Port("sample", "FP32", x.shape),),
         compute=partial(_sample, vae),
         cost=4 * cost,
-        options=frozenset({"prior", "temperature", "observation_noise"}),
+        options=frozenset({"prior", "temperature", "observation_noise", "as_observed"}),
         needed=1 + both,
     )
 
@@ -166,8 +166,9 @@ def _score(vae: VAE, inputs: Mapping[str, Array], outputs: Sequence[str], _: Map
 def _sample(vae: VAE, inputs: Mapping[str, Array], _: Sequence[str], options: Mapping[str, Any]) -> Sequence[Array]:
     first = _integer(inputs, "first") if "first" in inputs else 0
     rows = range(first, first + _integer(inputs, "n"))
-    if type(noise := options.get("observation_noise", False)) is not bool:
-        raise InputError(f"observation_noise is {str(noise)[:40]}: expected true or false")
+    for name in ("observation_noise", "as_observed"):
+        if type(given := options.get(name, False)) is not bool:
+            raise InputError(f"{name} is {str(given)[:40]}: expected true or false")
     return [vae.sample(rows, seed=_integer(inputs, "seed"), condition=inputs.get(CONDITION), **options)]
 
 

@@ -1,9 +1,11 @@
 """Tables in memory: names of columns, and arrays, tensors, data frames and Arrow tables as numbers."""
 
 from .convert import Table, TableLike, as_table, column_values, filled, latents_of
-from .names import check_names, latent_names, match_columns
+from .names import LATENTS, UNNAMED, check_names, latent_names, match_columns
 
 __all__ = [
+    "LATENTS",
+    "UNNAMED",
     "Table",
     "TableLike",
     "as_table",

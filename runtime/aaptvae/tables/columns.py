@@ -34,7 +34,7 @@ def kind_of(column: Any) -> Kind:
         name = name.removeprefix("sparse[").partition(",")[0]
     if name in ("bool", "boolean"):
         return "bool"
-    return "number" if name.rstrip("0123456789") in _NUMBERS else "other"
+    return "number" if name.rstrip("0123456789") in _NUMBERS and not name.endswith("128") else "other"
 
 
 def _holds_vectors(column: Any) -> bool:
@@ -42,7 +42,10 @@ def _holds_vectors(column: Any) -> bool:
     first = next((value for value in column if value is not None), None)
     if not isinstance(first, np.ndarray | list | tuple):
         return False
-    return np.asarray(first).dtype.kind in "fiu"
+    try:
+        return np.asarray(first).dtype.kind in "fiu"
+    except ValueError:  # vectors in a vector, of several lengths
+        return False
 
 
 def stacked(held: Sequence[Any]) -> Array:
@@ -75,13 +78,18 @@ def matrix_of(column: Any, name: str) -> Array:
     if _package(column) == "polars":
         return _polars_matrix(column, name)
     values = list(column)
-    _check_lengths({-1 if value is None or np.ndim(value) == 0 else len(value) for value in values}, name)
-    return np.array([np.asarray(value) for value in values])
+    try:
+        _check_lengths({-1 if value is None or np.ndim(value) == 0 else len(value) for value in values}, name)
+        return np.array([np.asarray(value) for value in values])
+    except ValueError as error:
+        raise InputError(f"{name} is a column that numpy cannot read ({error}): expected vectors of numbers") from None
 
 
 def _polars_matrix(column: Any, name: str) -> Array:
     lengths = (column.list if str(column.dtype).startswith("List") else column.arr).len()
     _check_lengths({-1 if length is None else length for length in lengths.unique().to_list()}, name)
+    if not len(column):
+        return np.empty((0, getattr(column.dtype, "size", 0)), np.float32)
     array: Array = column.explode().to_numpy()
     return array.reshape(len(column), -1)
 
@@ -93,7 +101,7 @@ def _arrow_matrix(column: Any, name: str) -> Array:
     column = getattr(column, "storage", column)
     lengths = np.asarray(column.value_lengths().drop_null())
     _check_lengths({*lengths.tolist(), *([-1] * bool(column.null_count))}, name)
-    return _of_arrow(column.flatten()).reshape(len(column), -1 if len(column) else 0)
+    return _of_arrow(column.flatten()).reshape(len(column), -1 if len(column) else getattr(column.type, "list_size", 0))
 
 
 def _of_arrow(array: Any) -> Array:

@@ -1,5 +1,6 @@
 """Columns matched by name: one rule for arrays in memory, files, shards, training and the command line."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -7,6 +8,14 @@ from ..errors import InputError
 
 SHOWN = 8  # names in a message
 BESIDE = "drop them, or name them in vae.features(x, passthrough=[...])"
+
+
+class Unnamed(tuple[str, ...]):
+    """The names of a model without names: columns called by their positions, behind one of these prefixes."""
+
+
+UNNAMED = Unnamed(("", "x"))  # 0, 1, ... in pandas; x0, x1, ... in our outputs
+LATENTS = Unnamed(("z",))
 
 
 def listed(names: Sequence[object]) -> str:
@@ -31,6 +40,15 @@ def check_names(names: Sequence[str], name: str) -> tuple[str, ...]:
 def latent_names(width: int) -> tuple[str, ...]:
     """z0, z1, ..."""
     return tuple(f"z{index}" for index in range(width))
+
+
+def in_usual_order(names: Sequence[str], prefixes: Sequence[str]) -> tuple[str, ...] | None:
+    """`names` in the order of their positions, if they are 0, 1, 2, ... behind one of `prefixes` in any order."""
+    for prefix in prefixes:
+        usual = tuple(f"{prefix}{index}" for index in range(len(names)))
+        if names and set(names) == set(usual):
+            return usual
+    return None
 
 
 def left_out_of(names: Sequence[str], chosen: Sequence[str], passthrough: Sequence[str], name: str) -> tuple[str, ...]:
@@ -76,7 +94,7 @@ def _refuse(names: Sequence[str], expected: Sequence[str], name: str, remedy: st
     missing = [key for key in expected if key not in held]
     unknown = [key for key in names if key not in known]
     if missing:
-        beside = f" (and has others: {listed(unknown)})" if unknown else ""
+        beside = f" (and has others: {listed(unknown)}{_nearly(missing, unknown)})" if unknown else ""
         raise InputError(
             f"{name} lacks {_count(missing)} {listed(missing)}{beside}: expected {listed(expected)}: "
             "pass the columns that the model was trained on"
@@ -85,6 +103,16 @@ def _refuse(names: Sequence[str], expected: Sequence[str], name: str, remedy: st
         raise InputError(
             f"{name} has {_count(unknown)} {listed(unknown)}, unknown to the model: expected {listed(expected)}: " + remedy
         )
+
+
+def _nearly(missing: Sequence[str], unknown: Sequence[str]) -> str:
+    """What is to be said about names that differ only in case, in spaces or in the Unicode form of a letter."""
+    same = {_folded(key) for key in missing} & {_folded(key) for key in unknown}
+    return ": names differ in case, spaces or Unicode form" if same else ""
+
+
+def _folded(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _count(names: Sequence[str]) -> str:

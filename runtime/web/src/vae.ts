@@ -3,13 +3,14 @@
 import { Golden, requirePassed } from "./bundle/golden.js";
 import type { Replay } from "./bundle/golden.js";
 import { checkGraph, weightOf } from "./bundle/graphCheck.js";
-import { AXES, GOLDEN, graphFile, LIKELIHOOD, metadataOf, precisionsOf, PRIOR } from "./bundle/manifest.js";
+import { AXES, GOLDEN, graphFile, LIKELIHOOD, MARGINALS, metadataOf, precisionsOf, PRIOR } from "./bundle/manifest.js";
 import type { Manifest, Precision } from "./bundle/manifest.js";
 import { readNpz } from "./bundle/npz.js";
 import { readBundle } from "./bundle/reading.js";
 import type { Bundle } from "./bundle/reading.js";
 import type { Place } from "./bundle/sources.js";
 import { expectedLogDensity, klDivergence, PAIRS, pValues, readReference } from "./density/bounds.js";
+import { MARGINAL_ARRAYS, Marginals } from "./density/marginals.js";
 import { normalRows, resolveSeed, Stream } from "./density/noise.js";
 import type { Seed } from "./density/noise.js";
 import { basisElsewhere, OBSERVATION_ARRAYS, ObservationModel, OPTIONAL_ARRAYS } from "./density/observation.js";
@@ -48,6 +49,8 @@ export interface SampleOptions {
   readonly temperature?: number;
   /** The first row of the seed's sequence. */
   readonly start?: number;
+  /** Add observation noise, and give every column the distribution of its training rows. */
+  readonly asObserved?: boolean;
 }
 
 /** Load a bundle on `backend`, check it, and compare it with its golden vectors. */
@@ -61,6 +64,7 @@ interface Parts {
   readonly observation: ObservationModel;
   readonly reference: Float64Array | undefined;
   readonly golden: Golden;
+  readonly marginals: Marginals | undefined;
 }
 
 /** A loaded bundle: rows in, float32 rows out. */
@@ -180,7 +184,18 @@ export class VAE {
 
   /** `n` new rows from the fitted or the standard prior; a seed defines an endless sequence of rows. */
   async sample(n: number, options: SampleOptions = {}): Promise<Rows> {
-    return this.decode(this.sampleLatents(n, options));
+    if (!options.asObserved) return this.decode(this.sampleLatents(n, options));
+    if (this.parts.marginals === undefined) {
+      throw new InputError(
+        "asObserved is true: this bundle has no marginals.npz, which exports of before and bernoulli models lack: train and " +
+          "export again, or sample without it",
+      );
+    }
+    const seed = resolveSeed(options.seed);
+    const rows = await this.decode(this.sampleLatents(n, { ...options, seed }));
+    const observed = this.observation.withNoise(rows, seed, options.start ?? 0);
+    this.parts.marginals.apply(observed);
+    return observed;
   }
 
   /** The latents that `sample` decodes. */
@@ -239,5 +254,9 @@ function readParts({ manifest, files }: Bundle): Parts {
   if (prior.latentDim !== manifest.latent_dim || observation.mean.length !== manifest.input_dim) {
     throw new BundleError(`${PRIOR} or ${LIKELIHOOD} has another width than the manifest: export the bundle again`);
   }
-  return { prior, observation, reference, golden: Golden.read(files.get(GOLDEN)!, manifest, observation.unit) };
+  const marginals = manifest.marginals ? new Marginals(readNpz(files.get(MARGINALS)!, MARGINALS, MARGINAL_ARRAYS)) : undefined;
+  if (marginals !== undefined && marginals.width !== manifest.input_dim) {
+    throw new BundleError(`${MARGINALS} has another width than the manifest: export the bundle again`);
+  }
+  return { prior, observation, reference, marginals, golden: Golden.read(files.get(GOLDEN)!, manifest, observation.unit) };
 }

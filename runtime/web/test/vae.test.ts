@@ -34,6 +34,12 @@ for (const [name, python] of Object.entries(expected.bundles)) {
       close(await vae.sample(10, { start: 130, seed: 2n ** 63n, prior: "standard", temperature: 0.5 }), "later");
     });
 
+    test("sample as observed, where the bundle has maps for it", async () => {
+      const options = { seed: 7, start: 60, asObserved: true };
+      if (vae.manifest.marginals) close(await vae.sample(100, options), "as_observed");
+      else await assert.rejects(vae.sample(100, options), /asObserved is true: this bundle has no marginals.npz/);
+    });
+
     test("interpolate, straight and along the sphere", async () => {
       close(await vae.interpolate(x.slice(0, 2), x.slice(2, 4), { steps: 4 }), "linear");
       close(await vae.interpolate(x.slice(0, 2), x.slice(2, 4), { steps: 4, path: "slerp" }), "slerp");

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -25,19 +26,19 @@ from aaptvae_export import ExportError, ExportOptions, export_bundle
 from aaptvae_export.bundle.card import write_card
 from aaptvae_export.proof import BATCHES, Reference
 from aaptvae_export.variants import quantization
+from aaptvae_training.finish.marginal_fit import calibrate
 from aaptvae_training.model.as_numpy import observation_of
 from aaptvae_training.model.network import silenced
 
-from ..conftest import make_run
+from ..conftest import LARGER, make_run
 
 BOTH = ExportOptions(precisions=("fp32", "fp16"))
 SCRIPT = """
 import sys
 sys.path.insert(0, sys.argv[2])
-from export.conftest import make_run
+from export.conftest import LARGER, make_run
 from aaptvae_export import ExportOptions, export_bundle
-export_bundle(make_run(128, 16, (96,)), sys.argv[1], ExportOptions(precisions=("fp32", "fp16")))
-export_bundle(make_run(), sys.argv[1] + ".zip", archive=True)
+export_bundle(make_run(*LARGER), sys.argv[1] + ".zip", ExportOptions(precisions=("fp32", "fp16")), archive=True)
 """
 
 
@@ -47,24 +48,42 @@ def contents(folder):
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory):
-    """A bundle and a zip of the same run, made by another process in another folder."""
+    """A zip of the run of `in_both`, made by another process in another folder; and its files."""
     folder = tmp_path_factory.mktemp("elsewhere")
     tests = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", SCRIPT, str(folder / "b"), str(tests)], check=True, cwd=folder)
+    with zipfile.ZipFile(folder / "b.zip") as archive:
+        archive.extractall(folder / "b")
     return folder
 
 
-def test_bytes_are_equal_in_another_process(elsewhere, tmp_path):
-    export_bundle(make_run(128, 16, (96,)), tmp_path / "a", BOTH)
-    assert contents(tmp_path / "a") == contents(elsewhere / "b")
+def test_bytes_are_equal_in_another_process(in_both, elsewhere):
+    assert contents(in_both.path) == contents(elsewhere / "b")
 
 
-def test_zip_bytes_are_equal_in_another_process(run, elsewhere, tmp_path):
-    made = export_bundle(run, tmp_path / "a.zip", archive=True)
+def test_zip_bytes_are_equal_in_another_process(elsewhere, tmp_path):
+    made = export_bundle(make_run(*LARGER), tmp_path / "a.zip", BOTH, archive=True)
     assert (tmp_path / "a.zip").read_bytes() == (elsewhere / "b.zip").read_bytes()
-    assert aaptvae.load(tmp_path / "a.zip", sha256=made.digest).latent_dim == 4
+    assert aaptvae.load(tmp_path / "a.zip", sha256=made.digest).latent_dim == 16
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         assert {item.date_time for item in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_maps_to_observed_values_are_exported(run, tmp_path):
+    """Samples of the bundle are rows of signs, like the rows that the maps were fitted to."""
+    signs = np.sign(run.heldout)
+    maps = calibrate(run.model, run.prior, signs, 0)
+    export_bundle(dataclasses.replace(run, marginals=maps), tmp_path / "b")
+    vae = aaptvae.load(tmp_path / "b")
+    assert vae.manifest.marginals
+    drawn = vae.sample(2_000, seed=0, as_observed=True)
+    assert set(drawn.flat) == {-1, 1}
+    np.testing.assert_allclose(drawn.mean(axis=0), signs.mean(axis=0), atol=0.1)
+
+
+def test_a_bernoulli_model_has_no_maps():
+    run = make_run(likelihood="bernoulli")
+    assert calibrate(run.model, run.prior, np.round(run.heldout), 0) is None
 
 
 def dark(small):
@@ -129,10 +148,9 @@ def test_files_hold_no_path_or_source(elsewhere):
         assert not found, name
 
 
-def test_the_graphs_hold_nothing_but_the_computation(run, tmp_path):
-    export_bundle(run, tmp_path / "a")
+def test_the_graphs_hold_nothing_but_the_computation(exported):
     for graph, operators in {"encoder": "Gemm Relu Gemm Gemm Gemm Add Clip", "decoder": "Gemm Relu Gemm Gemm Add"}.items():
-        model = onnx.load(tmp_path / "a" / f"{graph}.onnx")
+        model = onnx.load(exported.path / f"{graph}.onnx")
         assert sorted(node.op_type for node in model.graph.node) == sorted(operators.split())
         assert (model.ir_version, [item.version for item in model.opset_import], model.model_version) == (
             10,
@@ -147,7 +165,7 @@ def test_the_graphs_hold_nothing_but_the_computation(run, tmp_path):
 
 def test_bounded_networks_fade_in_the_graphs_too(tmp_path):
     """All three precisions; a fade costs two reductions and a product of a hidden layer's size, and the likelihood follows."""
-    run = make_run(128, 64, (200,), bounded=True, sigma="spectral", likelihood="student")
+    run = make_run(*LARGER, bounded=True, sigma="spectral", likelihood="student")
     with torch.no_grad():
         run.model.broad_log_sigma.fill_(0.7)
     run = dataclasses.replace(run, observation=observation_of(run.model))
@@ -163,9 +181,8 @@ def test_bounded_networks_fade_in_the_graphs_too(tmp_path):
     assert run.observation.broad is not None and np.isfinite(vae.log_likelihood(run.heldout, samples=4)).all()
 
 
-def test_the_runtime_gives_what_torch_gives(run, tmp_path):
-    export_bundle(run, tmp_path / "a")
-    vae, x = aaptvae.load(tmp_path / "a"), run.heldout
+def test_the_runtime_gives_what_torch_gives(run, exported):
+    vae, x = aaptvae.load(exported.path), run.heldout
     with torch.no_grad():
         mu, logvar = run.model.encode(torch.from_numpy(x))
         np.testing.assert_allclose(vae.reconstruct(x), run.model.decode(mu), rtol=1e-4, atol=1e-5)
@@ -174,9 +191,8 @@ def test_the_runtime_gives_what_torch_gives(run, tmp_path):
     np.testing.assert_allclose(got[1], logvar, atol=1e-5)
 
 
-def test_golden_vectors_hold_real_and_extreme_rows(run, tmp_path):
-    export_bundle(run, tmp_path / "a")
-    golden = np.load(tmp_path / "a" / "golden.npz")
+def test_golden_vectors_hold_real_and_extreme_rows(run, exported):
+    golden = np.load(exported.path / "golden.npz")
     real = int(golden["real_rows"][0])
     np.testing.assert_array_equal(golden["x"][:real], run.heldout[:real])
     extreme = golden["x"][real:]
@@ -188,8 +204,8 @@ def test_golden_vectors_hold_real_and_extreme_rows(run, tmp_path):
     np.testing.assert_array_equal(golden["reconstruction"], reference.decode(golden["z"])["reconstruction"].astype(np.float32))
 
 
-def test_the_manifest_reports_every_comparison(run, tmp_path):
-    manifest = export_bundle(run, tmp_path / "a").manifest
+def test_the_manifest_reports_every_comparison(run, exported):
+    manifest = exported.manifest
     kinds, references = 5, 2
     encoder = kinds * len(BATCHES) * references * 2
     decoder = (kinds - 1) * len(BATCHES) * references
@@ -210,8 +226,8 @@ def test_the_card_says_whose_figures_it_gives(run, tmp_path):
     assert not plain.training.refit and "fitted again" not in write_card(plain)
 
 
-def test_graphs_of_two_bundles_do_not_mix(run, tmp_path):
-    export_bundle(run, tmp_path / "a")
+def test_graphs_of_two_bundles_do_not_mix(exported, tmp_path):
+    shutil.copytree(exported.path, tmp_path / "a")
     export_bundle(make_run(seed=1), tmp_path / "b")
     a, b = read_bundle(tmp_path / "a").manifest, read_bundle(tmp_path / "b").manifest
     assert a.pair_id != b.pair_id
@@ -224,9 +240,8 @@ def test_graphs_of_two_bundles_do_not_mix(run, tmp_path):
         aaptvae.load(tmp_path / "a")
 
 
-def test_every_precision_verifies(tmp_path):
-    export_bundle(make_run(128, 16, (96,)), tmp_path / "a", BOTH)
-    assert verify(tmp_path / "a").passed
+def test_every_precision_verifies(in_both):
+    assert verify(in_both.path).passed
 
 
 def test_existing_output_is_refused_first(run, tmp_path):
@@ -245,13 +260,13 @@ def test_a_run_without_held_out_rows_is_refused(run, tmp_path):
 # Twins
 
 
-def test_fp16_halves_bytes_and_keeps_figures(tmp_path):
-    made = export_bundle(make_run(128, 16, (96,)), tmp_path / "a", BOTH)
+def test_fp16_halves_bytes_and_keeps_figures(in_both):
+    made = in_both
     (twin,) = made.manifest.twins
     assert twin.bytes_ratio < 0.6 and abs(twin.r2_loss) < 1e-3 and twin.mu_cosine > 0.9999
     assert set(made.rows_per_second) == {"fp32", "fp16"}
-    assert b"rows_per_second" not in (tmp_path / "a" / "manifest.json").read_bytes()
-    assert aaptvae.load(tmp_path / "a", precision="fp16").encode(np.zeros((3, 128)))[0].dtype == np.float32
+    assert b"rows_per_second" not in (made.path / "manifest.json").read_bytes()
+    assert aaptvae.load(made.path, precision="fp16").encode(np.zeros((3, 128)))[0].dtype == np.float32
 
 
 def test_inaccurate_fp16_is_refused_with_its_figure(tmp_path, monkeypatch):
@@ -267,13 +282,13 @@ def test_inaccurate_fp16_is_refused_with_its_figure(tmp_path, monkeypatch):
 
     monkeypatch.setitem(quantization.CONVERTERS, "fp16", coarse)
     with pytest.raises(ExportError, match=r"fp16 encoder and decoder: .* on 64 held-out rows; at (most|least) \S+ is"):
-        export_bundle(make_run(128, 16, (96,)), tmp_path / "a", BOTH)
+        export_bundle(make_run(*LARGER), tmp_path / "a", BOTH)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("mean_size", [1.0, 1e3])
 def test_nearly_constant_column_keeps_fp16_accurate(mean_size, tmp_path):
-    run = make_run(128, 16, (96,), rows=256, mean_size=mean_size)
+    run = make_run(*LARGER, rows=256, mean_size=mean_size)
     mean, scale = run.model.scaler.mean, run.model.scaler.scale
     scale[0], mean[0] = 1e-8, 0.0
     run.heldout[:, 0] = 1e-8 * np.linspace(-2, 2, len(run.heldout))
@@ -304,7 +319,7 @@ def test_int8_is_offered_only_where_it_is_faster(tmp_path):
 
 
 def test_slow_int8_is_refused_with_both_rates(tmp_path):
-    run = make_run(384, 256, (400,), rows=512)
+    run = make_run(*LARGER, rows=512)
     with pytest.raises(ExportError, match=r"int8 .*: [\d,]+ rows per second here where fp32 does [\d,]+, .* at least 50:"):
         export_bundle(run, tmp_path / "a", ExportOptions(precisions=("int8",), speedup=50))
     assert not list(tmp_path.iterdir())
@@ -364,8 +379,7 @@ def test_too_few_rows_to_judge_latents_are_refused(tmp_path):
         export_bundle(make_run(rows=7), tmp_path / "a", ExportOptions(compact=0.9))
 
 
-def test_the_report_is_plain_json(tmp_path):
-    made = export_bundle(make_run(128, 16, (96,)), tmp_path / "a", BOTH)
-    report = json.loads(json.dumps(made.report()))
-    assert report["digest"] == made.digest and report["parity"]["tolerance"] == 1e-5
-    assert any("fp16" in line for line in made.summary())
+def test_the_report_is_plain_json(in_both):
+    report = json.loads(json.dumps(in_both.report()))
+    assert report["digest"] == in_both.digest and report["parity"]["tolerance"] == 1e-5
+    assert any("fp16" in line for line in in_both.summary())

@@ -49,10 +49,9 @@ def test_triton_reads_the_configuration_and_finds_the_graphs(run, tmp_path, mode
         assert (folder / "1" / "model.onnx").read_bytes() == (tmp_path / "a" / f"{graph}.onnx").read_bytes()
 
 
-def test_card_has_valid_front_matter(run, tmp_path):
+def test_card_has_valid_front_matter(exported):
     yaml = pytest.importorskip("yaml")
-    export_bundle(run, tmp_path / "a")
-    card = (tmp_path / "a" / "README.md").read_text()
+    card = (exported.path / "README.md").read_text()
     start, front, body = card.split("---\n", 2)
     facts = yaml.safe_load(front)
     assert start == "" and facts["library_name"] == "aaptvae" and facts["pipeline_tag"] == "feature-extraction"

@@ -16,7 +16,7 @@ from aaptvae_training.config import TrainConfig
 from aaptvae_training.loop.processes import World
 from aaptvae_training.model.network import AAPTVAE
 world = World(0, 1, torch.device("cpu"))
-batches = ResidentBatches(torch.randn(2560, 512), 128, 0, world)
+batches = ResidentBatches(torch.randn(1024, 512), 128, 0, world)
 config = TrainConfig(latent_dim=256, epochs=100)
 loop = trainer.Trainer(trainer.Objective(AAPTVAE(linear_skip=True)), batches, batches.table[:1], config, Path(), world)
 def epoch():

@@ -168,6 +168,7 @@ print(peak() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is counted in other units elsewhere")
 def test_memory_does_not_grow_with_the_file(tmp_path):
     """188 MiB of features after 24 MiB: the order costs tens of bytes a row, held-out rows are capped, others are not kept."""

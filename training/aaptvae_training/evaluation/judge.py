@@ -7,6 +7,7 @@ import torch
 
 from aaptvae.density.bounds import SAMPLES, LikelihoodBounds, importance_draws
 from aaptvae.density.divergence import kl_divergence, kl_terms
+from aaptvae.density.marginals import Marginals
 from aaptvae.density.observation import ObservationModel
 from aaptvae.density.prior import LatentPrior
 from aaptvae.rows import Matrix, Nats, Rows
@@ -37,6 +38,7 @@ class Judge:
     ppca: PPCA
     spectrum: Matrix  # of the full Gaussian along the axes of `ppca`
     seed: int
+    marginals: Marginals | None = None
 
     def bounds(self, rows: Rows) -> LikelihoodBounds:
         """The runtime's bounds of log p(x) for these rows, with the decoder in torch."""
@@ -181,16 +183,23 @@ class Judge:
         rows = rows[np.arange(count) % len(rows)]
         return self.decode(self.prior.under(self.conditions(rows)).draw(self.seed, 0, count), rows)
 
+    def as_observed(self, drawn: Rows) -> Rows:
+        """Samples [N, D] by the run's maps to observed values; as they are where it has none."""
+        mapped = drawn.copy()
+        if self.marginals is not None:
+            self.marginals.apply(mapped)
+        return mapped
+
     def sample_figures(self, test: Rows, train: Rows) -> dict[str, float]:
         """Distances of samples from held-out rows, and of training rows from held-out rows."""
-        real, seen = self.standardise(test), self.standardise(train)
-        drawn = self.standardise(self.sample(len(train), train))
-        return {
-            "frechet_samples": frechet_distance(drawn, real),
-            "frechet_real": frechet_distance(seen, real),
-            "mmd_samples": mean_discrepancy(drawn, real),
-            "mmd_real": mean_discrepancy(seen, real),
-        }
+        real, drawn = self.standardise(test), self.sample(len(train), train)
+        figures: dict[str, float] = {}
+        for name in ("real", "samples") if self.marginals is None else ("real", "samples", "as_observed"):
+            rows = train if name == "real" else drawn if name == "samples" else self.as_observed(drawn)
+            standardised = self.standardise(rows)
+            figures |= {f"frechet_{name}": frechet_distance(standardised, real)}
+            figures |= {f"mmd_{name}": mean_discrepancy(standardised, real)}
+        return figures
 
 
 def importance_rows(width: int) -> int:

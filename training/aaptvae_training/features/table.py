@@ -163,7 +163,9 @@ def array_features(
 ) -> ArrayFeatures:
     """The table of an array, a tensor, a data frame or an Arrow table; `InputError` unless it is numbers [N, D]."""
     left_out = (*reading.drop, *reading.ids, *(conditions.names if conditions else ()))
-    table, names = as_table(x, columns=reading.expected, passthrough=left_out, chosen=reading.columns, remedy=REMEDY)
+    table, names = as_table(
+        x, columns=reading.expected or reading.usual, passthrough=left_out, chosen=reading.columns, remedy=REMEDY
+    )
     if table.ndim != 2 or not table.shape[1]:
         raise InputError(
             f"features have shape {table.shape}: expected rows of one or more columns [N, D]: x[:, None] makes one"

@@ -11,7 +11,18 @@ from ..features import Features, Prepared
 from ..loop import on_threads
 from ..model import MARGIN, posterior, scale_rows
 from ..progress import TrainingProgress
-from ..run import BEST, load_model, read_baseline, read_state, read_views, write_prior, write_state, write_views
+from ..run import (
+    BEST,
+    load_model,
+    read_baseline,
+    read_state,
+    read_views,
+    write_marginals,
+    write_prior,
+    write_state,
+    write_views,
+)
+from .marginal_fit import calibrate
 from .polish import AMOUNTS, polish
 from .prior_fit import Given, fit_prior
 from .view_fit import fit_views
@@ -58,4 +69,6 @@ def finish(
     if not model.condition_dim:
         write_views(folder, fit_views(model, options, (prepared, features, baseline), progress, judged))
     given = Given.of(train_rows, prepared.validation, features.condition_specs)
-    write_prior(folder, fit_prior(train, held_out, options.seed, progress, given))  # last: it completes the folder
+    prior = fit_prior(train, held_out, options.seed, progress, given)
+    write_marginals(folder, calibrate(model, prior, train_rows, options.seed))
+    write_prior(folder, prior)  # last: it completes the folder

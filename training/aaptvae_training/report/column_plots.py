@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from .judged import JudgedRun
 from .picture_plots import show_tiles
-from .style import BASELINE, GROUPS, MODEL, ROWS, SMALL, axes_or_new, bins_for, filled, outline, plain
+from .style import BASELINE, GAUSSIAN, GROUPS, MODEL, ROWS, SMALL, axes_or_new, bins_for, filled, outline, plain
 
 Values = NDArray[np.float64]
 
@@ -35,13 +35,19 @@ def plot_error_by_column(run: JudgedRun, ax: Axes | None = None) -> Axes:
 
 
 def plot_feature_histogram(run: JudgedRun, column: int | None = None, ax: Axes | None = None) -> Axes:
-    """Values of a column in held-out rows and in samples; by default of the column where the two differ most."""
+    """Values of a column in held-out rows and in samples; by default of the column where the two differ most.
+
+    Samples as observed stand beside them where the column's values are rounded, or few and repeated.
+    """
     ax = axes_or_new(ax, SMALL)
     column = int(columns_by_difference(run)[0]) if column is None else column
     rows, samples = run.test[:, column].astype(np.float64), run.samples[:, column].astype(np.float64)
     low, high = np.percentile(np.concatenate([rows, samples]), (0.5, 99.5))
     edges = np.linspace(low, high if high > low else low + 1.0, bins_for(len(rows), BINS) + 1)
-    for values, colour, label, draw in ((rows, ROWS, "held-out rows", filled), (samples, MODEL, "samples", outline)):
+    groups = [(rows, ROWS, "held-out rows", filled), (samples, MODEL, "samples", outline)]
+    if run.judge.marginals is not None and run.judge.marginals.rules[column]:
+        groups.append((run.samples_as_observed[:, column].astype(np.float64), GAUSSIAN, "samples as observed", outline))
+    for values, colour, label, draw in groups:
         share = 100 * np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(values)
         draw(ax, share, edges, colour, label)
     ax.set(xlabel=run.column(column), ylabel="% of rows")

@@ -23,6 +23,7 @@ from ..run import (
     read_config,
     read_evaluation,
     read_held_out,
+    read_marginals,
     read_metrics,
     read_positions,
     read_prior,
@@ -71,6 +72,11 @@ class JudgedRun:
         return self.judge.sample(max(len(self.test), LEAST_SAMPLES), self.held_out)
 
     @cached_property
+    def samples_as_observed(self) -> Rows:
+        """The same samples by the maps to observed values; equal to them for a run without such maps."""
+        return self.judge.as_observed(self.samples)
+
+    @cached_property
     def kl(self) -> Matrix:
         """KL divergence of each latent in nats, mean over held-out rows: [L]."""
         return kl_of_latents(*self.posterior)
@@ -105,8 +111,8 @@ def open_report(
 def open_judge(folder: Path) -> Judge:
     """What evaluates the model of exactly this folder: of a run, the one before a refit."""
     model, baseline = load_model(folder), read_baseline(folder)
-    ppca, seed = baseline.ppca(model.latent_dim), read_config(folder).train.seed
-    return Judge(model, read_prior(folder), observation_of(model), ppca, baseline.spectrum, seed)
+    ppca, seed, maps = baseline.ppca(model.latent_dim), read_config(folder).train.seed, read_marginals(folder, model.input_dim)
+    return Judge(model, read_prior(folder), observation_of(model), ppca, baseline.spectrum, seed, maps)
 
 
 def judged_run(

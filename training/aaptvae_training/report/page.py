@@ -1,5 +1,6 @@
 """`report.html`: the figures and plots of a run on one page that needs no network."""
 
+import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -68,6 +69,7 @@ def page(run: JudgedRun, parts: list[str], trained: str) -> str:
         style=_resource("report.css"),
         headline=escape(headline(run.evaluation.metrics, run.evaluation.baseline)),
         facts=facts,
+        explore=explore_line(run),
         warnings=f'<ul class="notes">{notes}</ul>' if notes else '<p class="fine">No warnings.</p>',
         columns=findings_list(run.config),
         figures=figures_table(run.evaluation) + categories_table(run.evaluation),
@@ -75,6 +77,13 @@ def page(run: JudgedRun, parts: list[str], trained: str) -> str:
         options=options_table(run.config),
         digest=f"SHA-256 of the features: {run.config.data_sha256}",
     )
+
+
+def explore_line(run: JudgedRun) -> str:
+    """The command that shows the run's latents in a browser."""
+    shape = "" if run.image_shape is None else f" --image-shape {run.image_shape[0]}x{run.image_shape[1]}"
+    command = f"<code>aaptvae explore {escape(shlex.quote(run.name))}{shape}</code>"
+    return f"<p>To explore the latents, in the folder that holds this run: {command}</p>"
 
 
 def findings_list(config: RunConfig) -> str:

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from numpy.typing import ArrayLike
 
 from aaptvae.bundle.manifest import ColumnName, Condition, Count, Digest, Training, Width, condition_dim
-from aaptvae.density import OPTIONAL_PRIOR_ARRAYS, PRIOR_ARRAYS, LatentPrior, ObservationModel
+from aaptvae.density import OPTIONAL_PRIOR_ARRAYS, PRIOR_ARRAYS, LatentPrior, Marginals, ObservationModel
 from aaptvae.errors import BundleError
 from aaptvae.files.publish import publish_file, publish_folder
 from aaptvae.rows import Rows
@@ -25,8 +25,9 @@ from ..linear.baseline import Baseline, ColumnR2
 from ..model import AAPTVAE, observation_of
 from .categories import CategoryFigures
 from .layout import BEST, CONFIG, EVALUATION, HELD_OUT, PRIOR, REFIT, REPORT, STATISTICS
+from .marginals import read_marginals
 from .shown import Compared, RunReport, TemporaryFolder, compare, figures_html
-from .state import Shapes, check_shapes, damaged, load_into, read_arrays, read_state, write_state
+from .state import Shapes, check_shapes, damaged, load_into, of_any_size, read_arrays, read_state, write_state
 from .views import RunViews, read_views
 
 MAX_JSON = 16 << 20
@@ -86,6 +87,7 @@ class Run:
     summary: Training
     views: RunViews | None = None
     heldout_elbo: list[float] = field(default_factory=list)
+    marginals: Marginals | None = None
     folder: Path | None = None
     owner: TemporaryFolder | None = field(default=None, repr=False, compare=False)
 
@@ -170,8 +172,8 @@ def read_run(path: str | os.PathLike[str]) -> Run:
         refit=evaluation.refit,
     )
     views = read_views(final_folder(folder), config.input_dim, model.latent_dim)
-    reference = evaluation.heldout_elbo
-    return Run(config, model, prior, observation_of(model), test[:EXPORT_ROWS], summary, views, reference, folder)
+    further = views, evaluation.heldout_elbo, read_marginals(final_folder(folder), config.input_dim)
+    return Run(config, model, prior, observation_of(model), test[:EXPORT_ROWS], summary, *further, folder)
 
 
 def load_run(path: str | os.PathLike[str]) -> AAPTVAE:
@@ -286,10 +288,7 @@ def write_prior(folder: Path, prior: LatentPrior) -> None:
 def read_prior(folder: Path) -> LatentPrior:
     """The fitted density of latents."""
     refuse_unfinished(folder, PRIOR)
-    required: Shapes = {name: (None,) * axes for name, axes in PRIOR_ARRAYS.items()}
-    arrays = read_arrays(
-        folder / PRIOR, required, optional={name: (None,) * axes for name, axes in OPTIONAL_PRIOR_ARRAYS.items()}
-    )
+    arrays = read_arrays(folder / PRIOR, of_any_size(PRIOR_ARRAYS), optional=of_any_size(OPTIONAL_PRIOR_ARRAYS))
     try:
         prior = LatentPrior.from_arrays(arrays)
     except BundleError as error:

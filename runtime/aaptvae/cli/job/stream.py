@@ -14,9 +14,9 @@ import numpy as np
 from ...engine import onnxruntime
 from ...errors import InputError
 from ...files import Batch, Layout, Reading, RowReader, open_rows
-from ...files.opening import input_files
+from ...files.opening import input_files, would_read
 from ...rows import BLOCK, Array, as_rows, numbered
-from ...tables.names import latent_names, listed
+from ...tables.names import LATENTS, UNNAMED, in_usual_order, latent_names, listed
 from ...vae import VAE
 from ..options import load_for_workers, printable, reading_of, tell
 from .ahead import close_without_waiting
@@ -73,7 +73,7 @@ def run_rows(
     reader = _open_input(vae, verb, width, options, held)
     computation = Computation(vae, verb, compute, reader, held, options["condition"])
     try:
-        layout = _layout(vae, verb, reader, columns, view, reader.ids[: computation.kept])
+        layout = _layout(vae, verb, reader, columns, view, computation.kept)
         job = Job(
             verb=verb,
             outputs=[(output, layout) for output in outputs],
@@ -93,14 +93,14 @@ def _open_input(vae: VAE, verb: str, width: int, options: dict[str, Any], held: 
     """The reader of INPUT, whose columns are matched with those of the model; the conditions `held` pass through it."""
     names = vae.columns if verb != "decode" else latent_names(width) if vae.columns else None
     fills = verb != "decode" and vae.manifest.missing == "mean"
-    reading = Reading(
-        width=width, expected=names, skip_bad=options["on_bad_row"] == "skip", missing=fills, **reading_of(options)
-    )
+    usual, skips = LATENTS if verb == "decode" else UNNAMED, options["on_bad_row"] == "skip"
+    reading = Reading(width=width, expected=names, usual=usual, skip_bad=skips, missing=fills, **reading_of(options))
     reading = replace(reading, ids=(*reading.ids, *held))
     reader = open_rows(options["input"], format=options["format"], reading=reading)
     tell(reader.notes)
-    if reader.columns is not None and names is None and verb != "decode" and not reading.columns:
-        shown = listed(reader.columns)
+    unknown = reader.columns is not None and names is None and in_usual_order(reader.columns, usual) is None
+    if unknown and verb != "decode" and not reading.columns:
+        shown = listed(reader.columns or ())
         tell(
             (f"this bundle names no columns: those of {reader.name} are taken in their order, {shown}; --columns sets another",)
         )
@@ -113,13 +113,16 @@ def _report_skipped(lines: Sequence[str]) -> int:
     return 1 if lines else 0
 
 
-def _layout(vae: VAE, verb: str, reader: RowReader, columns: tuple[str, ...], view: str, ids: tuple[str, ...]) -> Layout:
-    """Numbers are named where the bundle names its features or columns `ids` pass through, in formats that hold names."""
-    if columns:
-        return Layout(width=len(columns), rows=reader.rows, columns=columns, ids=ids, dtype=np.float64)
-    named = vae.columns is not None or bool(ids)
-    names = latent_names(vae.views.width(view)) if verb == "encode" else feature_names(vae)
-    return Layout(width=len(names), rows=reader.rows, columns=names if named else (), ids=ids)
+def _layout(vae: VAE, verb: str, reader: RowReader, columns: tuple[str, ...], view: str, kept: int) -> Layout:
+    """Numbers are named where the bundle names its features or `kept` columns pass through, in formats that hold names."""
+    ids = reader.ids[:kept]
+    named = vae.columns is not None or bool(ids or columns)
+    names = columns or (latent_names(vae.views.width(view)) if verb == "encode" else feature_names(vae))
+    if clash := set(ids) & set(names):
+        raise InputError(f"--id names {listed(sorted(clash))}, which {verb} writes itself: rename it in {reader.name}")
+    dtype = np.float64 if columns else np.float32
+    layout = Layout(width=len(names), rows=reader.rows, columns=names if named else (), dtype=dtype)
+    return replace(layout, ids=ids, id_types=reader.id_types[:kept])
 
 
 def feature_names(vae: VAE) -> tuple[str, ...]:
@@ -128,12 +131,14 @@ def feature_names(vae: VAE) -> tuple[str, ...]:
 
 
 def refuse_same_file(source: str, *outputs: str) -> None:
-    """Raise `InputError` if two of these paths are the same file: an output would overwrite it."""
+    """Raise `InputError` if two of these paths are the same file, or an output would be read as part of `source` next time."""
     seen = {os.path.realpath(source)} if source != "-" else set()
     for path in outputs:
         place = path if path == "-" else os.path.realpath(path)
         if place in seen:
             raise InputError(f"{path} is named twice: give every input and output a file of its own")
+        if "-" not in (path, source) and source and would_read(source, path):
+            raise InputError(f"{path} would be one of the files of {source}, which are all read: write it to another folder")
         seen.add(place)
 
 

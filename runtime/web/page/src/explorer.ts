@@ -8,7 +8,7 @@ import type { Form } from "./decoded.js";
 import { Latents } from "./latents.js";
 import type { Direction } from "./latents.js";
 import { LatentMap } from "./map.js";
-import type { Point } from "./map.js";
+import type { Point } from "./view.js";
 import type { Loaded, Site } from "./site.js";
 import { readState, writeState } from "./state.js";
 import type { State } from "./state.js";
@@ -28,7 +28,7 @@ export class Explorer {
   state: State;
   private readonly site: Site;
   private readonly latents: Latents;
-  private readonly map: LatentMap;
+  readonly map: LatentMap;
   private readonly decoded: Decoded;
   private readonly z: Float32Array;
   private mu: Rows;
@@ -42,7 +42,9 @@ export class Explorer {
     const explorer = new Explorer(site, vae, rows, await vae.embed(rows));
     if (rows.length <= FEW) await explorer.score();
     explorer.fill();
+    const { view } = explorer.state;
     explorer.redraw();
+    if (view) explorer.map.show(view);
     await explorer.start();
     return explorer;
   }
@@ -60,6 +62,10 @@ export class Explorer {
       move: (place) => this.move(place),
       pick: (row) => void this.pick(row),
       hover: (row) => (byId("map").title = row < 0 ? "" : this.words(row)),
+      shown: (view) => {
+        this.state.view = view;
+        writeState(this.state);
+      },
     });
   }
 
@@ -235,11 +241,6 @@ export class Explorer {
     const { elbo, pValue, reconstructionError } = this.scores;
     const p = Number.isNaN(pValue[row]) ? "" : `, p-value ${pValue[row].toPrecision(2)}`;
     return `row ${row}${label}: ELBO ${elbo[row].toFixed(2)} nats, error ${reconstructionError[row].toFixed(3)}${p}`;
-  }
-
-  /** For measurements: pan the map by a share. */
-  pan(share: number): void {
-    this.map.pan(share);
   }
 }
 

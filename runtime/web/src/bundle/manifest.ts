@@ -9,6 +9,7 @@ export const PRIOR = "prior.npz";
 export const LIKELIHOOD = "likelihood.npz";
 export const GOLDEN = "golden.npz";
 export const VIEWS = "views.npz";
+export const MARGINALS = "marginals.npz";
 /** Weight of the decoder [D, K]: its columns are the axes of the noise in units of each column's deviation. */
 export const AXES = "axes.weight";
 export const UNSEALED = "0".repeat(64);
@@ -101,6 +102,7 @@ const schema2 = {
   views: optional(list(view), []),
   columns: optional(orNull(list(text(1000))), null),
   missing: optional(oneOf("error", "mean"), "error"),
+  marginals: optional(bool, false),
   conditions: optional(noConditions, []),
 };
 const newest = object(schema2);
@@ -114,7 +116,7 @@ export type FileEntry = Manifest["files"][number];
 
 /** The check of a manifest by `schema_version`: fields that an older schema lacks have their defaults. */
 export const SCHEMAS: ReadonlyMap<number, Check<Manifest>> = new Map([
-  [1, (value, path) => ({ ...oldest(value, path), views: [], columns: null, missing: "error", conditions: [] })],
+  [1, (value, path) => ({ ...oldest(value, path), views: [], columns: null, missing: "error", marginals: false, conditions: [] })],
   [2, newest],
 ]);
 export const NEWEST = Math.max(...SCHEMAS.keys());
