@@ -38,8 +38,12 @@ class Conditions:
         """Names with their categories, for messages."""
         return "; ".join(f"{s.name} ({listed(s.categories) if s.categories else 'a number'})" for s in self.specs)
 
-    def of_rows(self, condition: ConditionLike, rows: int, table: Mapping[str, Sequence[Any]] | None = None) -> Rows:
+    def of_rows(
+        self, condition: ConditionLike, rows: int, table: Mapping[str, Sequence[Any]] | None = None, first: int = 0
+    ) -> Rows:
         """c [rows, C] from `condition` and, for names that it lacks, from columns of the `table` of the rows.
+
+        `first` is the number of the first row in errors.
 
         `InputError` for a condition that is missing, unknown, of another number of rows or no known category.
         """
@@ -52,7 +56,7 @@ class Conditions:
                 f"the condition {listed(absent)} is missing: this bundle takes {self}: pass condition={example}, or rows "
                 "with such columns"
             )
-        return np.concatenate([encoded(spec, held[spec.name], rows) for spec in self.specs], axis=1)
+        return np.concatenate([encoded(spec, held[spec.name], rows, first) for spec in self.specs], axis=1)
 
     def within(self, x: Any, width: int) -> dict[str, list[Any]]:
         """Columns of a table that are conditions; none of an array of `width` columns, whose columns have no names."""
@@ -81,14 +85,14 @@ class Conditions:
         return given
 
 
-def encoded(spec: Condition, values: Any, rows: int) -> Rows:
+def encoded(spec: Condition, values: Any, rows: int, first: int = 0) -> Rows:
     """One condition's part of c [rows, width]; one value stands for all rows."""
     if isinstance(values, str | bytes) or not hasattr(values, "__len__") or np.ndim(values) == 0:
-        return np.repeat(_numbers(spec, [values]), rows, axis=0)
+        return np.repeat(_numbers(spec, [values], None), rows, axis=0)
     held = values_of(values)
     if len(held) != rows:
         raise InputError(f"condition {spec.name} has {len(held)} values for {rows} rows: expected one, or one for each row")
-    return _numbers(spec, held)
+    return _numbers(spec, held, first)
 
 
 def values_of(column: Any) -> list[Any]:
@@ -99,17 +103,22 @@ def values_of(column: Any) -> list[Any]:
     return list(column)
 
 
-def _numbers(spec: Condition, values: list[Any]) -> Rows:
-    return _one_hot(spec, values) if spec.categories else _standardised(spec, values)
+def _numbers(spec: Condition, values: list[Any], first: int | None) -> Rows:
+    return _one_hot(spec, values, first) if spec.categories else _standardised(spec, values, first)
 
 
-def _one_hot(spec: Condition, values: list[Any]) -> Rows:
+def _place(row: int, first: int | None) -> str:
+    """Where a value is, in errors; nowhere for one value of all rows."""
+    return "" if first is None else f" in row {first + row}"
+
+
+def _one_hot(spec: Condition, values: list[Any], first: int | None) -> Rows:
     places = {name: index for index, name in enumerate(spec.categories)}
     codes = [places.get(category_of(value), -1) for value in values]
     if -1 in codes:
         row = codes.index(-1)
         raise InputError(
-            f"condition {spec.name} is {values[row]!r} in row {row}: expected one of {listed(spec.categories)}: pass a "
+            f"condition {spec.name} is {values[row]!r}{_place(row, first)}: expected one of {listed(spec.categories)}: pass a "
             "category that the model was trained on"
         )
     c = np.zeros((len(values), spec.width), np.float32)
@@ -117,7 +126,7 @@ def _one_hot(spec: Condition, values: list[Any]) -> Rows:
     return c
 
 
-def _standardised(spec: Condition, values: list[Any]) -> Rows:
+def _standardised(spec: Condition, values: list[Any], first: int | None) -> Rows:
     try:
         numbers: Array = np.array(values, np.float64)
         bad = np.flatnonzero(~np.isfinite(numbers))
@@ -125,7 +134,8 @@ def _standardised(spec: Condition, values: list[Any]) -> Rows:
         bad = np.array([next(row for row, value in enumerate(values) if not _is_number(value))])
     if len(bad):
         raise InputError(
-            f"condition {spec.name} is {values[bad[0]]!r} in row {bad[0]}: expected a finite number: drop or repair such rows"
+            f"condition {spec.name} is {values[bad[0]]!r}{_place(int(bad[0]), first)}: expected a finite number: drop or repair "
+            "such rows"
         )
     c: Rows = ((numbers - spec.mean) / spec.scale).astype(np.float32)[:, None]
     return c

@@ -122,15 +122,20 @@ class LoadedBundle:
     def _inputs(self, x: TableLike, condition: ConditionLike) -> tuple[ArrayLike, Rows | None]:
         """`x` as numbers [N, D], and its conditions c [N, C] where the model has some."""
         if self._conditions is None:
-            return self.features(x), None if condition is None else self._given(condition, 0)
+            return self.features(x), None if condition is None else self.conditions_of(condition, 0)
         held = self._conditions.within(x, self.input_dim)
         values = shaped(self.features(x, passthrough=tuple(held)), self.input_dim)
-        return values, self._given(condition, len(values), held)
+        return values, self.conditions_of(condition, len(values), held)
 
-    def _given(self, condition: ConditionLike, rows: int, held: Mapping[str, Sequence[Any]] | None = None) -> Rows | None:
-        """c [rows, C] of a condition and of columns that the rows hold; None for a model without conditions."""
+    def conditions_of(
+        self, condition: ConditionLike, rows: int, held: Mapping[str, Sequence[Any]] | None = None, first: int = 0
+    ) -> Rows | None:
+        """c [rows, C] of a condition and of columns that the rows hold; None for a model without conditions.
+
+        `first` is the number of the first row in errors. Raises `InputError` as every method with a `condition` does.
+        """
         if self._conditions is not None:
-            return self._conditions.of_rows(condition, rows, held)
+            return self._conditions.of_rows(condition, rows, held, first)
         if condition is not None:
             raise InputError("this bundle takes no condition: leave condition out, or train with --condition")
         return None

@@ -88,7 +88,7 @@ class VAE(LoadedBundle):
         """Features [N, D] of latents `z` [N, L], or of their "metric" view; `InputError` for a view without an inverse."""
         z = latents_of(z, self.latent_dim, named=self.columns is not None)
         if view == "mu":
-            return self._decoded(z, self._given(condition, 0 if self._conditions is None else len(z)), out)
+            return self._decoded(z, self.conditions_of(condition, 0 if self._conditions is None else len(z)), out)
         inverse, source = self.views.inverse(view), shaped(z, self.latent_dim, view)
         result = as_output(out, len(source), self.input_dim, source)
         for start, stop in self._chunks(len(source)):
@@ -144,7 +144,7 @@ class VAE(LoadedBundle):
         """
         maps = self._densities.maps() if as_observed else None
         n, density, seed = as_range(n), self._densities.prior_called(prior), resolve_seed(seed)
-        c = self._given(condition, len(n))
+        c = self.conditions_of(condition, len(n))
         result = as_output(out, len(n), self.input_dim)
         for start, stop in self._chunks(len(n)):
             first, last = n.start + start, n.start + stop

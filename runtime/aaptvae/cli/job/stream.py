@@ -47,8 +47,9 @@ class Computation:
         values = batch.values if self.verb == "decode" else self.vae.features(batch.values)
         rows = as_rows(values, width, name, first, self.reader.columns)
         condition = self.fixed | dict(zip(self.held, batch.ids[self.kept :], strict=True))
+        c = self.vae.conditions_of(condition or None, len(rows), first=first)
         with numbered(first, name):
-            computed = self.compute(self.vae, rows, condition=condition or None)
+            computed = self.compute(self.vae, rows, condition=c)
         parts = computed if isinstance(computed, tuple) else (computed,)
         return tuple(Batch(part, batch.ids[: self.kept]) for part in parts)
 
