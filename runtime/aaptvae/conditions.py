@@ -134,8 +134,8 @@ def _standardised(spec: Condition, values: list[Any], first: int | None) -> Rows
         bad = np.array([next(row for row, value in enumerate(values) if not _is_number(value))])
     if len(bad):
         raise InputError(
-            f"condition {spec.name} is {values[bad[0]]!r}{_place(int(bad[0]), first)}: expected a finite number: drop or repair "
-            "such rows"
+            f"condition {spec.name} is {values[bad[0]]!r}{_place(int(bad[0]), first)}: expected a finite number: drop or "
+            "repair such rows"
         )
     c: Rows = ((numbers - spec.mean) / spec.scale).astype(np.float32)[:, None]
     return c
