@@ -7,8 +7,8 @@ TOOLS := .venv-tools
 PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults wide hub servers engines web web-install web-build
-.PHONY: artifacts docs tools dist reproducible contents first-picture arm64-test lock version-check github-release release-check clean
+.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults wide hosts hub servers triton triton-client engines web web-install web-build web-reproducible
+.PHONY: artifacts docs docs-site tools dist reproducible contents first-picture arm64-test lock version-check github-release release-check clean
 
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
 	$(BIN)/aaptvae demo -o demo --force
@@ -36,6 +36,9 @@ web-install:
 
 web-build:
 	cd runtime/web && npm run -s check && npm run -s build && npm run -s page
+
+web-reproducible: ## two builds of the npm package and of the page have the same bytes, and the page is the committed one
+	$(PYTHON) release/javascript.py
 
 unit-test: $(VENV)/ready ## the tests alone; files in their order, as those of docs/ take longest
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
@@ -74,19 +77,34 @@ faults: $(VENV)/ready ## kills and full disks over every verb that writes
 wide: $(VENV)/ready ## memory of tables of 20,000 columns, and their figures beside those of a dense model
 	CI=1 WIDE=1 $(BIN)/python -m pytest -q tests/training/test_memory.py tests/training/test_wide.py
 
+hosts: $(VENV)/ready ## a training on two network namespaces, of which one dies and resumes; needs root and the program ip
+	$(if $(filter 0,$(shell id -u)),,sudo) env HOSTS=1 $(BIN)/python -m pytest -q -p no:cacheprovider tests/training/loop/test_hosts.py
+
 hub: ## hf:// addresses and `aaptvae push` by huggingface_hub's own client, and the bars of tqdm, which comes with it
 	test -d .venv-hub || $(PYTHON) -m venv .venv-hub
 	.venv-hub/bin/python -m pip install -q -c constraints.txt -e ".[train,hub]" pytest
 	.venv-hub/bin/python -m pytest -q tests/runtime/test_hub.py tests/training/test_bars.py
 
-servers: ## `aaptvae serve` with Triton's client, under load and with faults
-	test -d .venv-servers || $(PYTHON) -m venv .venv-servers
-	.venv-servers/bin/python -m pip install -q -c constraints.txt -e ".[serve]" pytest -r tests/servers.txt
-	.venv-servers/bin/python -m pip install -q --no-deps tritonclient==2.73.0
-	CI=1 SERVERS=1 .venv-servers/bin/python -m pytest -q tests/runtime/serve
+servers: triton-client ## `aaptvae serve` with the clients of Triton and KServe, under load and with faults
+	CI=1 SERVERS=1 .venv-servers/bin/python -m pytest -q tests/runtime/serve tests/docs/test_deploy.py
+	test -d .venv-kserve || $(PYTHON) -m venv .venv-kserve
+	.venv-kserve/bin/python -m pip install -q -e ".[serve]" -r tests/kserve.txt
+	.venv-kserve/bin/python -m pytest -q tests/runtime/serve/test_kserve.py
 
-ENGINES := polars duckdb ray spark dask
-engines: $(addprefix engine-,$(ENGINES)) ## the programs of docs/recipes.md on the real engines; ROWS=N for another count
+triton-client:
+	test -d .venv-servers || $(PYTHON) -m venv .venv-servers
+	.venv-servers/bin/python -m pip install -q -c constraints.txt -e ".[serve]" pytest pyyaml -r tests/servers.txt
+	.venv-servers/bin/python -m pip install -q --no-deps tritonclient==2.73.0
+
+triton: $(VENV)/ready triton-client ## one client against `aaptvae serve` and a tritonserver, on what `aaptvae export --triton` writes (x86-64)
+	test -d .venv-triton || $(PYTHON) -m venv .venv-triton
+	.venv-triton/bin/python -m pip install -q -r tests/triton.txt
+	$(BIN)/aaptvae train training/aaptvae_training/data/digits.npy -o .venv-triton/run --latent-dim 16 --epochs 2 --force
+	$(BIN)/aaptvae export .venv-triton/run -o .venv-triton/bundle --triton .venv-triton/models --name digits --force
+	TRITON=.venv-triton .venv-servers/bin/python -m pytest -q tests/runtime/serve/test_triton.py
+
+ENGINES := polars duckdb ray spark dask daft datasets torch faiss mlflow skops openvino node
+engines: $(addprefix engine-,$(ENGINES)) ## docs/recipes.md on the real engines, golden vectors on other runtimes; ROWS=N
 
 engine-%: ## one of them, in an environment of its own
 	test -d .venv-engines/$* || $(PYTHON) -m venv .venv-engines/$*
@@ -98,6 +116,20 @@ PACKAGES_duckdb := duckdb
 PACKAGES_ray := "ray[data]"
 PACKAGES_spark := pyspark
 PACKAGES_dask := "dask[dataframe]"
+PACKAGES_daft := daft
+PACKAGES_datasets := datasets
+PACKAGES_torch := torch
+PACKAGES_faiss := faiss-cpu
+PACKAGES_mlflow := mlflow-skinny pandas
+PACKAGES_skops := skops
+PACKAGES_openvino := openvino
+
+engine-faiss: .venv-engines/bundle
+engine-node: web-install
+
+.venv-engines/bundle: $(VENV)/ready
+	$(BIN)/aaptvae train training/aaptvae_training/data/digits.npy -o .venv-engines/run --latent-dim 16 --epochs 2 --force
+	$(BIN)/aaptvae export .venv-engines/run -o $@ --name digits --force
 
 artifacts: $(VENV)/ready ## remake artifacts/digits
 	$(BIN)/aaptvae demo -o demo --force
@@ -106,6 +138,11 @@ artifacts: $(VENV)/ready ## remake artifacts/digits
 docs: $(VENV)/ready ## write the generated parts of the documentation
 	$(BIN)/python -m cogapp -r -I docs $(PAGES)
 	$(BIN)/python docs/api.py
+
+docs-site: ## the documentation as a website in site/, with the explorer of the digits; after web-install it needs no network
+	test -x .venv-site/$(notdir $(BIN))/zensical || $(PYTHON) -m venv .venv-site
+	.venv-site/$(notdir $(BIN))/python -m pip install -q -c constraints.txt -e . -r docs/website.txt
+	.venv-site/$(notdir $(BIN))/python docs/website.py site
 
 dist: ## wheel, sdist and SHA256SUMS; the same bytes for the same commit
 	$(MAKE) $(VENV)/ready
@@ -140,12 +177,13 @@ release-check: export REQUIRE_LINTERS := 1
 release-check: ## all that a release does, short of uploading
 	$(MAKE) check
 	rm -rf $(DIST) && $(MAKE) dist
+	$(MAKE) web-install web-reproducible
 	$(MAKE) reproducible contents wheel-test floor-test first-picture
-	@echo "release-check passed: checks, two builds, wheel and sdist outside the clone, floors, SBOM, first picture"
+	@echo "release-check passed: checks, two builds, also of the npm package, wheel and sdist outside the clone, floors, SBOM, first picture"
 	@cat $(DIST)/SHA256SUMS
 
 clean:
-	rm -rf .venv .venv-floor .venv-servers .venv-engines $(TOOLS) demo build dist
+	rm -rf .venv .venv-floor .venv-servers .venv-hub .venv-kserve .venv-triton .venv-engines .venv-site $(TOOLS) demo build dist site
 
 # Newer sources than the built files: build again. Files that a workflow downloaded are newer than its clone.
 $(DIST)/SHA256SUMS: $(wildcard $(shell git ls-files runtime training export pyproject.toml README.md 2>/dev/null))

@@ -20,7 +20,7 @@ from build_dist import write_sums
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("runtime", "training", "export")
-FORBIDDEN = ("torch", "onnx", "onnxscript", "matplotlib")
+FORBIDDEN = ("torch", "onnx", "matplotlib")
 
 
 def environment(folder: Path) -> Path:

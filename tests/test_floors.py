@@ -17,14 +17,14 @@ ABOVE = {
     "aaptvae_training": {"aaptvae_export"},
     "aaptvae_export": set(),
 }
-HEAVY = {"torch", "onnx", "onnxscript", "matplotlib", "safetensors", "tqdm"}
+HEAVY = {"torch", "onnx", "matplotlib", "safetensors", "tqdm"}
 
 BLOCKED = """
 import importlib, importlib.util, pkgutil, sys
 
 class Wall:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "onnx", "onnxscript", "matplotlib", "safetensors", "tqdm"}:
+        if name.split(".")[0] in {"torch", "onnx", "matplotlib", "safetensors", "tqdm"}:
             raise ImportError(f"{name} is behind the wall")
 
 sys.meta_path.insert(0, Wall())

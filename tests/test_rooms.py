@@ -31,9 +31,12 @@ ARROWS = {
         "tables": "errors rows",
         "files": "errors open_flags rows tables",
         "interpolation": "errors rows",
+        "conditions": "bundle errors rows tables",
+        "loaded": "bundle conditions densities engine errors rows tables views",
         "views": "bundle engine errors rows",
         "scores": "rows",
-        "vae": "bundle density engine errors interpolation rows scores tables views",
+        "densities": "bundle density errors rows",
+        "vae": "bundle conditions densities density engine errors interpolation loaded rows scores tables views",
         "verify": "bundle engine vae",
         "bench": "bundle engine vae",
         "push": "bundle hub",
@@ -41,7 +44,8 @@ ARROWS = {
         "batches": "bundle engine errors rows scores tables vae",
         "serve": "bundle engine errors rows scores vae views",
         "explorer": "bundle errors files rows tables",
-        "cli": "bench bundle density engine errors explorer files interpolation push rows scores serve tables vae verify",
+        "cli": "bench bundle conditions density engine errors explorer files interpolation push rows scores serve tables "
+        "vae verify",
     },
     "aaptvae_training": {
         "__init__": "errors evaluate_run model progress run train_table",
@@ -162,7 +166,7 @@ def test_every_kind_of_import_is_seen(source: str, parents: tuple[str, ...]) -> 
 def named_modules() -> list[str]:
     """`module:attribute` for every module that a string names."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    named = [*project["scripts"].values(), *project["entry-points"]["aaptvae.commands"].values()]
+    named = [*project["scripts"].values(), *(target for group in project["entry-points"].values() for target in group.values())]
     named += [f"aaptvae.cli.{module}:{verb}" for verb, module in app.VERBS.items()]
     named += [f"{stop.PUBLISHING}:abandon"]
     for package in (aaptvae_training, aaptvae_export):

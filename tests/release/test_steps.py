@@ -13,6 +13,7 @@ if not RELEASE.is_dir():
 sys.path.insert(0, str(RELEASE))
 
 import build_dist  # noqa: E402
+import javascript  # noqa: E402
 import outside  # noqa: E402
 import rebuild  # noqa: E402
 import version as release_version  # noqa: E402
@@ -33,6 +34,11 @@ def test_a_changed_or_missing_file_is_named(tmp_path: Path) -> None:
     first = folder_with(tmp_path / "a", same="1", changed="1", gone="1")
     second = folder_with(tmp_path / "b", same="1", changed="2", new="1")
     assert rebuild.differences(first, second) == ["changed.whl", "gone.whl", "new.whl"]
+
+
+def test_a_page_that_differs_is_named() -> None:
+    first, second = {"same": b"1", "changed": b"1", "gone": b"1"}, {"same": b"1", "changed": b"2", "new": b"1"}
+    assert javascript.differences(first, second) == ["changed", "gone", "new"]
 
 
 def test_checksums_are_those_that_sha256sum_reads(tmp_path: Path) -> None:

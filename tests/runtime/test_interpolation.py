@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aaptvae import InputError
-from aaptvae.interpolation import walk
+from aaptvae.interpolation import resample, walk
 
 A = np.array([[3, 0], [1, 1], [0, 0], [1, 2]], np.float32)
 B = np.array([[0, 5], [2, 2], [4, 0], [-1, -2]], np.float32)
@@ -36,3 +36,27 @@ def test_steps_and_paths_without_sense_are_refused() -> None:
         walk(A, B, 0)
     with pytest.raises(InputError, match='expected "linear" or "slerp"'):
         walk(A, B, 2, "cubic")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", ["linear", "slerp"])
+def test_resampled_latents_pass_through_the_rows(path: str) -> None:
+    times = np.array([0.0, 0.1, 0.7, 3.0])
+    assert np.array_equal(resample(A / 3, times, times, path), A / 3)  # type: ignore[arg-type]
+    middle = resample(A, times, np.array([0.4, 0.05]), path)  # type: ignore[arg-type]
+    expected = [walk(A[1:2], A[2:3], 2, path)[0, 1], walk(A[:1], A[1:2], 2, path)[0, 1]]  # type: ignore[arg-type]
+    assert np.allclose(middle, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("times", "at", "words"),
+    [
+        ([0, 1, 1, 2], [0], "increase from row to row"),
+        ([0, 1, np.nan, 2], [0], "must be finite"),
+        ([0, 1, 2], [0], "one for each of the 4 rows"),
+        ([0, 1, 2, 3], [3.1], "there is no extrapolation"),
+        ([0, 1, 2, 3], [np.nan], "there is no extrapolation"),
+    ],
+)
+def test_times_without_sense_are_refused(times: list[float], at: list[float], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        resample(A, np.array(times), np.array(at))

@@ -313,7 +313,7 @@ def test_without_torch_a_verb_says_what_to_install(verb: list[str], tmp_path: Pa
     code = f"import sys; sys.modules['torch'] = None; from aaptvae.cli import app; app.run({verb})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr == f'error: {verb[0]} needs torch, which is not installed: pip install "aaptvae[train]"\n'
+    assert done.stderr == f"error: {verb[0]} needs torch, which is not installed: {app.EXTRA}\n"
     assert list(tmp_path.iterdir()) == []
 
 

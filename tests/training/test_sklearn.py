@@ -55,6 +55,15 @@ def test_a_pickle_holds_no_torch_objects(fitted, rows):
     assert np.array_equal(pickle.loads(data).transform(rows), fitted.transform(rows))  # noqa: S301 - our own bytes
 
 
+def test_skops_holds_a_pipeline_without_pickle(fitted, rows):
+    skops = pytest.importorskip("skops.io", reason="needs skops")
+    name = "aaptvae_training.sklearn.VAETransformer"
+    data = skops.dumps(make_pipeline(StandardScaler(with_mean=False, with_std=False), fitted))
+    assert skops.get_untrusted_types(data=data) == [name]
+    loaded = skops.loads(data, trusted=[name])
+    assert np.array_equal(loaded[-1].transform(rows), fitted.transform(rows))
+
+
 def test_the_same_random_state_gives_the_same_latents(rows):
     first, second, other = (quick(random_state=seed).fit(rows).transform(rows) for seed in (3, 3, 4))
     assert np.array_equal(first, second)

@@ -1,12 +1,15 @@
-"""Makes two bundles for the tests in JavaScript, with torch: python tests/web/make_bundles.py
+"""Makes bundles for the tests in JavaScript, with torch: python tests/web/make_bundles.py [NAME...]
 
-Both have random weights. `int8` has twins; `bounded` has every operator of the exporter and a mixture of two noises.
+All have random weights. `int8` has twins; `bounded` has every operator of a graph and a mixture of two noises; `wide` has
+noise along eight principal axes, which lie in its decoder; `observed` has maps of samples to observed values: constant,
+binary, counted, half zero, and continuous.
 """
 
 import dataclasses
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 
 ROOT = Path(__file__).parents[2]
@@ -16,16 +19,49 @@ from tests.export.conftest import make_run  # noqa: E402
 
 from aaptvae_export import ExportOptions, export_bundle  # noqa: E402
 from aaptvae_export.variants.admission import LIMITS  # noqa: E402
+from aaptvae_training import Run  # noqa: E402
+from aaptvae_training.finish.marginal_fit import calibrate  # noqa: E402
 from aaptvae_training.model.as_numpy import observation_of  # noqa: E402
 
 HERE = ROOT / "tests/web"
 
-if __name__ == "__main__":
+
+def int8() -> None:
     LIMITS["int8"] = dataclasses.replace(LIMITS["int8"], bytes_ratio=9, elbo_loss=9, r2_loss=9)  # too small to gain by int8
     run = make_run(64, 8, (64,), rows=256, sigma="spectral", likelihood="student")
     export_bundle(run, HERE / "int8", ExportOptions(precisions=("int8",), speedup=0, name="int8"), force=True)
-    run = make_run(24, 4, (16,), rows=256, bounded=True, sigma="spectral", likelihood="student")
+
+
+def bounded() -> None:
+    export_bundle(broad_run(24, 4, (16,), rows=256), HERE / "bounded", ExportOptions(name="bounded"), force=True)
+
+
+def observed() -> None:
+    run = broad_run(5, 2, (8,), rows=256)
+    rows = run.heldout.copy()
+    ranks = rows.argsort(axis=0).argsort(axis=0)
+    rows[:, 0], rows[:, 1], rows[:, 2] = 3, ranks[:, 1] > 99, ranks[:, 2] // 40
+    rows[:, 3] = np.maximum(rows[:, 3], np.median(rows[:, 3]))
+    run = dataclasses.replace(run, marginals=calibrate(run.model, run.prior, rows, 0))
+    export_bundle(run, HERE / "observed", ExportOptions(name="observed"), force=True)
+
+
+def broad_run(*widths: int | tuple[int, ...], rows: int) -> Run:
+    run = make_run(*widths, rows=rows, bounded=True, sigma="spectral", likelihood="student")
     with torch.no_grad():
         run.model.broad_log_sigma.fill_(0.7)
+    return dataclasses.replace(run, observation=observation_of(run.model))
+
+
+def wide() -> None:
+    run = make_run(60, 4, (16,), rows=64, bounded=True, sigma="spectral", likelihood="student", axes=8)
+    with torch.no_grad():
+        run.model.log_sigma += torch.linspace(-0.5, 0.5, 9)
     run = dataclasses.replace(run, observation=observation_of(run.model))
-    export_bundle(run, HERE / "bounded", ExportOptions(name="bounded"), force=True)
+    export_bundle(run, HERE / "wide", ExportOptions(name="wide"), force=True)
+
+
+if __name__ == "__main__":
+    makers = {"int8": int8, "bounded": bounded, "wide": wide, "observed": observed}
+    for name in sys.argv[1:] or makers:
+        makers[name]()

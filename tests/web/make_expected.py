@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import aaptvae
-from aaptvae.density.noise import Stream, normal_rows, uniform_rows
+from aaptvae.density.noise import Stream, chi_square_rows, normal_rows, uniform_rows
 
 ROOT = Path(__file__).parents[2]
 EXPECTED = ROOT / "runtime/web/test/expected.json"
@@ -22,6 +22,8 @@ BUNDLES = {
     "schema1": ("tests/fixtures/schema1/bundle", "fp32"),
     "int8": ("tests/web/int8", "int8"),
     "bounded": ("tests/web/bounded", "fp32"),
+    "wide": ("tests/web/wide", "fp32"),
+    "observed": ("tests/web/observed", "fp32"),
 }
 SEEDS = 1_000
 
@@ -37,9 +39,11 @@ def noise() -> dict[str, Any]:
     normals = np.concatenate([normal_rows(seed, 63, 65, 3, Stream.LATENT) for seed in seeds])
     long = normal_rows(0, 0, 1000, 16, Stream.LATENT)
     uniforms = uniform_rows(2**64 - 1, 10, 200, 1, Stream.COMPONENT)
+    chi_squares = np.concatenate([chi_square_rows(seed, 60, 70, 2.5 + seed, Stream.TAIL) for seed in range(40)])
     return {
         "seeds": [str(seed) for seed in seeds],
         "normals": packed(normals),
+        "chi_squares": packed(chi_squares),
         "long": hashlib.sha256(long.astype("<f4").tobytes()).hexdigest(),
         "uniforms": hashlib.sha256(uniforms.astype("<f8").tobytes()).hexdigest(),
     }
@@ -55,10 +59,15 @@ def results(folder: str, precision: Any) -> dict[str, Any]:
         "reconstruction": vae.reconstruct(x),
         "sample": vae.sample(100, seed=7),
         "later": vae.sample(range(130, 140), seed=2**63, prior="standard", temperature=0.5),
+        "noisy": vae.sample(range(60, 160), seed=7, observation_noise=True),
         "linear": vae.interpolate(x[:2], x[2:4], 4),
         "slerp": vae.interpolate(x[:2], x[2:4], 4, path="slerp"),
         "reparameterize": vae.reparameterize(*vae.encode(x), seed=3),
     }
+    if vae.manifest.marginals:
+        computed["as_observed"] = vae.sample(range(60, 160), seed=7, as_observed=True)
+    for prior in ("standard", "fitted"):
+        computed[f"log_likelihood_{prior}"] = vae.log_likelihood(x, 8, seed=5, prior=prior)
     scores = {name: np.where(np.isnan(value), -1, value) for name, value in vae.score(x)._asdict().items()}
     return {
         "folder": folder,

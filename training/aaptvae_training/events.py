@@ -14,7 +14,7 @@ def open_events(folder: Path) -> Any:
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - optional, and slow
     except ImportError as error:
         missing = error.name or "tensorboard"
-        wanted = '"aaptvae[train]"' if missing.partition(".")[0] == "torch" else "tensorboard"
+        wanted = "torch" if missing.partition(".")[0] == "torch" else "tensorboard"
         raise MissingDependencyError(f"--tensorboard needs {missing}, which is not installed: pip install {wanted}") from None
     try:
         return SummaryWriter(str(folder))

@@ -1,6 +1,6 @@
 """A bundle from a run: drafted in memory, described, published."""
 
-from .publish import Export, export_bundle
+from .publish import Export, export_bundle, packed_run
 from .triton import write_triton
 
-__all__ = ["Export", "export_bundle", "write_triton"]
+__all__ = ["Export", "export_bundle", "packed_run", "write_triton"]

@@ -15,6 +15,7 @@ from aaptvae.bundle.reading import read_bundle
 from aaptvae.engine.network import Settings
 from aaptvae.errors import BundleError, InputError
 from aaptvae.files.publish import publish_file, publish_folder, refuse_existing
+from aaptvae.rows import Rows
 from aaptvae.vae import VAE
 from aaptvae_training import Run, read_run
 
@@ -106,6 +107,12 @@ def export_bundle(
             _check_written(temporary, draft.manifest)
     digest = hashlib.sha256(draft.files[MANIFEST]).hexdigest()
     return Export(target, digest, draft.manifest, draft.files, draft.rows_per_second)
+
+
+def packed_run(path: str | os.PathLike[str]) -> tuple[bytes, Rows]:
+    """A bundle of the run in a folder as the bytes of one zip, written nowhere, and the run's held-out rows [N, D]."""
+    run = read_run(path)
+    return _pack(draft_bundle(run, ExportOptions()).files), run.heldout
 
 
 def _check_written(path: Path, manifest: Manifest) -> None:

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 
-_BLOCKED = ("torch", "onnx", "onnxscript", "matplotlib", "aaptvae_training", "aaptvae_export")
+_BLOCKED = ("torch", "onnx", "matplotlib", "aaptvae_training", "aaptvae_export")
 
 
 def main(bundle: str, heldout: str, results: str) -> None:

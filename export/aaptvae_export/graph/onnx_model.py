@@ -1,26 +1,22 @@
-"""ONNX models of the folded layers: traced, stripped of everything but the computation, checked, serialised.
+"""ONNX models of the folded layers: traced, checked, serialised.
 
 The layers are made by `folding.py`; their results are compared with the model in `proof/gate.py`.
 """
 
-import contextlib
 import hashlib
-import logging
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import onnx
-import torch
 from torch import nn
 
-from aaptvae.bundle.manifest import IR_VERSION, OPSET, SCHEMA_VERSION, GraphSpec, decoder_spec, encoder_spec
+from aaptvae.bundle.graph_specs import decoder_spec, encoder_spec
+from aaptvae.bundle.manifest import GraphSpec
 from aaptvae_training import AAPTVAE
 
 from ..errors import ExportError
-from .folding import EncoderGraph, Subspace, fold_decoder, fold_encoder
-
-_EXAMPLE_ROWS = 3  # torch.export treats sizes 0 and 1 as constants
+from .folding import Subspace, fold_decoder, fold_encoder
+from .modules import EncoderGraph
+from .tracing import trace
 
 
 @dataclass(frozen=True)
@@ -56,61 +52,9 @@ def trace_pair(model: AAPTVAE, subspace: Subspace | None = None) -> TracedPair:
     """Fold and trace both halves of `model`, restricted to the latents of `subspace` if there is one."""
     widths = model.input_dim, model.latent_dim if subspace is None else len(subspace.basis)
     layers = fold_encoder(model, subspace)
-    encoder = TracedGraph.of("encoder", layers, encoder_spec(*widths))
-    decoder = TracedGraph.of("decoder", fold_decoder(model, subspace), decoder_spec(*widths))
+    encoder = TracedGraph.of("encoder", layers, encoder_spec(*widths, model.condition_dim))
+    decoder = TracedGraph.of("decoder", fold_decoder(model, subspace), decoder_spec(*widths, model.condition_dim))
     return TracedPair(encoder, decoder, layers)
-
-
-def trace(module: nn.Module, spec: GraphSpec, graph: str) -> onnx.ModelProto:
-    """`module` as an ONNX model of the computation alone, whose only dynamic axis is the batch."""
-    example = torch.zeros(_EXAMPLE_ROWS, spec.inputs[0].shape[1])
-    with _quiet():
-        program = torch.onnx.export(
-            module.eval(),
-            (example,),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=[tensor.name for tensor in spec.inputs],
-            output_names=[tensor.name for tensor in spec.outputs],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            verbose=False,
-        )
-    model: onnx.ModelProto = program.model_proto  # type: ignore[union-attr] # None only for other arguments
-    return _clean(model, graph)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the exporter's warnings about optional packages."""
-    names = ("torch.onnx", "torch.onnx._internal.exporter._registration", "onnxscript")
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-
-
-def _clean(model: onnx.ModelProto, graph: str) -> onnx.ModelProto:
-    """Remove stack traces, paths, intermediate shapes and version strings: the bytes then depend on the weights alone."""
-    body = model.graph
-    for part in (model, body, *body.node, *body.input, *body.output, *body.initializer):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-    for tensor in body.initializer:
-        # The format allows several fields for the values; here they are always little-endian bytes in raw_data.
-        raw = onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor), tensor.name)
-        tensor.CopyFrom(raw)
-    body.ClearField("value_info")
-    body.name = graph
-    model.producer_name, model.producer_version = "aaptvae", ""
-    model.model_version, model.ir_version = SCHEMA_VERSION, IR_VERSION
-    return model
 
 
 def check_model(traced: TracedGraph) -> None:
@@ -141,9 +85,7 @@ def check_weights(traced: TracedGraph) -> None:
     for name, value in traced.module.state_dict().items():
         expected = value.numpy()
         if name not in stored and name.endswith(".bias") and not expected.any():
-            continue  # the exporter leaves a zero bias out
-        if name not in stored and any(a.shape == expected.shape and a.tobytes() == expected.tobytes() for a in stored.values()):
-            continue  # the exporter stores equal weights once, such as the zeros of mu and logvar in a linear model
+            continue  # a zero bias is left out
         if name not in stored:
             raise ExportError(f"{graph}.onnx: holds no weight called {name}")
         if stored[name].shape != expected.shape:

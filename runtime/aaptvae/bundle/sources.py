@@ -87,7 +87,7 @@ def _explained(path: str) -> Iterator[None]:
     except BundleError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        if os.path.isfile(os.path.join(path, "metrics.jsonl")):
+        if is_run(path):
             raise BundleError(
                 f"{path} is a training run: expected a bundle: make one with aaptvae export {path} -o BUNDLE"
             ) from None
@@ -95,6 +95,11 @@ def _explained(path: str) -> Iterator[None]:
         raise BundleError(
             f"cannot read {path} ({why}): expected a bundle, a folder or a .zip with {MANIFEST} and the files it lists"
         ) from None
+
+
+def is_run(path: str) -> bool:
+    """Whether the folder `path` is that of a training, finished or not, which keeps the rows that it left out."""
+    return os.path.isfile(os.path.join(path, "heldout.safetensors")) and not os.path.exists(os.path.join(path, MANIFEST))
 
 
 @contextmanager

@@ -27,8 +27,7 @@ VERBS = {
     "push": "verbs_hub",
     "serve": "verbs_serve",
 }  # in this folder
-GROUP = "aaptvae.commands"  # of entry points
-EXTRA = 'pip install "aaptvae[train]"'
+EXTRA = "pip install torch onnx safetensors matplotlib"
 STRIPPED = "Python removed the description, which is a docstring: run it without -OO."
 _EPILOG = """
 Results go to the file named by -o (`-o -` for stdout), messages to stderr. Exit status: 0 done, 1 refused, 2 wrong usage.
@@ -63,7 +62,7 @@ class Verbs(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The first sentence of each verb's docstring."""
-        for title, names in (("Verbs", list(VERBS)), (f"With {EXTRA}", sorted(installed_verbs()))):
+        for title, names in (("Verbs", list(VERBS)), ("With torch and onnx", sorted(installed_verbs()))):
             commands = [command for name in names if (command := self.get_command(ctx, name)) and not command.hidden]
             if commands:
                 with formatter.section(title):
@@ -72,24 +71,29 @@ class Verbs(click.Group):
 
 def installed_verbs() -> dict[str, str]:
     """Verbs that entry points of this distribution add, as `module:attribute`; never a name in `VERBS`."""
-    return {name: target for name, target in _entry_points() if name not in VERBS}
+    return {name: target for name, target in entry_points("aaptvae.commands").items() if name not in VERBS}
 
 
-def _entry_points() -> Iterator[tuple[str, str]]:
+def entry_points(group: str) -> dict[str, str]:
+    """Functions of training and export that this distribution names in a group, as `module:attribute`."""
+    return dict(_entries(group))
+
+
+def _entries(group: str) -> Iterator[tuple[str, str]]:
     """Read the file itself where it is in a folder: importlib.metadata imports email, which takes as long as click."""
     for folder in sys.path:
         with contextlib.suppress(OSError):
             for name in os.listdir(folder or "."):  # noqa: PTH208
                 if name.startswith("aaptvae-") and name.endswith(".dist-info"):
                     with open(os.path.join(folder, name, "entry_points.txt"), encoding="utf-8") as file:  # noqa: PTH118, PTH123
-                        _, _, section = file.read().partition(f"[{GROUP}]\n")
+                        _, _, section = file.read().partition(f"[{group}]\n")
                     lines = (line.partition("=") for line in section.partition("[")[0].splitlines())
                     yield from ((verb.strip(), target.strip()) for verb, equals, target in lines if equals)
                     return
     from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415 - slow; for code in an archive
 
     with contextlib.suppress(PackageNotFoundError):
-        yield from ((entry.name, entry.value) for entry in distribution("aaptvae").entry_points.select(group=GROUP))
+        yield from ((entry.name, entry.value) for entry in distribution("aaptvae").entry_points.select(group=group))
 
 
 def _missing(name: str, error: ImportError) -> click.Command:

@@ -1,16 +1,19 @@
-"""The verb explore: a bundle in the browser."""
+"""The verb explore: a bundle, or a run as a bundle in memory, in the browser."""
 
+import importlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import InputError, MissingDependencyError
+from .app import EXTRA, entry_points
 from .options import PRECISIONS, examples, printable, together
 
 if TYPE_CHECKING:
     from ..bundle import Bundle
-    from ..explorer import MapRows, Site
+    from ..explorer import MapRows
 
 
 def _shape(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, int] | None:
@@ -33,10 +36,9 @@ look_options = together(
 )
 
 
-def make_site(bundle: "Bundle", table: "MapRows | None", *, offline: bool, wasm: Path | None, **look: Any) -> "Site":
-    """The explorer that the options describe; `InputError` with `offline` where no copy of onnxruntime is at hand."""
-    from ..errors import InputError  # noqa: PLC0415
-    from ..explorer import VERSION, Site, find_wasm  # noqa: PLC0415 - numpy, only when a verb runs
+def wasm_at_hand(offline: bool, wasm: Path | None) -> bytes | None:
+    """onnxruntime's WebAssembly, or None, which is said; `InputError` with `offline` where this machine has no copy."""
+    from ..explorer import VERSION, find_wasm  # noqa: PLC0415 - numpy, only when a verb runs
 
     found = find_wasm(wasm)
     if found is None and offline:
@@ -46,12 +48,41 @@ def make_site(bundle: "Bundle", table: "MapRows | None", *, offline: bool, wasm:
         )
     if found is None:
         click.echo(f"browsers will fetch onnxruntime-web {VERSION} from cdn.jsdelivr.net and check its SHA-256", err=True)
-    return Site(bundle=bundle, table=table, wasm=found, **look)
+    return found
 
 
-@click.command(epilog=examples("explore digits/ --image-shape 8x8", "explore digits/ --rows new.csv --label id --no-open"))
-@click.argument("bundle", type=click.Path())
-@click.option("--rows", type=click.Path(), metavar="FILE", help="Rows for the map. Default: those that the bundle carries.")
+def _opened(place: str, sha256: str | None) -> "tuple[Bundle, MapRows | None]":
+    """The bundle at `place`, and None; of a run, a bundle that is written nowhere, and its held-out rows."""
+    from ..bundle import read_bundle  # noqa: PLC0415 - msgspec, numpy, only when a verb runs
+    from ..bundle.sources import is_run  # noqa: PLC0415
+    from ..explorer import MapRows  # noqa: PLC0415
+
+    if not is_run(place):
+        return read_bundle(place, sha256=sha256), None
+    try:
+        module, _, name = entry_points("aaptvae.runs")["explore"].partition(":")
+        packed_run = getattr(importlib.import_module(module), name)
+    except (ImportError, KeyError) as error:
+        lost = error.name or error if isinstance(error, ImportError) else "aaptvae_export"
+        raise MissingDependencyError(
+            f"{place} is a run, which cannot be explored without {lost}: {EXTRA}, "
+            "or explore a bundle that aaptvae export made of it"
+        ) from None
+    click.echo(printable(f"exporting {place} in memory; its map shows held-out rows"), err=True)
+    data, heldout = packed_run(place)
+    return read_bundle(data, sha256=sha256), MapRows(heldout)
+
+
+@click.command(
+    epilog=examples("explore digits/ --image-shape 8x8", "explore run/", "explore digits/ --rows new.csv --label id")
+)
+@click.argument("bundle", type=click.Path(), metavar="BUNDLE|RUN")
+@click.option(
+    "--rows",
+    type=click.Path(),
+    metavar="FILE",
+    help="Rows for the map. Default: those that the bundle carries, or held-out rows of the run.",
+)
 @click.option("--label", metavar="NAME", help="Column of --rows that is no feature, by which points are coloured.")
 @click.option("--precision", default="fp32", show_default=True, type=click.Choice(PRECISIONS))
 @look_options
@@ -61,17 +92,18 @@ def make_site(bundle: "Bundle", table: "MapRows | None", *, offline: bool, wasm:
 def explore(
     bundle: str, rows: str | None, label: str | None, port: int, browser: bool, sha256: str | None, **look: Any
 ) -> None:
-    """Explore the latents of BUNDLE in a browser.
+    """Explore the latents of a bundle or of a run in a browser.
 
-    A page on 127.0.0.1 runs the bundle itself: rows do not leave this machine. Ends with Ctrl+C.
+    A page on 127.0.0.1 runs the bundle itself: rows do not leave this machine. Ends with Ctrl+C. A run is exported in memory
+    first, which needs torch.
     """
-    from ..bundle import read_bundle  # noqa: PLC0415 - msgspec, numpy, only when a verb runs
-    from ..explorer import Served, read_table  # noqa: PLC0415
+    from ..explorer import Served, Site, read_table  # noqa: PLC0415
 
     if label is not None and rows is None:
         raise click.UsageError("--label names a column of --rows: pass both")
-    found = read_bundle(bundle, sha256=sha256)
-    site = make_site(found, None if rows is None else read_table(rows, found, label), **look)
+    look["wasm"] = wasm_at_hand(look.pop("offline"), look["wasm"])
+    found, table = _opened(bundle, sha256)
+    site = Site(bundle=found, table=table if rows is None else read_table(rows, found, label), **look)
     with Served(site.files(), port) as served:
         click.echo(printable(f"{found.manifest.name} is at {served.address} until Ctrl+C"), err=True)
         if browser:

@@ -1,7 +1,6 @@
 """Verbs that generate rows: sample, interpolate."""
 
 from collections.abc import Iterator
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,20 +8,17 @@ import click
 from .options import (
     bundle_options,
     columns_options,
+    condition_option,
     examples,
     force_option,
     format_option,
     input_argument,
     load_for_workers,
-    load_vae,
     output_option,
     output_options,
-    reading_of,
-    tell,
 )
 
 if TYPE_CHECKING:
-    from ..interpolation import Curve
     from ..rows import Array
 
 
@@ -40,7 +36,9 @@ def _temperature(_: click.Context, __: click.Parameter, value: float) -> float:
 @click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), help="Equal seeds give equal rows. Default: a random seed.")
 @click.option("--prior", default="fitted", show_default=True, type=click.Choice(["fitted", "standard"]))
 @click.option("--temperature", default=1.0, show_default=True, callback=_temperature, help="Factor on the prior's deviations.")
+@condition_option
 @click.option("--observation-noise", is_flag=True, help="Add the noise of the observation model.")
+@click.option("--as-observed", is_flag=True, help="Add that noise, and give columns the values of the training rows.")
 @output_option()
 @output_options
 def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
@@ -56,7 +54,8 @@ def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
     if seed is None:
         seed = resolve_seed(seed)
         click.echo(f"seed {seed}", err=True)
-    chosen = {key: options[key] for key in ("prior", "temperature", "observation_noise")}
+    chosen = {key: options[key] for key in ("prior", "temperature", "observation_noise", "as_observed")}
+    chosen["condition"] = options["condition"] or None
     size = batch_rows(vae)
 
     def ranges(start: int) -> Iterator[range]:
@@ -78,38 +77,44 @@ def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
     job.run(ranges, drawn)
 
 
-@click.command(epilog=examples("interpolate digits/ frames.npy --steps 8 -o between.npy"))
+@click.command(
+    epilog=examples(
+        "interpolate digits/ frames.npy --steps 8 -o between.npy",
+        "interpolate clips/ frames.parquet --times 100 --group clip --order second -o even.parquet",
+    )
+)
 @bundle_options
 @input_argument
 @columns_options
-@click.option("--steps", default=8, show_default=True, type=click.IntRange(1), help="Steps from one row to the next.")
+@condition_option
+@click.option("--steps", type=click.IntRange(1), help="Steps from one row to the next. [default: 8]")
+@click.option(
+    "--times",
+    metavar="N|A:B:STEP",
+    help="Instead of steps: each sequence at N equally spaced times from its first to its last, or at these times.",
+)
+@click.option("--group", metavar="COLUMN", help="With --times: rows with equal values are one sequence. Default: all rows.")
+@click.option("--order", metavar="COLUMN", help="With --times: time of each row, numbers or dates. Default: its position.")
 @click.option("--path", default="linear", show_default=True, type=click.Choice(["linear", "slerp"]))
 @output_option()
 @format_option
 @force_option
-def interpolate(steps: int, path: "Curve", output: str, **options: Any) -> None:
+def interpolate(
+    steps: int | None, times: str | None, group: str | None, order: str | None, output: str, **options: Any
+) -> None:
     """Interpolate in latent space from each row of INPUT to the next.
 
-    K rows give (K - 1) * STEPS + 1 rows.
+    K rows give (K - 1) * STEPS + 1 rows. With --times the rows of each sequence are given at other times, as many as wanted;
+    the columns of --group and --order come first in the output, which must then be csv, jsonl, parquet or arrow.
     """
-    from ..files import Layout, Reading, open_rows  # noqa: PLC0415
-    from ..tables import UNNAMED  # noqa: PLC0415
-    from .job.ahead import close_without_waiting  # noqa: PLC0415
-    from .job.job import Job  # noqa: PLC0415
-    from .job.segments import Segments  # noqa: PLC0415
-    from .job.stream import batch_rows, refuse_same_file  # noqa: PLC0415
+    from .sequences import parse_times, resample_rows  # noqa: PLC0415
+    from .steps import walk_rows  # noqa: PLC0415 - numpy, only when a verb runs
 
-    refuse_same_file(options["input"], output)
-    vae = load_vae(options)
-    width, fills = vae.input_dim, vae.manifest.missing == "mean"
-    reading = Reading(width=width, expected=vae.columns, usual=UNNAMED, missing=fills, **reading_of(options))
-    reader = open_rows(options["input"], format=options["format"], reading=reading)
-    tell(reader.notes)
-    try:
-        rows = None if reader.rows is None else max(0, (reader.rows - 1) * steps + 1)
-        outputs = [(output, Layout(width=width, rows=rows, columns=vae.columns or ()))]
-        chosen = {key: options[key] for key in ("format", "force")}
-        job = Job(verb="interpolate", outputs=outputs, total=reader.rows, **chosen)
-        job.run(partial(reader.batches, max(1, batch_rows(vae) // steps)), Segments(vae, reader, steps, path))
-    finally:
-        close_without_waiting(reader.close)
+    if times is None:
+        if group or order:
+            raise click.UsageError("--group and --order belong to --times: add it, or leave them out")
+        walk_rows(steps or 8, output, options)
+    elif steps is not None:
+        raise click.UsageError("--steps and --times were both given: leave one out")
+    else:
+        resample_rows(parse_times(times), group, order, output, options)

@@ -16,7 +16,7 @@ from .options import examples
 def push(bundle: str, address: str, licence: str | None, private: bool, revision: str | None) -> None:
     """Upload a bundle to the Hugging Face Hub, after checking it.
 
-    Needs `pip install "aaptvae[hub]"` and a login (`hf auth login` or HF_TOKEN). Prints the address with the new commit.
+    Needs huggingface_hub and a login (`hf auth login` or HF_TOKEN). Prints the address with the new commit.
     """
     from ..push import push as upload  # noqa: PLC0415 - only when the verb runs
 

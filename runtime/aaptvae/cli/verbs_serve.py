@@ -38,14 +38,14 @@ def serve(bundles: tuple[str, ...], host: str, port: int, **chosen: Any) -> None
 
     A bundle NAME becomes the models NAME_encoder, NAME_decoder, NAME_embed, NAME_reconstruct, NAME_score and NAME_sample.
     Write NAME=BUNDLE or NAME:VERSION=BUNDLE for another name or version. SIGHUP reads the bundles again; SIGTERM ends
-    after the requests in progress. Needs `pip install "aaptvae[serve]"`.
+    after the requests in progress. Needs the packages httptools and uvloop.
     """
     try:
         from ..serve.workers import Server  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         from ..errors import MissingDependencyError  # noqa: PLC0415
 
-        raise MissingDependencyError(f'serve needs {error.name}: pip install "aaptvae[serve]"') from None
+        raise MissingDependencyError(f"serve needs {error.name}: pip install httptools uvloop") from None
     from ..engine import Settings  # noqa: PLC0415
     from ..serve.listening import listen  # noqa: PLC0415
     from ..serve.repository import ServedBundle  # noqa: PLC0415

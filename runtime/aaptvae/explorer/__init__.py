@@ -4,7 +4,7 @@ The page is built from `runtime/web/page` and committed in `page/`.
 """
 
 from .serving import Served
-from .site import MapRows, Site, read_table
+from .site import MapRows, Site, check_shape, read_table
 from .wasm import VERSION, find_wasm
 
-__all__ = ["VERSION", "MapRows", "Served", "Site", "find_wasm", "read_table"]
+__all__ = ["VERSION", "MapRows", "Served", "Site", "check_shape", "find_wasm", "read_table"]

@@ -67,13 +67,14 @@ class Site:
     precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
-        shape, width, precisions = self.image_shape, self.bundle.manifest.input_dim, self.bundle.manifest.precisions
+        precisions = self.bundle.manifest.precisions
+        if self.bundle.manifest.conditions:
+            raise InputError("the page of the explorer gives no conditions, which this bundle takes: load the bundle in Python")
         if self.precision not in precisions:
             raise InputError(
                 f"precision is {self.precision!r}: expected {', '.join(precisions)}, as in this bundle: choose one"
             )
-        if shape is not None and shape[0] * shape[1] != width:
-            raise InputError(f"image shape is {shape[0]}x{shape[1]}: expected a product of {width}, the number of features")
+        check_shape(self.image_shape, self.bundle.manifest.input_dim)
 
     def files(self) -> dict[str, bytes]:
         """Every file by its path below the folder."""
@@ -108,6 +109,12 @@ class Site:
             (temporary / "bundle").mkdir()
             for name, data in self.files().items():
                 (temporary / name).write_bytes(data)
+
+
+def check_shape(shape: tuple[int, int] | None, width: int) -> None:
+    """`InputError` unless rows of `width` features are pictures of this height and width."""
+    if shape is not None and shape[0] * shape[1] != width:
+        raise InputError(f"image shape is {shape[0]}x{shape[1]}: expected a product of {width}, the number of features")
 
 
 def _plain(values: Array) -> list[str | float]:

@@ -62,6 +62,6 @@ def _zstd(name: str, stream: IO[bytes]) -> Any:
         try:
             import pyarrow  # noqa: PLC0415 - an extra
         except ImportError as error:
-            raise MissingDependencyError(f'{name} needs pyarrow: pip install "aaptvae[parquet]", or decompress it') from error
+            raise MissingDependencyError(f"{name} needs pyarrow: pip install pyarrow, or decompress it") from error
         return pyarrow.CompressedInputStream(pyarrow.PythonFile(stream, "r"), "zstd")
     return zstd.open(stream)

@@ -257,5 +257,5 @@ def _pyarrow() -> Any:
         import pyarrow.ipc  # noqa: PLC0415
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError as error:
-        raise MissingDependencyError('.parquet and .arrow files need pyarrow: pip install "aaptvae[parquet]"') from error
+        raise MissingDependencyError(".parquet and .arrow files need pyarrow: pip install pyarrow") from error
     return pyarrow

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import httptools
 
 from .answers import Answer, RequestError, as_json, refused
+from .head import Head
 from .routes import Request
 
 if TYPE_CHECKING:
@@ -29,17 +30,16 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._ready = deque[tuple[Request, bool]]()  # complete requests behind the one that is computed
         self._later: asyncio.Future[Answer] | None = None
+        self._refusal: tuple[bytes, bool] | None = None  # sent after the answers to the requests before it
         self._full = self._closing = self._ended = False  # the client does not read; nothing more is answered or sent
+        self._last = False  # nothing more is taken from the client
         self.held = 0  # bytes of bodies that arrived and are not answered
         self.since = worker.now()  # of the connection, or of the last answer
         self.deadline = self.since + self._limits.arrival
         self._reset()
 
     def _reset(self) -> None:
-        self.arriving, self._head_done, self._keep = False, False, True
-        self._url = self._authorization = b""
-        self._json_size: int | None = None
-        self._length, self._expects = 0, False
+        self.arriving, self._head_done, self._keep, self._head, self._path = False, False, True, Head(), b""
         self._parts: list[bytes] = []
         self._bytes = self._received = 0
 
@@ -55,28 +55,28 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection; a request that waits for a thread is dropped."""
-        self._closing = True
+        self._closing = self._last = True
         self._worker.connections.discard(self)
         self._release(self.held)
         if self._later is not None:
             self._later.cancel()
 
     def eof_received(self) -> bool:
-        """The client sends no more: it still gets the answers to its complete requests."""
+        """The client sends no more: it still gets the answers to its complete requests, and one that is cut off its refusal."""
+        if self.arriving:
+            where = f"after {self._bytes} bytes of its body" if self._head_done else "within its headers"
+            self._refuse(RequestError(400, f"the request ended {where}: expected all of it"))
         self._ended = not self._closing and (self._later is not None or bool(self._ready))
         return self._ended
 
     def data_received(self, data: bytes) -> None:
         """Parse, and answer every complete request."""
-        if self._closing:
+        if self._last:
             return
         self._received += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as error:  # no other protocol is spoken here: the request itself was answered
-            self._parser = httptools.HttpRequestParser(self)
-            if rest := data[error.args[0] :]:
-                self.data_received(rest)
+        except httptools.HttpParserUpgrade:  # no other protocol is spoken here: the request itself was answered
             return
         except httptools.HttpParserCallbackError:
             raise  # a defect of this module: the loop closes the connection and shows it
@@ -91,48 +91,45 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        if self._last:
+            return
         self._reset()
         self.arriving = True
         self.deadline = self._worker.now() + self._limits.arrival
 
     def on_url(self, url: bytes) -> None:
         """A part of the path."""
-        self._url += url
+        self._head.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header; a trailer is ignored."""
-        if self._head_done or self._closing:
+        if self._head_done or self._last:
             return
-        name = name.lower()
-        if name == b"content-length":
-            self._length = int(value)
-        elif name == b"inference-header-content-length":
-            self._json_size = int(value) if value.isdigit() and len(value) < 12 else -1
-        elif name == b"authorization":
-            self._authorization = value
-        elif name == b"expect":
-            self._expects = value.lower() == b"100-continue"
-        elif name == b"content-encoding" and value.lower() != b"identity":
-            self._refuse(RequestError(415, "the request is compressed: expected no content encoding"))
+        try:
+            self._head.add(name, value)
+        except RequestError as error:
+            self._refuse(error)
 
     def on_headers_complete(self) -> None:
         """Refuse what need not be read."""
-        if self._closing:
+        if self._last:
             return
-        self._head_done, self._keep = True, self._parser.should_keep_alive() and not self._parser.should_upgrade()
-        self._url = self._url.partition(b"?")[0]
+        version, method = self._parser.get_http_version(), self._parser.get_method()
+        self._head_done = True
+        self._keep = version == "1.1" and self._parser.should_keep_alive() and not self._parser.should_upgrade()
         try:
-            self._worker.routes.admit(self._parser.get_method(), self._url, self._authorization)
-            self._check_size(self._length)
+            self._path = self._head.path(version)
+            self._worker.routes.admit(method, self._path, self._head.authorization)
+            self._check_size(self._head.length)
         except RequestError as error:
-            self._refuse(error, wait=self._length > 0)
+            self._refuse(error, wait=self._head.length > 0, body=method != b"HEAD")
             return
-        if self._expects:
+        if self._head.expects:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, data: bytes) -> None:
         """A part of the body."""
-        if self._closing:
+        if self._last:
             return
         self._parts.append(data)
         self._bytes += len(data)
@@ -145,11 +142,11 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Answer the request, now or after those before it."""
-        if self._closing:
+        if self._last:
             return
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        request, keep = Request(self._parser.get_method(), self._url, self._json_size, body), self._keep
-        self.arriving, self._parts, self._received = False, [], 0
+        request, keep = Request(self._parser.get_method(), self._path, self._head.json_size, body), self._keep
+        self.arriving, self._parts, self._received, self._last = False, [], 0, not keep
         if self._later is None and not self._full:
             self._handle(request, keep)
         else:
@@ -195,7 +192,9 @@ class Connection(asyncio.Protocol):
             self._handle(*self._ready.popleft())
         if self._ready or self._later is not None or self._closing:
             return
-        if self._ended:
+        if self._refusal is not None:
+            self._send_refusal(*self._refusal)
+        elif self._ended:
             self.close()
         else:
             self._transport.resume_reading()
@@ -210,22 +209,24 @@ class Connection(asyncio.Protocol):
         if not keep:
             self.close()
 
-    def _refuse(self, error: RequestError, wait: bool = True) -> None:
-        """Answer a request that is not read to its end, and close."""
-        if self._closing:
+    def _refuse(self, error: RequestError, wait: bool = True, body: bool = True) -> None:
+        """Answer a request that is not read to its end, after those before it, and close."""
+        if self._last:
             return
         self._worker.count(Request(b"", b"", None), error.status)
-        self._parts = []
-        if self._later is not None or self._ready:  # its answer would arrive before those of earlier requests
-            self._closing = True
-            self._transport.abort()
-            return
-        self._transport.write(refused(error).packed(keep_alive=False))
-        if not wait:
+        self._last, self.arriving, self._parts = True, False, []
+        self._refusal = refused(error).packed(keep_alive=False, body=body), wait
+        if self._later is None and not self._ready:
+            self._send_refusal(*self._refusal)
+
+    def _send_refusal(self, answer: bytes, wait: bool) -> None:
+        self._transport.write(answer)
+        if not wait or self._ended:
             self.close()
             return
-        self._closing, self.arriving = True, False
+        self._closing = True
         self.deadline = self._worker.now() + _LINGER
+        self._transport.resume_reading()
         if self._transport.can_write_eof():
             self._transport.write_eof()
 
@@ -235,7 +236,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close after everything was sent."""
-        self._closing, self.deadline = True, self._worker.now() + self._limits.arrival
+        self._closing, self._last, self.deadline = True, True, self._worker.now() + self._limits.arrival
         self._transport.close()
 
     def expire(self) -> None:

@@ -126,7 +126,7 @@ def _imported(x: Any) -> Any:
         import pyarrow.interchange  # noqa: PLC0415
     except ImportError as error:
         raise MissingDependencyError(
-            f'a {type(x).__name__} is read by pyarrow: pip install "aaptvae[parquet]", or pass a numpy array'
+            f"a {type(x).__name__} is read by pyarrow: pip install pyarrow, or pass a numpy array"
         ) from error
     try:
         if hasattr(x, "__arrow_c_stream__"):

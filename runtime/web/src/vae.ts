@@ -3,13 +3,14 @@
 import { Golden, requirePassed } from "./bundle/golden.js";
 import type { Replay } from "./bundle/golden.js";
 import { checkGraph, weightOf } from "./bundle/graphCheck.js";
-import { AXES, GOLDEN, graphFile, LIKELIHOOD, metadataOf, precisionsOf, PRIOR } from "./bundle/manifest.js";
+import { AXES, GOLDEN, graphFile, LIKELIHOOD, MARGINALS, metadataOf, precisionsOf, PRIOR } from "./bundle/manifest.js";
 import type { Manifest, Precision } from "./bundle/manifest.js";
 import { readNpz } from "./bundle/npz.js";
 import { readBundle } from "./bundle/reading.js";
 import type { Bundle } from "./bundle/reading.js";
 import type { Place } from "./bundle/sources.js";
-import { expectedLogDensity, klDivergence, PAIRS, pValues, readReference } from "./density/bounds.js";
+import { expectedLogDensity, importanceWeighted, klDivergence, PAIRS, pValues, readReference, SAMPLES } from "./density/bounds.js";
+import { MARGINAL_ARRAYS, Marginals } from "./density/marginals.js";
 import { normalRows, resolveSeed, Stream } from "./density/noise.js";
 import type { Seed } from "./density/noise.js";
 import { basisElsewhere, OBSERVATION_ARRAYS, ObservationModel, OPTIONAL_ARRAYS } from "./density/observation.js";
@@ -41,13 +42,19 @@ export interface LoadOptions {
   readonly golden?: boolean;
 }
 
+const MOST_DRAWS = 65_536; // of noise in memory at a time
+
+export type PriorName = "fitted" | "standard";
+
 export interface SampleOptions {
   /** Equal seeds give equal rows; null draws a fresh one. */
   readonly seed?: Seed;
-  readonly prior?: "fitted" | "standard";
+  readonly prior?: PriorName;
   readonly temperature?: number;
   /** The first row of the seed's sequence. */
   readonly start?: number;
+  /** Add observation noise, and give every column the distribution of its training rows. */
+  readonly asObserved?: boolean;
 }
 
 /** Load a bundle on `backend`, check it, and compare it with its golden vectors. */
@@ -61,6 +68,7 @@ interface Parts {
   readonly observation: ObservationModel;
   readonly reference: Float64Array | undefined;
   readonly golden: Golden;
+  readonly marginals: Marginals | undefined;
 }
 
 /** A loaded bundle: rows in, float32 rows out. */
@@ -180,7 +188,18 @@ export class VAE {
 
   /** `n` new rows from the fitted or the standard prior; a seed defines an endless sequence of rows. */
   async sample(n: number, options: SampleOptions = {}): Promise<Rows> {
-    return this.decode(this.sampleLatents(n, options));
+    if (!options.asObserved) return this.decode(this.sampleLatents(n, options));
+    if (this.parts.marginals === undefined) {
+      throw new InputError(
+        "asObserved is true: this bundle has no marginals.npz, which exports of before and bernoulli models lack: train and " +
+          "export again, or sample without it",
+      );
+    }
+    const seed = resolveSeed(options.seed);
+    const rows = await this.decode(this.sampleLatents(n, { ...options, seed }));
+    const observed = this.observation.withNoise(rows, seed, options.start ?? 0);
+    this.parts.marginals.apply(observed);
+    return observed;
   }
 
   /** The latents that `sample` decodes. */
@@ -191,11 +210,7 @@ export class VAE {
     if (!Number.isSafeInteger(start) || start < 0) {
       throw new InputError(`start is ${shown(start)}: expected the number of a row, an integer from 0 up`);
     }
-    if (prior !== "fitted" && prior !== "standard") {
-      throw new InputError(`prior is ${shown(prior)}: expected "fitted" or "standard"`);
-    }
-    const density = prior === "fitted" ? this.prior : LatentPrior.standard(this.latentDim);
-    return density.draw(resolveSeed(seed), start, start + n, temperature);
+    return this.density(prior).draw(resolveSeed(seed), start, start + n, temperature);
   }
 
   /** From features `a` to `b` through latent space: `steps` + 1 rows a pair. */
@@ -220,6 +235,34 @@ export class VAE {
     return { reconstructionError, klDivergence: divergence, elbo, pValue: pValues(elbo, this.parts.reference) };
   }
 
+  /**
+   * Importance-weighted lower bound of log p(x) of each row in nats (Burda et al. 2016), tighter with more `samples`.
+   *
+   * Under N(0, I), the prior that was trained with, or the "fitted" one that samples are drawn from.
+   */
+  async logLikelihood(
+    x: Table,
+    { samples = SAMPLES, seed = null, prior = "standard" }: { samples?: number; seed?: Seed; prior?: PriorName } = {},
+  ): Promise<Float64Array> {
+    const [density, draws] = [this.density(prior), { seed: resolveSeed(seed), samples: asCount(samples, "samples") }];
+    const rows = asRows(this.features(x), this.inputDim);
+    const { mu, logvar } = await this.encode(rows);
+    const model = { decode: (z: Rows) => this.decode(z), observation: this.observation };
+    const [bound, step] = [new Float64Array(rows.length), Math.ceil(MOST_DRAWS / samples)];
+    for (let start = 0; start < rows.length; start += step) {
+      const [part, ...posterior] = [rows, mu, logvar].map((whole) => whole.slice(start, start + step));
+      bound.set(await importanceWeighted(model, density, part, posterior as [Rows, Rows], { ...draws, start }), start);
+    }
+    return bound;
+  }
+
+  private density(prior: PriorName): LatentPrior {
+    if (prior !== "fitted" && prior !== "standard") {
+      throw new InputError(`prior is ${shown(prior)}: expected "fitted" or "standard"`);
+    }
+    return prior === "fitted" ? this.prior : LatentPrior.standard(this.latentDim);
+  }
+
   /** `x`, with the mean of its column in place of NaN where the bundle's `missing` is "mean". */
   private features(x: Table): Table {
     if (this.manifest.missing === "error") return x;
@@ -239,5 +282,9 @@ function readParts({ manifest, files }: Bundle): Parts {
   if (prior.latentDim !== manifest.latent_dim || observation.mean.length !== manifest.input_dim) {
     throw new BundleError(`${PRIOR} or ${LIKELIHOOD} has another width than the manifest: export the bundle again`);
   }
-  return { prior, observation, reference, golden: Golden.read(files.get(GOLDEN)!, manifest, observation.unit) };
+  const marginals = manifest.marginals ? new Marginals(readNpz(files.get(MARGINALS)!, MARGINALS, MARGINAL_ARRAYS)) : undefined;
+  if (marginals !== undefined && marginals.width !== manifest.input_dim) {
+    throw new BundleError(`${MARGINALS} has another width than the manifest: export the bundle again`);
+  }
+  return { prior, observation, reference, marginals, golden: Golden.read(files.get(GOLDEN)!, manifest, observation.unit) };
 }

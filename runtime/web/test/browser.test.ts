@@ -51,6 +51,38 @@ async function ready(page: Page): Promise<void> {
 /** The decoded picture, as text. */
 const picture = (page: Page): Promise<string> => page.evaluate('document.querySelector("#decoded canvas").toDataURL()');
 
+/** Where a row is, in pixels of the page. */
+const place = (page: Page, row: number): Promise<[number, number]> =>
+  page.evaluate(`(() => {
+    const { left, top } = document.querySelector("#map").getBoundingClientRect();
+    const [x, y] = explorer.map.pixelOf(${row});
+    return [left + x, top + y];
+  })()`);
+
+function near(found: readonly number[], wanted: readonly number[], most = 1): void {
+  assert.ok(Math.hypot(found[0] - wanted[0], found[1] - wanted[1]) < most, `${found} is not within ${most} pixels of ${wanted}`);
+}
+
+/** The painted rows, as text. */
+const layer = (page: Page): Promise<string> => page.evaluate('document.querySelector("#map .points").toDataURL()');
+
+/** The share of shown rows with a painted pixel at their place, and with one that no soft edge of another row has mixed. */
+const PAINTED = `(() => {
+  const canvas = document.querySelector("#map .points");
+  const pen = canvas.getContext("2d");
+  const known = new Set([...document.querySelectorAll("#legend i")].map((mark) => mark.style.background));
+  let [shown, painted, plain] = [0, 0, 0];
+  for (let row = 0; row < explorer.rows.length; row++) {
+    const [x, y] = explorer.map.pixelOf(row).map((at, k) => Math.floor((at - [canvas.offsetLeft, canvas.offsetTop][k]) * devicePixelRatio));
+    if (x < 0 || y < 0 || x >= canvas.width || y >= canvas.height) continue;
+    const [red, green, blue, alpha] = pen.getImageData(x, y, 1, 1).data;
+    shown += 1;
+    painted += alpha === 255;
+    plain += alpha === 255 && known.has("rgb(" + [red, green, blue].join(", ") + ")");
+  }
+  return [painted / shown, plain / shown];
+})()`;
+
 /** Numbers of a .csv that a button downloads. */
 async function downloaded(page: Page, button: string): Promise<{ names: string[]; values: number[] }> {
   const [file] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
@@ -133,6 +165,67 @@ describe("the explorer of digits", { skip }, () => {
     await other.waitForTimeout(500);
     assert.equal(await picture(other), await picture(page));
     await other.context().close();
+  });
+
+  test("the mark is drawn where the picked row is", async () => {
+    const mark = (await page.locator(".cross").boundingBox())!;
+    near([mark.x + mark.width / 2, mark.y + mark.height / 2], await place(page, 7));
+  });
+
+  test("a row under the pointer shows its words and its picture", async () => {
+    await page.mouse.move(...(await place(page, 7)));
+    const hint = page.locator(".hint-row");
+    assert.match((await hint.textContent())!, /^row \d+: ELBO/);
+    assert.ok(await hint.locator("canvas").isVisible());
+    await page.mouse.move(5, 5);
+    assert.ok(await hint.isHidden());
+  });
+
+  test("Shift and drag moves the rows, and picking follows", async () => {
+    const [[x, y], points] = [await place(page, 7), await layer(page)];
+    await page.mouse.move(x, y);
+    await page.keyboard.down("Shift");
+    await page.mouse.down();
+    for (const step of [1, 2, 3]) await page.mouse.move(x + 20 * step, y + 10 * step);
+    await page.mouse.up();
+    await page.keyboard.up("Shift");
+    near(await place(page, 7), [x + 60, y + 30]);
+    await page.waitForTimeout(100);
+    assert.notEqual(await layer(page), points);
+    await page.mouse.click(x + 60, y + 30);
+    near(await place(page, Number(await page.inputValue("#row"))), [x + 60, y + 30]);
+  });
+
+  test("the wheel and two fingers zoom about their place, and 0 shows all", async () => {
+    const [x, y] = await place(page, 7);
+    const [wide] = await page.evaluate<[number, number]>("explorer.map.span()");
+    await page.mouse.move(x, y);
+    await page.mouse.wheel(0, -300);
+    await page.waitForFunction(`explorer.map.span()[0] < ${0.7 * wide}`);
+    near(await place(page, 7), [x, y]);
+    const touch = await page.context().newCDPSession(page);
+    for (const gap of [20, 30, 40, 0]) {
+      const fingers = gap ? [-gap, gap].map((by, id) => ({ x: x + by, y, id })) : [];
+      await touch.send("Input.dispatchTouchEvent", { type: gap ? (gap === 20 ? "touchStart" : "touchMove") : "touchEnd", touchPoints: fingers });
+    }
+    await page.waitForFunction(`explorer.map.span()[0] < ${0.4 * wide}`);
+    near(await place(page, 7), [x, y], 3); // the browser rounds the fingers to pixels
+    await page.waitForTimeout(100);
+    const pair = "[explorer.map.across[7], explorer.map.up[7]]";
+    const axes = await page.evaluate<number[]>(`explorer.map.chart.convertToPixel({ gridIndex: 0 }, ${pair})`);
+    near(axes, await page.evaluate<number[]>("explorer.map.pixelOf(7)")); // axes and rows have one scale
+    const [other] = await opened(browser, (await page.waitForURL(/view=/), page.url()));
+    await ready(other);
+    near(await place(other, 7), await place(page, 7));
+    await other.context().close();
+    await page.focus("#map");
+    await page.keyboard.press("0");
+    await page.waitForFunction(`explorer.map.span()[0] > ${0.99 * wide}`);
+  });
+
+  test("rows are painted at their places, in the colour of their group", async () => {
+    const [painted, known] = await page.evaluate<[number, number]>(PAINTED);
+    assert.ok(painted > 0.99 && known > 0.5, `${painted} of the rows have a pixel, ${known} one of the legend's colours`);
   });
 
   test("samples with seed 7 equal Python's", async () => {

@@ -10,7 +10,7 @@ while (!readdirSync(folder).includes("artifacts")) folder = dirname(folder);
 export const ROOT = folder;
 
 export interface Expected {
-  readonly noise: { readonly seeds: readonly string[]; readonly normals: string; readonly long: string; readonly uniforms: string };
+  readonly noise: { readonly seeds: readonly string[] } & Readonly<Record<"normals" | "chi_squares" | "long" | "uniforms", string>>;
   readonly bundles: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { normalRows, resolveSeed, Stream, uniformColumn } from "../src/density/noise.js";
+import { chiSquareColumn, normalRows, resolveSeed, Stream, uniformColumn } from "../src/density/noise.js";
 import { digestOf, expected, largestGap, unpacked } from "./bundles.js";
 
 test("normals of 1,000 seeds equal Python's", () => {
@@ -16,6 +16,11 @@ test("16,000 normals have the digest of Python's", () => {
 test("uniform numbers equal Python's bit for bit", () => {
   const uniforms = uniformColumn(2n ** 64n - 1n, 10, 200, Stream.COMPONENT);
   assert.equal(digestOf(new Uint8Array(uniforms.buffer)), expected.noise.uniforms);
+});
+
+test("chi-square numbers equal Python's", () => {
+  const found = Array.from({ length: 40 }, (_, seed) => [...chiSquareColumn(BigInt(seed), 60, 70, 2.5 + seed, Stream.TAIL)]).flat();
+  assert.ok(largestGap(found, unpacked(expected.noise.chi_squares), (at) => found[at]) <= 1e-6);
 });
 
 test("a row depends on the seed and its number alone", () => {

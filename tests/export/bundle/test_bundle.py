@@ -16,7 +16,8 @@ import pytest
 import torch
 
 import aaptvae
-from aaptvae.bundle.manifest import SCHEMA_VERSION, decoder_spec, encoder_spec
+from aaptvae.bundle.graph_specs import decoder_spec, encoder_spec
+from aaptvae.bundle.manifest import SCHEMA_VERSION
 from aaptvae.bundle.reading import read_bundle
 from aaptvae.density.prior import LatentPrior
 from aaptvae.errors import BundleError, InputError
@@ -25,6 +26,7 @@ from aaptvae_export import ExportError, ExportOptions, export_bundle
 from aaptvae_export.bundle.card import write_card
 from aaptvae_export.proof import BATCHES, Reference
 from aaptvae_export.variants import quantization
+from aaptvae_training.finish.marginal_fit import calibrate
 from aaptvae_training.model.as_numpy import observation_of
 from aaptvae_training.model.network import silenced
 
@@ -65,6 +67,23 @@ def test_zip_bytes_are_equal_in_another_process(elsewhere, tmp_path):
     assert aaptvae.load(tmp_path / "a.zip", sha256=made.digest).latent_dim == 16
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         assert {item.date_time for item in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_maps_to_observed_values_are_exported(run, tmp_path):
+    """Samples of the bundle are rows of signs, like the rows that the maps were fitted to."""
+    signs = np.sign(run.heldout)
+    maps = calibrate(run.model, run.prior, signs, 0)
+    export_bundle(dataclasses.replace(run, marginals=maps), tmp_path / "b")
+    vae = aaptvae.load(tmp_path / "b")
+    assert vae.manifest.marginals
+    drawn = vae.sample(2_000, seed=0, as_observed=True)
+    assert set(drawn.flat) == {-1, 1}
+    np.testing.assert_allclose(drawn.mean(axis=0), signs.mean(axis=0), atol=0.1)
+
+
+def test_a_bernoulli_model_has_no_maps():
+    run = make_run(likelihood="bernoulli")
+    assert calibrate(run.model, run.prior, np.round(run.heldout), 0) is None
 
 
 def dark(small):

@@ -19,8 +19,8 @@ class Wrapped(nn.Module):
     def forward(self, x):
         return self.change(self.inner(x))
 
-    def state_dict(self):
-        return self.inner.state_dict()
+    def state_dict(self, **options):
+        return self.inner.state_dict(**options)
 
 
 def swap_outputs(model):

@@ -22,6 +22,7 @@ from aaptvae.cli.verbs_rows import encode
 from aaptvae.files import opening
 
 SCHEMA1 = Path(__file__).parents[2] / "fixtures" / "schema1" / "bundle"
+OBSERVED = Path(__file__).parents[2] / "web" / "observed"
 
 
 class Done(NamedTuple):
@@ -111,6 +112,14 @@ def test_generating_verbs_write_what_the_library_computes(cli: Cli, tiny: Path, 
         np.save("few.npy", x[:rows])
         assert cli("interpolate", tiny, "few.npy", "-o", "i.npy", "--force").status == 0
         assert np.load("i.npy").shape == (expected_rows, 5)
+
+
+def test_samples_as_observed_need_the_bundles_maps(cli: Cli, tiny: Path) -> None:
+    command = ["-n", 300, "--seed", 7, "--as-observed", "-o", "s.npy"]
+    refused = cli("sample", tiny, *command)
+    assert refused.status == 1 and "marginals.npz" in refused.err and files() == []
+    assert cli("sample", OBSERVED, *command).status == 0
+    assert np.array_equal(np.load("s.npy"), aaptvae.load(OBSERVED).sample(300, seed=7, as_observed=True))
 
 
 def test_a_random_seed_is_printed(cli: Cli, tiny: Path) -> None:
@@ -339,7 +348,7 @@ def test_missing_packages_of_a_verb_are_named(cli: Cli, monkeypatch: pytest.Monk
     assert done == (
         1,
         b"",
-        'error: demo needs a package that is not installed (no_such_package): pip install "aaptvae[train]"\n',
+        f"error: demo needs a package that is not installed (no_such_package): {app.EXTRA}\n",
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 TINY = Path(__file__).parents[1] / "tiny"
+OLD = Path(__file__).parents[2] / "fixtures/schema1"  # with a finished run and an interrupted one
 
 
 def explore(*options: str) -> subprocess.Popen[str]:
@@ -45,3 +46,11 @@ def test_wrong_options_are_refused(options: tuple[str, ...], status: int, words:
     with explore(str(TINY), "--no-open", *options) as child:
         _, said = child.communicate()
     assert child.returncode == status and words in said and "Traceback" not in said
+
+
+def test_a_run_without_torch_is_refused() -> None:
+    code = "import sys; sys.modules['torch'] = None; from aaptvae.cli import main; main()"
+    command = [sys.executable, "-c", code, "explore", str(OLD / "run"), "--no-open"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert re.search(r"is a run, which cannot be explored without \w+: pip install", done.stderr), done.stderr

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("httptools", reason='needs pip install "aaptvae[serve]"')
-pytest.importorskip("uvloop", reason='needs pip install "aaptvae[serve]"')
+pytest.importorskip("httptools", reason="needs httptools and uvloop")
+pytest.importorskip("uvloop", reason="needs httptools and uvloop")
 
 CODE = "from aaptvae.cli import main; main()"
 DTYPES = {"FP32": np.float32, "FP64": np.float64, "INT64": np.int64}

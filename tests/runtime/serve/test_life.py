@@ -125,18 +125,21 @@ def children(process: int) -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_killed_worker_is_replaced_and_loses_only_its_requests(
-    tiny: Path, tmp_path: Path, load: Callable[[Served], Load]
+@pytest.mark.parametrize("killed", [1, 2])
+def test_killed_workers_are_replaced_and_lose_only_their_requests(
+    tiny: Path, tmp_path: Path, load: Callable[[Served], Load], killed: int
 ) -> None:
+    """Of two workers; with both killed, connections wait until one is back."""
     with serving(tmp_path, tiny, "--workers", 2) as server, load(server).running() as clients:
         clients.wait(50)
         before = children(server.process.pid)
-        os.kill(before[0], signal.SIGKILL)
-        server.said("ended with status -9: another is started")
-        clients.wait(50)  # the other worker
+        for worker in before[:killed]:
+            os.kill(worker, signal.SIGKILL)
+        server.said("ended with status -9: another is started", killed)
+        clients.wait(50)
         while len(now := children(server.process.pid)) < 2:
             time.sleep(0.01)
-        assert set(now) - set(before) and len(clients.lost) <= CLIENTS
+        assert len(set(now) - set(before)) == killed and len(clients.lost) <= CLIENTS
         clients.wait(50)
         with server.client() as client:
             counted = re.findall(

@@ -109,7 +109,14 @@ def test_wrong_outputs_and_parameters_are_refused(client: Client, x: np.ndarray)
     assert "asks for an output twice" in sentence(("mu", "mu"))
     assert "tiny_encoder has no parameter heat: expected none" in sentence((), heat=1)
     seeded = {"n": np.array([1]), "seed": np.array([1])}
-    for name, value in (("temperature", "hot"), ("prior", ["fitted"]), ("observation_noise", 1), ("temperature", -1)):
+    for name, value in (
+        ("temperature", "hot"),
+        ("prior", ["fitted"]),
+        ("observation_noise", 1),
+        ("as_observed", 1),
+        ("as_observed", True),
+        ("temperature", -1),
+    ):
         assert f"{name} is" in client.refused(400, "tiny_sample", *request((), True, seeded, {name: value}))
     assert "seed is int64" in client.refused(400, "tiny_sample", *request((), True, seeded | {"seed": np.array([-1])}))
     assert "n is int64" in client.refused(400, "tiny_sample", *request((), True, seeded | {"n": np.array([1, 2])}))

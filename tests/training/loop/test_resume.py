@@ -18,7 +18,14 @@ from aaptvae_training.run.state import read_state, write_state
 from ..conftest import features_of, options, saved, train
 
 KILLING = Path(__file__).with_name("killing.py")
-OUTCOME = ("best.safetensors", "prior.safetensors", "evaluation.json", "metrics.jsonl", "statistics.safetensors")
+OUTCOME = (
+    "best.safetensors",
+    "prior.safetensors",
+    "marginals.safetensors",
+    "evaluation.json",
+    "metrics.jsonl",
+    "statistics.safetensors",
+)
 
 
 class Interruption(Exception):  # noqa: N818 - as in KeyboardInterrupt

@@ -122,6 +122,10 @@ def test_the_title_names_data_date_and_version(text: str) -> None:
     assert f"aaptvae {aaptvae.__version__}" in words
 
 
+def test_the_page_names_the_command_that_explores_the_run(run: Path, text: str) -> None:
+    assert f"<code>aaptvae explore {run.name} --image-shape 3x4</code>" in text
+
+
 def test_wrong_file_times_give_no_date(run: Path, tmp_path: Path) -> None:
     for name, time in (("config.json", 1_000_000_060), ("metrics.jsonl", 1_000_000_000)):
         (tmp_path / name).touch()

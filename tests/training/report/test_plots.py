@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from aaptvae.errors import InputError
 from aaptvae_training import report
+from aaptvae_training.finish.marginal_fit import fit_marginals
 from aaptvae_training.report import JudgedRun, open_report
 from aaptvae_training.report.column_plots import columns_by_difference, traverse
 from aaptvae_training.report.latent_plots import principal_plane
@@ -157,3 +158,13 @@ def test_tiles_stand_row_by_row_with_a_seam() -> None:
 def test_noise_changes_the_samples(judged: JudgedRun) -> None:
     walls = [np.asarray(report.plot_samples(judged, noise=noise).images[0].get_array()) for noise in (False, True)]
     assert np.nanmax(np.abs(walls[0] - walls[1])) > 0.1
+
+
+def test_discrete_columns_also_show_samples_as_observed(judged: JudgedRun) -> None:
+    """A column of two values, whose map has a step for each; others are shown as before."""
+    assert judged.judge.marginals is not None
+    width = len(judged.judge.marginals.counts)
+    steps = fit_marginals(np.tile(np.float32([[0], [1]]), (50, width)), judged.samples)
+    for maps, labels in ((judged.judge.marginals, 2), (steps, 3)):
+        run = replace(judged, judge=replace(judged.judge, marginals=maps))
+        assert len(drawn("plot_feature_histogram", run).get_legend_handles_labels()[1]) == labels

@@ -230,11 +230,12 @@ def _is_heavy(sample: Rows) -> Mask:
 _WORDS: dict[Kind, str] = {
     "constant": "{who} {constant}: reproduced exactly, without noise, and no part of the likelihood",
     "copy": "{who} {copy} (up to sign, scale and shift): both count in every error: --drop one of each unless that is intended",
-    "binary": "{who} {two}: trained as numbers, so samples lie between them: --likelihood bernoulli samples tables of 0 and 1",
-    "count": "{who} {counts}: trained as numbers, so samples may be negative or not whole",
+    "binary": "{who} {two}: trained as numbers, so samples lie between them, except with sample --as-observed: --likelihood "
+    "bernoulli samples tables of 0 and 1",
+    "count": "{who} {counts}: trained as numbers, so samples may be negative or not whole, except with sample --as-observed",
     "code": "{who} {codes}: trained as numbers, in this order and with equal steps: make one column for each code if they "
     "have no order",
-    "zero_inflated": "{who} {zeros}: trained as numbers, so samples do not repeat the zeros",
+    "zero_inflated": "{who} {zeros}: trained as numbers, so samples do not repeat the zeros, except with sample --as-observed",
     "heavy_tail": "{who} {heavy}: scaled so that no training value is more than 6 deviations out, which flattens the others: "
     "a logarithm before training spreads them",
     "fill": "{who} {fill} {detail}, far from or unlike the other values: trained as a number like any other, which distorts "

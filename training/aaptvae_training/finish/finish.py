@@ -11,9 +11,20 @@ from ..features import Features, Prepared
 from ..loop import on_threads
 from ..model import MARGIN, posterior, scale_rows
 from ..progress import TrainingProgress
-from ..run import BEST, load_model, read_baseline, read_state, read_views, write_prior, write_state, write_views
+from ..run import (
+    BEST,
+    load_model,
+    read_baseline,
+    read_state,
+    read_views,
+    write_marginals,
+    write_prior,
+    write_state,
+    write_views,
+)
+from .marginal_fit import calibrate
 from .polish import AMOUNTS, polish
-from .prior_fit import fit_prior
+from .prior_fit import Given, fit_prior
 from .view_fit import fit_views
 
 MOST_PRIOR_ROWS = 20_000
@@ -53,7 +64,11 @@ def finish(
         write_state(folder / BEST, model.state_dict(), facts)
     progress.advance(1)
     train, held_out = posterior(model, train_rows), posterior(model, prepared.validation)
-    judged = None if correction is None else read_views(folder.parent, model.input_dim, model.latent_dim)
-    views = fit_views(model, options, (prepared, features, baseline), progress, judged)
-    write_views(folder, views)
-    write_prior(folder, fit_prior(train, held_out, options.seed, progress))  # last: it completes the folder
+    # Views are maps of the rows alone: of a model with conditions there are none.
+    judged = None if correction is None or model.condition_dim else read_views(folder.parent, model.input_dim, model.latent_dim)
+    if not model.condition_dim:
+        write_views(folder, fit_views(model, options, (prepared, features, baseline), progress, judged))
+    given = Given.of(train_rows, prepared.validation, features.condition_specs)
+    prior = fit_prior(train, held_out, options.seed, progress, given)
+    write_marginals(folder, calibrate(model, prior, train_rows, options.seed))
+    write_prior(folder, prior)  # last: it completes the folder

@@ -59,7 +59,8 @@ def _elbo(model: AAPTVAE, rows: torch.Tensor) -> float:
 def _correction(model: AAPTVAE, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Ridge regression of the residuals on posterior means: weight [D, L], bias [D]."""
     mu, _ = model.posterior(rows)
-    residual = (rows - model.observation_mean(mu)).double()[:, : model.scaler.inner]
+    residual = (model.scaler.scaled_features(rows) - model.observation_mean(model.given(mu, rows))).double()
+    residual = residual[:, : model.scaler.inner]
     centre, mean = mu.double().mean(dim=0), residual.mean(dim=0)
     latents = mu.double() - centre
     gram = latents.T @ latents
@@ -71,5 +72,5 @@ def _correction(model: AAPTVAE, rows: torch.Tensor) -> tuple[torch.Tensor, torch
 def _r2(model: AAPTVAE, rows: torch.Tensor) -> float:
     mu, _ = model.posterior(rows)
     x = model.scaler.to_standardised(rows.double())
-    residual = x - model.scaler.to_standardised(model.observation_mean(mu).double())
+    residual = x - model.scaler.to_standardised(model.observation_mean(model.given(mu, rows)).double())
     return 1 - float(residual.square().sum() / (x - x.mean(dim=0)).square().sum().clamp(min=1e-300))

@@ -13,7 +13,7 @@ PASS_ROWS = 4096  # rows in one pass of the decoder, at most
 
 
 class Objective(nn.Module):
-    """Scaled rows [n, D] to the objective and, per row and without weights, its two parts in nats.
+    """Scaled rows [n, D + C] to the objective and, per row and without weights, its two parts in nats.
 
     A Student-t likelihood penalises large errors too little. A `fidelity` above 0 adds back a share of what pPCA would
     charge for them: the squared error over twice `unexplained`, the variance that pPCA leaves in every direction. The
@@ -29,12 +29,12 @@ class Objective(nn.Module):
         """The mean objective [], and -log p(x|z) [n] and KL [n] for the record."""
         mu, logvar = self.model.posterior(x)
         mu, logvar = mu.float(), logvar.float()  # exp and squares need more than bf16
-        mean = self.model.observation_mean(self.model.reparameterize(mu, logvar))
+        mean = self.model.observation_mean(self.model.given(self.model.reparameterize(mu, logvar), x))
         nll = self._negative_log_likelihood(x, mean)
         kl = losses.kl_divergence(mu, logvar)
         objective = nll.mean() + beta * losses.free_bits(kl, self.free_bits).mean()
         if self.fidelity:
-            error = self.model.scaler.squared_length(mean.float() - x).mean()
+            error = self.model.scaler.squared_length(mean.float() - self.model.scaler.scaled_features(x)).mean()
             objective = objective + 0.5 * self.fidelity / self.unexplained * error
         return objective, nll, kl.sum(dim=1)
 
@@ -42,7 +42,7 @@ class Objective(nn.Module):
         if self.model.likelihood == "bernoulli":
             # The target is raw and in [0, 1]; unscaling it may step outside by a rounding.
             return losses.bernoulli_nll(mean.float(), self.model.scaler.to_raw(x).clamp(0, 1))
-        return self.model.negative_log_likelihood(mean.float() - x)
+        return self.model.negative_log_likelihood(mean.float() - self.model.scaler.scaled_features(x))
 
     def bound(self, x: Tensor, draws: int) -> tuple[Tensor, Tensor]:
         """-log p(x|z) averaged over `draws` of every posterior, and KL: [n, D] -> [n], [n].
@@ -54,11 +54,12 @@ class Objective(nn.Module):
         at_once = max(1, PASS_ROWS // max(1, len(x)))
         for first in range(0, draws, at_once):
             z = torch.cat([self.model.reparameterize(mu, logvar) for _ in range(first, min(first + at_once, draws))])
-            nll = self._negative_log_likelihood(x.repeat(len(z) // max(1, len(x)), 1), self.model.observation_mean(z))
+            rows = x.repeat(len(z) // max(1, len(x)), 1)
+            nll = self._negative_log_likelihood(rows, self.model.observation_mean(self.model.given(z, rows)))
             total += nll.double().view(-1, len(x)).sum(dim=0)
         return total / draws, losses.kl_divergence(mu, logvar).sum(dim=1).double()
 
     def squared_error(self, x: Tensor) -> Tensor:
         """Squared error of reconstructions from the posterior mean, in standardised units: [n, D] -> [n]."""
-        mean = self.model.observation_mean(self.model.posterior(x)[0])
-        return self.model.scaler.squared_length(mean - x)
+        mean = self.model.observation_mean(self.model.given(self.model.posterior(x)[0], x))
+        return self.model.scaler.squared_length(mean - self.model.scaler.scaled_features(x))

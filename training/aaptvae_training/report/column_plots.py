@@ -4,10 +4,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from ..model import decode
 from .judged import JudgedRun
 from .picture_plots import show_tiles
-from .style import BASELINE, GROUPS, MODEL, ROWS, SMALL, axes_or_new, bins_for, filled, outline, plain
+from .style import BASELINE, GAUSSIAN, GROUPS, MODEL, ROWS, SMALL, axes_or_new, bins_for, filled, outline, plain
 
 Values = NDArray[np.float64]
 
@@ -23,7 +22,7 @@ def plot_error_by_column(run: JudgedRun, ax: Axes | None = None) -> Axes:
     x, reconstruction = run.judge.standardise(run.test), run.judge.standardise(run.reconstruction)
     errors = {
         "this model": ((x - reconstruction) ** 2).mean(axis=0),
-        "PCA": ((x - run.judge.ppca.project(x)) ** 2).mean(axis=0),
+        "PCA": ((x - run.judge.pca(run.held_out)) ** 2).mean(axis=0),
     }
     worst = np.argsort(-errors["this model"], kind="stable")[:SHOWN_COLUMNS]
     position = np.arange(len(worst))
@@ -36,13 +35,19 @@ def plot_error_by_column(run: JudgedRun, ax: Axes | None = None) -> Axes:
 
 
 def plot_feature_histogram(run: JudgedRun, column: int | None = None, ax: Axes | None = None) -> Axes:
-    """Values of a column in held-out rows and in samples; by default of the column where the two differ most."""
+    """Values of a column in held-out rows and in samples; by default of the column where the two differ most.
+
+    Samples as observed stand beside them where the column's values are rounded, or few and repeated.
+    """
     ax = axes_or_new(ax, SMALL)
     column = int(columns_by_difference(run)[0]) if column is None else column
     rows, samples = run.test[:, column].astype(np.float64), run.samples[:, column].astype(np.float64)
     low, high = np.percentile(np.concatenate([rows, samples]), (0.5, 99.5))
     edges = np.linspace(low, high if high > low else low + 1.0, bins_for(len(rows), BINS) + 1)
-    for values, colour, label, draw in ((rows, ROWS, "held-out rows", filled), (samples, MODEL, "samples", outline)):
+    groups = [(rows, ROWS, "held-out rows", filled), (samples, MODEL, "samples", outline)]
+    if run.judge.marginals is not None and run.judge.marginals.rules[column]:
+        groups.append((run.samples_as_observed[:, column].astype(np.float64), GAUSSIAN, "samples as observed", outline))
+    for values, colour, label, draw in groups:
         share = 100 * np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(values)
         draw(ax, share, edges, colour, label)
     ax.set(xlabel=run.column(column), ylabel="% of rows")
@@ -81,9 +86,12 @@ def plot_traversal(run: JudgedRun, latent: int | None = None, ax: Axes | None = 
 
 
 def traverse(run: JudgedRun, latent: int) -> tuple[Values, NDArray[np.float32]]:
-    """Steps in deviations of the posterior means [S], and the rows that they decode to [S, D]."""
+    """Steps in deviations of the posterior means [S], and the rows that they decode to [S, D].
+
+    Conditions are those of the first held-out row.
+    """
     mu = run.posterior[0]
     steps = np.linspace(-3, 3, STEPS)
     z = np.repeat(mu.mean(axis=0, keepdims=True), STEPS, axis=0)
     z[:, latent] += (steps * mu[:, latent].std()).astype(np.float32)
-    return steps, decode(run.judge.model, z)
+    return steps, run.judge.decode(z, np.repeat(run.held_out[:1], STEPS, axis=0))

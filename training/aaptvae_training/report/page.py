@@ -1,5 +1,6 @@
 """`report.html`: the figures and plots of a run on one page that needs no network."""
 
+import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -68,13 +69,21 @@ def page(run: JudgedRun, parts: list[str], trained: str) -> str:
         style=_resource("report.css"),
         headline=escape(headline(run.evaluation.metrics, run.evaluation.baseline)),
         facts=facts,
+        explore=explore_line(run),
         warnings=f'<ul class="notes">{notes}</ul>' if notes else '<p class="fine">No warnings.</p>',
         columns=findings_list(run.config),
-        figures=figures_table(run.evaluation),
+        figures=figures_table(run.evaluation) + categories_table(run.evaluation),
         plots="\n".join(parts),
         options=options_table(run.config),
         digest=f"SHA-256 of the features: {run.config.data_sha256}",
     )
+
+
+def explore_line(run: JudgedRun) -> str:
+    """The command that shows the run's latents in a browser."""
+    shape = "" if run.image_shape is None else f" --image-shape {run.image_shape[0]}x{run.image_shape[1]}"
+    command = f"<code>aaptvae explore {escape(shlex.quote(run.name))}{shape}</code>"
+    return f"<p>To explore the latents, in the folder that holds this run: {command}</p>"
 
 
 def findings_list(config: RunConfig) -> str:
@@ -94,6 +103,8 @@ def described(run: JudgedRun, trained: str) -> list[str]:
     table = f"{config.rows:,} rows × {config.input_dim:,} columns"
     data = f"{config.data_name}: {table}" if config.data_name else table
     epochs = f"{evaluation.epochs} epochs, evaluated on {evaluation.rows:,} held-out rows"
+    given = ", ".join(spec.name for spec in config.conditions)
+    epochs += f"; every figure is given {given}" if given else ""
     return [f"{data}; {epochs}", " · ".join(filter(None, (trained, f"aaptvae {aaptvae.__version__}")))]
 
 
@@ -189,6 +200,19 @@ def figures_table(evaluation: Evaluation) -> str:
         cells = f"<td>{_minus(value)}{of}</td><td>{beside}</td><td>{escape(_words(figure))}</td>"
         rows.append(f"<tr{kind}><th>{escape(_named(figure))}</th>{cells}</tr>")
     head = "<tr><th>Figure</th><th>This model</th><th>Compared with</th><th>Meaning</th></tr>"
+    return f'<table class="figures"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
+
+
+def categories_table(evaluation: Evaluation) -> str:
+    """Figures of each category of the conditions; empty without conditions."""
+    if not evaluation.by_category:
+        return ""
+    rows = [
+        f"<tr><th>{escape(each.condition)} {escape(each.category)}</th><td>{each.rows:,}</td>"
+        f"<td>{_minus(f'{each.elbo:.2f}')}</td><td>{each.error:.3g}</td></tr>"
+        for each in evaluation.by_category
+    ]
+    head = "<tr><th>Held-out rows of</th><th>Rows</th><th>ELBO, nats</th><th>Squared error</th></tr>"
     return f'<table class="figures"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
 
 

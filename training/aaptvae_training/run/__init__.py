@@ -23,6 +23,7 @@ from .folder import (
     write_prior,
 )
 from .layout import BEST, CONFIG, EVALUATION, LAST, METRICS, REFIT, REPORT, RUN
+from .marginals import read_marginals, write_marginals
 from .shown import TemporaryFolder
 from .state import damaged, read_metrics, read_state, write_metrics, write_state
 from .views import RunViews, read_views, write_views
@@ -52,6 +53,7 @@ __all__ = [
     "read_config",
     "read_evaluation",
     "read_held_out",
+    "read_marginals",
     "read_metrics",
     "read_positions",
     "read_prior",
@@ -61,6 +63,7 @@ __all__ = [
     "write_baseline",
     "write_held_out",
     "write_json",
+    "write_marginals",
     "write_metrics",
     "write_prior",
     "write_state",

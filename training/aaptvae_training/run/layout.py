@@ -7,6 +7,7 @@ LAST = "last/state.safetensors"  # what an interrupted training continues from
 BEST = "best.safetensors"
 METRICS = "metrics.jsonl"
 PRIOR = "prior.safetensors"
+MARGINALS = "marginals.safetensors"
 METRIC = "metric.safetensors"
 SIMILARITY = "similarity.safetensors"
 EVALUATION = "evaluation.json"

@@ -5,10 +5,11 @@ import type { Scores, VAE } from "../../src/index.js";
 import { grouped, legend } from "./colouring.js";
 import { Decoded } from "./decoded.js";
 import type { Form } from "./decoded.js";
+import { Hint } from "./hint.js";
 import { Latents } from "./latents.js";
 import type { Direction } from "./latents.js";
 import { LatentMap } from "./map.js";
-import type { Point } from "./map.js";
+import type { Point } from "./view.js";
 import type { Loaded, Site } from "./site.js";
 import { readState, writeState } from "./state.js";
 import type { State } from "./state.js";
@@ -28,8 +29,9 @@ export class Explorer {
   state: State;
   private readonly site: Site;
   private readonly latents: Latents;
-  private readonly map: LatentMap;
+  readonly map: LatentMap;
   private readonly decoded: Decoded;
+  private readonly hint: Hint;
   private readonly z: Float32Array;
   private mu: Rows;
   private scores: Scores | null = null;
@@ -42,7 +44,9 @@ export class Explorer {
     const explorer = new Explorer(site, vae, rows, await vae.embed(rows));
     if (rows.length <= FEW) await explorer.score();
     explorer.fill();
+    const { view } = explorer.state;
     explorer.redraw();
+    if (view) explorer.map.show(view);
     await explorer.start();
     return explorer;
   }
@@ -59,8 +63,16 @@ export class Explorer {
     this.map = new LatentMap(byId("map"), {
       move: (place) => this.move(place),
       pick: (row) => void this.pick(row),
-      hover: (row) => (byId("map").title = row < 0 ? "" : this.words(row)),
+      hover: (row) => {
+        if (row < 0) this.hint.hide();
+        else this.hint.show(this.map.pixelOf(row), this.words(row), this.rows.row(row));
+      },
+      shown: (view) => {
+        this.state.view = view;
+        writeState(this.state);
+      },
     });
+    this.hint = new Hint(byId("map"), this.shape, this.range); // the chart has emptied the element
   }
 
   /** Options of the controls. */
@@ -235,11 +247,6 @@ export class Explorer {
     const { elbo, pValue, reconstructionError } = this.scores;
     const p = Number.isNaN(pValue[row]) ? "" : `, p-value ${pValue[row].toPrecision(2)}`;
     return `row ${row}${label}: ELBO ${elbo[row].toFixed(2)} nats, error ${reconstructionError[row].toFixed(3)}${p}`;
-  }
-
-  /** For measurements: pan the map by a share. */
-  pan(share: number): void {
-    this.map.pan(share);
   }
 }
 

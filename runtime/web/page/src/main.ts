@@ -44,6 +44,9 @@ function connect(explorer: Explorer): void {
     const step = keys[event.key];
     const share = event.shiftKey ? 0.1 : 0.02;
     if (step) explorer.nudge(share * step[0], share * step[1]);
+    else if (event.key === "+" || event.key === "=") explorer.map.zoom(0.8);
+    else if (event.key === "-") explorer.map.zoom(1.25);
+    else if (event.key === "0") explorer.map.showAll();
     else if (event.key === "n") pickRow(explorer, (explorer.state.row ?? -1) + 1);
     else if (event.key === "p") pickRow(explorer, (explorer.state.row ?? 1) - 1);
     else return;

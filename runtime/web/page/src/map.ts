@@ -1,8 +1,9 @@
-/** The map: a scatter of rows on two directions, the prior's ellipses behind it, and the point that is decoded. */
+/** The map: rows on two directions, the prior's ellipses behind them, and the point that is decoded. */
 
+import { colourOf, Points } from "./points.js";
 import { axis, colours, echarts } from "./theme.js";
-
-export type Point = readonly [number, number];
+import { moved, onGestures, pixelOf, placeOf, viewOf, zoomed } from "./view.js";
+import type { Plot, Point, View } from "./view.js";
 
 /** Rows of one colour. */
 export interface Group {
@@ -11,126 +12,167 @@ export interface Group {
   readonly rows: readonly number[] | Uint32Array;
 }
 
+interface Calls {
+  /** A pointer drags over a place. */
+  readonly move: (place: Point) => void;
+  /** A row was clicked. */
+  readonly pick: (row: number) => void;
+  /** A pointer is near a row, or -1. */
+  readonly hover: (row: number) => void;
+  /** Another part is shown; null: everything. */
+  readonly shown: (view: View | null) => void;
+}
+
 const NEAR = 14; // pixels
+const GRID = { left: 60, right: 12, top: 12, bottom: 44 }; // pixels around the plot
 
 export class LatentMap {
   private readonly chart;
   private readonly element: HTMLElement;
+  private readonly calls: Calls;
+  private readonly cross = document.createElement("div");
+  private readonly points = new Points();
   private across: Float64Array = new Float64Array();
   private up: Float64Array = new Float64Array();
-  private held = false;
+  private names: readonly [string, string] = ["", ""];
+  private whole: View = viewOf([], []);
+  private view: View = this.whole;
   private marked: Point = [0, 0];
-  private readonly cross = document.createElement("div");
+  private hovered = -1;
+  private waiting = false;
 
-  /** `move` is called with places while a pointer drags, `pick` with a row that was clicked, `hover` with a row or -1. */
-  constructor(
-    element: HTMLElement,
-    calls: { move: (place: Point) => void; pick: (row: number) => void; hover: (row: number) => void },
-  ) {
-    this.element = element;
+  constructor(element: HTMLElement, calls: Calls) {
+    [this.element, this.calls] = [element, calls];
     this.chart = echarts.init(element);
     this.cross.className = "cross";
-    element.append(this.cross);
+    Object.assign(this.points.canvas.style, { left: `${GRID.left}px`, top: `${GRID.top}px` });
+    element.append(this.points.canvas, this.cross);
     new ResizeObserver(() => {
       this.chart.resize();
-      this.mark();
+      this.refresh();
     }).observe(element);
-    this.chart.on("datazoom", () => this.mark());
-    let moved = 0;
-    element.addEventListener("pointerdown", (event) => {
-      if (event.shiftKey || event.button !== 0) return;
-      [this.held, moved] = [true, 0];
-      element.setPointerCapture(event.pointerId);
-    });
-    element.addEventListener("pointermove", (event) => {
-      const at = this.pixel(event);
-      if (!this.held) return calls.hover(this.nearest(at));
-      moved += Math.abs(event.movementX) + Math.abs(event.movementY);
-      if (moved > 3) calls.move(this.place(at));
-    });
-    element.addEventListener("pointerup", (event) => {
-      if (!this.held) return;
-      this.held = false;
-      const row = moved > 3 ? -1 : this.nearest(this.pixel(event));
-      if (row >= 0) calls.pick(row);
-      else calls.move(this.place(this.pixel(event)));
+    onGestures(element, {
+      hover: (at) => this.hover(this.nearest(at)),
+      drag: (at) => calls.move(this.place(at)),
+      click: (at) => {
+        const row = this.nearest(at);
+        if (row >= 0) calls.pick(row);
+        else calls.move(this.place(at));
+      },
+      pan: ([x, y]) => this.show(moved(this.view, -x / this.plot.width, y / this.plot.height)),
+      zoom: (at, factor) => this.show(zoomed(this.view, this.place(at), factor)),
     });
   }
 
-  /** Draw the rows at these places, in groups, with `ellipses` behind them. */
+  private hover(row: number): void {
+    if (row !== this.hovered) this.calls.hover(row);
+    this.hovered = row;
+  }
+
+  private get plot(): Plot {
+    const { clientWidth, clientHeight } = this.element;
+    const [width, height] = [clientWidth - GRID.left - GRID.right, clientHeight - GRID.top - GRID.bottom];
+    return { left: GRID.left, top: GRID.top, width: Math.max(1, width), height: Math.max(1, height) };
+  }
+
+  /** Draw the rows at these places, in groups, with `ellipses` behind them. Other places or directions are shown whole. */
   draw(across: Float64Array, up: Float64Array, names: readonly [string, string], groups: readonly Group[], ellipses: Point[][]): void {
-    [this.across, this.up] = [across, up];
-    const { quiet } = colours();
+    const [ends, all] = [ellipses.flat(), this.view === this.whole];
+    this.whole = viewOf([...across, ...ends.map(([x]) => x)], [...up, ...ends.map(([, y]) => y)]);
+    if (all || across.length !== this.across.length || names.some((name, k) => name !== this.names[k])) this.showAll();
+    [this.across, this.up, this.names] = [across, up, names];
     const size = across.length > 20_000 ? 2 : across.length > 2_000 ? 3.5 : 7;
-    const points = groups.map((group) => ({
-      type: "scatter",
-      large: true,
-      largeThreshold: 0,
-      progressive: 0,
-      silent: true,
-      animation: false,
-      symbolSize: size,
-      itemStyle: { color: group.colour, opacity: across.length > 20_000 ? 0.6 : 0.85 },
-      dimensions: ["x", "y"],
-      data: Float32Array.from({ length: 2 * group.rows.length }, (_, k) => (k & 1 ? up : across)[group.rows[k >> 1]]),
-    }));
-    const behind = ellipses.map((line) => ({
-      type: "line",
-      silent: true,
-      animation: false,
-      showSymbol: false,
-      lineStyle: { color: quiet, opacity: 0.55, width: 1 },
-      data: line,
-      z: 1,
-    }));
-    const zoom = { type: "inside", moveOnMouseMove: "shift", zoomOnMouseWheel: true, filterMode: "none" };
+    const shades = new Uint32Array(across.length);
+    for (const { colour, rows } of groups) for (const row of rows) shades[row] = colourOf(colour);
+    this.points.set(across, up, shades, size);
+    this.drawAxes(ellipses);
+    this.refresh();
+  }
+
+  private drawAxes(ellipses: Point[][]): void {
+    const lineStyle = { color: colours().quiet, opacity: 0.55, width: 1 };
+    const line = { type: "line", silent: true, animation: false, showSymbol: false, clip: true, lineStyle, z: 1 };
+    const ends = { showMinLabel: false, showMaxLabel: false }; // the view ends at no round number
+    const [x, y] = this.names.map((name) => axis(name));
     this.chart.setOption(
       {
         animation: false,
-        grid: { left: 48, right: 12, top: 12, bottom: 44 },
-        xAxis: { type: "value", scale: true, ...axis(names[0]) },
-        yAxis: { type: "value", scale: true, ...axis(names[1]), nameGap: 32 },
-        dataZoom: [{ ...zoom, xAxisIndex: 0 }, { ...zoom, yAxisIndex: 0 }],
-        series: [...behind, ...points],
+        grid: { ...GRID, outerBoundsMode: "none" }, // long labels do not move the plot away from the points
+        xAxis: { type: "value", ...x, axisLabel: { ...(x["axisLabel"] as object), ...ends } },
+        yAxis: { type: "value", ...y, nameGap: 44, axisLabel: { ...(y["axisLabel"] as object), ...ends } },
+        series: [{ ...line, data: ellipses.flatMap((points) => [...points, [NaN, NaN]]) }], // one series: 32 cost twice as much
       },
-      { notMerge: true },
+      { notMerge: true, lazyUpdate: true },
     );
-    this.mark();
+  }
+
+  /** Show another part of the plane. */
+  show(view: View): void {
+    this.view = view;
+    this.calls.shown(view === this.whole ? null : view);
+    this.refresh();
+  }
+
+  /** Show everything. */
+  showAll(): void {
+    this.show(this.whole);
+  }
+
+  /** Make the shown part larger by a factor, around the point that is decoded if that is shown. */
+  zoom(factor: number): void {
+    const { left, top, width, height } = this.plot;
+    this.show(zoomed(this.view, this.cross.hidden ? this.place([left + width / 2, top + height / 2]) : this.marked, factor));
+  }
+
+  /** Draw axes, points and the mark where they are now, once in the next frame. */
+  private refresh(): void {
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame(() => {
+      this.waiting = false;
+      const { across, up } = this.view;
+      this.chart.setOption({ xAxis: { min: across[0], max: across[1] }, yAxis: { min: up[0], max: up[1] } });
+      this.chart.getZr().flush();
+      this.points.paint(this.view, this.plot.width, this.plot.height);
+      this.mark();
+    });
   }
 
   /** Show the point that is decoded, above the chart: 100,000 points are not drawn again for it. */
   mark(place: Point = this.marked): void {
     this.marked = place;
-    const [x, y] = this.chart.convertToPixel({ gridIndex: 0 }, [...place]) as [number, number];
-    const inside = x >= 0 && y >= 0 && x <= this.element.clientWidth && y <= this.element.clientHeight;
-    this.cross.hidden = !inside;
+    const [x, y] = this.pixels(place);
+    this.cross.hidden = !(x >= 0 && y >= 0 && x <= this.element.clientWidth && y <= this.element.clientHeight);
     this.cross.style.transform = `translate(${x}px, ${y}px)`;
+  }
+
+  /** Where a row is, in pixels from the corner of the map. */
+  pixelOf(row: number): Point {
+    return this.pixels([this.across[row], this.up[row]]);
   }
 
   /** Width and height of the shown part, in the units of the directions. */
   span(): Point {
-    const [a, b] = [this.place([0, 0]), this.place([this.element.clientWidth, this.element.clientHeight])];
-    return [Math.abs(b[0] - a[0]), Math.abs(b[1] - a[1])];
+    return [this.view.across[1] - this.view.across[0], this.view.up[1] - this.view.up[0]];
   }
 
-  /** Move the shown part by a share of it, for measurements. */
+  /** Show half of the width, from a share of it in percent, for measurements. */
   pan(share: number): void {
-    this.chart.dispatchAction({ type: "dataZoom", dataZoomIndex: 0, start: 20 + share, end: 70 + share });
+    const [low, high] = this.whole.across;
+    const at = (percent: number): number => low + ((high - low) * percent) / 100;
+    this.show({ across: [at(20 + share), at(70 + share)], up: this.view.up });
   }
 
-  private pixel(event: PointerEvent): Point {
-    const box = this.element.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
+  private pixels(place: Point): Point {
+    return pixelOf(this.view, this.plot, place);
   }
 
   private place(pixel: Point): Point {
-    const [x, y] = this.chart.convertFromPixel({ gridIndex: 0 }, [...pixel]) as [number, number];
-    return [x, y];
+    return placeOf(this.view, this.plot, pixel);
   }
 
   /** The row nearest to a pixel, -1 if none is near. */
   private nearest(pixel: Point): number {
-    if (!this.across.length) return -1;
     const [x, y] = this.place(pixel);
     const [right, low] = this.place([pixel[0] + NEAR, pixel[1] + NEAR]);
     const [wide, high] = [Math.abs(right - x), Math.abs(low - y)];

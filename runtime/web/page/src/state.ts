@@ -1,5 +1,7 @@
 /** What is shown, in the fragment of the address, so that a view can be sent. */
 
+import type { View } from "./view.js";
+
 export interface State {
   across: number;
   up: number;
@@ -8,9 +10,10 @@ export interface State {
   row: number | null;
   z: number[] | null;
   seed: string;
+  view: View | null;
 }
 
-const NONE: State = { across: 0, up: 1, colour: "", form: "", row: null, z: null, seed: "0" };
+const NONE: State = { across: 0, up: 1, colour: "", form: "", row: null, z: null, seed: "0", view: null };
 
 /** The state that the address names; what it lacks, or what is no number, has its default. */
 export function readState(latents: number, directions: number): State {
@@ -20,6 +23,8 @@ export function readState(latents: number, directions: number): State {
     return Number.isInteger(value) && value >= 0 && value < directions ? value : otherwise;
   };
   const z = (fields.get("z") ?? "").split(",").map(Number);
+  const ends = (fields.get("view") ?? "").split(",").map(Number);
+  const shown = ends.length === 4 && ends.every(Number.isFinite) && ends[0] < ends[1] && ends[2] < ends[3];
   const row = Number(fields.get("row") ?? NaN);
   return {
     across: whole("across", NONE.across),
@@ -29,6 +34,7 @@ export function readState(latents: number, directions: number): State {
     row: Number.isInteger(row) && row >= 0 ? row : null,
     z: z.length === latents && z.every(Number.isFinite) ? z : null,
     seed: /^\d{1,20}$/.test(fields.get("seed") ?? "") ? fields.get("seed")! : NONE.seed,
+    view: shown ? { across: [ends[0], ends[1]], up: [ends[2], ends[3]] } : null,
   };
 }
 
@@ -43,6 +49,7 @@ export function writeState(state: State): void {
     if (state.form) fields.set("form", state.form);
     if (state.row !== null) fields.set("row", String(state.row));
     else if (state.z !== null) fields.set("z", state.z.map((value) => String(Number(value.toFixed(3)))).join(","));
+    if (state.view) fields.set("view", [...state.view.across, ...state.view.up].map((end) => String(Number(end.toPrecision(5)))).join(","));
     history.replaceState(null, "", `#${fields}`);
   }, 200) as unknown as number;
 }

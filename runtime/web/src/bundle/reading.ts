@@ -114,7 +114,8 @@ function checkNames(manifest: Manifest): void {
   const listed = manifest.files.map((entry) => entry.name);
   const graphs = names.precisionsOf(manifest).flatMap((precision) => names.graphsOf(manifest, precision));
   const metric = manifest.views.some((view) => view.name === "metric") ? [names.VIEWS] : [];
-  const others = [names.PRIOR, names.LIKELIHOOD, names.GOLDEN, names.MODEL_CARD, ...metric];
+  const marginals = manifest.marginals ? [names.MARGINALS] : [];
+  const others = [names.PRIOR, names.LIKELIHOOD, names.GOLDEN, names.MODEL_CARD, ...metric, ...marginals];
   const expected = [...new Set([...graphs, ...others])].sort();
   if ([...listed].sort().join() !== expected.join()) {
     throw new BundleError(`${MANIFEST} lists ${listed.join(", ")}: expected ${expected.join(", ")}, each once`);

@@ -46,6 +46,17 @@ export function uniformColumn(seed: bigint, start: number, stop: number, stream:
   return values;
 }
 
+/** Chi-square numbers with `freedom` degrees of freedom, rows start..stop of width 1. */
+export function chiSquareColumn(seed: bigint, start: number, stop: number, freedom: number, stream: number): Float64Array {
+  const values = new Float64Array(Math.max(0, stop - start));
+  eachBlock(start, stop, (block, skip, from, count) => {
+    const generator = new Philox(seed, block, stream);
+    for (let i = 0; i < skip; i++) generator.chiSquare(freedom);
+    for (let i = 0; i < count; i++) values[from + i] = generator.chiSquare(freedom);
+  });
+  return values;
+}
+
 /** Each block that overlaps start..stop: its number, rows of it to skip, the first row it fills, and how many. */
 function eachBlock(start: number, stop: number, fill: (block: number, skip: number, from: number, count: number) => void): void {
   for (let row = start; row < stop; ) {
@@ -125,6 +136,44 @@ export class Philox {
     }
   }
 
+  /** 2 Gamma(freedom / 2), for more than 2 degrees of freedom (Marsaglia and Tsang 2000, as numpy does). */
+  chiSquare(freedom: number): number {
+    const b = freedom / 2 - 1 / 3;
+    const c = 1 / Math.sqrt(9 * b);
+    for (;;) {
+      const x = this.normal64();
+      const root = 1 + c * x;
+      if (root <= 0) continue;
+      const v = root * root * root;
+      const u = this.uniform();
+      if (u < 1 - 0.0331 * x * x * x * x || Math.log(u) < 0.5 * x * x + b * (1 - v + Math.log(v))) return 2 * b * v;
+    }
+  }
+
+  /** A standard normal number in float64: the same ziggurat on 52 bits. */
+  private normal64(): number {
+    for (;;) {
+      const at = this.advance();
+      const [low, high] = [this.words[at], this.words[at + 1]];
+      const layer = low & 0xff;
+      const size = (high & 0x1fffffff) * 2 ** 23 + (low >>> 9);
+      const share = size / 2 ** 52;
+      const x = ((low >>> 8) & 1 ? -share : share) * EDGES[layer];
+      if (share < inner(layer) / EDGES[layer]) return x;
+      if (layer === 0) return this.tail64(Math.floor(size / 256) & 1);
+      const edge = density(EDGES[layer]);
+      if ((density(inner(layer)) - edge) * this.uniform() + edge < density(x)) return x;
+    }
+  }
+
+  private tail64(negative: number): number {
+    for (;;) {
+      const x = -Math.log1p(-this.uniform()) / EDGE;
+      const y = -Math.log1p(-this.uniform());
+      if (y + y > x * x) return negative ? -(EDGE + x) : EDGE + x;
+    }
+  }
+
   private float(): number {
     return (this.uint32() >>> 8) / 16777216;
   }
@@ -190,25 +239,31 @@ function multiply(by: readonly [number, number], high: number, low: number, full
 const EDGE = 3.654152885361009; // where the tail begins
 const AREA = 0.004928673233974658; // of each layer
 
+const EDGES = edges(); // the widths of the layers, the lowest first
+
+function edges(): Float64Array {
+  const found = new Float64Array(256);
+  found[0] = AREA / density(EDGE);
+  found[255] = EDGE;
+  for (let i = 254; i >= 1; i--) found[i] = Math.sqrt(-2 * Math.log(AREA / found[i + 1] + density(found[i + 1])));
+  return found;
+}
+
+function density(x: number): number {
+  return Math.exp(-0.5 * x * x);
+}
+
+/** Up to where a layer lies below the density. */
+function inner(layer: number): number {
+  return layer === 0 ? EDGE : layer === 1 ? 0 : EDGES[layer - 1];
+}
+
 /** The layers: `inside` bounds the integers that need no test, `step` is the width of one integer, `height` the density. */
 export const ZIGGURAT = layers();
 
 function layers(): { inside: Uint32Array; step: Float32Array; height: Float32Array } {
   const integers = 2 ** 23;
-  const inside = new Uint32Array(256);
-  const step = new Float32Array(256);
-  const height = new Float32Array(256);
-  const width = AREA / Math.exp(-0.5 * EDGE * EDGE);
-  inside[0] = Math.round((EDGE / width) * integers);
-  step[0] = width / integers;
-  height[0] = 1;
-  let outer = EDGE;
-  for (let i = 255; i >= 1; i--) {
-    const inner = i === 255 ? EDGE : Math.sqrt(-2 * Math.log(AREA / outer + Math.exp(-0.5 * outer * outer)));
-    if (i < 255) inside[i + 1] = Math.round((inner / outer) * integers);
-    height[i] = Math.exp(-0.5 * inner * inner);
-    step[i] = inner / integers;
-    outer = inner;
-  }
-  return { inside, step, height };
+  const inside = Uint32Array.from(EDGES, (edge, i) => Math.round((inner(i) / edge) * integers));
+  const step = Float32Array.from(EDGES, (edge) => edge / integers);
+  return { inside, step, height: Float32Array.from(EDGES, (edge, i) => (i === 0 ? 1 : density(edge))) };
 }

@@ -3,10 +3,10 @@
 import type { Arrays } from "../bundle/npz.js";
 import type { Manifest } from "../bundle/manifest.js";
 import { BundleError, InputError } from "../errors.js";
-import { product } from "../rows.js";
-import type { Rows } from "../rows.js";
+import { product, Rows, transposed } from "../rows.js";
 import { general } from "../text.js";
-import { logAddExp, logGamma } from "./functions.js";
+import { LOG_2PI, logAddExp, logGamma } from "./functions.js";
+import { chiSquareColumn, normalRows, Stream, uniformColumn } from "./noise.js";
 
 export const OBSERVATION_ARRAYS = { mean: 1, scale: 1, sigma: 1 };
 export const OPTIONAL_ARRAYS = { basis: 2, freedom: 1, broad_sigma: 1, broad: 1, constant: 1, heldout_elbo: 1 };
@@ -38,6 +38,7 @@ export class ObservationModel {
   private readonly columns: number;
   private readonly freedom: number;
   private readonly broad: Broad | undefined;
+  private readonly constant: Float64Array;
 
   /**
    * The model of the arrays of `likelihood.npz`; `BundleError` if shapes or signs are wrong. `restore` [D, K] is the
@@ -61,8 +62,8 @@ export class ObservationModel {
     if ((kind === "student") !== arrays.has("freedom")) {
       throw new BundleError(`likelihood is ${kind}: expected degrees of freedom with student only: export it again`);
     }
-    checkMask(arrays, width);
     this.kind = kind;
+    this.constant = maskOf(arrays, width);
     this.mean = Float64Array.from(mean!.data);
     this.scale = Float64Array.from(scale!.data);
     this.sigma = Float64Array.from({ length: axes }, (_, j) => sigma!.data[sigma!.data.length === 1 ? 0 : j]);
@@ -94,6 +95,40 @@ export class ObservationModel {
     const { sigma, share, freedom } = this.broad;
     const broad = elliptical(along, sigma, freedom, others);
     return density.map((value, i) => logAddExp(Math.log1p(-share) + value, Math.log(share) + broad[i]));
+  }
+
+  /** Rows from `start` on of a seeded sequence of observations around `reconstruction`; not of a bernoulli likelihood. */
+  withNoise(reconstruction: Rows, seed: bigint, start: number): Rows {
+    const { width, length } = reconstruction;
+    const white = normalRows(seed, start, start + length, width, Stream.OBSERVATION);
+    const choice = this.broad ? uniformColumn(seed, start, start + length, Stream.BREADTH) : new Float64Array(length).fill(1);
+    const isBroad = Array.from(choice, (number) => this.broad !== undefined && number < this.broad.share);
+    const noise = this.scaled(Float64Array.from(white.data), isBroad);
+    if (this.kind === "student") {
+      const tails = [this.freedom, this.broad?.freedom ?? this.freedom].map((freedom) =>
+        chiSquareColumn(seed, start, start + length, freedom, Stream.TAIL).map((drawn) => Math.sqrt(drawn / freedom)),
+      );
+      noise.forEach((value, at) => (noise[at] = value / tails[isBroad[Math.floor(at / width)] ? 1 : 0][Math.floor(at / width)]));
+    }
+    const moved = (mean: number, at: number): number =>
+      this.constant[at % width] ? mean : mean + this.scale[at % width] * noise[at];
+    return new Rows(reconstruction.data.map(moved), width);
+  }
+
+  /** Standard normal rows with the scales along the axes, the broad ones where a row has these. */
+  private scaled(white: Float64Array, isBroad: readonly boolean[]): Float64Array {
+    const [width, columns] = [this.mean.length, this.columns];
+    const sigma = (row: number, j: number): number => (isBroad[row] ? this.broad!.sigma : this.sigma)[j];
+    if (this.basis === undefined) return white.map((value, at) => sigma(Math.floor(at / width), at % width) * value);
+    const rest = (row: number): number => (columns < width ? sigma(row, columns) : 0);
+    // With all axes, the numbers are coordinates along them; with fewer, only what these add needs their coordinates.
+    const coordinates = columns < width ? product(white, this.basis, width, columns) : white;
+    const along = coordinates.map((value, at) => {
+      const row = Math.floor(at / columns);
+      return (sigma(row, at % columns) - rest(row)) * value;
+    });
+    const added = product(along, transposed(this.basis, width, columns), columns, width);
+    return columns < width ? added.map((value, at) => value + rest(Math.floor(at / width)) * white[at]) : added;
   }
 
   private residual(x: Rows, reconstruction: Rows): Float64Array {
@@ -147,7 +182,7 @@ function elliptical(residual: Float64Array, sigma: Float64Array, freedom: number
   const width = held + others - 1;
   const distances = sumRows(residual.map((value, at) => (value / sigma[at % held]) ** 2), held);
   const volume = sigma.reduce((sum, value) => sum + Math.log(value), 0) + (others - 1) * Math.log(sigma[held - 1]);
-  if (freedom === Infinity) return distances.map((distance) => -0.5 * distance - volume - 0.5 * width * Math.log(2 * Math.PI));
+  if (freedom === Infinity) return distances.map((distance) => -0.5 * distance - volume - 0.5 * width * LOG_2PI);
   const norm = logGamma(0.5 * (freedom + width)) - logGamma(0.5 * freedom) - 0.5 * width * Math.log(Math.PI * freedom);
   return distances.map((distance) => norm - volume - 0.5 * (freedom + width) * Math.log1p(distance / freedom));
 }
@@ -190,9 +225,11 @@ function broadOf(arrays: Arrays, width: number): Broad | undefined {
   return { sigma: Float64Array.from(sigma.data), share, freedom };
 }
 
-function checkMask(arrays: Arrays, width: number): void {
+/** 1 for features without noise: [D]. */
+function maskOf(arrays: Arrays, width: number): Float64Array {
   const mask = arrays.get("constant");
   if (mask !== undefined && (mask.shape[0] !== width || mask.data.some((value) => value !== 0 && value !== 1))) {
     throw new BundleError("likelihood has a mask of constant columns that is not 0 or 1 for each: export the bundle again");
   }
+  return mask ? Float64Array.from(mask.data) : new Float64Array(width);
 }

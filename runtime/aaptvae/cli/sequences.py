@@ -1,0 +1,191 @@
+"""`interpolate --times`: the rows of each sequence in a file, at other times."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+
+from ..errors import InputError
+from ..files import Batch, Layout, Reading, RowReader, open_rows
+from ..interpolation import resample
+from ..rows import Array, Nats, Rows, numbered
+from ..tables import UNNAMED
+from ..vae import VAE
+from .job.job import Job
+from .job.stream import batch_rows, feature_names, refuse_same_file
+from .options import load_vae, reading_of, tell
+
+EPOCH = datetime(1970, 1, 1)
+NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+RANGE = re.compile(f"({NUMBER}):({NUMBER}):({NUMBER})")
+MOST_TIMES = 10_000_000  # of one sequence
+
+Column = np.ndarray[Any, np.dtype[np.object_]]
+
+
+class Times(NamedTuple):
+    """Wanted times: `number` equally spaced ones from the first to the last of a sequence, or the same for all."""
+
+    number: int = 0
+    values: Nats | None = None
+
+    def of(self, times: Nats) -> Nats:
+        """Those for a sequence at these `times` [N]."""
+        return np.linspace(times[0], times[-1], self.number) if self.values is None else self.values
+
+
+class Sequence(NamedTuple):
+    """Rows of one group in order: latents [N, L] at `times` [N]."""
+
+    group: tuple[Any, ...]  # its value of the group column; empty without one
+    z: Rows
+    times: Nats
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """A sequence and the times that are wanted of it."""
+
+    sequence: Sequence
+    at: Nats
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def cut(self, start: int, stop: int) -> "Resampled":
+        """The wanted times from `start` to `stop`."""
+        return Resampled(self.sequence, self.at[start:stop])
+
+
+def parse_times(text: str) -> Times:
+    """`25` or `START:STOP:STEP`; a usage error for other texts."""
+    if text.isdecimal() and 2 <= int(text) <= MOST_TIMES:
+        return Times(int(text))
+    if found := RANGE.fullmatch(text):
+        start, stop, step = map(float, found.groups())
+        if step > 0 and stop >= start and (stop - start) / step < MOST_TIMES:
+            return Times(values=start + step * np.arange(int((stop - start) / step + 1e-9) + 1.0))
+    raise click.UsageError(f"--times is {text!r}: expected a number of times from 2 up, or START:STOP:STEP, such as 0:10:0.5")
+
+
+def resample_rows(times: Times, group: str | None, order: str | None, output: str, options: dict[str, Any]) -> None:
+    """Write the rows of each sequence of INPUT at other times, one sequence after the other.
+
+    The latents of all rows are held in memory. Rows without a column `order` are at times 0, 1, 2, ... of their sequence.
+    """
+    refuse_same_file(options["input"], output)
+    vae = load_vae(options)
+    aside = [name for name in (group, order) if name]
+    z, columns = _latents(vae, aside, options)
+    groups = columns.pop(0) if group else None
+    at, dated = _as_times(columns[0], order) if order else (None, False)
+    parts = [Resampled(each, _wanted(times, each)) for each in _sequences(z, groups, at, order or "position")]
+
+    def drawn(part: Resampled, _: int) -> tuple[Batch]:
+        z = resample(part.sequence.z, part.sequence.times, part.at, options["path"])
+        rows = vae.decode(z, condition=options["condition"] or None)
+        group_ids = [np.fromiter((value for _ in rows), object, len(rows)) for value in part.sequence.group]
+        return (Batch(rows, (*group_ids, *([_as_given(part.at, dated)] if order else []))),)
+
+    total, size, names = sum(map(len, parts)), batch_rows(vae), feature_names(vae) if aside else vae.columns or ()
+    layout = Layout(width=vae.input_dim, rows=total, columns=names, ids=tuple(aside))
+    job = Job(verb="interpolate", outputs=[(output, layout)], total=total, format=options["format"], force=options["force"])
+    job.run(lambda _: (part.cut(start, start + size) for part in parts for start in range(0, len(part), size)), drawn)
+
+
+def _latents(vae: VAE, aside: list[str], options: dict[str, Any]) -> tuple[Rows, list[Column]]:
+    """Posterior means [N, L] of all rows of INPUT, and the columns `aside`, each [N]."""
+    fills, given = vae.manifest.missing == "mean", reading_of(options) | {"ids": tuple(aside)}
+    reading = Reading(width=vae.input_dim, expected=vae.columns, usual=UNNAMED, missing=fills, **given)
+    with open_rows(options["input"], format=options["format"], reading=reading) as reader:
+        tell(reader.notes)
+        condition, batches = options["condition"] or None, _numbered(reader, batch_rows(vae))
+        parts = [(_embedded(vae, reader, batch, first, condition), batch.ids) for first, batch in batches]
+    if not parts:
+        raise InputError(f"{options['input']} has no rows: a sequence needs 2 rows at least")
+    return np.concatenate([z for z, _ in parts]), [
+        np.concatenate(column) for column in zip(*(ids for _, ids in parts), strict=True)
+    ]
+
+
+def _numbered(reader: RowReader, size: int) -> Iterator[tuple[int, Batch]]:
+    first = 0
+    for batch in reader.labelled(size):
+        yield first, batch
+        first += len(batch)
+
+
+def _embedded(vae: VAE, reader: RowReader, batch: Batch, first: int, condition: dict[str, str] | None) -> Rows:
+    with numbered(first, reader.name):
+        return vae.embed(batch.values, condition=condition)
+
+
+def _sequences(z: Rows, groups: Column | None, at: Nats | None, order: str) -> Iterator[Sequence]:
+    """The rows of each group, in order of first appearance, sorted by time."""
+    members: dict[Any, list[int]] = {}
+    for row in range(len(z)):
+        members.setdefault(None if groups is None else groups[row], []).append(row)
+    for group, rows in members.items():
+        times = np.arange(float(len(rows))) if at is None else at[rows]
+        ranked = np.argsort(times, kind="stable")
+        index, times = np.array(rows)[ranked], times[ranked]
+        label = () if groups is None else (group,)
+        named = f" of sequence {group}" if label else ""
+        if len(index) < 2:
+            raise InputError(f"row {index[0]} is the only one{named}: interpolation needs 2 rows at least: leave it out")
+        if len(equal := np.flatnonzero(np.diff(times) == 0)):
+            pair = sorted(index[equal[0] : equal[0] + 2])
+            raise InputError(
+                f"rows {pair[0]} and {pair[1]}{named} have the same {order}: expected different ones: leave one out"
+            )
+        yield Sequence(label, z[index], times)
+
+
+def _wanted(times: Times, sequence: Sequence) -> Nats:
+    """Wanted times of one sequence; `InputError` that names it for times outside of its own."""
+    at, named = times.of(sequence.times), f"sequence {sequence.group[0]}" if sequence.group else "the sequence"
+    first, last = sequence.times[0], sequence.times[-1]
+    if at[0] < first or at[-1] > last:
+        raise InputError(
+            f"--times go from {at[0]:g} to {at[-1]:g}, {named} from {first:g} to {last:g}: there is no extrapolation: "
+            "give times within, or a number of times"
+        )
+    return at
+
+
+def _as_times(column: Column, name: str) -> tuple[Nats, bool]:
+    """A column of numbers or dates as float64, seconds since 1970 for dates, and whether it holds dates."""
+    dated = [_as_date(value) for value in column]
+    if all(value is not None for value in dated):
+        return np.array([(value - EPOCH) / timedelta(seconds=1) for value in dated if value is not None]), True
+    values = np.empty(len(column))
+    for row, value in enumerate(column):
+        try:
+            values[row] = float(value)
+        except (TypeError, ValueError):
+            values[row] = np.nan
+        if not np.isfinite(values[row]):
+            raise InputError(f"{name} of row {row} is {value!r}: expected a finite number or a date in the column of --order")
+    return values, False
+
+
+def _as_date(value: Any) -> datetime | None:
+    """A date or a time stamp, also as text in ISO form; without a time zone, in UTC."""
+    if isinstance(value, str) and not re.fullmatch(NUMBER, value.strip()):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            return None
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+    return datetime(value.year, value.month, value.day) if isinstance(value, date) else None
+
+
+def _as_given(moments: Nats, dated: bool) -> Array:
+    """Times [M] as numbers, or as dates where the column of --order holds dates."""
+    values = [EPOCH + timedelta(seconds=float(value)) for value in moments] if dated else moments.tolist()
+    return np.fromiter(values, object, len(values))

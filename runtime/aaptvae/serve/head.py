@@ -1,0 +1,45 @@
+"""The head of one HTTP request: its path, and the headers that the server heeds."""
+
+from .answers import RequestError
+
+
+class Head:
+    """Filled by the parser, part by part; `RequestError` for what the server does not speak."""
+
+    __slots__ = ("authorization", "expects", "hosts", "json_size", "length", "url")
+
+    def __init__(self) -> None:
+        self.url = self.authorization = b""
+        self.json_size: int | None = None  # Inference-Header-Content-Length
+        self.length = self.hosts = 0  # of the body, as announced; how many Host headers
+        self.expects = False  # 100 Continue
+
+    def add(self, name: bytes, value: bytes) -> None:
+        """Take one header."""
+        name = name.lower()
+        if name == b"content-length":
+            self.length = int(value)
+        elif name == b"inference-header-content-length":
+            self.json_size = int(value) if value.isdigit() and len(value) < 12 else -1
+        elif name == b"authorization":
+            self.authorization = value
+        elif name == b"host":
+            self.hosts += 1
+        elif name == b"expect":
+            self.expects = value.lower() == b"100-continue"
+        elif (name == b"content-encoding" and value.lower() != b"identity") or (
+            name == b"transfer-encoding" and value.lower() != b"chunked"
+        ):
+            raise RequestError(415, f"the request is compressed ({value[:20].decode('latin-1')}): expected no encoding")
+
+    def path(self, version: str) -> bytes:
+        """The path, without scheme, host and query; `RequestError` unless this is HTTP/1.1 with one host, or HTTP/1.0."""
+        if version not in ("1.1", "1.0"):
+            raise RequestError(400, f"the request is HTTP/{version}: expected HTTP/1.1")
+        if self.hosts != 1 and (self.hosts or version == "1.1"):
+            raise RequestError(400, f"the request has {self.hosts} Host headers: expected one")
+        self.expects = self.expects and version == "1.1"
+        url = self.url.partition(b"?")[0]
+        if url[:7].lower() == b"http://":  # as clients write it to a proxy
+            url = b"/" + url[7:].partition(b"/")[2]
+        return url

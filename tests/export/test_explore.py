@@ -1,0 +1,58 @@
+"""`aaptvae explore RUN`: a bundle that is written nowhere, with the run's held-out rows on its map."""
+
+import http.client
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from aaptvae.bundle import read_bundle
+from aaptvae.cli.verbs_explore import explore
+from aaptvae.errors import BundleError
+from aaptvae_export.bundle import packed_run
+from aaptvae_training import RunError, read_run
+
+OLD = Path(__file__).parents[1] / "fixtures/schema1"
+
+
+def test_a_run_becomes_a_bundle_in_memory() -> None:
+    before = sorted(OLD.rglob("*"))
+    data, heldout = packed_run(OLD / "run")
+    bundle = read_bundle(data)
+    assert bundle.manifest.input_dim == 24 and bundle.manifest.training.data_sha256 == read_run(OLD / "run").config.data_sha256
+    assert np.array_equal(heldout, read_run(OLD / "run").heldout)
+    assert sorted(OLD.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("place", "options", "error", "words"),
+    [
+        ("interrupted", (), RunError, "is not finished: continue it"),
+        ("run", ("--sha256", "0" * 64), BundleError, "this is another bundle than the pinned one"),
+    ],
+)
+def test_runs_are_refused_in_words(place: str, options: tuple[str, ...], error: type[Exception], words: str) -> None:
+    result = CliRunner().invoke(explore, [str(OLD / place), "--no-open", *options])
+    assert isinstance(result.exception, error) and words in str(result.exception)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent")
+def test_a_run_is_served_with_held_out_rows() -> None:
+    command = [sys.executable, "-m", "aaptvae", "explore", str(OLD / "run"), "--no-open"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        lines = iter(child.stderr.readline, "")
+        host = next(found[1] for line in lines if (found := re.search(r" is at http://(\S+)/ until", line)))
+        connection = http.client.HTTPConnection(host)
+        connection.request("GET", "/explorer.json", headers={"Host": host})
+        described = json.loads(connection.getresponse().read())
+        connection.close()
+        child.send_signal(signal.SIGINT)
+    assert described["rows"] == "rows.npy" and child.returncode == 130
