@@ -1,6 +1,7 @@
 """One pass over a feature table: digest, split, moments of the training rows, held-out rows."""
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
@@ -27,7 +28,7 @@ Mask = NDArray[np.bool_]
 
 SAMPLE_ROWS = 2_000  # training rows that are kept to compare their figures with those of held-out rows
 LEAST_SAMPLE_ROWS = 200  # of tables of many columns
-MOST_DEVIATIONS = 6.0
+MOST_DEVIATIONS = 6.0  # of a training value from the mean, where scales are capped
 LARGEST = 1e30  # of a value; products with weights and sums of columns stay below the limit of float32
 _ROUNDINGS = 8.0
 MOST_NUMBERS = 1 << 24  # of rows in float64 at once, and of that sample
@@ -52,6 +53,7 @@ class Prepared:
     warnings: tuple[str, ...] = ()  # about columns
     findings: tuple[Finding, ...] = ()  # about all rows
     table: Features | None = None  # open as long as the training lasts
+    capped: bool = False  # whether scales are larger where training values lie far out
 
     def standardise(self, rows: Rows) -> Rows:
         """Raw rows as standardised float32 rows, computed in float64 so that large means lose no digits."""
@@ -69,11 +71,19 @@ class Prepared:
             yield rows_within(self.split.train, start, block)
 
 
-def prepare_features(features: Features, config: TrainConfig, progress: TrainingProgress, *, copies: bool = True) -> Prepared:
+def prepare_features(
+    features: Features, config: TrainConfig, progress: TrainingProgress, *, copies: bool = True, capped: bool = False
+) -> Prepared:
     """Read the table once, or twice where its values decide the split; `InputError` at the first NaN or infinity.
 
-    `copies=False` does not look for equal rows, for interrupted runs of versions that did not: their split must not change.
+    `copies=False` does not look for equal rows and `capped` limits the scale of rare columns, for interrupted runs of versions
+    that did so: their split and their units must not change.
     """
+    return with_scale(_prepared(features, config, progress, copies), capped=capped)
+
+
+def _prepared(features: Features, config: TrainConfig, progress: TrainingProgress, copies: bool) -> Prepared:
+    """The pass itself."""
     config = check_split(config, features)
     digest, keys, facts = _shape_digest(features), RowKeys(features, config), ColumnFacts(features.rows, features.width)
 
@@ -194,7 +204,8 @@ def everything(features: Features, prepared: Prepared, seed: int) -> Prepared:
     split = Split(np.arange(features.rows), *prepared.split[1:])
     if features.fill is not None:
         replace_missing(features, split.train)
-    return replace(_gather(features, split, seed, lambda start, block: None), sha256=prepared.sha256)
+    whole = with_scale(_gather(features, split, seed, lambda start, block: None), capped=prepared.capped)
+    return replace(whole, sha256=prepared.sha256)
 
 
 def _gather(features: Features, split: Split, seed: int, each: Callable[[int, Rows], object]) -> Prepared:
@@ -258,15 +269,20 @@ def _values(block: Rows) -> memoryview:
     return np.ascontiguousarray(block, "<f4").data
 
 
-def column_scale(statistics: Statistics, constant: Mask) -> Matrix:
+def with_scale(prepared: Prepared, *, capped: bool) -> Prepared:
+    """The same rows in the units of versions before, where `capped`, or in standard deviations."""
+    scale = column_scale(prepared.statistics, prepared.constant, MOST_DEVIATIONS if capped else math.inf)
+    return replace(prepared, scale=scale, capped=capped)
+
+
+def column_scale(statistics: Statistics, constant: Mask, most: float = math.inf) -> Matrix:
     """Positive scale of every column [D]: its standard deviation, or 1 where `constant` [D] is true.
 
-    The scale is larger where a training value would lie more than `MOST_DEVIATIONS` from the mean, because a column that is
-    rarely different from zero would otherwise have a larger squared error than all others. Of many columns it is a float32
+    It is larger where a training value would lie more than `most` scales from the mean. Of many columns it is a float32
     number, which takes half the bytes in a bundle.
     """
     reach = np.maximum(statistics.maximum - statistics.mean, statistics.mean - statistics.minimum)
-    scale = np.where(constant, 1.0, np.maximum(statistics.deviation, reach / MOST_DEVIATIONS))
+    scale = np.where(constant, 1.0, np.maximum(statistics.deviation, reach / most))
     return scale if statistics.width <= FEW_COLUMNS else scale.astype(np.float32).astype(np.float64)
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from ..config import TrainConfig
-from ..evaluation.judge import r_squared
 from ..features import Features, Prepared
+from ..linear.baseline import fidelity_to
 from ..loop import on_threads
-from ..model import MARGIN, posterior, scale_rows
+from ..model import posterior, scale_rows
 from ..progress import TrainingProgress
 from ..run import (
     BEST,
@@ -53,14 +53,15 @@ def finish(
     train_rows = features.take(rows[chosen])
     _, facts = read_state(folder / BEST)
     if "polish" not in facts:
-        validation = prepared.standardise(prepared.validation).astype(np.float64)
-        target = 1 - MARGIN * (1 - r_squared(validation, baseline.ppca(model.latent_dim).project(validation)))
         scaled = scale_rows(model, train_rows), scale_rows(model, prepared.validation)
-        amounts, target = (AMOUNTS, target) if correction is None else ((0.0, correction), math.inf)
+        goal, amounts = None, AMOUNTS if correction is None else (0.0, correction)
+        if correction is None:
+            goal = fidelity_to(baseline.ppca(model.latent_dim), options, prepared)
+        gain = float(facts.get("gain", math.inf)) if correction is None else math.inf
         with on_threads(1):  # sums over rows: their last bits must not depend on how many threads share them
             is_linear = model.bounded and facts.get("epoch") == 0
             wanted = options.fidelity and options.sigma == "spectral" and not is_linear
-            facts["polish"] = polish(model, *scaled, target, amounts) if wanted else 0.0
+            facts["polish"] = polish(model, scaled, goal, gain, amounts) if wanted else 0.0
         write_state(folder / BEST, model.state_dict(), facts)
     progress.advance(1)
     train, held_out = posterior(model, train_rows), posterior(model, prepared.validation)
