@@ -70,9 +70,10 @@ def test_a_heavy_column_is_reconstructed_as_by_pca(tmp_path):
     assert r_squared(unseen, restored) > pca[1] - 0.002
 
 
-@pytest.mark.parametrize(("width", "latents"), [(2, 2), (6, 8)])
-def test_as_many_latents_as_features_reconstruct_exactly(tmp_path, width, latents):
-    rows = features_of(300, width=width)
+@pytest.mark.parametrize(("width", "latents", "copies"), [(2, 2, 1), (6, 8, 1), (3, 4, 2)])
+def test_as_many_latents_as_features_reconstruct_exactly(tmp_path, width, latents, copies):
+    """Also where `copies` of the columns leave the table a smaller rank than it has columns."""
+    rows = np.tile(features_of(300, width=width), (1, copies))
     evaluation = train(saved(tmp_path, rows), tmp_path / "run", options(latent_dim=latents))
     assert evaluation.metrics["r2"] > 0.998
     assert evaluation.baseline["r2"] == pytest.approx(1)
