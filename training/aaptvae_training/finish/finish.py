@@ -23,7 +23,7 @@ from ..run import (
     write_views,
 )
 from .marginal_fit import calibrate
-from .polish import AMOUNTS, polish
+from .polish import AMOUNTS, polish, reconstruct_as_pca
 from .prior_fit import fit_prior
 from .view_fit import fit_views
 
@@ -60,8 +60,10 @@ def finish(
         gain = float(facts.get("gain", math.inf)) if correction is None else math.inf
         with on_threads(1):  # sums over rows: their last bits must not depend on how many threads share them
             is_linear = model.bounded and facts.get("epoch") == 0
-            wanted = options.fidelity and options.sigma == "spectral" and not is_linear
-            facts["polish"] = polish(model, scaled, goal, gain, amounts) if wanted else 0.0
+            wanted = options.fidelity and options.sigma == "spectral"
+            facts["polish"] = polish(model, scaled, goal, gain, amounts) if wanted and not is_linear else 0.0
+            if wanted and is_linear and not prepared.capped:
+                reconstruct_as_pca(model)
         write_state(folder / BEST, model.state_dict(), facts)
     progress.advance(1)
     train, held_out = posterior(model, train_rows), posterior(model, prepared.validation)
