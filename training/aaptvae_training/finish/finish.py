@@ -2,14 +2,17 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from aaptvae.rows import Rows
+
 from ..config import TrainConfig
 from ..features import Features, Prepared
-from ..linear.baseline import fidelity_to
+from ..linear.baseline import Baseline, fidelity_to
 from ..loop import on_threads
-from ..model import posterior, scale_rows
+from ..model import AAPTVAE, posterior, scale_rows
 from ..progress import TrainingProgress
 from ..run import (
     BEST,
@@ -23,7 +26,7 @@ from ..run import (
     write_views,
 )
 from .marginal_fit import calibrate
-from .polish import AMOUNTS, polish, reconstruct_as_pca
+from .polish import polish, reconstruct_as_pca
 from .prior_fit import fit_prior
 from .view_fit import fit_views
 
@@ -53,17 +56,7 @@ def finish(
     train_rows = features.take(rows[chosen])
     _, facts = read_state(folder / BEST)
     if "polish" not in facts:
-        scaled = scale_rows(model, train_rows), scale_rows(model, prepared.validation)
-        goal, amounts = None, AMOUNTS if correction is None else (0.0, correction)
-        if correction is None:
-            goal = fidelity_to(baseline.ppca(model.latent_dim), options, prepared)
-        gain = float(facts.get("gain", math.inf)) if correction is None else math.inf
-        with on_threads(1):  # sums over rows: their last bits must not depend on how many threads share them
-            is_linear = model.bounded and facts.get("epoch") == 0
-            wanted = options.fidelity and options.sigma == "spectral"
-            facts["polish"] = polish(model, scaled, goal, gain, amounts) if wanted and not is_linear else 0.0
-            if wanted and is_linear and not prepared.capped:
-                reconstruct_as_pca(model)
+        facts["polish"] = _corrected(model, facts, (options, prepared, baseline), train_rows, correction)
         write_state(folder / BEST, model.state_dict(), facts)
     progress.advance(1)
     train, held_out = posterior(model, train_rows), posterior(model, prepared.validation)
@@ -73,3 +66,27 @@ def finish(
     prior = fit_prior(train, held_out, options.seed, progress)
     write_marginals(folder, calibrate(model, prior, train_rows, options.seed))
     write_prior(folder, prior)  # last: it completes the folder
+
+
+def _corrected(
+    model: AAPTVAE,
+    facts: dict[str, Any],
+    data: tuple[TrainConfig, Prepared, Baseline],
+    train: Rows,
+    correction: float | None,
+) -> float:
+    """Correct the decoder in place with raw training rows [N, D]; the amount of the ridge correction."""
+    options, prepared, baseline = data
+    if not options.fidelity or options.sigma != "spectral":
+        return 0.0
+    if model.bounded and facts.get("epoch") == 0:
+        if not prepared.capped:
+            reconstruct_as_pca(model)
+        return 0.0
+    scaled = scale_rows(model, train), scale_rows(model, prepared.validation)
+    with on_threads(1):  # sums over rows: their last bits must not depend on how many threads share them
+        if correction is not None:
+            return polish(model, scaled, None, amounts=(0.0, correction))
+        return polish(
+            model, scaled, fidelity_to(baseline.ppca(model.latent_dim), options, prepared), facts.get("gain", math.inf)
+        )
