@@ -100,11 +100,8 @@ def prepare_features(
 def _prepared(features: Features, config: TrainConfig, progress: TrainingProgress, copies: bool) -> Prepared:
     """The pass itself."""
     config = check_split(config, features)
-    digest, keys, facts = (
-        hashlib.sha256(f"{features.rows}x{features.width}".encode()),
-        RowKeys(features, config),
-        ColumnFacts(features.rows, features.width),
-    )
+    keys, facts = RowKeys(features, config), ColumnFacts(features.rows, features.width)
+    digest = hashlib.sha256(f"{features.rows}x{features.width}".encode())
     shares = config.validation_share, config.test_share
 
     def check(start: int, block: Rows) -> None:
@@ -274,9 +271,10 @@ def _values(block: Rows) -> memoryview:
 
 
 def with_scale(prepared: Prepared, *, capped: bool) -> Prepared:
-    """The same rows in the units of versions before, where `capped`, or in standard deviations."""
-    scale = column_scale(prepared.statistics, prepared.constant, MOST_DEVIATIONS if capped else math.inf)
-    return replace(prepared, scale=scale, capped=capped)
+    """The same rows, where `capped` in the units of versions before, which had no conditions; else in standard deviations."""
+    if not capped:
+        return prepared
+    return replace(prepared, scale=column_scale(prepared.statistics, prepared.constant, MOST_DEVIATIONS), capped=True)
 
 
 def column_scale(statistics: Statistics, constant: Mask, most: float = math.inf) -> Matrix:
