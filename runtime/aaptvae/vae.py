@@ -14,11 +14,10 @@ from .density import (
     PAIRS,
     SAMPLES,
     LikelihoodBounds,
-    Stream,
     importance_draws,
     kl_divergence,
-    normal_rows,
     p_values,
+    reparameterized,
     resolve_seed,
 )
 from .engine import Provider, Settings
@@ -119,9 +118,10 @@ class VAE(LoadedBundle):
         seed = resolve_seed(seed)
         result = as_output(out, len(means), self.latent_dim, means, spreads)
         for start, stop in self._chunks(len(means)):
-            deviation = np.exp(as_rows(spreads[start:stop], self.latent_dim, "logvar", start) / 2)
-            noise = normal_rows(seed, start, stop, self.latent_dim, Stream.LATENT)
-            result[start:stop] = as_rows(means[start:stop], self.latent_dim, "mu", start) + deviation * noise
+            mu = as_rows(means[start:stop], self.latent_dim, "mu", start)
+            result[start:stop] = reparameterized(
+                mu, as_rows(spreads[start:stop], self.latent_dim, "logvar", start), seed, start
+            )
         return result
 
     def sample(  # noqa: PLR0913 (all options of drawing)

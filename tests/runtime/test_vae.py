@@ -265,3 +265,11 @@ def test_finite_rows_that_overflow_are_refused_by_number(method: str, vae: aaptv
     rows[4] = 3e38  # the middle one, so that it is row 4 of either end of an interpolation
     with pytest.raises(InputError, match=r"(x|z|a or b) row 4 is too large for the model, whose results are not finite"):
         overflowing(vae)[method](rows)
+
+
+@pytest.mark.parametrize("row", [0, 70])
+def test_a_spread_too_large_is_refused(vae: aaptvae.VAE, row: int) -> None:
+    logvar = np.zeros((100, 2), np.float32)
+    logvar[row, 1] = 1e4
+    with pytest.raises(InputError, match=f"logvar row {row} is too large"):
+        vae.reparameterize(np.zeros((100, 2)), logvar, seed=0)
