@@ -7,7 +7,7 @@ TOOLS := .venv-tools
 PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults wide servers triton triton-client engines web web-install web-build web-reproducible
+.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults wide hosts hub servers triton triton-client engines web web-install web-build web-reproducible
 .PHONY: artifacts docs docs-site tools dist reproducible contents first-picture arm64-test lock version-check github-release release-check clean
 
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
@@ -76,6 +76,14 @@ faults: $(VENV)/ready ## kills and full disks over every verb that writes
 
 wide: $(VENV)/ready ## memory of tables of 20,000 columns, and their figures beside those of a dense model
 	CI=1 WIDE=1 $(BIN)/python -m pytest -q tests/training/test_memory.py tests/training/test_wide.py
+
+hosts: $(VENV)/ready ## a training on two network namespaces, of which one dies and resumes; needs root and the program ip
+	$(if $(filter 0,$(shell id -u)),,sudo) env HOSTS=1 $(BIN)/python -m pytest -q -p no:cacheprovider tests/training/loop/test_hosts.py
+
+hub: ## hf:// addresses and `aaptvae push` by huggingface_hub's own client, and the bars of tqdm, which comes with it
+	test -d .venv-hub || $(PYTHON) -m venv .venv-hub
+	.venv-hub/bin/python -m pip install -q -c constraints.txt -e ".[train,hub]" pytest
+	.venv-hub/bin/python -m pytest -q tests/runtime/test_hub.py tests/training/test_bars.py
 
 servers: triton-client ## `aaptvae serve` with the clients of Triton and KServe, under load and with faults
 	CI=1 SERVERS=1 .venv-servers/bin/python -m pytest -q tests/runtime/serve tests/docs/test_deploy.py
@@ -175,7 +183,7 @@ release-check: ## all that a release does, short of uploading
 	@cat $(DIST)/SHA256SUMS
 
 clean:
-	rm -rf .venv .venv-floor .venv-servers .venv-kserve .venv-triton .venv-engines .venv-site $(TOOLS) demo build dist site
+	rm -rf .venv .venv-floor .venv-servers .venv-hub .venv-kserve .venv-triton .venv-engines .venv-site $(TOOLS) demo build dist site
 
 # Newer sources than the built files: build again. Files that a workflow downloaded are newer than its clone.
 $(DIST)/SHA256SUMS: $(wildcard $(shell git ls-files runtime training export pyproject.toml README.md 2>/dev/null))

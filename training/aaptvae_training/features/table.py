@@ -6,7 +6,7 @@ temporary .npy file.
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -172,7 +172,8 @@ def array_features(
         )
     if table.dtype.kind not in "fiu":
         raise InputError(f"features have dtype {table.dtype}: expected floats or integers: choose the columns of numbers")
-    kept = _without_missing(table) if missing == "drop" else table
+    called = str if names is None else names.__getitem__
+    kept = _without_missing(table, 0, called) if missing == "drop" else table
     features = ArrayFeatures(kept, names)
     if conditions:
         held = column_values(x, conditions.names)
@@ -270,15 +271,26 @@ def _complete(rows: Array) -> NDArray[np.bool_]:
     return np.asarray(~np.isnan(rows).any(axis=1))
 
 
-def _without_missing(rows: Array) -> Array:
-    return rows[_complete(rows)]
+def _without_missing(rows: Array, first: int, called: Callable[[int], str]) -> Array:
+    """Rows that lack no value; `InputError` names an infinity here, while rows are still counted as in the table."""
+    complete = _complete(rows)
+    kept: Array = rows[complete]
+    if not np.isfinite(as_float32(kept)).all():
+        row, column = np.argwhere(np.isinf(as_float32(rows)) & complete[:, None])[0].tolist()
+        raise InputError(
+            f"features must be finite, but row {first + row}, column {called(column)} is {as_float32(rows)[row, column]} in "
+            "float32: drop or repair such rows; aaptvae diagnose lists them"
+        )
+    return kept
 
 
 def _decode(reader: RowReader, target: Path, features: Features, drop: bool, conditions: TableConditions | None = None) -> Path:
     """Copy rows of any format to an .npy file and close their reader; `drop` leaves out rows that lack a value."""
     with reader, open_output(target, Layout(width=reader.width)) as writer:
+        first = features.rows + features.dropped
         for batch in reader.labelled(BLOCK_ROWS):
-            rows = _without_missing(batch.values) if drop else batch.values
+            rows = _without_missing(batch.values, first, features.called) if drop else batch.values
+            first += len(batch)
             if conditions:
                 held = batch.ids[len(batch.ids) - len(conditions.names) :]
                 conditions.add(held, _complete(batch.values) if drop else None)

@@ -13,7 +13,8 @@ from aaptvae.rows import Matrix, Rows
 
 from ..model import AAPTVAE, decode, features_of, given, observation_of
 
-MOST_KNOTS = 1 << 16  # of all columns: half a megabyte
+MOST_KNOTS = 3 << 14  # of all columns: 384 KiB
+LEAST_KNOTS = 4  # of a column that wants more
 MOST_VALUES = 1_024  # of a column with a step for each
 REPEATED = 0.5  # share of different values in a column of repeated ones, at most
 OFTEN = 1 / 64  # share of the rows with one value that makes a flat part
@@ -53,9 +54,12 @@ def calibrate(model: AAPTVAE, prior: LatentPrior, observed: Rows, seed: int) -> 
 def fit_marginals(observed: Rows, sampled: Rows) -> Marginals:
     """The maps from samples [S, D] of the model, with its noise, to training rows [N, D].
 
-    Where the knots of all columns are more than `MOST_KNOTS`, those with most get fewer, all the same number.
+    Where the knots of all columns are more than `MOST_KNOTS`, those with most get fewer, all the same number. Where they would
+    get fewer than `LEAST_KNOTS`, the maps only limit samples to the observed range and round them.
     """
     most = largest_share(np.array([len(_knots(column, MOST_KNOTS)[0][0]) for column in observed.T]))
+    if most < LEAST_KNOTS:
+        return ranges(observed)
     counts, rules, quantiles, values = [], [], [], []
     for column, drawn in zip(observed.T, sampled.T, strict=True):
         (ranks, own), has_steps = _knots(column, most)
@@ -68,15 +72,19 @@ def fit_marginals(observed: Rows, sampled: Rows) -> Marginals:
     return Marginals(np.array(counts, np.int64), np.array(rules), *knots)
 
 
-def largest_share(wanted: NDArray[np.int64]) -> int:
-    """The largest number of knots for a column with which all columns, or what they want [D], have `MOST_KNOTS` together.
+def ranges(observed: Rows) -> Marginals:
+    """Maps that limit samples to the range of each column of training rows [N, D], and round them to its decimal unit."""
+    ends = np.stack([observed.min(axis=0), observed.max(axis=0)], axis=1).astype(np.float64).ravel()
+    units = np.array([_unit(column) for column in observed.T])
+    return Marginals(np.full(len(units), 2), units, ends, ends)
 
-    It is 2 at least, the ends of a range.
-    """
+
+def largest_share(wanted: NDArray[np.int64]) -> int:
+    """The largest number of knots for a column with which all columns, or what they want [D], have `MOST_KNOTS` together."""
     share = MOST_KNOTS
-    while share > 2 and np.minimum(wanted, share).sum() > MOST_KNOTS:
+    while np.minimum(wanted, share).sum() > MOST_KNOTS:
         share = share * 3 // 4
-    return max(share, 2)
+    return share
 
 
 def _knots(column: Rows, most: int) -> tuple[Knots, bool]:
