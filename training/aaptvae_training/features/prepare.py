@@ -66,7 +66,7 @@ class Prepared:
         return rows if self.given is None else rows[:, : self.statistics.width]
 
     def residuals(self, rows: Rows) -> Matrix | Rows:
-        """Raw features less what their conditions add to the mean: [n, D]; the rows themselves without conditions."""
+        """Raw features less the part of their mean that conditions explain: [n, D]; the rows themselves without conditions."""
         return rows if self.given is None else self.features_of(rows) - self.given.location(rows)
 
     def standardise(self, rows: Rows) -> Rows:
