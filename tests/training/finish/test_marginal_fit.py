@@ -121,3 +121,10 @@ def test_thinning_keeps_the_ends_and_the_corners():
     kept, own = thinned((ranks, values), 3)
     np.testing.assert_allclose(kept, [0, 0.5, 1])
     np.testing.assert_array_equal(own, [0, 0, 5])
+
+
+def test_knots_of_few_rows_ascend():
+    """Every value of 60 rows is a flat part, whose end is the next one's begin up to a rounding: such runs were damaged."""
+    rng = np.random.default_rng(60)
+    observed, drawn = (rng.standard_normal((rows, 2)).astype(np.float32) for rows in (60, 4096))
+    Marginals.from_arrays(fit_marginals(observed, drawn).to_arrays())
