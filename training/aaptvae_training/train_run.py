@@ -17,24 +17,29 @@ from aaptvae.files.publish import publish_folder, refuse_existing
 from .config import TrainConfig
 from .errors import RunError
 from .evaluate_run import evaluate
-from .features import Features, Prepared, check_probabilities, everything, open_features, prepare_features, rows_within
+from .features import (
+    Features,
+    Prepared,
+    TableConditions,
+    check_probabilities,
+    everything,
+    open_features,
+    prepare_features,
+)
 from .finish.finish import finish
 from .linear.axes import axes_count, find_axes, model_axes
 from .linear.baseline import fidelity_to, fit_baseline
 from .linear.ppca import PPCA
 from .linear.start import Start, Tail, begin_at, begin_bernoulli, bernoulli_noise, scalar_start, spectral_tail, start_with
 from .loop import (
-    RESIDENT_BYTES,
-    Batches,
     Refit,
-    ResidentBatches,
-    StreamedBatches,
     Trainer,
     World,
     join,
     most_threads,
     on_threads,
     paced,
+    training_batches,
     wants_bf16,
 )
 from .memory import needs_of_training, refuse_shortage
@@ -99,7 +104,8 @@ def train(  # noqa: PLR0913 - the arguments of a training
     """
     if not (begun := resume and not is_empty(run)):  # a training may be killed before it has written anything
         check_folder(run, force)
-    with join(config.device) as world, open_features(source, reading, config.missing) as features:
+    conditions = TableConditions.of(config)
+    with join(config.device) as world, open_features(source, reading, config.missing, conditions) as features:
         progress = progress if progress is not None and world.leads else TrainingProgress()
         check_shape(image_shape, features.width)
         saved = read_config(run) if begun else None
@@ -196,6 +202,7 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
         capped=prepared.capped,
         bounded=config.linear_skip,  # without a linear path there is nothing to fall back on
         axes=model_axes(config, prepared),
+        conditions=features.condition_specs,
     )
 
 
@@ -275,6 +282,8 @@ def start_model(config: RunConfig, prepared: Prepared, tail: Tail | None = None)
     model, options = build_model(config), config.train
     statistics, scale = prepared.statistics, prepared.scale
     model.scaler.standardise_by(*map(torch.from_numpy, (statistics.mean, scale, prepared.constant)))
+    if prepared.given is not None:
+        model.scaler.explain_by(*map(torch.from_numpy, (prepared.given.coefficients / scale, prepared.given.centre)))
     model.reached = share_within_reach(len(prepared.split.train))
     count = None if config.axes is None else config.axes or axes_count(prepared, options.latent_dim)
     ppca = find_axes(prepared, scale, count).ppca(options.latent_dim)
@@ -285,16 +294,3 @@ def start_model(config: RunConfig, prepared: Prepared, tail: Tail | None = None)
     elif options.linear_skip:
         begin_at(model, start)
     return model, start
-
-
-def training_batches(features: Features, prepared: Prepared, model: AAPTVAE, options: TrainConfig, world: World) -> Batches:
-    """Batches of scaled training rows: from memory if the rows fit into `RESIDENT_BYTES`, else from disk."""
-    rows, batch = prepared.split.train, options.batch_size or 1
-    if len(rows) * model.scaler.outer * 4 > RESIDENT_BYTES:
-        return StreamedBatches(features, rows, partial(scale_rows, model), batch, options.seed, world)
-    table, done = torch.empty(len(rows), model.scaler.outer), 0
-    for start, block in features.blocks():
-        scaled = scale_rows(model, rows_within(rows, start, block))
-        table[done : done + len(scaled)] = torch.from_numpy(scaled)
-        done += len(scaled)
-    return ResidentBatches(table.to(world.device), batch, options.seed, world)

@@ -85,4 +85,4 @@ def test_constant_columns_stay_constant_in_samples(tmp_path):
     train(saved(tmp_path, rows), tmp_path / "run", options())
     model, baseline = load_run(tmp_path / "run"), read_baseline(tmp_path / "run")
     judge = Judge(model, read_prior(tmp_path / "run"), observation_of(model), baseline.ppca(3), baseline.spectrum, 0)
-    assert (judge.sample(500)[:, 4] == 3.25).all()
+    assert (judge.sample(500, rows)[:, 4] == 3.25).all()

@@ -27,7 +27,7 @@ from ..run import (
 )
 from .marginal_fit import calibrate
 from .polish import polish, reconstruct_as_pca
-from .prior_fit import fit_prior
+from .prior_fit import Given, fit_prior
 from .view_fit import fit_views
 
 MOST_PRIOR_ROWS = 20_000
@@ -60,10 +60,12 @@ def finish(
         write_state(folder / BEST, model.state_dict(), facts)
     progress.advance(1)
     train, held_out = posterior(model, train_rows), posterior(model, prepared.validation)
-    judged = None if correction is None else read_views(folder.parent, model.input_dim, model.latent_dim)
-    views = fit_views(model, options, (prepared, features, baseline), progress, judged)
-    write_views(folder, views)
-    prior = fit_prior(train, held_out, options.seed, progress)
+    # Views are maps of the rows alone: of a model with conditions there are none.
+    judged = None if correction is None or model.condition_dim else read_views(folder.parent, model.input_dim, model.latent_dim)
+    if not model.condition_dim:
+        write_views(folder, fit_views(model, options, (prepared, features, baseline), progress, judged))
+    given = Given.of(train_rows, prepared.validation, features.condition_specs)
+    prior = fit_prior(train, held_out, options.seed, progress, given)
     write_marginals(folder, calibrate(model, prior, train_rows, options.seed))
     write_prior(folder, prior)  # last: it completes the folder
 

@@ -11,7 +11,7 @@ from aaptvae.density.marginals import STEPS, Marginals
 from aaptvae.density.prior import LatentPrior
 from aaptvae.rows import Matrix, Rows
 
-from ..model import AAPTVAE, decode, observation_of
+from ..model import AAPTVAE, decode, features_of, given, observation_of
 
 MOST_KNOTS = 3 << 14  # of all columns: 384 KiB
 LEAST_KNOTS = 4  # of a column that wants more
@@ -38,15 +38,17 @@ def calibrate(model: AAPTVAE, prior: LatentPrior, observed: Rows, seed: int) -> 
     """
     if model.likelihood == "bernoulli":
         return None
-    width, (least, most) = observed.shape[1], SAMPLES
+    width, (least, most) = model.input_dim, SAMPLES
     count = min(max(least, min(most, 8 * len(observed))), max(1_000, MOST_NUMBERS // width))
     observation, drawn, seed = observation_of(model), np.empty((count, width), np.float32), seed ^ _OTHER_SEED
     step = max(_BLOCK, min(_CHUNK, MOST_NUMBERS // 8 // width))
     for start in range(0, count, step):
         stop = min(start + step, count)
-        rows = decode(model, prior.draw(seed, start, stop))
+        under = observed[np.arange(start, stop) % len(observed)]  # rows whose conditions samples have
+        c = under[:, width:] if model.condition_dim else None
+        rows = decode(model, given(model, prior.under(c).draw(seed, start, stop), under))
         drawn[start:stop] = observation.add_noise(rows, seed, start, stop)
-    return fit_marginals(observed[:: max(1, len(observed) * width // MOST_NUMBERS)], drawn)
+    return fit_marginals(features_of(model, observed)[:: max(1, len(observed) * width // MOST_NUMBERS)], drawn)
 
 
 def fit_marginals(observed: Rows, sampled: Rows) -> Marginals:

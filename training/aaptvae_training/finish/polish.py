@@ -81,7 +81,8 @@ def _elbo(model: AAPTVAE, rows: torch.Tensor) -> float:
 def _correction(model: AAPTVAE, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Ridge regression of the residuals on posterior means: weight [D, L], bias [D]."""
     mu, _ = model.posterior(rows)
-    residual = (rows - model.observation_mean(mu)).double()[:, : model.scaler.inner]
+    residual = (model.scaler.scaled_features(rows) - model.observation_mean(model.given(mu, rows))).double()
+    residual = residual[:, : model.scaler.inner]
     centre, mean = mu.double().mean(dim=0), residual.mean(dim=0)
     latents = mu.double() - centre
     gram = latents.T @ latents
@@ -92,7 +93,7 @@ def _correction(model: AAPTVAE, rows: torch.Tensor) -> tuple[torch.Tensor, torch
 
 def _missing(model: AAPTVAE, rows: torch.Tensor, goal: Fidelity) -> float:
     """Largest share of the variance, over the units of the goal, by which squared errors exceed it."""
-    mean = model.observation_mean(model.posterior(rows)[0])
-    errors = goal.errors(model.scaler, (mean - rows).double()).mean(dim=1)
-    variances = goal.errors(model.scaler, rows.double()).mean(dim=1).clamp(min=1e-300)
+    mean, features = model.observation_mean(model.given(model.posterior(rows)[0], rows)), model.scaler.scaled_features(rows)
+    errors = goal.errors(model.scaler, (mean - features).double()).mean(dim=1)
+    variances = goal.errors(model.scaler, features.double()).mean(dim=1).clamp(min=1e-300)
     return float(((errors - MARGIN * errors.new_tensor(goal.tolerated)) / variances).max())

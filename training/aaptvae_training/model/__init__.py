@@ -1,6 +1,6 @@
 """The network, its feature scaler, its loss, and the same model for numpy arrays."""
 
-from .as_numpy import Posterior, decode, encode, observation_of, posterior, scale_rows
+from .as_numpy import Posterior, decode, encode, features_of, given, observation_of, posterior, scale_rows
 from .fidelity import MARGIN, Fidelity
 from .network import AAPTVAE, share_within_reach
 from .objective import Objective
@@ -15,6 +15,8 @@ __all__ = [
     "Posterior",
     "decode",
     "encode",
+    "features_of",
+    "given",
     "observation_of",
     "posterior",
     "scale_rows",

@@ -13,7 +13,7 @@ PASS_ROWS = 4096  # rows in one pass of the decoder, at most
 
 
 class Objective(nn.Module):
-    """Scaled rows [n, D] to the objective and, per row and without weights, its two parts in nats.
+    """Scaled rows [n, D + C] to the objective and, per row and without weights, its two parts in nats.
 
     A Student-t likelihood penalises large errors too little. Factors `fidelity` [U] above 0 add back a share of what pPCA
     would charge for them: the squared error over twice the variance that pPCA leaves in every direction. The trainer raises
@@ -29,19 +29,20 @@ class Objective(nn.Module):
         """The mean objective [], and -log p(x|z) [n] and KL [n] for the record."""
         mu, logvar = self.model.posterior(x)
         mu, logvar = mu.float(), logvar.float()  # exp and squares need more than bf16
-        mean = self.model.observation_mean(self.model.reparameterize(mu, logvar))
+        mean = self.model.observation_mean(self.model.given(self.model.reparameterize(mu, logvar), x))
         nll = self._negative_log_likelihood(x, mean)
         kl = losses.kl_divergence(mu, logvar)
         objective = nll.mean() + beta * losses.free_bits(kl, self.free_bits).mean()
         if any(self.fidelity):
-            objective = objective + self.goal.penalty(self.model.scaler, mean.float() - x, self.fidelity)
+            difference = mean.float() - self.model.scaler.scaled_features(x)
+            objective = objective + self.goal.penalty(self.model.scaler, difference, self.fidelity)
         return objective, nll, kl.sum(dim=1)
 
     def _negative_log_likelihood(self, x: Tensor, mean: Tensor) -> Tensor:
         if self.model.likelihood == "bernoulli":
             # The target is raw and in [0, 1]; unscaling it may step outside by a rounding.
             return losses.bernoulli_nll(mean.float(), self.model.scaler.to_raw(x).clamp(0, 1))
-        return self.model.negative_log_likelihood(mean.float() - x)
+        return self.model.negative_log_likelihood(mean.float() - self.model.scaler.scaled_features(x))
 
     def bound(self, x: Tensor, draws: int) -> tuple[Tensor, Tensor]:
         """-log p(x|z) averaged over `draws` of every posterior, and KL: [n, D] -> [n], [n].
@@ -53,11 +54,12 @@ class Objective(nn.Module):
         at_once = max(1, PASS_ROWS // max(1, len(x)))
         for first in range(0, draws, at_once):
             z = torch.cat([self.model.reparameterize(mu, logvar) for _ in range(first, min(first + at_once, draws))])
-            nll = self._negative_log_likelihood(x.repeat(len(z) // max(1, len(x)), 1), self.model.observation_mean(z))
+            rows = x.repeat(len(z) // max(1, len(x)), 1)
+            nll = self._negative_log_likelihood(rows, self.model.observation_mean(self.model.given(z, rows)))
             total += nll.double().view(-1, len(x)).sum(dim=0)
         return total / draws, losses.kl_divergence(mu, logvar).sum(dim=1).double()
 
     def squared_errors(self, x: Tensor) -> Tensor:
         """Squared error of reconstructions from the posterior mean, in each of the goal's units: [n, D] -> [U, n]."""
-        mean = self.model.observation_mean(self.model.posterior(x)[0])
-        return self.goal.errors(self.model.scaler, mean - x)
+        mean = self.model.observation_mean(self.model.given(self.model.posterior(x)[0], x))
+        return self.goal.errors(self.model.scaler, mean - self.model.scaler.scaled_features(x))
