@@ -109,6 +109,7 @@ def write_run(folder: Path, model: AAPTVAE, trained: Rows, unseen: Rows, facts: 
             data_sha256=prepared.sha256,
             train=config_of(model, seed),
             bounded=model.bounded,
+            capped=False,
             axes=model.axes,
         )
         check_probabilities(config.train, prepared)

@@ -28,7 +28,7 @@ from .features import (
 )
 from .finish.finish import finish
 from .linear.axes import axes_count, find_axes, model_axes
-from .linear.baseline import fit_baseline, tolerated_error
+from .linear.baseline import fidelity_to, fit_baseline
 from .linear.ppca import PPCA
 from .linear.start import Start, Tail, begin_at, begin_bernoulli, bernoulli_noise, scalar_start, spectral_tail, start_with
 from .loop import (
@@ -109,7 +109,7 @@ def train(  # noqa: PLR0913 - the arguments of a training
         progress = progress if progress is not None and world.leads else TrainingProgress()
         check_shape(image_shape, features.width)
         saved = read_config(run) if begun else None
-        resolved, prepared = prepare_run(features, config, progress, copies=saved is None or saved.copies is not None)
+        resolved, prepared = prepare_run(features, config, progress, saved)
         if saved is None:
             world.leading(begin_folder, run, resolved, prepared)
         else:
@@ -121,12 +121,13 @@ def train(  # noqa: PLR0913 - the arguments of a training
 
 
 def prepare_run(
-    features: Features, config: TrainConfig, progress: TrainingProgress, *, copies: bool = True
+    features: Features, config: TrainConfig, progress: TrainingProgress, saved: RunConfig | None = None
 ) -> tuple[RunConfig, Prepared]:
-    """Read the features: the configuration with every option decided, and the split with its statistics."""
+    """Read the features: the configuration with every option decided, and the split with its statistics, as a `saved` run's."""
     refuse_shortage(needs_of_training(features.rows, features.width, config), features.rows, features.width)
     progress.stage("reading", features.rows)
-    prepared = prepare_features(features, config, progress, copies=copies)
+    before = {} if saved is None else {"copies": saved.copies is not None, "capped": saved.capped}
+    prepared = prepare_features(features, config, progress, **before)
     check_probabilities(config, prepared)
     return resolve(config, features, prepared), prepared
 
@@ -198,6 +199,7 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
         missing=prepared.missing or features.dropped,
         warnings=prepared.warnings,
         refit=features.rows < MOST_REFITTED if config.refit is None else config.refit,
+        capped=prepared.capped,
         bounded=config.linear_skip,  # without a linear path there is nothing to fall back on
         axes=model_axes(config, prepared),
         conditions=features.condition_specs,
@@ -240,10 +242,9 @@ def fit(
     if world.leads:
         write_baseline(phase.folder, fit_baseline(prepared, start))
     model.to(world.device)
-
     batches = training_batches(features, prepared, model, config.train, world)
     validation = torch.from_numpy(scale_rows(model, prepared.validation))
-    objective = Objective(model, config.train.free_bits, start.ppca.variance, tolerated_error(config.train, prepared, start))
+    objective = Objective(model, config.train.free_bits, fidelity_to(start.ppca, config.train, prepared))
     if phase.adapt:
         batches = paced(batches, objective, validation, wants_bf16(config.train.precision, world.device))
     kind = Trainer if phase.epochs is None else partial(Refit, until=phase.epochs)

@@ -121,3 +121,13 @@ def test_thinning_keeps_the_ends_and_the_corners():
     kept, own = thinned((ranks, values), 3)
     np.testing.assert_allclose(kept, [0, 0.5, 1])
     np.testing.assert_array_equal(own, [0, 0, 5])
+
+
+@pytest.mark.parametrize("rows", range(11, 64, 4))
+def test_every_row_may_be_a_flat_part(rows):
+    """Where a row is more than `OFTEN` of all, flat parts touch, and rounding must not change the order of their ends."""
+    table = drawn(40, rows)
+    maps = Marginals.from_arrays(fit_marginals(table, drawn(40)).to_arrays())
+    samples = drawn(40)
+    maps.apply(samples)
+    assert (samples >= table.min(axis=0)).all() and (samples <= table.max(axis=0)).all()

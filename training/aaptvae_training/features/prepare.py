@@ -1,6 +1,7 @@
 """One pass over a feature table: digest, split, moments of the training rows, held-out rows."""
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
@@ -28,7 +29,7 @@ Mask = NDArray[np.bool_]
 
 SAMPLE_ROWS = 2_000  # training rows that are kept to compare their figures with those of held-out rows
 LEAST_SAMPLE_ROWS = 200  # of tables of many columns
-MOST_DEVIATIONS = 6.0
+MOST_DEVIATIONS = 6.0  # of a training value from the mean, where scales are capped
 LARGEST = 1e30  # of a value; products with weights and sums of columns stay below the limit of float32
 _ROUNDINGS = 8.0
 MOST_NUMBERS = 1 << 24  # of rows in float64 at once, and of that sample
@@ -57,6 +58,7 @@ class Prepared:
     warnings: tuple[str, ...] = ()  # about columns
     findings: tuple[Finding, ...] = ()  # about all rows
     table: Features | None = None  # open as long as the training lasts
+    capped: bool = False  # whether scales are larger where training values lie far out
     given: Regression | None = None
 
     def features_of(self, rows: Rows) -> Rows:
@@ -84,13 +86,22 @@ class Prepared:
             yield np.asarray(self.residuals(rows_within(self.split.train, start, block)), np.float32)
 
 
-def prepare_features(features: Features, config: TrainConfig, progress: TrainingProgress, *, copies: bool = True) -> Prepared:
+def prepare_features(
+    features: Features, config: TrainConfig, progress: TrainingProgress, *, copies: bool = True, capped: bool = False
+) -> Prepared:
     """Read the table once, or twice where its values decide the split; `InputError` at the first NaN or infinity.
 
-    `copies=False` does not look for equal rows, for interrupted runs of versions that did not: their split must not change.
+    `copies=False` does not look for equal rows and `capped` limits the scale of rare columns, for interrupted runs of versions
+    that did so: their split and their units must not change.
     """
+    return with_scale(_prepared(features, config, progress, copies), capped=capped)
+
+
+def _prepared(features: Features, config: TrainConfig, progress: TrainingProgress, copies: bool) -> Prepared:
+    """The pass itself."""
     config = check_split(config, features)
-    digest, keys, facts = _shape_digest(features), RowKeys(features, config), ColumnFacts(features.rows, features.width)
+    keys, facts = RowKeys(features, config), ColumnFacts(features.rows, features.width)
+    digest = hashlib.sha256(f"{features.rows}x{features.width}".encode())
     shares = config.validation_share, config.test_share
 
     def check(start: int, block: Rows) -> None:
@@ -216,7 +227,8 @@ def everything(features: Features, prepared: Prepared, seed: int) -> Prepared:
     split = Split(np.arange(features.rows), *prepared.split[1:])
     if features.fill is not None:
         replace_missing(features, split.train)
-    return replace(_gather(features, split, seed, lambda start, block: None), sha256=prepared.sha256)
+    whole = with_scale(_gather(features, split, seed, lambda start, block: None), capped=prepared.capped)
+    return replace(whole, sha256=prepared.sha256)
 
 
 def _gather(features: Features, split: Split, seed: int, each: Callable[[int, Rows], object]) -> Prepared:
@@ -247,15 +259,10 @@ def _gather(features: Features, split: Split, seed: int, each: Callable[[int, Ro
 
 def digest_of(features: Features) -> str:
     """SHA-256 of the shape and the values of a table; it does not depend on the file format or on shards."""
-    digest = _shape_digest(features)
+    digest = hashlib.sha256(f"{features.rows}x{features.width}".encode())
     for _, block in features.blocks():
         digest.update(_values(block))
     return digest.hexdigest()
-
-
-def _shape_digest(features: Features) -> "hashlib._Hash":
-    """A digest that holds the shape of the table."""
-    return hashlib.sha256(f"{features.rows}x{features.width}".encode())
 
 
 def _values(block: Rows) -> memoryview:
@@ -263,15 +270,21 @@ def _values(block: Rows) -> memoryview:
     return np.ascontiguousarray(block, "<f4").data
 
 
-def column_scale(statistics: Statistics, constant: Mask) -> Matrix:
+def with_scale(prepared: Prepared, *, capped: bool) -> Prepared:
+    """The same rows, where `capped` in the units of versions before, which had no conditions; else in standard deviations."""
+    if not capped:
+        return prepared
+    return replace(prepared, scale=column_scale(prepared.statistics, prepared.constant, MOST_DEVIATIONS), capped=True)
+
+
+def column_scale(statistics: Statistics, constant: Mask, most: float = math.inf) -> Matrix:
     """Positive scale of every column [D]: its standard deviation, or 1 where `constant` [D] is true.
 
-    The scale is larger where a training value would lie more than `MOST_DEVIATIONS` from the mean, because a column that is
-    rarely different from zero would otherwise have a larger squared error than all others. Of many columns it is a float32
+    It is larger where a training value would lie more than `most` scales from the mean. Of many columns it is a float32
     number, which takes half the bytes in a bundle.
     """
     reach = np.maximum(statistics.maximum - statistics.mean, statistics.mean - statistics.minimum)
-    scale = np.where(constant, 1.0, np.maximum(statistics.deviation, reach / MOST_DEVIATIONS))
+    scale = np.where(constant, 1.0, np.maximum(statistics.deviation, reach / most))
     return scale if statistics.width <= FEW_COLUMNS else scale.astype(np.float32).astype(np.float64)
 
 
