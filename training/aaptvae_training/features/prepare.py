@@ -94,14 +94,14 @@ def prepare_features(
     `copies=False` does not look for equal rows and `capped` limits the scale of rare columns, for interrupted runs of versions
     that did so: their split and their units must not change.
     """
-    prepared = _prepared(features, config, progress, copies)
-    return with_capped_scale(prepared) if capped else prepared
+    return with_scale(_prepared(features, config, progress, copies), capped=capped)
 
 
 def _prepared(features: Features, config: TrainConfig, progress: TrainingProgress, copies: bool) -> Prepared:
     """The pass itself."""
     config = check_split(config, features)
-    digest, keys, facts = _shape_digest(features), RowKeys(features, config), ColumnFacts(features.rows, features.width)
+    keys, facts = RowKeys(features, config), ColumnFacts(features.rows, features.width)
+    digest = hashlib.sha256(f"{features.rows}x{features.width}".encode())
     shares = config.validation_share, config.test_share
 
     def check(start: int, block: Rows) -> None:
@@ -227,8 +227,8 @@ def everything(features: Features, prepared: Prepared, seed: int) -> Prepared:
     split = Split(np.arange(features.rows), *prepared.split[1:])
     if features.fill is not None:
         replace_missing(features, split.train)
-    whole = replace(_gather(features, split, seed, lambda start, block: None), sha256=prepared.sha256)
-    return with_capped_scale(whole) if prepared.capped else whole
+    whole = with_scale(_gather(features, split, seed, lambda start, block: None), capped=prepared.capped)
+    return replace(whole, sha256=prepared.sha256)
 
 
 def _gather(features: Features, split: Split, seed: int, each: Callable[[int, Rows], object]) -> Prepared:
@@ -259,15 +259,10 @@ def _gather(features: Features, split: Split, seed: int, each: Callable[[int, Ro
 
 def digest_of(features: Features) -> str:
     """SHA-256 of the shape and the values of a table; it does not depend on the file format or on shards."""
-    digest = _shape_digest(features)
+    digest = hashlib.sha256(f"{features.rows}x{features.width}".encode())
     for _, block in features.blocks():
         digest.update(_values(block))
     return digest.hexdigest()
-
-
-def _shape_digest(features: Features) -> "hashlib._Hash":
-    """A digest that holds the shape of the table."""
-    return hashlib.sha256(f"{features.rows}x{features.width}".encode())
 
 
 def _values(block: Rows) -> memoryview:
@@ -275,15 +270,18 @@ def _values(block: Rows) -> memoryview:
     return np.ascontiguousarray(block, "<f4").data
 
 
-def with_capped_scale(prepared: Prepared) -> Prepared:
-    """The same rows in the units of versions before: scales of rare columns are larger."""
+def with_scale(prepared: Prepared, *, capped: bool) -> Prepared:
+    """The same rows, where `capped` in the units of versions before, which had no conditions; else in standard deviations."""
+    if not capped:
+        return prepared
     return replace(prepared, scale=column_scale(prepared.statistics, prepared.constant, MOST_DEVIATIONS), capped=True)
 
 
 def column_scale(statistics: Statistics, constant: Mask, most: float = math.inf) -> Matrix:
     """Positive scale of every column [D]: its standard deviation, or 1 where `constant` [D] is true.
 
-    Larger where a training value would lie more than `most` scales out; of many columns a float32 number, to save bytes.
+    It is larger where a training value would lie more than `most` scales from the mean. Of many columns it is a float32
+    number, which takes half the bytes in a bundle.
     """
     reach = np.maximum(statistics.maximum - statistics.mean, statistics.mean - statistics.minimum)
     scale = np.where(constant, 1.0, np.maximum(statistics.deviation, reach / most))

@@ -107,7 +107,8 @@ def _lines(values: Rows, shares: Matrix, below: Matrix) -> Knots:
     flat = chosen[often]
     ranks = np.concatenate([middles[chosen[~often]], below[flat], below[flat] + shares[flat]])
     own = np.concatenate([values[chosen[~often]], values[flat], values[flat]])
-    ranks, own = np.sort(ranks), np.sort(own)  # each alone: equal ranks may differ by a rounding
+    order = np.lexsort((ranks, own))  # by value: the end of a flat part and the begin of the next differ by a rounding
+    ranks, own = np.maximum.accumulate(ranks[order]), own[order]
     needed = slice(int(len(own) > 2 and own[0] == own[1]), len(own) - int(len(own) > 2 and own[-1] == own[-2]))
     return ranks[needed], own[needed]  # beyond the knots a map is flat
 

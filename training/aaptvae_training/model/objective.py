@@ -60,6 +60,6 @@ class Objective(nn.Module):
         return total / draws, losses.kl_divergence(mu, logvar).sum(dim=1).double()
 
     def squared_errors(self, x: Tensor) -> Tensor:
-        """Squared error of reconstructions from the posterior mean, in each of the goal's units: [n, D] -> [U, n]."""
+        """Squared error of reconstructions from the posterior mean, in each of the goal's units: [n, D + C] -> [U, n]."""
         mean = self.model.observation_mean(self.model.given(self.model.posterior(x)[0], x))
         return self.goal.errors(self.model.scaler, mean - self.model.scaler.scaled_features(x))
