@@ -42,7 +42,15 @@ def described(path: str, value: Any) -> Iterator[str]:
         yield f"{path}{_signature(node)}"
     elif isinstance(node, ast.ClassDef):
         yield f"class {path}({', '.join(map(ast.unparse, node.bases))})"
-        yield from filter(None, (_member(part) for part in node.body))
+        yield from filter(None, (_member(part) for part in [*inherited(value), *node.body]))
+
+
+def inherited(value: type) -> list[ast.stmt]:
+    """Members that a class has from a base of ours that no package exports."""
+    ours = [base for base in value.__mro__[1:] if base.__module__.startswith("aaptvae")]
+    hidden = [base for base in ours if base.__name__ not in importlib.import_module("aaptvae").__all__]
+    sources = (ast.parse(textwrap.dedent(inspect.getsource(base))).body[0] for base in reversed(hidden))
+    return [part for node in sources if isinstance(node, ast.ClassDef) for part in node.body]
 
 
 def _member(node: ast.stmt) -> str | None:

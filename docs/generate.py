@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 import msgspec
+from api import inherited
 from click.testing import CliRunner
 
 from aaptvae.bundle import graph_check
@@ -66,7 +67,8 @@ def _described(path: str, value: Any) -> str:
         return f"### {path}\n\n{_stub(node)}\n{inspect.getdoc(value)}\n"
     if not isinstance(node, ast.ClassDef):
         raise TypeError(f"{path} is neither a function nor a class")
-    methods = [part for part in node.body if isinstance(part, ast.FunctionDef) and not part.name.startswith("_")]
+    body = [*inherited(value), *node.body]
+    methods = [part for part in body if isinstance(part, ast.FunctionDef) and not part.name.startswith("_")]
     described = [f"\n{_stub(method)}\n{inspect.cleandoc(ast.get_docstring(method) or '')}\n" for method in methods]
     return f"### {path}\n\n{_stub(_class_head(node, path))}\n{inspect.getdoc(value)}\n{''.join(described)}"
 

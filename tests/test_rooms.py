@@ -31,10 +31,12 @@ ARROWS = {
         "tables": "errors rows",
         "files": "errors open_flags rows tables",
         "interpolation": "errors rows",
+        "conditions": "bundle errors rows tables",
+        "loaded": "bundle conditions densities engine errors rows tables views",
         "views": "bundle engine errors rows",
         "scores": "rows",
         "densities": "bundle density errors rows",
-        "vae": "bundle densities density engine errors interpolation rows scores tables views",
+        "vae": "bundle conditions densities density engine errors interpolation loaded rows scores tables views",
         "verify": "bundle engine vae",
         "bench": "bundle engine vae",
         "push": "bundle hub",
@@ -42,7 +44,8 @@ ARROWS = {
         "batches": "bundle engine errors rows scores tables vae",
         "serve": "bundle engine errors rows scores vae views",
         "explorer": "bundle errors files rows tables",
-        "cli": "bench bundle density engine errors explorer files interpolation push rows scores serve tables vae verify",
+        "cli": "bench bundle conditions density engine errors explorer files interpolation push rows scores serve tables "
+        "vae verify",
     },
     "aaptvae_training": {
         "__init__": "errors evaluate_run model progress run train_table",

@@ -69,6 +69,8 @@ class BatchEncoder:
         found = read_bundle(bundle)
         if carry == "path" and isinstance(found.source, bytes):
             raise InputError("bundle is bytes, without a path to carry: pass its path, or carry='bytes'")
+        if found.manifest.conditions:
+            raise InputError("this bundle takes conditions, which BatchEncoder does not: call VAE in a function of your own")
         self._place = found.source if carry == "path" else packed(found.source)
         self._digest, self._inputs = found.digest, found.manifest.latent_dim if verb == "decode" else found.manifest.input_dim
         self._verb, self._column, self._keep = verb, column, (keep,) if isinstance(keep, str) else tuple(keep)

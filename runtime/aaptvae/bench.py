@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from .bundle.graph_specs import CONDITION
 from .bundle.manifest import Precision, graph_file
 from .bundle.reading import read_bundle
 from .bundle.sources import Place
@@ -57,8 +58,11 @@ def bench(
         graph = bundle.files[graph_file("encoder", precision)]
         session = open_session(graph, precision, threads or usable_cpus(), settings)
         for rows in batches:
-            part, calls = x[:rows], min(1000, max(5, _ROWS // rows))
-            times = _race(partial(vae.encode, part), partial(session.run, ("mu", "logvar"), {"x": part}), calls)
+            part, calls, width = x[:rows], min(1000, max(5, _ROWS // rows)), bundle.manifest.condition_dim
+            c = np.zeros((rows, width), np.float32) if width else None
+            fed = {"x": part} if c is None else {"x": part, CONDITION: c}
+            encode = partial(vae.encode, part) if c is None else partial(vae.encode, part, condition=c)
+            times = _race(encode, partial(session.run, ("mu", "logvar"), fed), calls)
             timings.append(Timing(precision, rows, calls, *times))
     return timings
 

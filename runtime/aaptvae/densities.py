@@ -10,6 +10,7 @@ from .density import (
     MARGINAL_ARRAYS,
     OBSERVATION_ARRAYS,
     OPTIONAL_OBSERVATION_ARRAYS,
+    OPTIONAL_PRIOR_ARRAYS,
     PRIOR_ARRAYS,
     LatentPrior,
     Marginals,
@@ -49,11 +50,13 @@ class Densities(NamedTuple):
 def read_densities(source: Bundle) -> Densities:
     """The densities of a bundle; `BundleError` for arrays that are invalid or have another width than the manifest."""
     manifest, files = source.manifest, source.files
-    prior = LatentPrior.from_arrays(read_npz(files[PRIOR], PRIOR, PRIOR_ARRAYS))
+    prior = LatentPrior.from_arrays(read_npz(files[PRIOR], PRIOR, PRIOR_ARRAYS, OPTIONAL_PRIOR_ARRAYS))
     arrays = read_npz(files[LIKELIHOOD], LIKELIHOOD, OBSERVATION_ARRAYS, OPTIONAL_OBSERVATION_ARRAYS)
     restore = weight_of(files[graph_file("decoder")], AXES, ObservationModel.basis_elsewhere(arrays))
     observation = ObservationModel.from_arrays(manifest.likelihood.kind, arrays, restore)
-    if (prior.latent_dim, len(observation.mean)) != (manifest.latent_dim, manifest.input_dim):
+    gate = manifest.condition_dim if prior.gate is None else prior.gate.shape[1]
+    widths = manifest.latent_dim, manifest.input_dim, manifest.condition_dim
+    if (prior.latent_dim, len(observation.mean), gate) != widths:
         raise BundleError(f"{PRIOR} or {LIKELIHOOD} has another width than the manifest: export the bundle again")
     return Densities(prior, observation, read_reference(arrays), _marginals(source))
 

@@ -81,6 +81,8 @@ class BundleTransformer(TransformerMixin, BaseEstimator):
             raise ValueError("bundle is None: expected the path or the bytes of a bundle: BundleTransformer(bundle=...)")
         state = packed(self.bundle)
         manifest = _loaded(state, self.precision, self.threads).manifest
+        if manifest.conditions:
+            raise ValueError("the bundle takes conditions, which a transformer does not: use aaptvae.load")
         if width != manifest.input_dim:
             raise ValueError(
                 f"X has {width} features: the bundle {manifest.name} encodes {manifest.input_dim}: pass its columns"

@@ -59,7 +59,7 @@ def verify(
     for precision in precisions or bundle.manifest.precisions:
         vae = VAE(bundle, precision, Settings(providers=providers), golden=False)
         golden = Golden.read(bundle.files[GOLDEN], bundle.manifest, vae.observation.unit)
-        replays = golden.replay(vae.encode, vae.decode, precision, vae.on_cpu, allowed)
+        replays = vae.replay(golden, allowed)
         replays += tuple(vae.views.replay(name, golden, allowed) for name in vae.views.names)
         reports.append(PrecisionReport(precision, tuple(vae.providers), replays))
     listed = bundle.manifest.files

@@ -8,6 +8,7 @@ import numpy as np
 from .bundle import manifest as bundle
 from .bundle.golden import Golden, Replay
 from .bundle.graph_check import check_graph
+from .bundle.graph_specs import view_spec
 from .bundle.manifest import LOAD_TOLERANCE, Precision, View, graph_file
 from .bundle.npz import read_npz
 from .bundle.reading import Bundle
@@ -68,7 +69,7 @@ class Views:
         manifest = self._source.manifest
         for view in manifest.views:
             precision = view.precision(self._precision)
-            name, spec = graph_file(view.name, precision), bundle.view_spec(manifest.input_dim, view)
+            name, spec = graph_file(view.name, precision), view_spec(manifest.input_dim, view)
             check_graph(self._source.files[name], name, spec, precision, bundle.metadata(manifest, view.name, precision))
 
     def _view(self, name: str) -> View:
@@ -80,7 +81,7 @@ class Views:
 
     def _open(self, view: View) -> Network:
         manifest, precision = self._source.manifest, view.precision(self._precision)
-        data, spec = self._source.files[graph_file(view.name, precision)], bundle.view_spec(manifest.input_dim, view)
+        data, spec = self._source.files[graph_file(view.name, precision)], view_spec(manifest.input_dim, view)
         return Network(data, spec, manifest.hidden_dims, precision, self._settings)
 
     def _replay(self, name: str, network: Network, golden: Golden, tolerance: float) -> Replay:

@@ -35,9 +35,10 @@ def changed(group: str, **figures: object) -> dict[str, object]:
         (changed("log_likelihood", standard={"mean": -5.0, "median": -5.1}), "median log-likelihood"),
         (changed("log_likelihood", standard={"mean": math.nan, "median": -4.0}), "mean log-likelihood nan"),
         (changed("r2", ours=0.597), "R2 0.5970, 0.0030 below PCA"),
+        (changed("r2_raw", ours=0.597), "R2 in own units 0.5970, 0.0030 below PCA"),
         (changed("recall", similarity=0.48), "recall 0.480, 0.020 below PCA"),
     ],
-    ids=["mean", "median", "nan", "r2", "recall"],
+    ids=["mean", "median", "nan", "r2", "own", "recall"],
 )
 def test_a_figure_below_its_bar_is_named(result, words):
     (line,) = bars.losses(result)

@@ -38,7 +38,7 @@ def replayed(bundle: Path, run: Run) -> tuple[Replay, ...]:
     """The differences from torch's results that `aaptvae verify` allows on the processor."""
     found, unit = read_bundle(bundle), aaptvae.load(bundle).observation.unit
     golden = Golden.read(found.files[GOLDEN], found.manifest, unit)
-    return golden.replay(lambda x: run("encoder", x), lambda z: run("decoder", z)[0], "fp32")
+    return golden.replay(lambda x, _: run("encoder", x), lambda z, _: run("decoder", z)[0], "fp32")
 
 
 @pytest.mark.parametrize("bundle", BUNDLES)

@@ -5,11 +5,11 @@ import onnx
 import pytest
 import torch
 
-from aaptvae.bundle.manifest import Training
+from aaptvae.bundle.manifest import Training, condition_dim
 from aaptvae.density.prior import LatentPrior
 from aaptvae_export import ExportOptions, export_bundle
 from aaptvae_export.graph import onnx_model
-from aaptvae_export.graph.folding import DecoderGraph, EncoderGraph
+from aaptvae_export.graph.modules import DecoderGraph, EncoderGraph
 from aaptvae_export.graph.views import MetricGraph, SimilarityGraph
 from aaptvae_training import AAPTVAE, Run
 from aaptvae_training.config import TrainConfig
@@ -21,9 +21,10 @@ LARGER = (128, 16, (96,))
 SUMMARY = Training(rows=1000, seed=3, data_sha256="5" * 64, epochs=7, **FIGURES)
 
 
-def make_run(input_dim=12, latent_dim=4, hidden=(9,), *, seed=0, rows=64, mean_size=1.0, **options):
+def make_run(input_dim=12, latent_dim=4, hidden=(9,), *, seed=0, rows=64, mean_size=1.0, conditions=(), **options):
     torch.manual_seed(seed)
-    model = AAPTVAE(input_dim, latent_dim, hidden, **{"linear_skip": True, "sigma": "learned", **options}).eval()
+    options = {"linear_skip": True, "sigma": "learned", "condition_dim": condition_dim(conditions), **options}
+    model = AAPTVAE(input_dim, latent_dim, hidden, **options).eval()
     generator = np.random.default_rng(seed)
     noise = generator.standard_normal((rows, input_dim))
     if model.likelihood == "bernoulli":
@@ -39,8 +40,22 @@ def make_run(input_dim=12, latent_dim=4, hidden=(9,), *, seed=0, rows=64, mean_s
             model.scaler.rotate_by(*(torch.from_numpy(np.ascontiguousarray(part)) for part in (axes, spread, signal)))
     factor = np.tril(0.1 * generator.standard_normal((2, latent_dim, latent_dim)), -1) + np.eye(latent_dim)
     prior = LatentPrior(np.array([0.25, 0.75]), generator.standard_normal((2, latent_dim)), factor)
-    config = RunConfig(input_dim=input_dim, rows=1000, data_sha256="5" * 64, train=TrainConfig())
+    if conditions:
+        heldout = np.concatenate([heldout, conditions_of(rows, conditions, generator)], axis=1)
+        if model.likelihood != "bernoulli":
+            effect = generator.standard_normal((model.condition_dim, input_dim))
+            model.scaler.explain_by(torch.from_numpy(effect), torch.from_numpy(heldout[:, input_dim:].mean(axis=0)))
+    config = RunConfig(input_dim=input_dim, rows=1000, data_sha256="5" * 64, train=TrainConfig(), conditions=conditions)
     return Run(config, model, prior, observation_of(model), heldout.astype(np.float32), SUMMARY)
+
+
+def conditions_of(rows, conditions, generator):
+    """c [rows, C] of random conditions."""
+    parts = [
+        np.eye(spec.width)[generator.integers(0, spec.width, rows)] if spec.categories else generator.standard_normal((rows, 1))
+        for spec in conditions
+    ]
+    return np.concatenate(parts, axis=1)
 
 
 @pytest.fixture

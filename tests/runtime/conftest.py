@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import aaptvae
-from aaptvae.bundle.manifest import encode_manifest
+from aaptvae.bundle.manifest import Condition, encode_manifest
 from aaptvae.bundle.reading import read_manifest
 
 TINY = Path(__file__).parent / "tiny"
+CONDITIONS = (Condition(name="kind", categories=("a", "b", "c")), Condition(name="age", mean=40.0, scale=10.0))
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +49,25 @@ def named(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def filling(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny bundle, which replaces missing values."""
     return with_fields(tiny, tmp_path_factory.mktemp("bundles") / "filling", columns=tuple("abcde"), missing="mean")
+
+
+@pytest.fixture(scope="session")
+def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of five features with a category and a number beside them."""
+    pytest.importorskip("onnx", reason="onnx is not installed: it makes the graphs")
+    import make_tiny  # noqa: PLC0415 - needs onnx
+
+    files = make_tiny.make_files(make_tiny.weights(3, given=4), conditions=CONDITIONS)
+    return make_tiny.write(tmp_path_factory.mktemp("bundles") / "given", files)
+
+
+@pytest.fixture(scope="session")
+def conditional(given: Path) -> aaptvae.VAE:
+    return aaptvae.load(given)
+
+
+@pytest.fixture(scope="session")
+def given_rows() -> dict[str, Any]:
+    rng = np.random.default_rng(1)
+    rows = {f"f{index}": rng.standard_normal(300).astype(np.float32) for index in range(5)}
+    return rows | {"kind": rng.choice(["a", "b", "c"], 300), "age": rng.normal(40, 10, 300)}

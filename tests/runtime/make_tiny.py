@@ -13,7 +13,19 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from aaptvae.bundle import manifest as bundle
-from aaptvae.bundle.manifest import FileEntry, Likelihood, Manifest, Parity, ParityCase, Prior, Scaler, Training, View
+from aaptvae.bundle.graph_specs import decoder_spec, encoder_spec
+from aaptvae.bundle.manifest import (
+    Condition,
+    FileEntry,
+    Likelihood,
+    Manifest,
+    Parity,
+    ParityCase,
+    Prior,
+    Scaler,
+    Training,
+    View,
+)
 from aaptvae.bundle.npz import write_npz
 from aaptvae.density.observation import ObservationModel
 from aaptvae.density.prior import LatentPrior
@@ -23,16 +35,17 @@ HERE = Path(__file__).parent / "tiny"
 Arrays = dict[str, np.ndarray]
 
 
-def weights(seed: int, d: int = D, h: int = H, latents: int = L) -> Arrays:
+def weights(seed: int, d: int = D, h: int = H, latents: int = L, given: int = 0) -> Arrays:
+    """Weights of a network whose inputs have `given` numbers of conditions beside them."""
     rng = np.random.default_rng(seed)
     shapes = {
-        "enc": (h, d),
+        "enc": (h, d + given),
         "mu": (latents, h),
-        "mu_skip": (latents, d),
+        "mu_skip": (latents, d + given),
         "logvar": (latents, h),
-        "dec": (h, latents),
+        "dec": (h, latents + given),
         "out": (d, h),
-        "out_skip": (d, latents),
+        "out_skip": (d, latents + given),
     }
     arrays = {f"{name}.w": rng.standard_normal(shape) / np.sqrt(shape[1]) for name, shape in shapes.items()}
     arrays |= {f"{name}.b": 0.1 * rng.standard_normal(shape[0]) for name, shape in shapes.items()}
@@ -40,30 +53,47 @@ def weights(seed: int, d: int = D, h: int = H, latents: int = L) -> Arrays:
 
 
 def encoder(w: Arrays) -> onnx.ModelProto:
+    d, source, joined, given = inputs_of(w, "x", w["enc.w"].shape[1])
     nodes = [
-        gemm("x", "enc", "h"),
+        *joined,
+        gemm(source, "enc", "h"),
         helper.make_node("Relu", ["h"], ["a"]),
         gemm("a", "mu", "m"),
-        gemm("x", "mu_skip", "s"),
+        gemm(source, "mu_skip", "s"),
         helper.make_node("Add", ["m", "s"], ["mu"]),
         gemm("a", "logvar", "v"),
         helper.make_node("Clip", ["v", "low", "high"], ["logvar"]),
     ]
     used = {name: w[name] for name in w if name.split(".")[0] in ("enc", "mu", "mu_skip", "logvar")}
     used |= {"low": np.float32(-30), "high": np.float32(20)}
-    return model("encoder", nodes, used, {"x": w["enc.w"].shape[1]}, {"mu": len(w["mu.w"]), "logvar": len(w["mu.w"])})
+    return model("encoder", nodes, used, {"x": d} | given, {"mu": len(w["mu.w"]), "logvar": len(w["mu.w"])})
+
+
+def inputs_of(w: Arrays, name: str, width: int) -> tuple[int, str, list[onnx.NodeProto], dict[str, int]]:
+    """Width of an input without conditions, the tensor that the layers read, the node that makes it, and the other input."""
+    given = conditions_of(w)
+    if not given:
+        return width, name, [], {}
+    return width - given, "joined", [helper.make_node("Concat", [name, "c"], ["joined"], axis=1)], {"c": given}
+
+
+def conditions_of(w: Arrays) -> int:
+    """How many numbers of conditions the network takes."""
+    return int(w["dec.w"].shape[1] - len(w["mu.w"]))
 
 
 def decoder(w: Arrays) -> onnx.ModelProto:
+    latents, source, joined, given = inputs_of(w, "z", w["dec.w"].shape[1])
     nodes = [
-        gemm("z", "dec", "h"),
+        *joined,
+        gemm(source, "dec", "h"),
         helper.make_node("Relu", ["h"], ["a"]),
         gemm("a", "out", "m"),
-        gemm("z", "out_skip", "s"),
+        gemm(source, "out_skip", "s"),
         helper.make_node("Add", ["m", "s"], ["reconstruction"]),
     ]
     used = {name: w[name] for name in w if name.split(".")[0] in ("dec", "out", "out_skip")}
-    return model("decoder", nodes, used, {"z": w["dec.w"].shape[1]}, {"reconstruction": len(w["out.w"])})
+    return model("decoder", nodes, used, {"z": latents} | given, {"reconstruction": len(w["out.w"])})
 
 
 def gemm(source: str, layer: str, target: str) -> onnx.NodeProto:
@@ -103,18 +133,29 @@ def reference(
 
 def golden(w: Arrays) -> Arrays:
     rng = np.random.default_rng(1)
-    d, latents = w["enc.w"].shape[1], len(w["mu.w"])
+    given = conditions_of(w)
+    d, latents = w["enc.w"].shape[1] - given, len(w["mu.w"])
     x = np.concatenate([rng.standard_normal((6, d)), np.zeros((1, d)), np.full((1, d), 1e3), np.full((1, d), 1e-40)])
     z = rng.standard_normal((6, latents))
     x, z = x.astype(np.float32), z.astype(np.float32)
     encode, decode = reference(w)
-    arrays = dict(zip(("x", "mu", "logvar", "z", "reconstruction"), (x, *encode(x), z, decode(z)), strict=True))
+    c, c_z = (rng.standard_normal((len(rows), given)).astype(np.float32) for rows in (x, z))
+    both = [np.concatenate(pair, axis=1) for pair in ((x, c), (z, c_z))] if given else [x, z]
+    arrays = dict(zip(("x", "mu", "logvar", "z", "reconstruction"), (x, *encode(both[0]), z, decode(both[1])), strict=True)) | (
+        {"c": c, "c_z": c_z} if given else {}
+    )
     return {name: value.astype(np.float32) for name, value in arrays.items()} | {"real_rows": np.array([6])}
 
 
-def make_files(w: Arrays, prior: LatentPrior | None = None, observation: ObservationModel | None = None) -> dict[str, bytes]:
+def make_files(
+    w: Arrays,
+    prior: LatentPrior | None = None,
+    observation: ObservationModel | None = None,
+    conditions: tuple[Condition, ...] = (),
+) -> dict[str, bytes]:
     """Every file of a bundle with these weights, by name."""
-    d, latents, hidden = w["enc.w"].shape[1], len(w["mu.w"]), len(w["enc.w"])
+    given = conditions_of(w)
+    d, latents, hidden = w["enc.w"].shape[1] - given, len(w["mu.w"]), len(w["enc.w"])
     prior = prior or LatentPrior(
         np.array([0.25, 0.75]),
         np.array([[-1.0] * latents, [0.5] * latents]),
@@ -137,13 +178,14 @@ def make_files(w: Arrays, prior: LatentPrior | None = None, observation: Observa
         opset=20,
         ir_version=10,
         pair_id=pair_id,
-        encoder=bundle.encoder_spec(d, latents),
-        decoder=bundle.decoder_spec(d, latents),
+        encoder=encoder_spec(d, latents, given),
+        decoder=decoder_spec(d, latents, given),
         files=(),
         parity=Parity(tolerance=1e-5, comparisons=1, worst=(case,)),
         twins=(),
         training=Training(rows=1, seed=0, data_sha256="0" * 64, epochs=0, metrics={}, baseline={}),
         producer={"aaptvae": "make_tiny.py"},
+        conditions=conditions,
     )
     files = {bundle.graph_file(name): with_metadata(graph, bundle.metadata(manifest, name)) for name, graph in graphs.items()}
     files |= {

@@ -45,7 +45,7 @@ def test_a_wrong_tensor_fails_the_replay_alone(tiny: Path, name: str) -> None:
     arrays = dict(Golden.read(bundle.files["golden.npz"], bundle.manifest, UNIT).arrays)
     wrong = Golden(arrays | {name: arrays[name] + np.float32(0.5)}, 6, UNIT)
     good = {key: np.asarray(value, np.float32) for key, value in arrays.items()}
-    replays = wrong.replay(lambda _: (good["mu"], good["logvar"]), lambda _: good["reconstruction"], "fp32")
+    replays = wrong.replay(lambda *_: (good["mu"], good["logvar"]), lambda *_: good["reconstruction"], "fp32")
     assert [replay.tensor for replay in replays if not replay.passed] == [name]
 
 
@@ -59,8 +59,8 @@ def test_a_huge_row_does_not_raise_the_tolerance(tiny: Path) -> None:
     shifted = mu.copy()
     shifted[ordinary] += np.float32(1e-3)
     golden = Golden(arrays | {"mu": mu}, 6, UNIT)
-    assert all(replay.passed for replay in golden.replay(lambda _: (mu, logvar), lambda _: x_hat, "fp32"))
-    replays = golden.replay(lambda _: (shifted, logvar), lambda _: x_hat, "fp32")
+    assert all(replay.passed for replay in golden.replay(lambda *_: (mu, logvar), lambda *_: x_hat, "fp32"))
+    replays = golden.replay(lambda *_: (shifted, logvar), lambda *_: x_hat, "fp32")
     assert [replay.tensor for replay in replays if not replay.passed] == ["mu"]
 
 
@@ -71,7 +71,7 @@ def test_narrow_posteriors_have_a_larger_tolerance(tiny: Path, narrow: float, fa
     mu, x_hat = (np.asarray(arrays[key], np.float32) for key in ("mu", "reconstruction"))
     mu, logvar = mu / np.abs(mu).max(), np.full_like(mu, narrow)
     golden = Golden(arrays | {"mu": mu, "logvar": logvar}, 6, UNIT)
-    replays = golden.replay(lambda _: (mu + np.float32(5e-5), logvar), lambda _: x_hat, "fp32")
+    replays = golden.replay(lambda *_: (mu + np.float32(5e-5), logvar), lambda *_: x_hat, "fp32")
     assert [replay.tensor for replay in replays if not replay.passed] == failed
 
 
@@ -82,7 +82,7 @@ def test_reduced_precision_may_round_but_not_diverge(tiny: Path, precision: str)
     mu, logvar, x_hat = (np.asarray(golden.arrays[key], np.float32)[:6] for key in ("mu", "logvar", "reconstruction"))
 
     def passed(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> list[bool]:
-        return [replay.passed for replay in golden.replay(lambda _: (a, b), lambda _: c, precision)]  # type: ignore[arg-type]
+        return [replay.passed for replay in golden.replay(lambda *_: (a, b), lambda *_: c, precision)]  # type: ignore[arg-type]
 
     assert passed(mu * np.float32(1.01), logvar, x_hat) == [True, True, True]
     assert passed(logvar, mu, -x_hat) == [False, False, False]

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from aaptvae_training import load_run, read_run
 from aaptvae_training.evaluate_run import evaluate
+from aaptvae_training.loop import Refit, ResidentBatches, World
+from aaptvae_training.model import AAPTVAE, Objective, scale_rows
 from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.run.folder import load_model, read_config, read_evaluation
 from aaptvae_training.run.layout import BEST, EVALUATION, PRIOR, REFIT
@@ -75,6 +78,19 @@ def test_an_evaluation_made_again_judges_the_judged_model(refitted) -> None:
     before = (refitted / EVALUATION).read_bytes()
     evaluate(refitted)
     assert (refitted / EVALUATION).read_bytes() == before
+
+
+def test_a_refit_that_diverges_keeps_its_start(tmp_path) -> None:
+    """No rows are left to choose its weights, but it must not be worse on its own rows than the linear start."""
+    rows = features_of(200)
+    model, config = AAPTVAE.for_data(rows, latent_dim=3, hidden_dim=[8]), options(epochs=3, learning_rate=1.0)
+    scaled, world = torch.from_numpy(scale_rows(model, rows)), World(0, 1, torch.device("cpu"))
+    (tmp_path / "last").mkdir()
+    refit = Refit(Objective(model), ResidentBatches(scaled, 32, 0, world), scaled[:40], config, tmp_path, world, until=3)
+    history = refit.run(lambda *_: None).history
+    assert history[-1]["validation_elbo"] < history[0]["validation_elbo"] - 1
+    model.load_state_dict(refit.best)
+    assert refit.validation.bounds(model.eval()).sum(dim=0).mean() <= -history[0]["validation_elbo"] + 0.1
 
 
 class StoppedError(Exception):

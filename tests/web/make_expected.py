@@ -59,12 +59,15 @@ def results(folder: str, precision: Any) -> dict[str, Any]:
         "reconstruction": vae.reconstruct(x),
         "sample": vae.sample(100, seed=7),
         "later": vae.sample(range(130, 140), seed=2**63, prior="standard", temperature=0.5),
+        "noisy": vae.sample(range(60, 160), seed=7, observation_noise=True),
         "linear": vae.interpolate(x[:2], x[2:4], 4),
         "slerp": vae.interpolate(x[:2], x[2:4], 4, path="slerp"),
         "reparameterize": vae.reparameterize(*vae.encode(x), seed=3),
     }
     if vae.manifest.marginals:
         computed["as_observed"] = vae.sample(range(60, 160), seed=7, as_observed=True)
+    for prior in ("standard", "fitted"):
+        computed[f"log_likelihood_{prior}"] = vae.log_likelihood(x, 8, seed=5, prior=prior)
     scores = {name: np.where(np.isnan(value), -1, value) for name, value in vae.score(x)._asdict().items()}
     return {
         "folder": folder,

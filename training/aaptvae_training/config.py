@@ -13,6 +13,7 @@ from aaptvae.errors import InputError
 
 Width = Annotated[int, Meta(ge=1, le=1 << 20)]
 Column = Annotated[int, Meta(ge=0, lt=1 << 20)] | Annotated[str, Meta(min_length=1, max_length=1 << 12)]
+ColumnName = Annotated[str, Meta(min_length=1, max_length=1000)]
 Share = Annotated[float, Meta(gt=0, lt=0.5)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
@@ -66,6 +67,16 @@ class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         Column | None,
         Meta(description="Name of the column, or number from 0, that holds the time or the group [default: row order]."),
     ] = None
+    condition: Annotated[
+        tuple[ColumnName, ...],
+        Meta(
+            description="Columns that are no features but given to encoder and decoder: text and booleans are categories, "
+            "numbers are numbers; A,B or repeated."
+        ),
+    ] = ()
+    categorical: Annotated[
+        tuple[ColumnName, ...], Meta(description="Of these, columns of numbers whose values are categories, such as labels.")
+    ] = ()
     missing: Annotated[
         MissingRule,
         Meta(description="Missing values: refused, replaced by the mean of their column, or their rows left out."),
@@ -105,6 +116,9 @@ def make_config(values: dict[str, Any], source: str = "the options") -> TrainCon
     """Options from plain values; `InputError` names the one that is out of range."""
     if isinstance(values.get("hidden_dim"), int):
         values = values | {"hidden_dim": [values["hidden_dim"]]}
+    for key in ("condition", "categorical"):
+        if isinstance(values.get(key), str):
+            values = values | {key: [values[key]]}
     try:
         return msgspec.convert(values, TrainConfig)
     except msgspec.ValidationError as error:

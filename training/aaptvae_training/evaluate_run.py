@@ -17,6 +17,7 @@ from aaptvae.rows import Matrix, Nats, Rows
 from aaptvae.tables import UNNAMED, filled
 
 from .errors import RunError
+from .evaluation.categories import figures_by_category
 from .evaluation.judge import Judge, kl_per_latent
 from .evaluation.search_quality import recall_figures
 from .evaluation.warnings import (
@@ -27,7 +28,7 @@ from .evaluation.warnings import (
     warnings_of_training,
     warnings_of_unlike_rows,
 )
-from .features import digest_of, first_bad_value, open_features
+from .features import TableConditions, digest_of, first_bad_value, open_features
 from .model import encode
 from .progress import TrainingProgress
 from .report.judged import open_judge
@@ -111,6 +112,7 @@ def _evaluated(run: Path, source: Any, progress: TrainingProgress, reading: Read
         worst_columns=worst,
         heldout_elbo=_reference(judge, test) if other is None else [],
         refit=final_folder(run) != run,
+        by_category=figures_by_category(judge, test, config.conditions),
     )
     return evaluation, judge
 
@@ -118,6 +120,8 @@ def _evaluated(run: Path, source: Any, progress: TrainingProgress, reading: Read
 def _figures(folder: Path, judge: Judge, test: Rows, train: Rows) -> tuple[dict[str, float], dict[str, float]]:
     """Figures of the model and of the baselines, by name."""
     model = judge.model
+    if model.condition_dim:
+        return judge.metrics(test, train), judge.baseline(test)
     views = read_views(folder, model.input_dim, model.latent_dim)
     metrics, reference = recall_figures(model, views, read_baseline(folder), test, train, judge.seed)
     return judge.metrics(test, train) | metrics, judge.baseline(test) | reference
@@ -177,14 +181,16 @@ def _other_rows(source: Any, config: RunConfig, reading: Reading, means: Matrix)
     `InputError` where the width or a value is wrong.
     """
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else "the table"
-    with open_features(source, replace(reading, expected=config.columns, usual=UNNAMED), config.train.missing) as features:
+    conditions = TableConditions.of(config.train, config.conditions)
+    reading = replace(reading, expected=config.columns, usual=UNNAMED)
+    with open_features(source, reading, config.train.missing, conditions) as features:
         if features.width != config.input_dim:
             raise InputError(f"{name} has {features.width} columns: this run was trained on {config.input_dim}: give such rows")
         known = features.rows == config.rows and digest_of(features) == config.data_sha256
         rows = features.read(0, min(features.rows, MOST_OTHER_ROWS))
         missing = features.dropped
     if features.fill is not None:
-        missing, rows = int(np.isnan(rows).sum()), filled(rows, means)
+        missing, rows[:, : len(means)] = int(np.isnan(rows).sum()), filled(rows[:, : len(means)], means)
     if len(rows) < 2:
         raise InputError(f"{name} has {len(rows)} rows: an evaluation needs at least 2: give more rows")
     if bad := first_bad_value(rows, 0, config.columns):

@@ -1,9 +1,11 @@
 """The flags of `aaptvae train`, one for each option of a training."""
 
+import csv
 import functools
 import types
 import typing
 from collections.abc import Callable
+from itertools import chain
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import click
@@ -11,7 +13,7 @@ import msgspec
 
 from aaptvae.errors import InputError
 
-from .config import Noise, TrainConfig, make_config
+from .config import ColumnName, Noise, TrainConfig, make_config
 
 
 class _SigmaType(click.ParamType):  # type: ignore[type-arg] # older clicks know no arguments here
@@ -27,6 +29,16 @@ class _SigmaType(click.ParamType):  # type: ignore[type-arg] # older clicks know
             self.fail(f"{value!r} is neither a number nor one of {', '.join(get_args(Noise))}", param, ctx)
 
 
+class _NamesType(click.ParamType):  # type: ignore[type-arg]
+    """Names of columns between commas; a name with a comma stands in double quotes."""
+
+    name = "A,B,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The names in `value`."""
+        return list(next(csv.reader([value]), []))
+
+
 @functools.cache
 def config_flags() -> tuple[click.Option, ...]:
     """One flag for every field of `TrainConfig`, with the description of the field as its help."""
@@ -37,7 +49,7 @@ def config_flags() -> tuple[click.Option, ...]:
         if kind is bool:
             flag = f"{flag}/--no-{flag[2:]}"
         if field.default is not None and "[default" not in text:
-            shown = field.default[0] if multiple else field.default
+            shown = (field.default or ["none"])[0] if multiple else field.default
             text += f" [default: {shown}]"
         default = () if multiple else None  # not that of the field: a flag that is not given must not override the file
         check = _checked(field.name, multiple)
@@ -50,7 +62,7 @@ def _checked(name: str, multiple: bool) -> Callable[[click.Context, click.Parame
     """A callback that refuses a value as wrong usage if the configuration refuses it."""
 
     def check(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
-        value = list(value) if multiple else value
+        value = [*chain(*(part if isinstance(part, list) else [part] for part in value))] if multiple else value
         if value not in (None, []):
             try:
                 make_config({name: value})
@@ -74,7 +86,7 @@ def _click_type(inner: Any) -> tuple[Any, bool]:
     if get_origin(inner) is Literal:
         return click.Choice(get_args(inner)), False
     if get_origin(inner) is tuple:
-        return int, True
+        return (_NamesType() if get_args(inner)[0] is ColumnName else int), True
     if isinstance(inner, types.UnionType) or get_origin(inner) is typing.Union:
         parts = [part for part in get_args(inner) if part is not type(None)]
         if str in (getattr(part, "__origin__", part) for part in parts):

@@ -63,6 +63,10 @@ class Facts(NamedTuple):
 def model_for(x: Any, options: dict[str, Any]) -> AAPTVAE:
     """The model that `train` would begin with on `x`: scaler, noise and linear start fitted to its rows."""
     config = make_config({"test_share": FEW_TEST_ROWS, **options})
+    if config.condition:
+        raise InputError(
+            "for_data takes no condition: use train, or make AAPTVAE(..., condition_dim=C) and pass c beside the rows"
+        )
     with open_features(x, missing=config.missing) as features, torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return start_model(*prepare_run(features, config, TrainingProgress()))[0]
@@ -71,6 +75,8 @@ def model_for(x: Any, options: dict[str, Any]) -> AAPTVAE:
 def run_of(model: AAPTVAE, rows: Any, heldout: Any, folder: str | os.PathLike[str] | None, facts: Facts) -> Run:
     """`Run.of`: write the files of a run around the weights of a model, then evaluate it."""
     refuse_not_finite(model)
+    if model.condition_dim:
+        raise InputError("Run.of takes models without conditions: train(x, condition=[...]) makes runs of models with them")
     trained, unseen = (numbers(part, name, model.input_dim) for part, name in ((rows, "rows"), (heldout, "heldout")))
     if len(unseen) < LEAST_HELD_OUT or len(trained) < 2:
         raise InputError(
@@ -103,6 +109,7 @@ def write_run(folder: Path, model: AAPTVAE, trained: Rows, unseen: Rows, facts: 
             data_sha256=prepared.sha256,
             train=config_of(model, seed),
             bounded=model.bounded,
+            capped=False,
             axes=model.axes,
         )
         check_probabilities(config.train, prepared)

@@ -17,24 +17,29 @@ from aaptvae.files.publish import publish_folder, refuse_existing
 from .config import TrainConfig
 from .errors import RunError
 from .evaluate_run import evaluate
-from .features import Features, Prepared, check_probabilities, everything, open_features, prepare_features, rows_within
+from .features import (
+    Features,
+    Prepared,
+    TableConditions,
+    check_probabilities,
+    everything,
+    open_features,
+    prepare_features,
+)
 from .finish.finish import finish
 from .linear.axes import axes_count, find_axes, model_axes
-from .linear.baseline import fit_baseline, tolerated_error
+from .linear.baseline import fidelity_to, fit_baseline
 from .linear.ppca import PPCA
 from .linear.start import Start, Tail, begin_at, begin_bernoulli, bernoulli_noise, scalar_start, spectral_tail, start_with
 from .loop import (
-    RESIDENT_BYTES,
-    Batches,
     Refit,
-    ResidentBatches,
-    StreamedBatches,
     Trainer,
     World,
     join,
     most_threads,
     on_threads,
     paced,
+    training_batches,
     wants_bf16,
 )
 from .memory import needs_of_training, refuse_shortage
@@ -99,11 +104,12 @@ def train(  # noqa: PLR0913 - the arguments of a training
     """
     if not (begun := resume and not is_empty(run)):  # a training may be killed before it has written anything
         check_folder(run, force)
-    with join(config.device) as world, open_features(source, reading, config.missing) as features:
+    conditions = TableConditions.of(config)
+    with join(config.device) as world, open_features(source, reading, config.missing, conditions) as features:
         progress = progress if progress is not None and world.leads else TrainingProgress()
         check_shape(image_shape, features.width)
         saved = read_config(run) if begun else None
-        resolved, prepared = prepare_run(features, config, progress, copies=saved is None or saved.copies is not None)
+        resolved, prepared = prepare_run(features, config, progress, saved)
         if saved is None:
             world.leading(begin_folder, run, resolved, prepared)
         else:
@@ -115,12 +121,13 @@ def train(  # noqa: PLR0913 - the arguments of a training
 
 
 def prepare_run(
-    features: Features, config: TrainConfig, progress: TrainingProgress, *, copies: bool = True
+    features: Features, config: TrainConfig, progress: TrainingProgress, saved: RunConfig | None = None
 ) -> tuple[RunConfig, Prepared]:
-    """Read the features: the configuration with every option decided, and the split with its statistics."""
+    """Read the features: the configuration with every option decided, and the split with its statistics, as a `saved` run's."""
     refuse_shortage(needs_of_training(features.rows, features.width, config), features.rows, features.width)
     progress.stage("reading", features.rows)
-    prepared = prepare_features(features, config, progress, copies=copies)
+    before = {} if saved is None else {"copies": saved.copies is not None, "capped": saved.capped}
+    prepared = prepare_features(features, config, progress, **before)
     check_probabilities(config, prepared)
     return resolve(config, features, prepared), prepared
 
@@ -192,8 +199,10 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
         missing=prepared.missing or features.dropped,
         warnings=prepared.warnings,
         refit=features.rows < MOST_REFITTED if config.refit is None else config.refit,
+        capped=prepared.capped,
         bounded=config.linear_skip,  # without a linear path there is nothing to fall back on
         axes=model_axes(config, prepared),
+        conditions=features.condition_specs,
     )
 
 
@@ -233,10 +242,9 @@ def fit(
     if world.leads:
         write_baseline(phase.folder, fit_baseline(prepared, start))
     model.to(world.device)
-
     batches = training_batches(features, prepared, model, config.train, world)
     validation = torch.from_numpy(scale_rows(model, prepared.validation))
-    objective = Objective(model, config.train.free_bits, start.ppca.variance, tolerated_error(config.train, prepared, start))
+    objective = Objective(model, config.train.free_bits, fidelity_to(start.ppca, config.train, prepared))
     if phase.adapt:
         batches = paced(batches, objective, validation, wants_bf16(config.train.precision, world.device))
     kind = Trainer if phase.epochs is None else partial(Refit, until=phase.epochs)
@@ -274,6 +282,8 @@ def start_model(config: RunConfig, prepared: Prepared, tail: Tail | None = None)
     model, options = build_model(config), config.train
     statistics, scale = prepared.statistics, prepared.scale
     model.scaler.standardise_by(*map(torch.from_numpy, (statistics.mean, scale, prepared.constant)))
+    if prepared.given is not None:
+        model.scaler.explain_by(*map(torch.from_numpy, (prepared.given.coefficients / scale, prepared.given.centre)))
     model.reached = share_within_reach(len(prepared.split.train))
     count = None if config.axes is None else config.axes or axes_count(prepared, options.latent_dim)
     ppca = find_axes(prepared, scale, count).ppca(options.latent_dim)
@@ -284,16 +294,3 @@ def start_model(config: RunConfig, prepared: Prepared, tail: Tail | None = None)
     elif options.linear_skip:
         begin_at(model, start)
     return model, start
-
-
-def training_batches(features: Features, prepared: Prepared, model: AAPTVAE, options: TrainConfig, world: World) -> Batches:
-    """Batches of scaled training rows: from memory if the rows fit into `RESIDENT_BYTES`, else from disk."""
-    rows, batch = prepared.split.train, options.batch_size or 1
-    if len(rows) * model.scaler.outer * 4 > RESIDENT_BYTES:
-        return StreamedBatches(features, rows, partial(scale_rows, model), batch, options.seed, world)
-    table, done = torch.empty(len(rows), model.scaler.outer), 0
-    for start, block in features.blocks():
-        scaled = scale_rows(model, rows_within(rows, start, block))
-        table[done : done + len(scaled)] = torch.from_numpy(scaled)
-        done += len(scaled)
-    return ResidentBatches(table.to(world.device), batch, options.seed, world)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from aaptvae.errors import InputError
 from aaptvae.files import Reading
 from aaptvae.tables.names import as_names
 
@@ -39,7 +40,8 @@ def train(  # noqa: PLR0913 - the arguments of a training
 
     `x` is an array, a tensor, a DataFrame, an Arrow table, an iterator of such batches, or the path of a feature file. Its
     features are the columns `columns`, else all but those in `drop` and `ids` (names, or positions where columns have no
-    names). `options` are those of `aaptvae train`: `latent_dim=64`, `hidden_dim=400`, `epochs`, `seed`, ... The run is
+    names), and never those that `condition=["kind"]` names. `options` are those of `aaptvae train`: `latent_dim=64`,
+    `hidden_dim=400`, `epochs`, `seed`, ... The run is
     written to `folder`, or without one to a temporary folder that is removed with the returned object (`run.save` keeps
     it); `force` replaces a run in `folder`. `progress` receives stages and epochs; True shows bars of tqdm, which notebooks
     that have tqdm show anyway; `report=False` saves the second or two that drawing the report takes. Raises `InputError` for
@@ -60,6 +62,8 @@ def train(  # noqa: PLR0913 - the arguments of a training
 
 def train_unevaluated(source: Any, run: Path, config: TrainConfig, threads: int | None = None) -> None:
     """`train` in this process alone, without the evaluation and the report, whose time small tables would mostly spend."""
+    if config.condition:
+        raise InputError("VAETransformer takes no condition: use aaptvae_training.train(table, condition=[...])")
     progress, world = TrainingProgress(), World(0, 1, pick_device(config.device))
     with open_features(source, missing=config.missing) as features, on_threads(threads or most_threads()):
         resolved, prepared = train_run.prepare_run(features, config, progress)

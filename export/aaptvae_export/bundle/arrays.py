@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from aaptvae.bundle.golden import CONDITIONS
 from aaptvae.bundle.manifest import GOLDEN, LIKELIHOOD, MARGINALS, PRIOR, VIEWS
 from aaptvae.bundle.npz import write_npz
 from aaptvae.density.calibration import NAME as HELDOUT_ELBO
 from aaptvae.rows import Arrays, Rows
 from aaptvae_training import Run
 
-from ..proof import Gate, Inputs, rounded
+from ..proof import Gate, Inputs, rounded, with_conditions
 from .view_draft import ViewDraft
 
 _GOLDEN_ROWS = 8
@@ -52,8 +53,16 @@ def _golden(gate: Gate, heldout: Rows, views: Sequence[ViewDraft]) -> bytes:
     # The comparison sees only outputs: where logvar is clipped to its range, the error of the sum before is unknown.
     errors = np.abs(gate.torch32.encode(extreme)["logvar"] - gate.float64.encode(extreme)["logvar"]).max(axis=1)
     x = np.concatenate([heldout[:_GOLDEN_ROWS], extreme[errors < gate.tolerance / 10]])[:few]
-    posterior = rounded(gate.float64.encode(x))
-    z = np.concatenate([posterior["mu"], *(rows[:_EXTREME_ROWS] for rows in inputs.latents.values())])[:few]
+    posterior, conditions = rounded(gate.float64.encode(x)), gate.float64.condition_dim
+    mu = with_conditions(posterior["mu"], x, conditions)
+    z = np.concatenate([mu, *(rows[:_EXTREME_ROWS] for rows in inputs.latents.values())])[:few]
     real = np.array([min(len(heldout), _GOLDEN_ROWS, few)])
-    computed: dict[str, Rows] = {draft.view.name: draft.compute(x) for draft in views}
-    return write_npz({"x": x, **posterior, "z": z, **rounded(gate.float64.decode(z)), **computed, "real_rows": real})
+    arrays: dict[str, Rows] = {draft.view.name: draft.compute(x) for draft in views}
+    arrays |= posterior | rounded(gate.float64.decode(z))
+    return write_npz(_apart("x", x, conditions) | _apart("z", z, conditions) | arrays | {"real_rows": real})
+
+
+def _apart(name: str, rows: Rows, conditions: int) -> Arrays:
+    """Rows by `name`, and the conditions in their last columns by the name that golden vectors have for them."""
+    width = rows.shape[1] - conditions
+    return {name: rows[:, :width], CONDITIONS[name]: rows[:, width:]} if conditions else {name: rows}

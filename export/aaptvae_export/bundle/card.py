@@ -4,6 +4,7 @@ from pathlib import Path
 
 from aaptvae.bundle.figures import Figure, measured
 from aaptvae.bundle.manifest import MANIFEST, Manifest
+from aaptvae.conditions import Conditions
 
 _CARD = Path(__file__).with_name("card_template.md")
 
@@ -22,6 +23,10 @@ The int8 graphs are for onnxruntime only; other runtimes may compute them differ
 _INEXACT = """
 The differences "against torch" above the tolerance are rounding errors of torch in float32: there the graph is closer to the
 float64 model than torch is, and within the tolerance of it.
+"""
+
+_CONDITIONS = """
+Conditions: {conditions}. Every method takes `condition={{...}}`, both graphs a second input `c`; all figures are given them.
 """
 
 _COMPACTION = """
@@ -53,7 +58,8 @@ def write_card(manifest: Manifest) -> str:
         data=training.data_sha256,
         epochs=training.epochs,
         seed=training.seed,
-        columns=f"\n{columns} of the columns had the same value in every training row.\n" if columns else "",
+        columns=(f"\n{columns} of the columns had the same value in every training row.\n" if columns else "")
+        + (_CONDITIONS.format(conditions=Conditions(manifest.conditions)) if manifest.conditions else ""),
         refit=_REFIT if training.refit else "",
         whole="this model" if manifest.compaction is None else "before compaction",
         figures="\n".join(_figures(manifest)),

@@ -4,6 +4,7 @@ import importlib
 
 import numpy as np
 
+from aaptvae.bundle.graph_specs import decoder_spec, encoder_spec
 from aaptvae.bundle.manifest import (
     IR_VERSION,
     OPSET,
@@ -12,8 +13,6 @@ from aaptvae.bundle.manifest import (
     Manifest,
     Prior,
     Scaler,
-    decoder_spec,
-    encoder_spec,
 )
 from aaptvae_training import Run
 
@@ -38,8 +37,8 @@ def describe(run: Run, gate: Gate, pair_id: str, name: str | None) -> Manifest:
         opset=OPSET,
         ir_version=IR_VERSION,
         pair_id=pair_id,
-        encoder=encoder_spec(model.input_dim, gate.latent_dim),
-        decoder=decoder_spec(model.input_dim, gate.latent_dim),
+        encoder=encoder_spec(model.input_dim, gate.latent_dim, model.condition_dim),
+        decoder=decoder_spec(model.input_dim, gate.latent_dim, model.condition_dim),
         files=(),
         parity=gate.report(),
         twins=(),
@@ -47,6 +46,7 @@ def describe(run: Run, gate: Gate, pair_id: str, name: str | None) -> Manifest:
         columns=run.config.columns,
         marginals=run.marginals is not None,
         missing="mean" if run.config.train.missing == "mean" else "error",
+        conditions=run.config.conditions,
         producer={package: str(importlib.import_module(package).__version__) for package in _PRODUCERS},
     )
 

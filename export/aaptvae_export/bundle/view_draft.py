@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from aaptvae.bundle.manifest import Manifest, View, ViewTwin, graph_file, view_spec
+from aaptvae.bundle.graph_specs import view_spec
+from aaptvae.bundle.manifest import Manifest, View, ViewTwin, graph_file
 from aaptvae.rows import Array, Matrix, Rows
 from aaptvae_training import Run
 from aaptvae_training.similarity import NEIGHBOURS, Chosen, Geometry, MetricMap, SimilarityHead, recall_at

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from aaptvae_training import AAPTVAE
-from aaptvae_training.model.network import FADED, direction_norms
+from aaptvae_training.model.layers import direction_norms
+from aaptvae_training.model.network import last_layer
 
 from ..errors import ExportError
+from .modules import DecoderGraph, EncoderGraph, Trunk
 
 _MAX_FOLDED_SHIFT = 16.0  # deviations; beyond it (years, prices) `W x - W mean` has few correct digits in float32
 
@@ -87,87 +89,6 @@ class Subspace:
         return self.basis.square()
 
 
-class Trunk(nn.Module):
-    """Hidden layers [N, D] or [N, L] -> [N, H]; with a `reach`, the last one fades to 0 beyond it.
-
-    The first layer must then be in units of the lengths of its directions: its largest value is the row's distance.
-    """
-
-    def __init__(self, layers: list[nn.Linear], reach: float | None) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(layers)
-        self.fades = reach is not None
-        self.slope: Tensor
-        self.origin: Tensor
-        if reach is not None:
-            self.register_buffer("slope", torch.tensor([-1 / (reach * (FADED - 1))]))
-            self.register_buffer("origin", torch.tensor([FADED / (FADED - 1)]))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The last hidden layer."""
-        first = self.layers[0](x)
-        hidden = torch.relu(first)
-        for layer in list(self.layers)[1:]:
-            hidden = torch.relu(layer(hidden))
-        if not self.fades:
-            return hidden
-        distance = torch.maximum(first.amax(dim=1, keepdim=True), -first.amin(dim=1, keepdim=True))
-        return hidden * (distance * self.slope + self.origin).clamp(0.0, 1.0)
-
-
-class EncoderGraph(nn.Module):
-    """x [N, D] -> mu [N, K], logvar [N, K], with the scaler folded in."""
-
-    def __init__(self, trunk: Trunk, mu: nn.Linear, logvar: nn.Linear, logvar_range: tuple[float, float]) -> None:
-        super().__init__()
-        self.trunk, self.logvar_range = trunk, logvar_range
-        self.mu, self.logvar = mu, logvar
-        self.mu_skip: nn.Linear | None = None
-        self.axes: nn.Linear | None = None
-        self.spread: nn.Linear | None = None
-        self.shift: Tensor | None
-        self.register_buffer("shift", None)
-
-    def hidden(self, x: Tensor) -> Tensor:
-        """Input of the heads for raw features: [N, D] -> [N, H]."""
-        hidden: Tensor = self.trunk(self._inputs(x))
-        return hidden
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Posterior parameters of raw features."""
-        x = self._inputs(x)
-        hidden = self.trunk(x)
-        mu, logvar = self.mu(hidden), self.logvar(hidden).clamp(*self.logvar_range)
-        if self.mu_skip is not None:
-            mu = mu + self.mu_skip(x)
-        return mu, logvar if self.spread is None else self.spread(logvar.exp()).log()
-
-    def _inputs(self, x: Tensor) -> Tensor:
-        """Raw features, with the shift and the coordinates along the axes where there are any: [N, D] or [N, K]."""
-        x = x if self.shift is None else x - self.shift
-        return x if self.axes is None else self.axes(x)
-
-
-class DecoderGraph(nn.Module):
-    """z [N, K] -> reconstruction [N, D], with the scaler folded in."""
-
-    def __init__(
-        self, trunk: Trunk, out: nn.Linear, skip: nn.Linear | None, *, sigmoid: bool, axes: nn.Linear | None = None
-    ) -> None:
-        super().__init__()
-        self.trunk = trunk
-        self.out, self.skip, self.sigmoid, self.axes = out, skip, sigmoid, axes
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Mean of the observation model in raw features."""
-        out: Tensor = self.out(self.trunk(z))
-        if self.skip is not None:
-            out = out + self.skip(z)
-        if self.axes is not None:
-            out = self.axes(out)
-        return torch.sigmoid(out) if self.sigmoid else out
-
-
 def in_directions(layers: list[nn.Linear], heads: list[Affine], bounded: bool) -> list[Affine]:
     """Hidden layers of an MLP and then `heads`.
 
@@ -199,12 +120,11 @@ def fold_encoder(model: AAPTVAE, subspace: Subspace | None = None) -> EncoderGra
     first, *rest, mu, logvar = in_directions(_linear_layers("encoder", model.encoder), heads, model.bounded)
     skip = None
     if model.mu_skip is not None:
-        skip = Affine.of(model.mu_skip).after(*scaled)
+        skip = _after_scaling(Affine.of(model.mu_skip), model, scaled)
         mu, skip = mu.with_bias_of(skip)
+    layers = [layer.layer() for layer in (_after_scaling(first, model, scaled), *rest)]
     graph = EncoderGraph(
-        Trunk(
-            [layer.layer() for layer in (first.after(*scaled), *rest)], float(model.encoder_reach) if model.bounded else None
-        ),
+        Trunk(layers, float(model.encoder_reach) if model.bounded else None),
         (mu if subspace is None else mu.then(subspace.basis)).layer(),
         logvar.layer(),
         model.logvar_range,
@@ -215,8 +135,34 @@ def fold_encoder(model: AAPTVAE, subspace: Subspace | None = None) -> EncoderGra
         graph.spread = Affine(subspace.spread, torch.zeros(len(subspace.basis)).double()).layer()
     if shifted:
         graph.shift = mean.float()
-    graph.axes = axes
+    graph.axes, graph.condition_dim = axes, model.condition_dim
     return graph.eval()
+
+
+def _after_scaling(layer: Affine, model: AAPTVAE, scaled: tuple[Tensor, Tensor]) -> Affine:
+    """A map of the scaled features as one of the graph's own input, of which they are `scaled` = (matrix, offset).
+
+    With conditions the input is joined with c, and the map is of [scaled - G (c - centre), c - centre], where G is the mean
+    given c along the axes; a map without weights for c has zeros there.
+    """
+    if not model.condition_dim:
+        return layer.after(*scaled)
+    inner, forward = model.scaler.inner, model.scaler.matrices()[0]
+    own = Affine(layer.weight[:, :inner], layer.bias)
+    effect = -own.weight @ _times_columns(forward, _location(model, model.scaler.scale))
+    if layer.weight.shape[1] > inner:
+        effect = effect + layer.weight[:, inner:]
+    part = own.after(*scaled)
+    return Affine(torch.cat([part.weight, effect], dim=1), part.bias - effect @ model.scaler.centre)
+
+
+def _location(model: AAPTVAE, scale: Tensor) -> Tensor:
+    """The mean of raw features given c as a matrix [D, C], with columns in units of `scale` [D]."""
+    return scale[:, None] * model.scaler.regression.T
+
+
+def _times_columns(matrix: Tensor, columns: Tensor) -> Tensor:
+    return matrix[:, None] * columns if matrix.dim() == 1 else matrix @ columns
 
 
 def fold_decoder(model: AAPTVAE, subspace: Subspace | None = None) -> DecoderGraph:
@@ -225,10 +171,13 @@ def fold_decoder(model: AAPTVAE, subspace: Subspace | None = None) -> DecoderGra
     *hidden, last = _linear_layers("decoder", model.decoder)
     first, *rest, out = in_directions(hidden, [Affine.of(last)], model.bounded)
     skip = None if model.decoder_skip is None else Affine.of(model.decoder_skip)
+    if model.condition_dim:
+        first, skip = _with_conditions(first, skip, model)
     if subspace is not None:
-        first = first.after(subspace.basis.T, subspace.offset)
-        skip = skip and skip.after(subspace.basis.T, subspace.offset)
-    bernoulli, axes = model.likelihood == "bernoulli", None
+        kept = _beside_conditions(subspace, model.condition_dim)
+        first = first.after(*kept)
+        skip = skip and skip.after(*kept)
+    bernoulli, axes, location = model.likelihood == "bernoulli", None, None
     if not bernoulli:
         restore = Affine(model.scaler.matrices()[1], model.scaler.mean.float().double())
         if model.scaler.others:
@@ -236,10 +185,48 @@ def fold_decoder(model: AAPTVAE, subspace: Subspace | None = None) -> DecoderGra
         else:
             out = out.then(*restore)
             skip = skip and skip.then(restore.weight)
+        if model.condition_dim:
+            location = _restored_location(model)
+            if axes is None and skip is not None:
+                skip, location = _added(skip, location), None
     if skip is not None:
         out, skip = out.with_bias_of(skip)
     trunk = Trunk([layer.layer() for layer in (first, *rest)], float(model.decoder_reach) if model.bounded else None)
-    return DecoderGraph(trunk, out.layer(), skip and skip.layer(), sigmoid=bernoulli, axes=axes).eval()
+    graph = DecoderGraph(trunk, out.layer(), skip and skip.layer(), sigmoid=bernoulli, axes=axes)
+    graph.location = location and location.layer()
+    return graph.eval()
+
+
+def _with_conditions(first: Affine, skip: Affine | None, model: AAPTVAE) -> tuple[Affine, Affine]:
+    """First layer and skip of a decoder as maps of [z, c] instead of [z, c - centre] and z."""
+    first = Affine(first.weight, first.bias - first.weight[:, model.latent_dim :] @ model.scaler.centre)
+    outputs = last_layer(model.decoder).out_features
+    skip = skip or Affine(first.weight.new_zeros(outputs, model.latent_dim), first.bias.new_zeros(outputs))
+    return first, Affine(torch.cat([skip.weight, skip.weight.new_zeros(outputs, model.condition_dim)], dim=1), skip.bias)
+
+
+def _beside_conditions(subspace: Subspace, conditions: int) -> tuple[Tensor, Tensor]:
+    """Matrix and offset from the kept latents, and c beside them, to all latents and c."""
+    offset = torch.cat([subspace.offset, subspace.offset.new_zeros(conditions)])
+    latents, kept = subspace.basis.T.shape
+    matrix = torch.eye(latents + conditions, kept + conditions, dtype=offset.dtype)
+    matrix[:latents, :kept], matrix[:latents, kept:], matrix[latents:, :kept] = subspace.basis.T, 0, 0
+    matrix[latents:, kept:] = torch.eye(conditions, dtype=offset.dtype)
+    return matrix, offset
+
+
+def _restored_location(model: AAPTVAE) -> Affine:
+    """The mean of raw features given c, less the features' own mean; 0 for columns that are constant."""
+    scaler = model.scaler
+    weight = _location(model, scaler.scale.masked_fill(scaler.constant, 0.0) if scaler.masked else scaler.scale)
+    return Affine(weight, -weight @ scaler.centre)
+
+
+def _added(skip: Affine, location: Affine) -> Affine:
+    """A map of [z, c] with one of c added."""
+    latents = skip.weight.shape[1] - location.weight.shape[1]
+    weight = torch.cat([skip.weight[:, :latents], skip.weight[:, latents:] + location.weight], dim=1)
+    return Affine(weight, skip.bias + location.bias)
 
 
 def _check_parts(model: AAPTVAE) -> None:

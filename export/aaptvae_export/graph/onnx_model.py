@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import onnx
 from torch import nn
 
-from aaptvae.bundle.manifest import GraphSpec, decoder_spec, encoder_spec
+from aaptvae.bundle.graph_specs import decoder_spec, encoder_spec
+from aaptvae.bundle.manifest import GraphSpec
 from aaptvae_training import AAPTVAE
 
 from ..errors import ExportError
-from .folding import EncoderGraph, Subspace, fold_decoder, fold_encoder
+from .folding import Subspace, fold_decoder, fold_encoder
+from .modules import EncoderGraph
 from .tracing import trace
 
 
@@ -50,8 +52,8 @@ def trace_pair(model: AAPTVAE, subspace: Subspace | None = None) -> TracedPair:
     """Fold and trace both halves of `model`, restricted to the latents of `subspace` if there is one."""
     widths = model.input_dim, model.latent_dim if subspace is None else len(subspace.basis)
     layers = fold_encoder(model, subspace)
-    encoder = TracedGraph.of("encoder", layers, encoder_spec(*widths))
-    decoder = TracedGraph.of("decoder", fold_decoder(model, subspace), decoder_spec(*widths))
+    encoder = TracedGraph.of("encoder", layers, encoder_spec(*widths, model.condition_dim))
+    decoder = TracedGraph.of("decoder", fold_decoder(model, subspace), decoder_spec(*widths, model.condition_dim))
     return TracedPair(encoder, decoder, layers)
 
 

@@ -8,7 +8,8 @@ from aaptvae.rows import Matrix
 from aaptvae_training.similarity.head import SimilarityHead
 from aaptvae_training.similarity.metric import MetricMap
 
-from .folding import Affine, EncoderGraph, Subspace, loses_digits
+from .folding import Affine, Subspace, loses_digits
+from .modules import EncoderGraph
 
 
 class MetricGraph(nn.Module):

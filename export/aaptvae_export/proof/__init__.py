@@ -2,7 +2,7 @@
 
 from .evidence import Evidence, gather
 from .gate import Gate, check_parity, run_graph
-from .reference import BATCHES, LEAST_ROWS, MOST_NUMBERS, Graph, Inputs, Outputs, Reference, rounded
+from .reference import BATCHES, LEAST_ROWS, MOST_NUMBERS, Graph, Inputs, Outputs, Reference, rounded, with_conditions
 
 __all__ = [
     "BATCHES",
@@ -18,4 +18,5 @@ __all__ = [
     "gather",
     "rounded",
     "run_graph",
+    "with_conditions",
 ]

@@ -9,7 +9,7 @@ from aaptvae.density.divergence import kl_divergence
 from aaptvae.density.observation import ObservationModel
 from aaptvae.rows import Rows
 
-from .reference import Graph
+from .reference import Graph, with_conditions
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,17 @@ class Evidence:
 
 
 def gather(encode: Graph, decode: Graph, observation: ObservationModel, heldout: Rows) -> Evidence:
-    """Evidence of the graphs `encode` and `decode` on `heldout` [N, D]."""
-    posterior = encode(heldout)
+    """Evidence of the graphs `encode` and `decode` on `heldout` [N, D], or [N, D + C] with conditions."""
+    posterior, width = encode(heldout), len(observation.mean)
+    x = heldout[:, :width]
     mu, logvar = (posterior[name].astype(np.float32, copy=False) for name in ("mu", "logvar"))
 
     def mean(z: Rows) -> Rows:
-        return decode(z)["reconstruction"].astype(np.float32, copy=False)
+        return decode(with_conditions(z, heldout, heldout.shape[1] - width))["reconstruction"].astype(np.float32, copy=False)
 
     bounds = LikelihoodBounds(mean, observation)
-    elbo = bounds.expected_log_density(heldout, mu, logvar) - kl_divergence(mu, logvar)
-    error = observation.squared_error(heldout, mean(mu)).sum()
-    centre = heldout.mean(axis=0, dtype=np.float64).astype(np.float32)
-    total = observation.squared_error(heldout, centre).sum()
+    elbo = bounds.expected_log_density(x, mu, logvar) - kl_divergence(mu, logvar)
+    error = observation.squared_error(x, mean(mu)).sum()
+    centre = x.mean(axis=0, dtype=np.float64).astype(np.float32)
+    total = observation.squared_error(x, centre).sum()
     return Evidence(float(elbo.mean()), float(1 - error / max(total, np.finfo(np.float64).tiny)), mu)

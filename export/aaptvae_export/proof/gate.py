@@ -18,7 +18,7 @@ from aaptvae_training.model.as_numpy import observation_of
 
 from ..errors import ExportError
 from ..graph import Subspace
-from .reference import BATCHES, Graph, Inputs, Outputs, Reference
+from .reference import BATCHES, Graph, Inputs, Outputs, Reference, with_conditions
 
 SLACK = 3.0  # times torch's own float32 error: operations are ordered differently on every processor
 COMPOSED_ROWS = 512
@@ -108,7 +108,7 @@ class Gate:
         if observation.kind == "bernoulli":
             reconstruction = reconstruction.clip(1e-6, 1 - 1e-6)  # torch and the runtime clip log(0) at different values
         expected = {"log density": self.float64.log_density(x, reconstruction)}
-        got = {"log density": observation.log_density(x, reconstruction)}
+        got = {"log density": observation.log_density(x[:, : reconstruction.shape[1]], reconstruction)}
         self._check(("likelihood", "float64", len(x), "held-out"), got, expected)
 
     def report(self) -> Parity:
@@ -122,7 +122,7 @@ def check_parity(gate: Gate, encoder: bytes, decoder: bytes, heldout: Rows) -> N
     encode, decode = run_graph("encoder", encoder), run_graph("decoder", decoder)
 
     def reconstruct(x: Rows) -> Outputs:
-        return decode(encode(x)["mu"].astype(np.float32))
+        return decode(with_conditions(encode(x)["mu"], x, gate.float64.condition_dim))
 
     inputs = Inputs.of(gate.float64, heldout)
     gate.compare("encoder", encode, inputs.features)
@@ -132,15 +132,21 @@ def check_parity(gate: Gate, encoder: bytes, decoder: bytes, heldout: Rows) -> N
 
 
 def run_graph(graph: str, data: bytes, precision: Precision = "fp32") -> Graph:
-    """A function of rows that runs the graph in `data` with onnxruntime on the CPU, outputs by name; `ExportError`."""
+    """A function of rows that runs the graph in `data` with onnxruntime on the CPU, outputs by name; `ExportError`.
+
+    Where the graph has two inputs, rows have the columns of both side by side.
+    """
     try:
         session = open_session(data, precision, usable_cpus(), Settings())
     except BundleError as error:
         raise ExportError(f"{graph}: {error}") from error
-    source, names = session.get_inputs()[0].name, [output.name for output in session.get_outputs()]
+    inputs, names = session.get_inputs(), [output.name for output in session.get_outputs()]
+    width = inputs[0].shape[1]
 
     def run(rows: Rows) -> Outputs:
-        return dict(zip(names, session.run(names, {source: rows}), strict=True))
+        parts = [rows] if len(inputs) == 1 else [rows[:, :width], rows[:, width:]]
+        fed = {source.name: np.ascontiguousarray(part) for source, part in zip(inputs, parts, strict=True)}
+        return dict(zip(names, session.run(names, fed), strict=True))
 
     return run
 

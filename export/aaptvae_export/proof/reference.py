@@ -26,7 +26,10 @@ Graph = Callable[[Rows], Outputs]
 
 
 class Reference:
-    """The trained model, not folded, at one floating-point precision, restricted to the kept latents if there is a subspace."""
+    """The trained model, not folded, at one floating-point precision, restricted to the kept latents if there is a subspace.
+
+    Conditions stand in the last C columns of rows x [N, D + C] and of latents z [N, L + C].
+    """
 
     def __init__(self, model: AAPTVAE, subspace: Subspace | None, dtype: torch.dtype) -> None:
         self.model = copy.deepcopy(model).eval().to("cpu", dtype)
@@ -34,6 +37,7 @@ class Reference:
         self.model.scaler.mean = self.model.scaler.mean.float().to(dtype)
         self.subspace, self.dtype = subspace, dtype
         self.latent_dim = model.latent_dim if subspace is None else len(subspace.basis)
+        self.condition_dim = model.condition_dim
 
     @torch.no_grad()
     def encode(self, x: Rows) -> Outputs:
@@ -47,23 +51,25 @@ class Reference:
     @torch.no_grad()
     def decode(self, z: Rows) -> Outputs:
         """Reconstruction of `z` [N, L], named as the decoder's output."""
-        latents = self._tensor(z)
+        rows = self._tensor(z)
+        latents = rows[:, : self.latent_dim]
         if self.subspace is not None:
             latents = latents @ self.subspace.basis.to(self.dtype) + self.subspace.offset.to(self.dtype)
-        return {"reconstruction": self.model.decode(latents).numpy()}
+        return {"reconstruction": self.model.decode(self.model.given(latents, rows)).numpy()}
 
     def reconstruct(self, x: Rows) -> Outputs:
         """Reconstruction of `x` [N, D] from its posterior mean."""
-        return self.decode(self.encode(x)["mu"])
+        return self.decode(with_conditions(self.encode(x)["mu"], x, self.condition_dim))
 
     @torch.no_grad()
     def log_density(self, x: Rows, reconstruction: Rows) -> NDArray[np.floating[Any]]:
         """log p(x | z) per row, in nats."""
         target, mean, scaler = self._tensor(x), self._tensor(reconstruction), self.model.scaler
         if self.model.likelihood == "bernoulli":
-            nll = losses.bernoulli_nll(mean, target)
+            nll = losses.bernoulli_nll(mean, target[:, : self.model.input_dim])
         else:
-            nll = self.model.negative_log_likelihood(scaler.to_scaled(mean) - scaler.to_scaled(target))
+            error = scaler.to_scaled(self.model.given(mean, target)) - scaler.to_scaled(target)
+            nll = self.model.negative_log_likelihood(scaler.scaled_features(error))
         values: NDArray[np.floating[Any]] = -nll.numpy()
         return values
 
@@ -87,8 +93,9 @@ class Inputs:
         rows = max(batch for batch in BATCHES if batch <= max(LEAST_ROWS, MOST_NUMBERS // len(mean)))
         noise = generator.standard_normal((rows, len(mean)))
         ordinary = generator.random(noise.shape) if reference.model.likelihood == "bernoulli" else mean + scale * noise
+        real = np.resize(heldout, (rows, heldout.shape[1]))
         features: Outputs = {
-            "held-out": np.resize(heldout, noise.shape),
+            "held-out": real[:, : len(mean)],
             "ordinary": ordinary,
             "large": mean + 1e3 * scale * noise,
             "subnormal": 1e-40 * noise,
@@ -98,7 +105,17 @@ class Inputs:
         # A sigmoid's result is at most 1 whatever its input: the rounding error of larger inputs would exceed the tolerance.
         large = 10.0 if reference.model.likelihood == "bernoulli" else 1e3
         latents = {"ordinary": noise, "large": large * noise, "subnormal": 1e-40 * noise, "zero": 0 * noise}
-        return cls(rounded(features), rounded(latents))
+        c = real[:, len(mean) :]  # conditions of held-out rows, whatever the features and latents are
+        return cls(_beside(rounded(features), c), _beside(rounded(latents), c))
+
+
+def _beside(kinds: dict[str, Rows], c: Rows) -> dict[str, Rows]:
+    return {kind: np.concatenate([rows, c], axis=1) for kind, rows in kinds.items()} if c.shape[1] else kinds
+
+
+def with_conditions(z: NDArray[np.floating[Any]], x: Rows, conditions: int) -> Rows:
+    """Latents [N, L] with the conditions of rows [N, D + C] beside them, as float32."""
+    return np.concatenate([z.astype(np.float32), x[:, x.shape[1] - conditions :]], axis=1)
 
 
 def rounded(arrays: Outputs) -> dict[str, Rows]:

@@ -78,7 +78,7 @@ class Admission:
     def _check_losses(self, twin: Twin, unexplained: float) -> None:
         limits, rows = LIMITS[twin.precision], f"on {len(self.heldout)} held-out rows"
         r2_limit = limits.r2_loss * max(1.0, unexplained)  # where R2 is below 0, the limit is a share of the error
-        elbo_limit = limits.elbo_loss * self.heldout.shape[1]
+        elbo_limit = limits.elbo_loss * self.manifest.input_dim
         checks = (
             (twin.r2_loss <= r2_limit, f"R2 is {twin.r2_loss:.4g} below fp32's {rows}; at most {r2_limit:.4g} is allowed"),
             (
@@ -99,13 +99,14 @@ class Admission:
                 raise ExportError(f"{twin.precision} encoder and decoder: {words}: export without --precision {twin.precision}")
 
     def _measure_speed(self, precision: Reduced, twin: Mapping[str, bytes]) -> None:
-        rows = np.resize(self.heldout, (_TIMED_ROWS, self.heldout.shape[1]))
+        whole = np.resize(self.heldout, (_TIMED_ROWS, self.heldout.shape[1]))
+        rows, c = whole[:, : self.manifest.input_dim], whole[:, self.manifest.input_dim :] if self.manifest.conditions else None
         runners = {"fp32": self._networks("fp32", self.files), precision: self._networks(precision, twin)}
         seconds: dict[str, list[float]] = {name: [] for name in runners}
         for _ in range(_TIMED_ROUNDS):  # alternately, so that other load slows both; the fastest round of each counts
             for name, (encoder, decoder) in runners.items():
                 started = time.perf_counter()
-                decoder(encoder(rows, ("mu", "logvar"))[0], ("reconstruction",))
+                decoder(encoder(rows, ("mu", "logvar"), None, c)[0], ("reconstruction",), None, c)
                 seconds[name].append(time.perf_counter() - started)
         self.rows_per_second |= {name: _TIMED_ROWS / min(times) for name, times in seconds.items()}
         fast, slow = self.rows_per_second[precision], self.rows_per_second["fp32"]

@@ -38,7 +38,7 @@ class _Factors(NamedTuple):
 def factor_heads(model: onnx.ModelProto, module: EncoderGraph, kinds: Mapping[str, Rows]) -> onnx.ModelProto:
     """The encoder with each head in two factors where the posterior changes little on both `kinds` of rows.
 
-    `kinds` holds "held-out" and "ordinary" rows [N, D]; `module` are the layers that `model` was traced from.
+    `kinds` holds "held-out" and "ordinary" rows [N, D + C]; `module` are the layers that `model` was traced from.
     """
     rows = {kind: torch.from_numpy(kinds[kind]) for kind in MAX_DIVERGENCE}
     if len(kinds["held-out"]) < _LEAST_ROWS:
@@ -59,7 +59,7 @@ def _fit_factors(module: EncoderGraph, name: str, rows: Mapping[str, Tensor]) ->
     head, real = getattr(module, name), rows["held-out"][::2]
     (centre, metric), (_, noise) = (_moments(module, part) for part in (real, rows["ordinary"][::2]))
     metric += noise * MAX_DIVERGENCE["held-out"] / MAX_DIVERGENCE["ordinary"]
-    scales = (-0.5 * module(real)[1].double()).exp().mean(dim=0) if name == "mu" else torch.ones(1).double()
+    scales = (-0.5 * module(*module.apart(real))[1].double()).exp().mean(dim=0) if name == "mu" else torch.ones(1).double()
     weight, bias = head.weight.double(), head.bias.double()
     values, axes = torch.linalg.eigh(metric)
     root = axes * values.clamp(min=0).sqrt()
@@ -71,7 +71,8 @@ def _fit_factors(module: EncoderGraph, name: str, rows: Mapping[str, Tensor]) ->
         dense = getattr(factored, name)
         dense.weight.copy_(widen @ narrow)
         dense.bias.copy_(bias + (weight - widen @ narrow) @ centre)
-        outcomes = {kind: (module(part[1::2]), factored(part[1::2])) for kind, part in rows.items()}
+        pairs = {kind: module.apart(part[1::2]) for kind, part in rows.items()}
+        outcomes = {kind: (module(*pair), factored(*pair)) for kind, pair in pairs.items()}
         if all(_posterior_divergence(*pair) <= MAX_DIVERGENCE[kind] * real.shape[1] for kind, pair in outcomes.items()) and all(
             _relative_change(*pair) <= _MAX_CHANGE for pair in zip(*outcomes["held-out"], strict=True)
         ):

@@ -51,16 +51,24 @@ def standardise(model: onnx.ModelProto, mean: _Statistics, scale: _Statistics, c
     model = copy.deepcopy(model)
     nodes = [node for node in model.graph.node if not (node.op_type == "Sub" and node.input[0] == source)]
     raw = {source} | {node.output[0] for node in model.graph.node if node not in nodes}
+    joined = next((node for node in nodes if node.op_type == "Concat" and node.input[0] in raw), None)
+    reads = {joined.output[0]: joined.input[0]} if joined else {}
     for node in nodes:
-        if node.input[0] in raw:
+        read = reads.get(node.input[0], node.input[0])
+        if read in raw and node is not joined:
             weight = node.input[1]
-            if node.input[0] == source:
+            beside = weights[weight].shape[1] - len(mean)  # columns of conditions, which are not scaled
+            if read == source:
                 bias = node.input[2] if len(node.input) > 2 else f"{weight}.centred"
-                centred = weights.get(bias, 0) + weights[weight].astype(np.float64) @ mean
+                centred = weights.get(bias, 0) + weights[weight].astype(np.float64) @ np.pad(mean, (0, beside))
                 weights[bias], node.input[2:] = centred.astype(np.float32), [bias]
             if not even:
-                weights[weight] = (weights[weight].astype(np.float64) * scale).astype(np.float32)
-            node.input[0] = "centred" if even else "standardised"
+                stretched = weights[weight].astype(np.float64) * np.pad(scale, (0, beside), constant_values=1)
+                weights[weight] = stretched.astype(np.float32)
+            if node.input[0] in raw:
+                node.input[0] = "centred" if even else "standardised"
+    if joined is not None:
+        joined.input[0] = "centred" if even else "standardised"
     weights |= {"mean": mean.astype(np.float32), "inverse": (1 / scale).astype(np.float32)}
     centre = helper.make_node("Sub", [source, "mean"], ["centred"])
     stretch = helper.make_node("Mul", ["centred", "inverse"], ["standardised"])

@@ -11,6 +11,7 @@ from .manifest import GOLDEN, TOLERANCE, Manifest, Precision
 from .npz import read_npz
 
 ARRAYS = {"x": 2, "mu": 2, "logvar": 2, "z": 2, "reconstruction": 2, "real_rows": 1}
+CONDITIONS = {"x": "c", "z": "c_z"}  # arrays of conditions, beside x and z
 _TWIN_TOLERANCE = {"fp32": 1e-2, "fp16": 2e-2, "int8": 0.25}  # relative root mean square; fp32: on accelerators
 _ROWS = 1024
 
@@ -42,6 +43,8 @@ class Replay:
 class Golden:
     """`x` [n, D], `mu`, `logvar` [n, L]; `z` [m, L], `reconstruction` [m, D]; the first `real` rows are real data.
 
+    With conditions also `c` [n, C] of x and `c_z` [m, C] of z.
+
     Reconstructions are compared in units of `unit` [D], because float32 rounding grows with the distance from zero.
     """
 
@@ -53,21 +56,27 @@ class Golden:
     def read(cls, data: bytes, manifest: Manifest, unit: Matrix) -> "Golden":
         """The vectors of `golden.npz`; raises `BundleError` if they do not fit the manifest."""
         views = {view.name: view.dim for view in manifest.views}
-        arrays = read_npz(data, GOLDEN, ARRAYS | dict.fromkeys(views, 2))
-        widths = views | {
-            "x": manifest.input_dim,
-            "mu": manifest.latent_dim,
-            "logvar": manifest.latent_dim,
-            "z": manifest.latent_dim,
-            "reconstruction": manifest.input_dim,
-        }
+        given = dict.fromkeys(CONDITIONS.values(), manifest.condition_dim) if manifest.conditions else {}
+        arrays = read_npz(data, GOLDEN, ARRAYS | dict.fromkeys([*views, *given], 2))
+        widths = (
+            views
+            | given
+            | {
+                "x": manifest.input_dim,
+                "mu": manifest.latent_dim,
+                "logvar": manifest.latent_dim,
+                "z": manifest.latent_dim,
+                "reconstruction": manifest.input_dim,
+            }
+        )
         rows = {name: len(arrays[name]) for name in widths}
         real = int(arrays["real_rows"][0]) if arrays["real_rows"].shape == (1,) else 0
         if any(
             arrays[name].shape[1:] != (width,) or arrays[name].dtype != np.float32 for name, width in widths.items()
         ) or not (
             {rows["x"]} == {rows[name] for name in ("mu", "logvar", *views)}
-            and rows["z"] == rows["reconstruction"]
+            and rows["z"] == rows["reconstruction"] == rows.get("c_z", rows["z"])
+            and rows["x"] == rows.get("c", rows["x"])
             and 1 <= real <= rows["x"] <= _ROWS
             and 1 <= rows["z"] <= _ROWS
         ):
@@ -79,18 +88,22 @@ class Golden:
 
     def replay(
         self,
-        encode: Callable[[Rows], Iterable[Rows]],
-        decode: Callable[[Rows], Rows],
+        encode: Callable[[Rows, Rows | None], Iterable[Rows]],
+        decode: Callable[[Rows, Rows | None], Rows],
         precision: Precision,
         on_cpu: bool = True,
         tolerance: float = TOLERANCE,
     ) -> tuple[Replay, ...]:
-        """Differences of mu, logvar and reconstruction; reduced precision is compared on the real rows only."""
+        """Differences of mu, logvar and reconstruction; reduced precision is compared on the real rows only.
+
+        `encode` and `decode` take rows and their conditions, None without.
+        """
         exact = precision == "fp32" and on_cpu
         count = None if exact else self.real
         x, z = self._rows("x", count), self._rows("z", count)
-        mu, logvar = (self._pair(name, value, 1.0) for name, value in zip(("mu", "logvar"), encode(x), strict=True))
-        pairs = {"mu": mu, "logvar": logvar, "reconstruction": self._pair("reconstruction", decode(z), self.unit)}
+        posterior, reconstruction = encode(x, self._given("x", count)), decode(z, self._given("z", count))
+        mu, logvar = (self._pair(name, value, 1.0) for name, value in zip(("mu", "logvar"), posterior, strict=True))
+        pairs = {"mu": mu, "logvar": logvar, "reconstruction": self._pair("reconstruction", reconstruction, self.unit)}
         if not exact:
             return tuple(Replay(name, len(a), _typical(a, b), _TWIN_TOLERANCE[precision]) for name, (a, b) in pairs.items())
         # For narrow posteriors (low logvar) mu is a sum with large weights, so its rounding error is larger.
@@ -120,6 +133,10 @@ class Golden:
     def _pair(self, name: str, value: Rows, unit: float | Matrix) -> tuple[Matrix, Matrix]:
         """The computed and the reference values in `unit`."""
         return np.asarray(value, np.float64) / unit, np.asarray(self._rows(name, len(value)), np.float64) / unit
+
+    def _given(self, name: str, count: int | None) -> Rows | None:
+        """Conditions of `x` or `z`, None where there are none."""
+        return self._rows(CONDITIONS[name], count) if CONDITIONS[name] in self.arrays else None
 
     def _rows(self, name: str, count: int | None) -> Rows:
         return np.asarray(self.arrays[name][:count], np.float32)

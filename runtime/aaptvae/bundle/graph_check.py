@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BundleError
+from .graph_specs import CONDITION
 from .manifest import IR_VERSION, OPSET, GraphSpec, Precision, TensorSpec
 
 _FP32 = frozenset(
     {"Gemm", "Relu", "Add", "Sub", "Clip", "Exp", "Log", "Sigmoid", "Identity"}
     # Distance of a row from the training rows, and what is multiplied by a function of it.
     | {"Max", "Mul", "Neg", "ReduceMax", "ReduceMin"}
+    | {"Concat"}  # of rows with their conditions
 )
 _OPERATORS: dict[Precision, frozenset[str]] = {
     "fp32": _FP32,
@@ -28,6 +30,7 @@ _OPERATORS: dict[Precision, frozenset[str]] = {
 _TYPE_BYTES = {"fp32": {1: 4, 7: 8}, "fp16": {1: 4, 7: 8, 10: 2}, "int8": {1: 4, 2: 1, 3: 1, 7: 8}}  # by TensorProto.DataType
 _FLOAT = 1
 _ATTRIBUTES: dict[str, dict[str, tuple[float, ...]]] = {
+    "Concat": {"axis": (1,)},
     "Gemm": {"alpha": (1.0,), "beta": (1.0,), "transA": (0,), "transB": (0, 1)},
     "Cast": {"to": (1, 10)},
     "QuantizeLinear": {"axis": (0, 1), "saturate": (1,)},
@@ -168,6 +171,8 @@ def _check_nodes(nodes: list[memoryview], ranks: dict[str, int], computed: set[s
             # A float16 weight cast for the product that uses it; the stored one may not be used again.
             ranks = {name: rank for name, rank in ranks.items() if name != inputs[0]} | dict.fromkeys(outputs, 2)
             continue
+        if operator == "Concat" and (len(inputs) != 2 or inputs[1] != CONDITION):  # so that widths cannot multiply
+            raise _RefusedError(f"a Concat joins {inputs}: expected rows and the input {CONDITION!r}")
         for place, name in enumerate(inputs):
             if not _fits(operator, place, ranks.get(name), name in computed, name in shapes):
                 raise _RefusedError(f"input {place} of a {operator} is {name!r}, which is not allowed there")
@@ -183,7 +188,7 @@ def _fits(operator: str, place: int, rank: int | None, computed: bool, shape: bo
         return rank == 0 if place == 0 else shape
     if operator in _PRODUCTS and place == 1:
         return rank == 2
-    return computed or (place > 0 and rank in (0, 1))
+    return computed or (place > 0 and rank in (0, 1) and operator != "Concat")
 
 
 def _check_attributes(attributes: list[memoryview], operator: str, *, int8: bool) -> None:

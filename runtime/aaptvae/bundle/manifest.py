@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 SCHEMA_VERSION = 2  # 1: without `views`, `columns`, `missing` and `marginals`
 UNSEALED = b"0" * 64
 TOLERANCE = 1e-5  # fp32 on the exporting CPU, relative to max(1, max|reference|) of the row
+MOST_CONDITIONS = 4096  # numbers of c
 LOAD_TOLERANCE = 1e-4  # fp32 on other CPUs, which add in another order; a wrong graph differs by far more
 OPSET: Final = 20
 IR_VERSION: Final = 10
@@ -159,6 +160,28 @@ class View(Part, frozen=True):
         return wanted if any(twin.precision == wanted for twin in self.twins) else "fp32"
 
 
+class Condition(Part, frozen=True):
+    """One condition of the rows: `categories` by name, as many numbers of c of which one is 1; without any a number.
+
+    A number is (value - `mean`) / `scale` in c, by the rows of the training table.
+    """
+
+    name: ColumnName
+    categories: tuple[ColumnName, ...] = ()
+    mean: float = 0.0
+    scale: Annotated[float, Meta(gt=0)] = 1.0
+
+    @property
+    def width(self) -> int:
+        """Numbers of c that it takes."""
+        return max(len(self.categories), 1)
+
+
+def condition_dim(conditions: tuple[Condition, ...]) -> int:
+    """C, the width of c."""
+    return sum(condition.width for condition in conditions)
+
+
 class Training(Part, frozen=True):
     """Facts about the training data (never rows of it) and metrics on held-out rows.
 
@@ -213,6 +236,12 @@ class Manifest(ManifestV1, frozen=True):
     columns: tuple[ColumnName, ...] | None = None  # names of the features [input_dim], None for features without names
     missing: Missing = "error"
     marginals: bool = False  # whether there is `marginals.npz`
+    conditions: tuple[Condition, ...] = ()  # in their order in c, the second input of encoder and decoder
+
+    @property
+    def condition_dim(self) -> int:
+        """C, the width of c; 0 for a model without conditions."""
+        return condition_dim(self.conditions)
 
     def view(self, name: str) -> View | None:
         """The view of this name, None where the bundle has none."""
@@ -225,26 +254,6 @@ class Manifest(ManifestV1, frozen=True):
 
 
 SCHEMAS: dict[int, type[ManifestV1]] = {1: ManifestV1, 2: Manifest}  # by schema_version
-
-
-def encoder_spec(input_dim: int, latent_dim: int) -> GraphSpec:
-    """`x [batch, input_dim] -> mu, logvar [batch, latent_dim]`."""
-    outputs = _tensor("mu", latent_dim), _tensor("logvar", latent_dim)
-    return GraphSpec(inputs=(_tensor("x", input_dim),), outputs=outputs)
-
-
-def decoder_spec(input_dim: int, latent_dim: int) -> GraphSpec:
-    """`z [batch, latent_dim] -> reconstruction [batch, input_dim]`."""
-    return GraphSpec(inputs=(_tensor("z", latent_dim),), outputs=(_tensor("reconstruction", input_dim),))
-
-
-def view_spec(input_dim: int, view: View) -> GraphSpec:
-    """`x [batch, input_dim] -> metric or similarity [batch, dim]`."""
-    return GraphSpec(inputs=(_tensor("x", input_dim),), outputs=(_tensor(view.name, view.dim),))
-
-
-def _tensor(name: str, width: int) -> TensorSpec:
-    return TensorSpec(name=name, datatype="FP32", shape=(-1, width))
 
 
 def metadata(manifest: Manifest, graph: str, precision: Precision = "fp32") -> dict[str, str]:
@@ -263,7 +272,10 @@ def metadata(manifest: Manifest, graph: str, precision: Precision = "fp32") -> d
 def encode_manifest(manifest: Manifest) -> bytes:
     """Manifest as JSON, indented and sealed: `seal` is the digest of these bytes with 64 zeros in its place."""
     blank = _as_struct(msgspec.structs.replace(manifest, seal=UNSEALED.decode()), SCHEMAS[manifest.schema_version])
-    data = msgspec.json.format(msgspec.json.encode(blank), indent=2) + b"\n"
+    fields = msgspec.to_builtins(blank)
+    if not fields.get("conditions"):  # readers of before refuse a field that they do not know
+        fields.pop("conditions", None)
+    data = msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
     return data.replace(b'"seal": "' + UNSEALED, b'"seal": "' + seal(data).encode())
 
 

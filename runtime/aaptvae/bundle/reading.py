@@ -10,12 +10,14 @@ from typing import Any, Literal
 import msgspec
 
 from ..errors import BundleError
+from .graph_specs import decoder_spec, encoder_spec
 from .manifest import (
     GOLDEN,
     LIKELIHOOD,
     MANIFEST,
     MARGINALS,
     MODEL_CARD,
+    MOST_CONDITIONS,
     PRIOR,
     SCHEMAS,
     UNSEALED,
@@ -23,8 +25,6 @@ from .manifest import (
     FileEntry,
     Manifest,
     decode_manifest,
-    decoder_spec,
-    encoder_spec,
     seal,
 )
 from .sources import BUNDLE_LIMIT, Place, Read, opened
@@ -130,6 +130,17 @@ def _check_views(manifest: Manifest) -> None:
         )
 
 
+def _check_conditions(manifest: Manifest) -> None:
+    names = [condition.name for condition in manifest.conditions]
+    clashes = {*names} & {*(manifest.columns or ())} or len({*names}) < len(names)
+    twice = any(len({*each.categories}) < len(each.categories) for each in manifest.conditions)
+    if clashes or twice or manifest.condition_dim > MOST_CONDITIONS:
+        raise BundleError(
+            f"{MANIFEST} has conditions {', '.join(names)} of {manifest.condition_dim} numbers: expected different names, none "
+            f"of a feature, different categories, and at most {MOST_CONDITIONS} numbers: export the bundle again"
+        )
+
+
 def _check_names(manifest: Manifest) -> None:
     _check_views(manifest)
     if manifest.columns is not None and len(set(manifest.columns)) != manifest.input_dim:
@@ -146,10 +157,13 @@ def _check_names(manifest: Manifest) -> None:
     size = sum(entry.bytes for entry in manifest.files)
     if size > BUNDLE_LIMIT:
         raise BundleError(f"{MANIFEST} lists {size} bytes of files: expected {BUNDLE_LIMIT} at most")
-    widths = manifest.input_dim, manifest.latent_dim
+    _check_conditions(manifest)
+    widths = manifest.input_dim, manifest.latent_dim, manifest.condition_dim
     if (manifest.encoder, manifest.decoder) != (encoder_spec(*widths), decoder_spec(*widths)):
+        given = f" and {widths[2]} numbers of conditions" if widths[2] else ""
         raise BundleError(
-            f"{MANIFEST} describes other graphs than {widths[0]} features and {widths[1]} latents need: export the bundle again"
+            f"{MANIFEST} describes other graphs than {widths[0]} features and {widths[1]} latents{given} need: export the "
+            "bundle again"
         )
 
 

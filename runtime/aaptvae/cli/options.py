@@ -81,12 +81,31 @@ columns_options = together(
     ),
     click.option("--decimal", type=click.Choice([".", ","]), help="csv: decimal mark. Default: as the first lines show."),
 )
+
+
+def _conditions(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """NAME=VALUE as a mapping."""
+    parts = [value.partition("=") for value in values]
+    if wrong := [name for name, equals, _ in parts if not (name and equals)]:
+        raise click.BadParameter(f"{wrong[0]!r} is not NAME=VALUE, such as kind=a")
+    return {name: value for name, _, value in parts}
+
+
+condition_option = click.option(
+    "--condition",
+    "condition",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_conditions,
+    help="A condition of all rows; repeatable. Default: the column of this name in INPUT.",
+)
 id_option = _names_option("--id", "Columns that are copied to the output, before the results.")
 training_columns_options = together(columns_options, _names_option("--id", "Columns that name rows: no features, like --drop."))
 input_options = together(
     input_argument,
     columns_options,
     id_option,
+    condition_option,
     click.option(
         "--on-bad-row",
         default="error",

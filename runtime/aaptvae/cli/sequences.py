@@ -86,7 +86,8 @@ def resample_rows(times: Times, group: str | None, order: str | None, output: st
     parts = [Resampled(each, _wanted(times, each)) for each in _sequences(z, groups, at, order or "position")]
 
     def drawn(part: Resampled, _: int) -> tuple[Batch]:
-        rows = vae.decode(resample(part.sequence.z, part.sequence.times, part.at, options["path"]))
+        z = resample(part.sequence.z, part.sequence.times, part.at, options["path"])
+        rows = vae.decode(z, condition=options["condition"] or None)
         group_ids = [np.fromiter((value for _ in rows), object, len(rows)) for value in part.sequence.group]
         return (Batch(rows, (*group_ids, *([_as_given(part.at, dated)] if order else []))),)
 
@@ -102,7 +103,8 @@ def _latents(vae: VAE, aside: list[str], options: dict[str, Any]) -> tuple[Rows,
     reading = Reading(width=vae.input_dim, expected=vae.columns, usual=UNNAMED, missing=fills, **given)
     with open_rows(options["input"], format=options["format"], reading=reading) as reader:
         tell(reader.notes)
-        parts = [(_embedded(vae, reader, batch, first), batch.ids) for first, batch in _numbered(reader, batch_rows(vae))]
+        condition, batches = options["condition"] or None, _numbered(reader, batch_rows(vae))
+        parts = [(_embedded(vae, reader, batch, first, condition), batch.ids) for first, batch in batches]
     if not parts:
         raise InputError(f"{options['input']} has no rows: a sequence needs 2 rows at least")
     return np.concatenate([z for z, _ in parts]), [
@@ -117,9 +119,9 @@ def _numbered(reader: RowReader, size: int) -> Iterator[tuple[int, Batch]]:
         first += len(batch)
 
 
-def _embedded(vae: VAE, reader: RowReader, batch: Batch, first: int) -> Rows:
+def _embedded(vae: VAE, reader: RowReader, batch: Batch, first: int, condition: dict[str, str] | None) -> Rows:
     with numbered(first, reader.name):
-        return vae.embed(batch.values)
+        return vae.embed(batch.values, condition=condition)
 
 
 def _sequences(z: Rows, groups: Column | None, at: Nats | None, order: str) -> Iterator[Sequence]:

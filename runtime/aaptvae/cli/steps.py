@@ -19,8 +19,8 @@ from .options import load_vae, reading_of, tell
 class Segments:
     """Called with batches in order: points from the last row of the batch before to the first row, and so on."""
 
-    def __init__(self, vae: VAE, reader: RowReader, steps: int, path: Curve) -> None:
-        self._vae, self._reader, self._steps, self._path = vae, reader, steps, path
+    def __init__(self, vae: VAE, reader: RowReader, steps: int, path: Curve, condition: dict[str, str] | None) -> None:
+        self._vae, self._reader, self._steps, self._path, self._condition = vae, reader, steps, path, condition
         self._before: Rows | None = None
 
     def __call__(self, batch: Array, first: int) -> tuple[Array]:
@@ -29,10 +29,10 @@ class Segments:
         x = as_rows(vae.features(batch), width, self._reader.name, first, self._reader.columns)
         start = x[:1] if self._before is None else self._before
         try:
-            points = vae.interpolate(np.concatenate([start, x[:-1]]), x, steps, path=self._path)
+            points = vae.interpolate(np.concatenate([start, x[:-1]]), x, steps, path=self._path, condition=self._condition)
         except RowError:
             with numbered(first, self._reader.name):  # names the row of the file
-                vae.embed(x)
+                vae.embed(x, condition=self._condition)
             raise
         self._before = x[-1:]
         # The first point of a segment equals the last point of the segment before.
@@ -53,6 +53,7 @@ def walk_rows(steps: int, output: str, options: dict[str, Any]) -> None:
         outputs = [(output, Layout(width=width, rows=rows, columns=vae.columns or ()))]
         chosen = {key: options[key] for key in ("format", "force")}
         job = Job(verb="interpolate", outputs=outputs, total=reader.rows, **chosen)
-        job.run(partial(reader.batches, max(1, batch_rows(vae) // steps)), Segments(vae, reader, steps, options["path"]))
+        segments = Segments(vae, reader, steps, options["path"], options["condition"] or None)
+        job.run(partial(reader.batches, max(1, batch_rows(vae) // steps)), segments)
     finally:
         close_without_waiting(reader.close)

@@ -43,6 +43,7 @@ def info(bundle: str, digest: bool, as_json: bool) -> None:
 
 def _facts(manifest: "Manifest") -> dict[str, str]:
     from ..bundle.figures import measured  # noqa: PLC0415 - only this verb shows figures
+    from ..conditions import Conditions  # noqa: PLC0415
 
     training, likelihood = manifest.training, manifest.likelihood
     widths = (manifest.input_dim, *manifest.hidden_dims, manifest.latent_dim)
@@ -51,6 +52,7 @@ def _facts(manifest: "Manifest") -> dict[str, str]:
         "network": " -> ".join(map(str, widths)) + (" with linear skip" if manifest.linear_skip else ""),
         "likelihood": f"{likelihood.kind}, {likelihood.noise} noise, sigma {likelihood.sigma:.4g}",
         "prior": f"{manifest.prior.kind}, {manifest.prior.components} components",
+        **({"conditions": str(Conditions(manifest.conditions))} if manifest.conditions else {}),
         "precisions": ", ".join(manifest.precisions),
         "parity": _parity(manifest.parity),
         **_compacted(manifest),

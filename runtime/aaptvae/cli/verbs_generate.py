@@ -8,6 +8,7 @@ import click
 from .options import (
     bundle_options,
     columns_options,
+    condition_option,
     examples,
     force_option,
     format_option,
@@ -35,6 +36,7 @@ def _temperature(_: click.Context, __: click.Parameter, value: float) -> float:
 @click.option("--seed", type=click.IntRange(0, (1 << 64) - 1), help="Equal seeds give equal rows. Default: a random seed.")
 @click.option("--prior", default="fitted", show_default=True, type=click.Choice(["fitted", "standard"]))
 @click.option("--temperature", default=1.0, show_default=True, callback=_temperature, help="Factor on the prior's deviations.")
+@condition_option
 @click.option("--observation-noise", is_flag=True, help="Add the noise of the observation model.")
 @click.option("--as-observed", is_flag=True, help="Add that noise, and give columns the values of the training rows.")
 @output_option()
@@ -53,6 +55,7 @@ def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
         seed = resolve_seed(seed)
         click.echo(f"seed {seed}", err=True)
     chosen = {key: options[key] for key in ("prior", "temperature", "observation_noise", "as_observed")}
+    chosen["condition"] = options["condition"] or None
     size = batch_rows(vae)
 
     def ranges(start: int) -> Iterator[range]:
@@ -83,6 +86,7 @@ def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
 @bundle_options
 @input_argument
 @columns_options
+@condition_option
 @click.option("--steps", type=click.IntRange(1), help="Steps from one row to the next. [default: 8]")
 @click.option(
     "--times",

@@ -101,8 +101,8 @@ def score(output: str | None, as_json: bool, **options: Any) -> int:
         raise click.UsageError("the summary needs stdout and all rows: leave out --json, or -o - and --resume")
     summary = Summary(Scores._fields)
 
-    def scored(vae: "VAE", x: "Rows") -> "Array":
-        return np.stack(vae.score(x), axis=1)
+    def scored(vae: "VAE", x: "Rows", condition: Any) -> "Array":
+        return np.stack(vae.score(x, condition=condition), axis=1)
 
     status = run_rows("score", scored, [output] if output else [], options, Scores._fields, summary.add)
     if summarised:

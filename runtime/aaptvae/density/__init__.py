@@ -12,6 +12,7 @@ from .observation import LOG_2PI, ObservationModel
 from .observation import OPTIONAL as OPTIONAL_OBSERVATION_ARRAYS
 from .prior import ARRAYS as PRIOR_ARRAYS
 from .prior import MAX_TEMPERATURE, LatentPrior
+from .prior import OPTIONAL as OPTIONAL_PRIOR_ARRAYS
 
 __all__ = [
     "HELDOUT_ELBO",
@@ -20,6 +21,7 @@ __all__ = [
     "MAX_TEMPERATURE",
     "OBSERVATION_ARRAYS",
     "OPTIONAL_OBSERVATION_ARRAYS",
+    "OPTIONAL_PRIOR_ARRAYS",
     "PAIRS",
     "PRIOR_ARRAYS",
     "SAMPLES",

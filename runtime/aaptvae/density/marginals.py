@@ -37,6 +37,7 @@ class Marginals:
     def from_arrays(cls, arrays: Mapping[str, Array]) -> "Marginals":
         """The maps of the arrays from `to_arrays`; raises `BundleError` for invalid ones."""
         counts, rules, quantiles, values = (np.asarray(arrays[name], np.float64) for name in ARRAYS)
+        quantiles = quantiles if len(quantiles) else values
         total = len(quantiles)
         if len(values) != total or len(rules) != len(counts) or not _are_counts(counts, total):
             raise BundleError(
@@ -51,8 +52,10 @@ class Marginals:
         return cls(counts.astype(np.int64), rules, quantiles, values)
 
     def to_arrays(self) -> Arrays:
-        """The arrays of `marginals.npz`, in float32."""
-        return {name: getattr(self, name).astype(np.float32) for name in ARRAYS}
+        """The arrays of `marginals.npz`, in float32; quantiles that equal the values, of maps that only limit, are left out."""
+        arrays: Arrays = {name: getattr(self, name).astype(np.float32) for name in ARRAYS}
+        same = np.array_equal(arrays["quantiles"], arrays["values"])
+        return arrays | {"quantiles": arrays["quantiles"][:0]} if same else arrays
 
     def apply(self, rows: Rows) -> None:
         """Map samples of the model [N, D], with observation noise, in place; each number by itself."""

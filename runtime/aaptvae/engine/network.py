@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..bundle.graph_check import cut
+from ..bundle.graph_specs import CONDITION
 from ..bundle.manifest import GraphSpec, Precision
 from ..errors import BundleError, InputError, ProviderError
 from ..rows import BLOCK, Names, Rows, as_count, as_output, as_rows, refuse_overflow, shaped
@@ -61,8 +62,9 @@ class Network:
         self._graph, self._precision, self._settings = graph, precision, settings
         self.columns: Names = None  # names of the input's columns, for errors
         self.input, self.width = spec.inputs[0].name, spec.inputs[0].shape[1]
+        self.condition_dim = spec.inputs[1].shape[1] if len(spec.inputs) > 1 else 0
         self.widths = {tensor.name: tensor.shape[1] for tensor in spec.outputs}
-        layers = (self.width, *hidden, sum(self.widths.values()))
+        layers = (self.width + self.condition_dim, *hidden, sum(self.widths.values()))
         row = max(a + b for a, b in pairwise(layers)) * (2 if precision == "int8" else 4)
         self.chunk = settings.batch_size or min(max(_CACHE // row // BLOCK * BLOCK, _CHUNKS[0]), _CHUNKS[1])
         self._threads = settings.threads or usable_cpus()
@@ -73,12 +75,17 @@ class Network:
         self._sessions: dict[tuple[int, int, int], Any] = {}
         self.providers: list[str] = list(self._session(1, len(self.widths)).get_providers())
 
-    def __call__(self, x: ArrayLike, outputs: Sequence[str], out: Sequence[Rows | None] | None = None) -> list[Rows]:
-        """The named outputs (the first, or all) [N, width] of rows `x` [N, width], written to `out` where given."""
+    def __call__(
+        self, x: ArrayLike, outputs: Sequence[str], out: Sequence[Rows | None] | None = None, c: Rows | None = None
+    ) -> list[Rows]:
+        """The named outputs (the first, or all) [N, width] of rows `x` [N, width], written to `out` where given.
+
+        `c` are the conditions [N, C] of a graph that takes them.
+        """
         x = x if type(x) is np.ndarray and x.ndim == 2 else shaped(x, self.width, self.input)
         if len(x) <= self.chunk and out is None:
             x = as_rows(x, self.width, self.input, 0, self.columns)
-            results = self._run(self._session(len(x), len(outputs)), x, outputs)
+            results = self._run(self._session(len(x), len(outputs)), x, outputs, c)
             refuse_overflow(self.input, x, 0, results, self.columns)
             return results
         x = shaped(x, self.width, self.input)
@@ -95,20 +102,20 @@ class Network:
         def run_chunk(start: int) -> None:
             chunk = as_rows(x[start : start + size], self.width, self.input, start, self.columns)
             parts = {n: r[start : start + size] for n, r in zip(outputs, results, strict=True)}
-            self._run_into(session, chunk, parts)
+            self._run_into(session, chunk, parts, c if c is None else c[start : start + size])
             refuse_overflow(self.input, chunk, start, list(parts.values()), self.columns)
 
         team.share(run_chunk, range(0, len(x), size))
         return results
 
-    def run_single_threaded(self, x: Rows, outputs: Sequence[str]) -> list[Rows]:
+    def run_single_threaded(self, x: Rows, outputs: Sequence[str], c: Rows | None = None) -> list[Rows]:
         """The named outputs in new arrays, from a session with one thread: for a few rows."""
-        return self._run(self._session(1, len(outputs)), as_rows(x, self.width, self.input), outputs)
+        return self._run(self._session(1, len(outputs)), as_rows(x, self.width, self.input), outputs, c)
 
-    def _run(self, session: Any, x: Rows, outputs: Sequence[str]) -> list[Rows]:
+    def _run(self, session: Any, x: Rows, outputs: Sequence[str], c: Rows | None) -> list[Rows]:
         """Results in new arrays, whose shapes are checked: a graph may compute other shapes than it declares."""
         try:
-            results: list[Rows] = session.run(outputs, {self.input: x})
+            results: list[Rows] = session.run(outputs, {self.input: x} if c is None else {self.input: x, CONDITION: c})
         except Exception as error:  # onnxruntime's errors have no common base class but this
             raise _failed(error) from None
         for name, result in zip(outputs, results, strict=True):
@@ -116,14 +123,16 @@ class Network:
                 raise _failed(f"{name} has shape {result.shape}, not {(len(x), self.widths[name])}")
         return results
 
-    def _run_into(self, session: Any, x: Rows, results: dict[str, Rows]) -> None:
+    def _run_into(self, session: Any, x: Rows, results: dict[str, Rows], c: Rows | None) -> None:
         """Write into the arrays `results`; onnxruntime refuses an array of another shape than it computed."""
         if not all(result.flags.c_contiguous and result.flags.aligned for result in results.values()):
-            for result, values in zip(results.values(), self._run(session, x, list(results)), strict=True):
+            for result, values in zip(results.values(), self._run(session, x, list(results), c), strict=True):
                 result[:] = values
             return
         binding = session.io_binding()  # one per call: callers in several threads must not share it
-        binding.bind_input(self.input, "cpu", 0, x.dtype.type, x.shape, x.ctypes.data)
+        for name, rows in ((self.input, x), (CONDITION, c)):
+            if rows is not None:
+                binding.bind_input(name, "cpu", 0, rows.dtype.type, rows.shape, rows.ctypes.data)
         for name, result in results.items():
             binding.bind_output(name, "cpu", 0, result.dtype.type, result.shape, result.ctypes.data)
         try:

@@ -68,6 +68,8 @@ class Site:
 
     def __post_init__(self) -> None:
         precisions = self.bundle.manifest.precisions
+        if self.bundle.manifest.conditions:
+            raise InputError("the page of the explorer gives no conditions, which this bundle takes: load the bundle in Python")
         if self.precision not in precisions:
             raise InputError(
                 f"precision is {self.precision!r}: expected {', '.join(precisions)}, as in this bundle: choose one"

@@ -6,6 +6,10 @@ from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
+import msgspec
+
+from ..bundle.graph_specs import CONDITION
+from ..bundle.manifest import Condition
 from ..errors import InputError
 from ..rows import Array
 from ..scores import Scores
@@ -39,6 +43,7 @@ class Model:
     options: frozenset[str] = frozenset()
     needed: int = 1  # how many of the inputs a request must give
     columns: tuple[str, ...] | None = None  # names of the features of `x`, in their order
+    conditions: tuple[Condition, ...] = ()  # of `c`, in their order
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "wanted", lru_cache(64)(self.wanted))  # for each request
@@ -87,8 +92,11 @@ class Model:
             key: [{"name": port.name, "datatype": port.datatype, "shape": port.shape} for port in ports]
             for key, ports in tensors.items()
         }
-        named = {} if self.columns is None else {"parameters": {"columns": self.columns}}
-        return {"name": self.name, "versions": versions, "platform": PLATFORM, **described, **named}
+        named: dict[str, object] = {} if self.columns is None else {"columns": self.columns}
+        if self.conditions:
+            named["conditions"] = [msgspec.to_builtins(condition) for condition in self.conditions]
+        parameters = {"parameters": named} if named else {}
+        return {"name": self.name, "versions": versions, "platform": PLATFORM, **described, **parameters}
 
 
 def models_of(vae: VAE, name: str, version: str) -> Iterator[Model]:
@@ -97,55 +105,61 @@ def models_of(vae: VAE, name: str, version: str) -> Iterator[Model]:
     widths = [manifest.input_dim, *manifest.hidden_dims, manifest.latent_dim]
     cost = sum(a * b for a, b in pairwise(widths)) + widths[0] * widths[-1]
     x, mu, logvar = (Port(key, "FP32", (-1, width)) for key, width in _tensors(vae))
+    given = tuple(Port(tensor.name, "FP32", (-1, tensor.shape[1])) for tensor in manifest.encoder.inputs[1:])
     views = [mu, *(Port(view, "FP32", (-1, vae.views.width(view))) for view in vae.views.names)]
     row = Port("reconstruction", "FP32", x.shape)
     figures = tuple(Port(field, "FP64", (-1,)) for field in Scores._fields)
-    make = partial(Model, version=version, columns=vae.columns)
-    yield make(f"{name}_encoder", inputs=(x,), outputs=(mu, logvar), compute=partial(_encode, vae), cost=cost)
+    both = 1 + len(given)
+    make = partial(Model, version=version, columns=vae.columns, conditions=manifest.conditions, needed=both)
+    yield make(f"{name}_encoder", inputs=(x, *given), outputs=(mu, logvar), compute=partial(_encode, vae), cost=cost)
     yield make(
-        f"{name}_decoder", inputs=(Port("z", "FP32", mu.shape),), outputs=(row,), compute=partial(_decode, vae), cost=cost
+        f"{name}_decoder",
+        inputs=(Port("z", "FP32", mu.shape), *given),
+        outputs=(row,),
+        compute=partial(_decode, vae),
+        cost=cost,
     )
-    yield make(f"{name}_embed", inputs=(x,), outputs=tuple(views), compute=partial(_embed, vae), cost=cost * len(views))
-    yield make(f"{name}_reconstruct", inputs=(x,), outputs=(row,), compute=partial(_reconstruct, vae), cost=2 * cost)
-    yield make(f"{name}_score", inputs=(x,), outputs=figures, compute=partial(_score, vae), cost=8 * cost)
-    numbers = tuple(Port(key, "INT64", (1,)) for key in ("n", "seed", "first"))
+    yield make(f"{name}_embed", inputs=(x, *given), outputs=tuple(views), compute=partial(_embed, vae), cost=cost * len(views))
+    yield make(f"{name}_reconstruct", inputs=(x, *given), outputs=(row,), compute=partial(_reconstruct, vae), cost=2 * cost)
+    yield make(f"{name}_score", inputs=(x, *given), outputs=figures, compute=partial(_score, vae), cost=8 * cost)
+    n, seed, first = (Port(key, "INT64", (1,)) for key in ("n", "seed", "first"))
     yield make(
         f"{name}_sample",
-        inputs=numbers,
+        inputs=(n, seed, *given, first),
         outputs=(Port("sample", "FP32", x.shape),),
         compute=partial(_sample, vae),
         cost=4 * cost,
         options=frozenset({"prior", "temperature", "observation_noise", "as_observed"}),
-        needed=2,
+        needed=1 + both,
     )
 
 
 def _tensors(vae: VAE) -> list[tuple[str, int]]:
     spec = vae.manifest.encoder
-    return [(tensor.name, tensor.shape[1]) for tensor in (*spec.inputs, *spec.outputs)]
+    return [(tensor.name, tensor.shape[1]) for tensor in (spec.inputs[0], *spec.outputs)]
 
 
 def _encode(vae: VAE, inputs: Mapping[str, Array], outputs: Sequence[str], _: Mapping[str, Any]) -> Sequence[Array]:
     if outputs == ("mu",):  # a graph without the work for logvar
-        return [vae.embed(inputs["x"])]
-    mu, logvar = vae.encode(inputs["x"])
+        return [vae.embed(inputs["x"], condition=inputs.get(CONDITION))]
+    mu, logvar = vae.encode(inputs["x"], condition=inputs.get(CONDITION))
     return [mu if name == "mu" else logvar for name in outputs]
 
 
 def _decode(vae: VAE, inputs: Mapping[str, Array], _: Sequence[str], __: Mapping[str, Any]) -> Sequence[Array]:
-    return [vae.decode(inputs["z"])]
+    return [vae.decode(inputs["z"], condition=inputs.get(CONDITION))]
 
 
 def _embed(vae: VAE, inputs: Mapping[str, Array], outputs: Sequence[str], _: Mapping[str, Any]) -> Sequence[Array]:
-    return [vae.embed(inputs["x"], view=cast("Any", view)) for view in outputs]
+    return [vae.embed(inputs["x"], view=cast("Any", view), condition=inputs.get(CONDITION)) for view in outputs]
 
 
 def _reconstruct(vae: VAE, inputs: Mapping[str, Array], _: Sequence[str], __: Mapping[str, Any]) -> Sequence[Array]:
-    return [vae.reconstruct(inputs["x"])]
+    return [vae.reconstruct(inputs["x"], condition=inputs.get(CONDITION))]
 
 
 def _score(vae: VAE, inputs: Mapping[str, Array], outputs: Sequence[str], _: Mapping[str, Any]) -> Sequence[Array]:
-    scores = vae.score(inputs["x"])
+    scores = vae.score(inputs["x"], condition=inputs.get(CONDITION))
     return [getattr(scores, name) for name in outputs]
 
 
@@ -155,7 +169,7 @@ def _sample(vae: VAE, inputs: Mapping[str, Array], _: Sequence[str], options: Ma
     for name in ("observation_noise", "as_observed"):
         if type(given := options.get(name, False)) is not bool:
             raise InputError(f"{name} is {str(given)[:40]}: expected true or false")
-    return [vae.sample(rows, seed=_integer(inputs, "seed"), **options)]
+    return [vae.sample(rows, seed=_integer(inputs, "seed"), condition=inputs.get(CONDITION), **options)]
 
 
 def _integer(inputs: Mapping[str, Array], name: str) -> int:

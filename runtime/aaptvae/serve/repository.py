@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import cast
 
+import numpy as np
+
 from ..bundle import Bundle, Precision, read_bundle
 from ..engine import Settings
 from ..errors import InputError
@@ -84,7 +86,9 @@ class Repository:
             return held
         vae = VAE(bundle, self._precision, self._settings)
         row = vae.observation.mean[None].astype("float32")
-        vae.score(row)  # onnxruntime allocates at the first call: not at the first request
+        width = vae.manifest.condition_dim
+        c = np.zeros((1, width), np.float32) if width else None
+        vae.score(row, condition=c)  # onnxruntime allocates at the first call: not at the first request
         for view in ("mu", *vae.views.names):
-            vae.embed(row, view=cast("ViewName", view))
+            vae.embed(row, view=cast("ViewName", view), condition=c)
         return vae

@@ -1,6 +1,6 @@
 """Tables in memory: names of columns, and arrays, tensors, data frames and Arrow tables as numbers."""
 
-from .convert import Table, TableLike, as_table, filled, latents_of
+from .convert import Table, TableLike, as_table, column_values, filled, latents_of
 from .names import LATENTS, UNNAMED, check_names, latent_names, match_columns
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "TableLike",
     "as_table",
     "check_names",
+    "column_values",
     "filled",
     "latent_names",
     "latents_of",

@@ -78,6 +78,22 @@ def as_table(
     return Table(_stacked(x, taken) if whole is None else whole, None if names is None else called)
 
 
+def column_values(x: Any, wanted: Sequence[str], name: str = "x", *, strict: bool = True) -> dict[str, Any]:
+    """The columns of a table that have these names, unconverted; columns without names are called by their positions.
+
+    `InputError` names every one that is not there, unless it is not `strict`.
+    """
+    named = None if type(x) is np.ndarray and x.dtype.names is None else named_columns(x, set(wanted), name)
+    if named is None:
+        array = _unnamed(x, name)
+        named = None, list(array.T) if array.ndim == 2 else []
+    names, held = named
+    columns = dict(zip(names if names is not None else map(str, range(len(held))), held, strict=True))
+    if strict and (absent := [key for key in wanted if key not in columns]):
+        raise InputError(f"{name} has no column {listed(absent)}: its columns are {listed([*columns])}: check the spelling")
+    return {key: columns[key] for key in wanted if key in columns}
+
+
 def _expected(
     columns: Sequence[str] | Unnamed | None, names: Sequence[str] | None, called: Sequence[str]
 ) -> Sequence[str] | None:

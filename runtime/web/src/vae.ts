@@ -9,7 +9,7 @@ import { readNpz } from "./bundle/npz.js";
 import { readBundle } from "./bundle/reading.js";
 import type { Bundle } from "./bundle/reading.js";
 import type { Place } from "./bundle/sources.js";
-import { expectedLogDensity, klDivergence, PAIRS, pValues, readReference } from "./density/bounds.js";
+import { expectedLogDensity, importanceWeighted, klDivergence, PAIRS, pValues, readReference, SAMPLES } from "./density/bounds.js";
 import { MARGINAL_ARRAYS, Marginals } from "./density/marginals.js";
 import { normalRows, resolveSeed, Stream } from "./density/noise.js";
 import type { Seed } from "./density/noise.js";
@@ -42,10 +42,14 @@ export interface LoadOptions {
   readonly golden?: boolean;
 }
 
+const MOST_DRAWS = 65_536; // of noise in memory at a time
+
+export type PriorName = "fitted" | "standard";
+
 export interface SampleOptions {
   /** Equal seeds give equal rows; null draws a fresh one. */
   readonly seed?: Seed;
-  readonly prior?: "fitted" | "standard";
+  readonly prior?: PriorName;
   readonly temperature?: number;
   /** The first row of the seed's sequence. */
   readonly start?: number;
@@ -206,11 +210,7 @@ export class VAE {
     if (!Number.isSafeInteger(start) || start < 0) {
       throw new InputError(`start is ${shown(start)}: expected the number of a row, an integer from 0 up`);
     }
-    if (prior !== "fitted" && prior !== "standard") {
-      throw new InputError(`prior is ${shown(prior)}: expected "fitted" or "standard"`);
-    }
-    const density = prior === "fitted" ? this.prior : LatentPrior.standard(this.latentDim);
-    return density.draw(resolveSeed(seed), start, start + n, temperature);
+    return this.density(prior).draw(resolveSeed(seed), start, start + n, temperature);
   }
 
   /** From features `a` to `b` through latent space: `steps` + 1 rows a pair. */
@@ -233,6 +233,34 @@ export class VAE {
     const divergence = klDivergence(mu, logvar);
     const elbo = expected.map((value, i) => value - divergence[i]);
     return { reconstructionError, klDivergence: divergence, elbo, pValue: pValues(elbo, this.parts.reference) };
+  }
+
+  /**
+   * Importance-weighted lower bound of log p(x) of each row in nats (Burda et al. 2016), tighter with more `samples`.
+   *
+   * Under N(0, I), the prior that was trained with, or the "fitted" one that samples are drawn from.
+   */
+  async logLikelihood(
+    x: Table,
+    { samples = SAMPLES, seed = null, prior = "standard" }: { samples?: number; seed?: Seed; prior?: PriorName } = {},
+  ): Promise<Float64Array> {
+    const [density, draws] = [this.density(prior), { seed: resolveSeed(seed), samples: asCount(samples, "samples") }];
+    const rows = asRows(this.features(x), this.inputDim);
+    const { mu, logvar } = await this.encode(rows);
+    const model = { decode: (z: Rows) => this.decode(z), observation: this.observation };
+    const [bound, step] = [new Float64Array(rows.length), Math.ceil(MOST_DRAWS / samples)];
+    for (let start = 0; start < rows.length; start += step) {
+      const [part, ...posterior] = [rows, mu, logvar].map((whole) => whole.slice(start, start + step));
+      bound.set(await importanceWeighted(model, density, part, posterior as [Rows, Rows], { ...draws, start }), start);
+    }
+    return bound;
+  }
+
+  private density(prior: PriorName): LatentPrior {
+    if (prior !== "fitted" && prior !== "standard") {
+      throw new InputError(`prior is ${shown(prior)}: expected "fitted" or "standard"`);
+    }
+    return prior === "fitted" ? this.prior : LatentPrior.standard(this.latentDim);
   }
 
   /** `x`, with the mean of its column in place of NaN where the bundle's `missing` is "mean". */

@@ -102,6 +102,10 @@ test("manifests that Python refuses are refused in its words", async () => {
     [(text) => text.replace('"latent_dim": 2', '"latent_dim": 3'), "describes other graphs than 5 features and 3 latents need"],
     [(text) => text.replaceAll("\n", "\r\n"), "has CRLF line ends, expected LF"],
     [(text) => text.replace('"views": []', '"views": [], "columns": ["a", "a", "b", "c", "d"]'), "names 4 columns: expected 5"],
+    [
+      (text) => text.replace('"views": []', '"views": [], "conditions": [{"name": "kind", "categories": ["a", "b"]}]'),
+      "The bundle takes conditions, which only the Python runtime gives: load it in Python - at `$.conditions`",
+    ],
     [(text) => text.replace('"prior.npz"', '"other.npz"'), "lists README.md, decoder.onnx"],
   ];
   for (const [change, words] of cases) await refused(sealedAgain(tiny, change), words);

@@ -34,6 +34,11 @@ for (const [name, python] of Object.entries(expected.bundles)) {
       close(await vae.sample(10, { start: 130, seed: 2n ** 63n, prior: "standard", temperature: 0.5 }), "later");
     });
 
+    test("observation noise", async () => {
+      const rows = await vae.sample(100, { seed: 7, start: 60 });
+      close(vae.observation.withNoise(rows, 7n, 60), "noisy");
+    });
+
     test("sample as observed, where the bundle has maps for it", async () => {
       const options = { seed: 7, start: 60, asObserved: true };
       if (vae.manifest.marginals) close(await vae.sample(100, options), "as_observed");
@@ -48,6 +53,15 @@ for (const [name, python] of Object.entries(expected.bundles)) {
     test("reparameterize", async () => {
       const { mu, logvar } = await vae.encode(x);
       close(vae.reparameterize(mu, logvar, { seed: 3 }), "reparameterize");
+    });
+
+    test("log_likelihood, under both priors", async () => {
+      for (const prior of ["standard", "fitted"] as const) {
+        const found = await vae.logLikelihood(x, { samples: 8, seed: 5, prior });
+        const values = unpacked(python[`log_likelihood_${prior}`]);
+        const gap = largestGap(found, values, (at) => Math.max(1, Math.abs(values[at])));
+        assert.ok(gap <= 1e-4, `log-likelihood under the ${prior} prior differs by ${gap}`);
+      }
     });
 
     test("score", async () => {
@@ -82,9 +96,19 @@ test("rows that do not fit are refused in Python's words", async () => {
   await refused(() => vae.sample(-1), "n is -1: expected the number of rows, an integer from 0 up");
   await refused(() => vae.sample(1, { seed: 0, temperature: -1 }), "temperature is -1: expected 0 to 1e+06");
   await refused(() => vae.sample(1, { prior: "flat" as never }), "prior is 'flat': expected \"fitted\" or \"standard\"");
+  await refused(() => vae.logLikelihood([row], { samples: 0 }), "samples is 0: expected an integer from 1 up");
   await refused(() => vae.interpolate([row], [row], { steps: 0 }), "steps is 0: expected an integer from 1 up");
   await refused(() => vae.interpolate([row, row], [row]), "a has 2 rows and b 1: expected equal numbers");
   await refused(() => load(filesOf("tests/runtime/tiny"), { precision: "int8" }), "precision is 'int8': expected fp32");
+});
+
+test("the log-likelihood of a row depends on no other row", async () => {
+  const vae = await load(filesOf("tests/runtime/tiny"));
+  const x = Array.from({ length: 70 }, (_, i) => [i % 5, 1, 2, 3, 4]);
+  const whole = await vae.logLikelihood(x, { samples: 1024, seed: 1 }); // in steps of 64 rows
+  const first = await vae.logLikelihood(x.slice(0, 3), { samples: 1024, seed: 1 });
+  assert.ok(first.every((value, i) => Math.abs(value - whole[i]) < 1e-4));
+  assert.ok(Math.abs(whole[65] - whole[0]) < 1 && whole[65] !== whole[0]); // an equal row with draws of its own
 });
 
 test("missing features are replaced by the mean of their column", async () => {

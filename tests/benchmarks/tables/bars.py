@@ -9,6 +9,7 @@ LEAST_RECALL = 0.01  # the best view below PCA's
 KINDS = ("mean", "median")
 VIEWS = ("mu", "metric", "similarity")
 MIXTURES = ("mixture_2", "mixture_4", "mixture_8")
+C2ST = ("c2st", "c2st_as_observed")
 
 Result = Mapping[str, Any]
 
@@ -39,9 +40,10 @@ def losses(result: Result) -> Iterator[str]:
         lost = nats["ppca"][kind] - nats["standard"][kind]
         if not lost <= LEAST_NATS:  # so that NaN is a loss too
             yield f"{name}: {kind} log-likelihood {nats['standard'][kind]:.2f}, {lost:.2f} nats below pPCA"
-    lost = result["r2"]["pca"] - result["r2"]["ours"]
-    if not lost <= LEAST_R2:
-        yield f"{name}: R2 {result['r2']['ours']:.4f}, {lost:.4f} below PCA"
+    for key, called in (("r2", "R2"), ("r2_raw", "R2 in own units")):
+        lost = result[key]["pca"] - result[key]["ours"]
+        if not lost <= LEAST_R2:
+            yield f"{name}: {called} {result[key]['ours']:.4f}, {lost:.4f} below PCA"
     lost = result["recall"]["pca"] - best_view(result["recall"])
     if not lost <= LEAST_RECALL:
         yield f"{name}: recall {best_view(result['recall']):.3f}, {lost:.3f} below PCA"
@@ -71,7 +73,7 @@ def _cells(result: Result) -> Iterator[str]:
     yield _pair(max(mixtures, key=lambda found: found["mean"])) if mixtures else ""
     yield _pair(nats["flow"]) if "flow" in nats else ""
     yield _bold(_several(r2, "ours", "pca", digits=4), not r2["pca"] - r2["ours"] <= LEAST_R2)
-    yield _several(raw, "ours", "pca", digits=4)
+    yield _bold(_several(raw, "ours", "pca", digits=4), not raw["pca"] - raw["ours"] <= LEAST_R2)
     yield _bold(f"{recall['mu']:.3f} / {best_view(recall):.3f}", not recall["pca"] - best_view(recall) <= LEAST_RECALL)
     yield _several(recall, "pca", "svd", "random")
     for key in ("knn_accuracy", "kmeans_ari"):
@@ -79,7 +81,7 @@ def _cells(result: Result) -> Iterator[str]:
         yield f"{best_view(found):.3f} / {_several(found, 'pca', 'all_columns')}" if found else ""
     odd = result.get("anomaly_auroc")
     yield _several(odd, "ours", "knn", "isolation_forest") if odd else ""
-    yield f"{result['c2st']:.3f}"
+    yield _several(result, *(key for key in C2ST if key in result))
 
 
 def _pair(figures: Mapping[str, float]) -> str:

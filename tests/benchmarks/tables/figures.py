@@ -47,8 +47,9 @@ def measure(table: Table, flow_seconds: float, quick: bool) -> dict[str, object]
             result["kmeans_ari"] = latent_use.clusterings(whole, table.labels, table.test)
             if not quick:
                 result["anomaly_auroc"] = anomalies(table)
-        drawn = vae.sample(len(test), seed=0, observation_noise=True)
-        result["c2st"] = latent_use.two_sample(test, drawn)
+        result["c2st"] = latent_use.two_sample(test, vae.sample(len(test), seed=0, observation_noise=True))
+        if vae.manifest.marginals:
+            result["c2st_as_observed"] = latent_use.two_sample(test, vae.sample(len(test), seed=0, as_observed=True))
         return result
 
 

@@ -16,7 +16,8 @@ import pytest
 import torch
 
 import aaptvae
-from aaptvae.bundle.manifest import SCHEMA_VERSION, decoder_spec, encoder_spec
+from aaptvae.bundle.graph_specs import decoder_spec, encoder_spec
+from aaptvae.bundle.manifest import SCHEMA_VERSION
 from aaptvae.bundle.reading import read_bundle
 from aaptvae.density.prior import LatentPrior
 from aaptvae.errors import BundleError, InputError

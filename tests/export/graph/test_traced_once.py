@@ -1,6 +1,6 @@
 """The fixture that traces once for each structure gives the bytes that tracing gives."""
 
-from aaptvae.bundle.manifest import decoder_spec, encoder_spec
+from aaptvae.bundle.graph_specs import decoder_spec, encoder_spec
 from aaptvae_export.graph import onnx_model
 from aaptvae_export.graph.folding import fold_decoder, fold_encoder
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import aaptvae
-from aaptvae.bundle.manifest import encoder_spec
+from aaptvae.bundle.graph_specs import encoder_spec
 from aaptvae.verify import verify
 from aaptvae_export import ExportOptions, export_bundle
 from aaptvae_export.graph import TracedGraph

@@ -8,7 +8,8 @@ import pytest
 
 from aaptvae import BundleError
 from aaptvae.bundle.graph_check import check_graph, cut
-from aaptvae.bundle.manifest import Precision, decoder_spec, encoder_spec
+from aaptvae.bundle.graph_specs import decoder_spec, encoder_spec
+from aaptvae.bundle.manifest import Precision
 from aaptvae.engine.network import Settings, open_session
 
 onnx = pytest.importorskip("onnx", reason="hostile graphs are made with the onnx package")
@@ -88,6 +89,9 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "constant": (lambda m: insert(m, "Constant", [], value=numpy_helper.from_array(np.ones(1))), "operator 'Constant'"),
     "random": (lambda m: insert(m, "RandomNormal", [], shape=[4]), "operator 'RandomNormal'"),
     "expand": (lambda m: insert(m, "Expand", ["x", "enc.b"]), "operator 'Expand'"),
+    "doubled rows": (lambda m: insert(m, "Concat", ["x", "x"], axis=1), "a Concat joins"),
+    "more rows": (lambda m: insert(m, "Concat", ["x", "c"], axis=0), "a Concat has axis = 0"),
+    "unknown conditions": (lambda m: insert(m, "Concat", ["x", "c"], axis=1), "input 1 of a Concat is 'c'"),
     "custom domain": (lambda m: insert(m, "Relu", ["x"], domain="evil"), "operator 'Relu' of domain 'evil'"),
     "contrib domain": (lambda m: insert(m, "Gelu", ["x"], domain="com.microsoft"), "operator 'Gelu' of domain"),
     "second opset": (lambda m: m.opset_import.append(helper.make_opsetid("evil", 1)), "not 10 and 20"),

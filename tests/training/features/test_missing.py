@@ -100,3 +100,19 @@ def test_the_report_counts_what_was_missing() -> None:
     assert warnings_of_missing("mean", 0) == []
     assert "1,200 missing values are replaced by the mean" in warnings_of_missing("mean", 1200)[0]
     assert warnings_of_missing("drop", 1) == ["1 row lacked a value and was left out."]
+
+
+@pytest.mark.parametrize("name", ["", "x.npy", "x.csv"])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e39])
+def test_rows_are_counted_before_rows_are_dropped(name: str, value: float, tmp_path: Path) -> None:
+    """A row that is wrong is named by its place in the table, not among the rows that are left."""
+    table = with_holes().astype(np.float64)
+    table[123, 5] = value
+    source: object = table
+    if name:
+        source = saved(tmp_path, table, "x.npy")
+        if name == "x.csv":
+            source = tmp_path / name
+            np.savetxt(tmp_path / name, table, delimiter=",")
+    with pytest.raises(InputError, match=r"features must be finite, but row 123, column 5 is -?inf in float32"):
+        prepared(source, "drop")

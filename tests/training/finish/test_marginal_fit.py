@@ -90,16 +90,30 @@ def test_any_column_is_mapped_into_its_range(values):
 
 def test_wide_tables_have_few_knots(monkeypatch):
     """Columns with most knots get fewer, the others keep theirs; the range stays."""
-    monkeypatch.setattr(marginal_fit, "MOST_KNOTS", 100)
+    monkeypatch.setattr(marginal_fit, "MOST_KNOTS", 200)
     rng = np.random.default_rng(0)
     table = np.concatenate([rng.standard_normal((500, 10)), rng.random((500, 10)) < 0.5], axis=1).astype(np.float32)
     samples = drawn(20, 500)
     fitted = fit_marginals(table, samples)
-    assert fitted.counts.sum() <= 100
+    assert fitted.counts.sum() <= 200 and fitted.counts[:10].min() >= 4
     assert (fitted.counts[10:] == 2).all() and (fitted.rules[10:] == STEPS).all()
     fitted.apply(samples)
     assert (samples >= table.min(axis=0)).all() and (samples <= table.max(axis=0)).all()
-    assert largest_share(np.full(100_000, 50)) == 2
+    assert largest_share(np.array([9_000, 1])) == 150
+
+
+def test_the_widest_tables_have_ranges_alone(monkeypatch):
+    """Samples are limited to the range and rounded, and stay as they are within it; quantiles are not stored."""
+    monkeypatch.setattr(marginal_fit, "MOST_KNOTS", 70)
+    table = np.random.default_rng(0).poisson(3, (500, 20)).astype(np.float32)
+    table[:, 0] = 0.25
+    samples = 3 + 3 * drawn(20, 500)
+    arrays = fit_marginals(table, samples).to_arrays()
+    assert not arrays["quantiles"].size
+    mapped = samples.copy()
+    Marginals.from_arrays(arrays).apply(mapped)
+    np.testing.assert_array_equal(mapped[:, 1:], np.clip(np.floor(samples + 0.5), table.min(axis=0), table.max(axis=0))[:, 1:])
+    assert (mapped[:, 0] == 0.25).all()
 
 
 def test_thinning_keeps_the_ends_and_the_corners():
@@ -107,3 +121,13 @@ def test_thinning_keeps_the_ends_and_the_corners():
     kept, own = thinned((ranks, values), 3)
     np.testing.assert_allclose(kept, [0, 0.5, 1])
     np.testing.assert_array_equal(own, [0, 0, 5])
+
+
+@pytest.mark.parametrize("rows", range(11, 64, 4))
+def test_every_row_may_be_a_flat_part(rows):
+    """Where a row is more than `OFTEN` of all, flat parts touch, and rounding must not change the order of their ends."""
+    table = drawn(40, rows)
+    maps = Marginals.from_arrays(fit_marginals(table, drawn(40)).to_arrays())
+    samples = drawn(40)
+    maps.apply(samples)
+    assert (samples >= table.min(axis=0)).all() and (samples <= table.max(axis=0)).all()

@@ -143,7 +143,7 @@ def test_pythae_features_that_must_fit_in_memory(tmp_path, monkeypatch):
     monkeypatch.setattr("aaptvae_training.loop.batches.BUFFER_BYTES", 8192)
     rows = saved(tmp_path, features_of(1500))
     held = train(rows, tmp_path / "resident", options(epochs=6))
-    monkeypatch.setattr("aaptvae_training.train_run.RESIDENT_BYTES", 0)
+    monkeypatch.setattr("aaptvae_training.loop.batches.RESIDENT_BYTES", 0)
     read = train(rows, tmp_path / "streamed", options(epochs=6))
     assert read.metrics["log_likelihood"] == pytest.approx(held.metrics["log_likelihood"], abs=0.2)
     assert read.baseline == held.baseline
@@ -156,7 +156,7 @@ from aaptvae_training import train_run as fit
 from aaptvae_training.loop import batches
 from aaptvae_training.config import TrainConfig
 torch.set_num_threads(1)
-fit.RESIDENT_BYTES, batches.BUFFER_BYTES = 16 << 20, 8 << 20
+batches.RESIDENT_BYTES, batches.BUFFER_BYTES = 16 << 20, 8 << 20
 def peak():  # getrusage would begin at the peak of whoever started this process
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) >> 10
 small, large, folder = sys.argv[1:]

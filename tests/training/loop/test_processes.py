@@ -24,8 +24,7 @@ from aaptvae_training.train_run import train
 torch.set_num_threads(1)
 batches.BLOCK_BYTES = 4096
 if sys.argv[4] == "streamed":
-    import aaptvae_training.train_run
-    aaptvae_training.train_run.RESIDENT_BYTES = 0
+    batches.RESIDENT_BYTES = 0
 train(Path(sys.argv[1]), Path(sys.argv[2]), make_config(json.loads(sys.argv[3])), report=False)
 threads = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
 assert not [name for name in threads if "gloo" in name], threads  # one of those at the interpreter's end is an abort

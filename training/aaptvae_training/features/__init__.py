@@ -1,5 +1,6 @@
 """A feature table on disk: reading it block by block, splitting its rows, and the statistics of its columns."""
 
+from .conditions import TableConditions
 from .copies import RowKeys
 from .kinds import ColumnFacts, Finding, findings
 from .moments import FEW_COLUMNS, MOST_COVARIANCE_COLUMNS, Moments, Statistics, first_bad_value, wants_covariance
@@ -38,6 +39,7 @@ __all__ = [
     "RowKeys",
     "Split",
     "Statistics",
+    "TableConditions",
     "check_probabilities",
     "column_scale",
     "constant_columns",

@@ -15,7 +15,8 @@ def replace_missing(features: Features, rows: Index) -> int:
     """
     features.fill = np.full(features.width, np.nan, np.float32)
     total, count, missing = np.zeros(features.width), np.zeros(features.width, np.int64), 0
-    for start, block in features.blocks():
+    for start, whole in features.blocks():
+        block = whole[:, : features.width]
         missing += int(np.isnan(block).sum())
         seen = rows_within(rows, start, block)
         finite = np.isfinite(seen)  # infinities are refused later

@@ -1,12 +1,12 @@
 """One pass over a feature table: digest, split, moments of the training rows, held-out rows."""
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
-from msgspec.structs import replace as replace_option
 from numpy.typing import NDArray
 
 from aaptvae.errors import InputError
@@ -18,16 +18,18 @@ from .copies import RowKeys
 from .kinds import ColumnFacts, Finding, findings
 from .missing import replace_missing
 from .moments import FEW_COLUMNS, Moments, Statistics, first_bad_value, wants_covariance
+from .regression import Products, Regression
 from .rounding import sentence
 from .row_numbers import row_numbers
 from .split import Split, split_rows, split_time
+from .split_column import check_split
 from .table import Features, rows_within
 
 Mask = NDArray[np.bool_]
 
 SAMPLE_ROWS = 2_000  # training rows that are kept to compare their figures with those of held-out rows
 LEAST_SAMPLE_ROWS = 200  # of tables of many columns
-MOST_DEVIATIONS = 6.0
+MOST_DEVIATIONS = 6.0  # of a training value from the mean, where scales are capped
 LARGEST = 1e30  # of a value; products with weights and sums of columns stay below the limit of float32
 _ROUNDINGS = 8.0
 MOST_NUMBERS = 1 << 24  # of rows in float64 at once, and of that sample
@@ -36,7 +38,11 @@ _FLOAT32 = np.dtype(np.float32)
 
 @dataclass(frozen=True)
 class Prepared:
-    """Results of the pass: rows are raw, `statistics` are of the training rows alone, `constant` [D] marks constant columns."""
+    """Results of the pass: rows are raw, `statistics` are of the training rows alone, `constant` [D] marks constant columns.
+
+    Where the table has conditions, rows are [n, D + C], `given` is the mean of the features given c, and `statistics` hold
+    variance and covariance of the residuals around it; `scale` is that of the features themselves.
+    """
 
     sha256: str
     split: Split
@@ -52,45 +58,66 @@ class Prepared:
     warnings: tuple[str, ...] = ()  # about columns
     findings: tuple[Finding, ...] = ()  # about all rows
     table: Features | None = None  # open as long as the training lasts
+    capped: bool = False  # whether scales are larger where training values lie far out
+    given: Regression | None = None
+
+    def features_of(self, rows: Rows) -> Rows:
+        """Rows without their conditions: [n, D]."""
+        return rows if self.given is None else rows[:, : self.statistics.width]
+
+    def residuals(self, rows: Rows) -> Matrix | Rows:
+        """Raw features less what their conditions add to the mean: [n, D]; the rows themselves without conditions."""
+        return rows if self.given is None else self.features_of(rows) - self.given.location(rows)
 
     def standardise(self, rows: Rows) -> Rows:
-        """Raw rows as standardised float32 rows, computed in float64 so that large means lose no digits."""
-        standardised, step = np.empty(rows.shape, np.float32), max(1, MOST_NUMBERS // rows.shape[1])
+        """Raw rows as standardised float32 residuals [n, D], computed in float64 so that large means lose no digits."""
+        width = self.statistics.width
+        standardised, step = np.empty((len(rows), width), np.float32), max(1, MOST_NUMBERS // width)
         for start in range(0, len(rows), step):
             part = slice(start, start + step)
-            standardised[part] = (rows[part] - self.statistics.mean) / self.scale
+            standardised[part] = (self.residuals(rows[part]) - self.statistics.mean) / self.scale
         return standardised
 
     def training_rows(self) -> Iterator[Rows]:
-        """The raw training rows, block by block; `ValueError` where the table is not at hand."""
+        """Residuals of the raw training rows, block by block; `ValueError` where the table is not at hand."""
         if self.table is None:
             raise ValueError("these statistics were made without their table: prepare the features again")
         for start, block in self.table.blocks():
-            yield rows_within(self.split.train, start, block)
+            yield np.asarray(self.residuals(rows_within(self.split.train, start, block)), np.float32)
 
 
-def prepare_features(features: Features, config: TrainConfig, progress: TrainingProgress, *, copies: bool = True) -> Prepared:
+def prepare_features(
+    features: Features, config: TrainConfig, progress: TrainingProgress, *, copies: bool = True, capped: bool = False
+) -> Prepared:
     """Read the table once, or twice where its values decide the split; `InputError` at the first NaN or infinity.
 
-    `copies=False` does not look for equal rows, for interrupted runs of versions that did not: their split must not change.
+    `copies=False` does not look for equal rows and `capped` limits the scale of rare columns, for interrupted runs of versions
+    that did so: their split and their units must not change.
     """
+    return with_scale(_prepared(features, config, progress, copies), capped=capped)
+
+
+def _prepared(features: Features, config: TrainConfig, progress: TrainingProgress, copies: bool) -> Prepared:
+    """The pass itself."""
     config = check_split(config, features)
-    digest, keys, facts = _shape_digest(features), RowKeys(features, config), ColumnFacts(features.rows, features.width)
+    keys, facts = RowKeys(features, config), ColumnFacts(features.rows, features.width)
+    digest = hashlib.sha256(f"{features.rows}x{features.width}".encode())
+    shares = config.validation_share, config.test_share
 
     def check(start: int, block: Rows) -> None:
         if bad := first_bad_value(block, start, features.columns):
             refuse_not_finite(features, bad)
 
-    def see(start: int, block: Rows) -> None:
+    def see(start: int, whole: Rows) -> None:
+        digest.update(_values(whole))
+        block = whole[:, : features.width]
         if features.fill is None:
             check(start, block)
-        digest.update(_values(block))
         if copies:
             keys.add(start, block)
             facts.add(block if features.fill is None else block[np.isfinite(block).all(axis=1)])
-        progress.advance(len(block))
+        progress.advance(len(whole))
 
-    shares = config.validation_share, config.test_share
     split = split_time(features.rows, *shares) if config.split == "time" else split_rows(features.rows, *shares, config.seed)
     if features.fill is None:
         prepared = _gather(features, split, config.seed, see)
@@ -100,14 +127,13 @@ def prepare_features(features: Features, config: TrainConfig, progress: Training
         split = keys.split(config) if copies else split
         missing = replace_missing(features, split.train)
         prepared = replace(_gather(features, split, config.seed, check), missing=missing)
-    refuse_huge(features, prepared.statistics)
-    refuse_lost(features, prepared.constant)
+    refuse_unusable(features, prepared)
     if copies:
         wanted = keys.split(config)
         if any(not np.array_equal(a, b) for a, b in zip(split, wanted, strict=True)):
             prepared = _gather(features, wanted, config.seed, lambda start, block: None)
-        found = _findings(facts, prepared.constant, features, progress)
-        prepared = replace(prepared, copies=keys.copies, held_out_copies=keys.shared(wanted), findings=found)
+        prepared = replace(prepared, copies=keys.copies, held_out_copies=keys.shared(wanted))
+        prepared = replace(prepared, findings=_findings(facts, prepared.constant, features, progress))
     return replace(prepared, sha256=digest.hexdigest(), warnings=warnings_of(features, progress))
 
 
@@ -140,8 +166,8 @@ def refuse_not_finite(features: Features, first: str) -> NoReturn:
     """`InputError` with the number of missing and of infinite values in each column; `first` names one."""
     missing, infinite = np.zeros((2, features.width), np.int64)
     for _, block in features.blocks():
-        missing += np.isnan(block).sum(axis=0)
-        infinite += np.isinf(block).sum(axis=0)
+        missing += np.isnan(block[:, : features.width]).sum(axis=0)
+        infinite += np.isinf(block[:, : features.width]).sum(axis=0)
     counts = [
         f"{word} are {_by_column(features, found)}"
         for word, found in (("missing", missing), ("infinite", infinite))
@@ -158,6 +184,12 @@ def _by_column(features: Features, counts: NDArray[np.int64]) -> str:
     return shown + (f" and more in {len(found) - 8} other columns" if len(found) > 8 else "")
 
 
+def refuse_unusable(features: Features, prepared: Prepared) -> None:
+    """`InputError` for a table whose values float32 cannot hold."""
+    refuse_huge(features, prepared.statistics)
+    refuse_lost(features, prepared.constant)
+
+
 def refuse_huge(features: Features, statistics: Statistics) -> None:
     """`InputError` for values so near the limit of float32 that sums of them overflow."""
     largest = np.maximum(np.abs(statistics.minimum), np.abs(statistics.maximum))
@@ -171,8 +203,9 @@ def refuse_huge(features: Features, statistics: Statistics) -> None:
 
 def check_probabilities(config: TrainConfig, prepared: Prepared) -> None:
     """`InputError` if the likelihood is bernoulli and a feature lies outside [0, 1]."""
-    low = min(prepared.statistics.minimum.min(), prepared.validation.min(), prepared.test.min())
-    high = max(prepared.statistics.maximum.max(), prepared.validation.max(), prepared.test.max())
+    held_out = [prepared.features_of(rows) for rows in (prepared.validation, prepared.test)]
+    low = min(prepared.statistics.minimum.min(), *(rows.min() for rows in held_out))
+    high = max(prepared.statistics.maximum.max(), *(rows.max() for rows in held_out))
     if config.likelihood == "bernoulli" and not 0 <= low <= high <= 1:
         raise InputError(
             f"features go from {low:.6g} to {high:.6g}: a bernoulli likelihood expects them in [0, 1]: rescale them, or use "
@@ -194,7 +227,8 @@ def everything(features: Features, prepared: Prepared, seed: int) -> Prepared:
     split = Split(np.arange(features.rows), *prepared.split[1:])
     if features.fill is not None:
         replace_missing(features, split.train)
-    return replace(_gather(features, split, seed, lambda start, block: None), sha256=prepared.sha256)
+    whole = with_scale(_gather(features, split, seed, lambda start, block: None), capped=prepared.capped)
+    return replace(whole, sha256=prepared.sha256)
 
 
 def _gather(features: Features, split: Split, seed: int, each: Callable[[int, Rows], object]) -> Prepared:
@@ -202,55 +236,33 @@ def _gather(features: Features, split: Split, seed: int, each: Callable[[int, Ro
     count = min(SAMPLE_ROWS, max(LEAST_SAMPLE_ROWS, MOST_NUMBERS // features.width))
     sample = np.sort(np.random.default_rng([seed, 0x5A3]).permutation(split.train)[:count])
     moments = Moments(features.width, products=wants_covariance(len(split.train), features.width))
+    products = Products(features.width, features.condition_dim) if features.condition_dim else None
     kept: tuple[list[Rows], ...] = ([], [], [])
     for start, block in features.blocks():
         each(start, block)
-        moments.add(rows_within(split.train, start, block))
-        for index, rows in zip((split.validation, split.test, sample), kept, strict=True):
-            rows.append(rows_within(index, start, block))
+        rows = rows_within(split.train, start, block)
+        moments.add(rows[:, : features.width])
+        if products is not None:
+            products.add(rows)
+        for index, parts in zip((split.validation, split.test, sample), kept, strict=True):
+            parts.append(rows_within(index, start, block))
     statistics = moments.finish()
     constant = constant_columns(statistics, np.dtype(features.dtype))
     validation, test, train_sample = (np.concatenate(rows) for rows in kept)
     scale = column_scale(statistics, constant)
-    return Prepared("", split, statistics, scale, constant, validation, test, train_sample, table=features)
-
-
-def check_split(config: TrainConfig, features: Features) -> TrainConfig:
-    """The options with the number of the split column; `InputError` when they do not fit together, or the table."""
-    if config.missing == "mean" and config.likelihood == "bernoulli":
-        raise InputError("missing is mean, which is no value of 0 or 1: use --missing drop with a bernoulli likelihood")
-    column = config.split_column
-    if column is None and config.split == "group":
-        raise InputError("split is group without a column: name the one that holds the groups with --split-column")
-    if column is not None and config.split == "random":
-        raise InputError(f"split_column is {column}, which a random split does not use: add --split time or --split group")
-    return config if column is None else replace_option(config, split_column=_position(column, features))
-
-
-def _position(column: int | str, features: Features) -> int:
-    """The number of a column that is given by its name or its number; `InputError` where there is none."""
-    names = features.columns or ()
-    if column in names:
-        return names.index(str(column))
-    if str(column).isdecimal() and int(column) < features.width:
-        return int(column)
-    shown = f", called {', '.join(names[:8])}" + ", ..." * (len(names) > 8) if names else ""
-    raise InputError(
-        f"split_column is {column}: features have {features.width} columns, numbered from 0 to {features.width - 1}{shown}"
-    )
+    given = None
+    if products is not None and features.conditions is not None:
+        given, statistics = products.regression(statistics, features.conditions.affine)
+    held = validation, test, train_sample
+    return Prepared("", split, statistics, scale, constant, *held, table=features, given=given)
 
 
 def digest_of(features: Features) -> str:
     """SHA-256 of the shape and the values of a table; it does not depend on the file format or on shards."""
-    digest = _shape_digest(features)
+    digest = hashlib.sha256(f"{features.rows}x{features.width}".encode())
     for _, block in features.blocks():
         digest.update(_values(block))
     return digest.hexdigest()
-
-
-def _shape_digest(features: Features) -> "hashlib._Hash":
-    """A digest that holds the shape of the table."""
-    return hashlib.sha256(f"{features.rows}x{features.width}".encode())
 
 
 def _values(block: Rows) -> memoryview:
@@ -258,15 +270,21 @@ def _values(block: Rows) -> memoryview:
     return np.ascontiguousarray(block, "<f4").data
 
 
-def column_scale(statistics: Statistics, constant: Mask) -> Matrix:
+def with_scale(prepared: Prepared, *, capped: bool) -> Prepared:
+    """The same rows, where `capped` in the units of versions before, which had no conditions; else in standard deviations."""
+    if not capped:
+        return prepared
+    return replace(prepared, scale=column_scale(prepared.statistics, prepared.constant, MOST_DEVIATIONS), capped=True)
+
+
+def column_scale(statistics: Statistics, constant: Mask, most: float = math.inf) -> Matrix:
     """Positive scale of every column [D]: its standard deviation, or 1 where `constant` [D] is true.
 
-    The scale is larger where a training value would lie more than `MOST_DEVIATIONS` from the mean, because a column that is
-    rarely different from zero would otherwise have a larger squared error than all others. Of many columns it is a float32
+    It is larger where a training value would lie more than `most` scales from the mean. Of many columns it is a float32
     number, which takes half the bytes in a bundle.
     """
     reach = np.maximum(statistics.maximum - statistics.mean, statistics.mean - statistics.minimum)
-    scale = np.where(constant, 1.0, np.maximum(statistics.deviation, reach / MOST_DEVIATIONS))
+    scale = np.where(constant, 1.0, np.maximum(statistics.deviation, reach / most))
     return scale if statistics.width <= FEW_COLUMNS else scale.astype(np.float32).astype(np.float64)
 
 

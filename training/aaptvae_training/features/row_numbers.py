@@ -18,7 +18,7 @@ def row_numbers(features: Features) -> list[str]:
 
     `InputError` for a column without a name of its own whose whole numbers differ: nobody chose it as a feature.
     """
-    first = features.read(0, min(features.rows, MOST))
+    first = features.read(0, min(features.rows, MOST))[:, : features.width]
     if len(first) < LEAST:
         return []
     with np.errstate(invalid="ignore"):  # infinities are refused later

@@ -6,22 +6,26 @@ temporary .npy file.
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from aaptvae.bundle.manifest import Condition, condition_dim
 from aaptvae.errors import InputError
 from aaptvae.files import Layout, Reading, RowReader, open_output, open_rows
 from aaptvae.files.binary import BinaryRows
 from aaptvae.files.opening import READ_ALL, ShardedRows
 from aaptvae.rows import Array, Rows
-from aaptvae.tables import as_table
+from aaptvae.tables import as_table, column_values
 
 from ..config import MissingRule
+from .conditions import TableConditions
 from .rounding import Rounding
 from .split import Index
 
@@ -35,7 +39,8 @@ _RANDOM_ACCESS = (".npy", ".safetensors")
 class Features:
     """A table of N `rows` of D numbers (`width`) in one file or several; at most `MOST_OPEN` files are open at a time.
 
-    `fill` [D] replaces missing values where it is given; NaN in it leaves them (`missing.py` sets it).
+    `fill` [D] replaces missing values where it is given; NaN in it leaves them (`missing.py` sets it). Where the table has
+    `conditions`, blocks of rows have these C numbers in their last columns: [n, D + C].
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class Features:
         self.columns, self.notes = columns, notes  # names of the columns, and how the files are read
         self.rounding = Rounding(width)
         self.fill: Rows | None = None
+        self.conditions: TableConditions | None = None
         self.dropped = 0  # rows left out because a value was missing
         self._rounded = 0  # rows that `rounding` has seen
         self._files: list[tuple[str, int]] = []  # path and number of rows
@@ -63,7 +69,21 @@ class Features:
         self._close_oldest()
 
     def read(self, start: int, stop: int) -> Rows:
-        """Rows start..stop: float32 [stop - start, D]; `InputError` if a file has changed since it was opened."""
+        """Rows start..stop: float32 [stop - start, D + C]; `InputError` if a file has changed since it was opened."""
+        rows = self._features(start, stop)
+        return rows if self.conditions is None else self.conditions.beside(rows, start)
+
+    @property
+    def condition_dim(self) -> int:
+        """C, the numbers of conditions in each row."""
+        return condition_dim(self.condition_specs)
+
+    @property
+    def condition_specs(self) -> tuple[Condition, ...]:
+        """The conditions, as a manifest describes them."""
+        return () if self.conditions is None else self.conditions.specs
+
+    def _features(self, start: int, stop: int) -> Rows:
         parts, begin = [np.empty((0, self.width), np.float32)], 0
         for number, (_, count) in enumerate(self._files):
             end = begin + count
@@ -103,13 +123,13 @@ class Features:
         return str(column) if self.columns is None else self.columns[column]
 
     def blocks(self) -> Iterator[tuple[int, Rows]]:
-        """Every row once, in order: (first row, float32 [n, D])."""
+        """Every row once, in order: (first row, float32 [n, D + C])."""
         rows = min(BLOCK_ROWS, max(1, BLOCK_NUMBERS // self.width))
         for start in range(0, self.rows, rows):
             yield start, self.read(start, min(start + rows, self.rows))
 
     def take(self, index: Index) -> Rows:
-        """The rows at these sorted positions: float32 [len(index), D]."""
+        """The rows at these sorted positions: float32 [len(index), D + C]."""
         return np.concatenate([rows_within(index, start, block) for start, block in self.blocks()])
 
 
@@ -134,14 +154,15 @@ class ArrayFeatures(Features):
         for start in range(0, self.rows, BLOCK_ROWS):
             self.rounding.add(table[start : start + BLOCK_ROWS])
 
-    def read(self, start: int, stop: int) -> Rows:
-        """Rows start..stop: float32 [stop - start, D]."""
+    def _features(self, start: int, stop: int) -> Rows:
         return self._filled(as_float32(self.table[start:stop]))
 
 
-def array_features(x: Any, reading: Reading = READ_ALL, missing: MissingRule = "error") -> ArrayFeatures:
+def array_features(
+    x: Any, reading: Reading = READ_ALL, missing: MissingRule = "error", conditions: TableConditions | None = None
+) -> ArrayFeatures:
     """The table of an array, a tensor, a data frame or an Arrow table; `InputError` unless it is numbers [N, D]."""
-    left_out = (*reading.drop, *reading.ids)
+    left_out = (*reading.drop, *reading.ids, *(conditions.names if conditions else ()))
     table, names = as_table(
         x, columns=reading.expected or reading.usual, passthrough=left_out, chosen=reading.columns, remedy=REMEDY
     )
@@ -151,27 +172,36 @@ def array_features(x: Any, reading: Reading = READ_ALL, missing: MissingRule = "
         )
     if table.dtype.kind not in "fiu":
         raise InputError(f"features have dtype {table.dtype}: expected floats or integers: choose the columns of numbers")
-    kept = _without_missing(table) if missing == "drop" else table
+    called = str if names is None else names.__getitem__
+    kept = _without_missing(table, 0, called) if missing == "drop" else table
     features = ArrayFeatures(kept, names)
+    if conditions:
+        held = column_values(x, conditions.names)
+        conditions.add([held[name] for name in conditions.names], _complete(table) if missing == "drop" else None)
+        features.conditions = conditions.finished()
     features.dropped = len(table) - len(kept)
     return features
 
 
 @contextmanager
-def open_features(source: Any, reading: Reading = READ_ALL, missing: MissingRule = "error") -> Iterator[Features]:
+def open_features(
+    source: Any, reading: Reading = READ_ALL, missing: MissingRule = "error", conditions: TableConditions | None = None
+) -> Iterator[Features]:
     """A feature file, a folder of shards, a pattern, a table in memory or an iterator of such as one table.
 
-    `InputError` if it is none. `reading` says which columns are features. Rows that lack a value are left out if `missing`
-    is "drop". A file is opened once; a shard twice, because the columns of all shards are checked first.
+    `InputError` if it is none. `reading` says which columns are features, `conditions` which ones are conditions. Rows that
+    lack a value are left out if `missing` is "drop". A file is opened once; a shard twice, because the columns of all shards
+    are checked first.
     """
     if not isinstance(source, str | os.PathLike):
-        with _in_memory(source, reading, missing) as features:
+        with _in_memory(source, reading, missing, conditions) as features:
             features.fill = _unknown(features.width) if missing == "mean" else None
             yield features
         return
     path = os.fspath(source)
     if path == "-":
         raise InputError("features are read more than once, which stdin does not allow: name a file")
+    reading = reading if conditions is None else replace(reading, ids=(*reading.ids, *conditions.names))
     with ExitStack() as stack:
         whole = open_rows(path, reading=reading)
         shards = isinstance(whole, ShardedRows)
@@ -180,11 +210,14 @@ def open_features(source: Any, reading: Reading = READ_ALL, missing: MissingRule
         features.fill = _unknown(whole.width) if missing == "mean" else None
         try:
             for number, reader in enumerate(readers):
-                if missing != "drop" and isinstance(reader, BinaryRows) and reader.name.lower().endswith(_RANDOM_ACCESS):
+                random_access = isinstance(reader, BinaryRows) and reader.name.lower().endswith(_RANDOM_ACCESS)
+                if random_access and missing != "drop" and not conditions:
                     features.append(reader)
                 else:
                     scratch = scratch or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aaptvae-features-")))
-                    features.append(open_rows(_decode(reader, scratch / f"{number}.npy", features, missing == "drop")))
+                    target = scratch / f"{number}.npy"
+                    features.append(open_rows(_decode(reader, target, features, missing == "drop", conditions)))
+            features.conditions = conditions.finished() if conditions else None
             yield features
         finally:
             features.close()
@@ -193,11 +226,13 @@ def open_features(source: Any, reading: Reading = READ_ALL, missing: MissingRule
 
 
 @contextmanager
-def _in_memory(source: Any, reading: Reading, missing: MissingRule) -> Iterator[Features]:
+def _in_memory(source: Any, reading: Reading, missing: MissingRule, conditions: TableConditions | None) -> Iterator[Features]:
     """A table in memory; batches of an iterator are written to a temporary file first, because they are read again."""
     if not isinstance(source, Iterator) or hasattr(source, "__arrow_c_stream__"):
-        yield array_features(source, reading, missing)
+        yield array_features(source, reading, missing, conditions)
         return
+    if conditions:
+        raise InputError("features are an iterator, whose batches hold no conditions: give one table, or the path of a file")
     batches = (array_features(batch, reading, missing) for batch in source)
     first = next(batches, None)
     if first is None:
@@ -231,15 +266,34 @@ def _unknown(width: int) -> Rows:
     return np.full(width, np.nan, np.float32)
 
 
-def _without_missing(rows: Array) -> Array:
-    return rows[~np.isnan(rows).any(axis=1)]
+def _complete(rows: Array) -> NDArray[np.bool_]:
+    """Rows [N] that lack no value."""
+    return np.asarray(~np.isnan(rows).any(axis=1))
 
 
-def _decode(reader: RowReader, target: Path, features: Features, drop: bool) -> Path:
+def _without_missing(rows: Array, first: int, called: Callable[[int], str]) -> Array:
+    """Rows that lack no value; `InputError` names an infinity here, while rows are still counted as in the table."""
+    complete = _complete(rows)
+    kept: Array = rows[complete]
+    if not np.isfinite(as_float32(kept)).all():
+        row, column = np.argwhere(np.isinf(as_float32(rows)) & complete[:, None])[0].tolist()
+        raise InputError(
+            f"features must be finite, but row {first + row}, column {called(column)} is {as_float32(rows)[row, column]} in "
+            "float32: drop or repair such rows; aaptvae diagnose lists them"
+        )
+    return kept
+
+
+def _decode(reader: RowReader, target: Path, features: Features, drop: bool, conditions: TableConditions | None = None) -> Path:
     """Copy rows of any format to an .npy file and close their reader; `drop` leaves out rows that lack a value."""
     with reader, open_output(target, Layout(width=reader.width)) as writer:
-        for batch in reader.batches(BLOCK_ROWS):
-            rows = _without_missing(batch) if drop else batch
+        first = features.rows + features.dropped
+        for batch in reader.labelled(BLOCK_ROWS):
+            rows = _without_missing(batch.values, first, features.called) if drop else batch.values
+            first += len(batch)
+            if conditions:
+                held = batch.ids[len(batch.ids) - len(conditions.names) :]
+                conditions.add(held, _complete(batch.values) if drop else None)
             features.dropped += len(batch) - len(rows)
             features.rounding.add(rows)
             writer.write(as_float32(rows))

@@ -2,14 +2,17 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from aaptvae.rows import Rows
+
 from ..config import TrainConfig
-from ..evaluation.judge import r_squared
 from ..features import Features, Prepared
+from ..linear.baseline import Baseline, fidelity_to
 from ..loop import on_threads
-from ..model import MARGIN, posterior, scale_rows
+from ..model import AAPTVAE, posterior, scale_rows
 from ..progress import TrainingProgress
 from ..run import (
     BEST,
@@ -23,8 +26,8 @@ from ..run import (
     write_views,
 )
 from .marginal_fit import calibrate
-from .polish import AMOUNTS, polish
-from .prior_fit import fit_prior
+from .polish import polish, reconstruct_as_pca
+from .prior_fit import Given, fit_prior
 from .view_fit import fit_views
 
 MOST_PRIOR_ROWS = 20_000
@@ -53,20 +56,39 @@ def finish(
     train_rows = features.take(rows[chosen])
     _, facts = read_state(folder / BEST)
     if "polish" not in facts:
-        validation = prepared.standardise(prepared.validation).astype(np.float64)
-        target = 1 - MARGIN * (1 - r_squared(validation, baseline.ppca(model.latent_dim).project(validation)))
-        scaled = scale_rows(model, train_rows), scale_rows(model, prepared.validation)
-        amounts, target = (AMOUNTS, target) if correction is None else ((0.0, correction), math.inf)
-        with on_threads(1):  # sums over rows: their last bits must not depend on how many threads share them
-            is_linear = model.bounded and facts.get("epoch") == 0
-            wanted = options.fidelity and options.sigma == "spectral" and not is_linear
-            facts["polish"] = polish(model, *scaled, target, amounts) if wanted else 0.0
+        facts["polish"] = _corrected(model, facts, (options, prepared, baseline), train_rows, correction)
         write_state(folder / BEST, model.state_dict(), facts)
     progress.advance(1)
     train, held_out = posterior(model, train_rows), posterior(model, prepared.validation)
-    judged = None if correction is None else read_views(folder.parent, model.input_dim, model.latent_dim)
-    views = fit_views(model, options, (prepared, features, baseline), progress, judged)
-    write_views(folder, views)
-    prior = fit_prior(train, held_out, options.seed, progress)
+    # Views are maps of the rows alone: of a model with conditions there are none.
+    judged = None if correction is None or model.condition_dim else read_views(folder.parent, model.input_dim, model.latent_dim)
+    if not model.condition_dim:
+        write_views(folder, fit_views(model, options, (prepared, features, baseline), progress, judged))
+    given = Given.of(train_rows, prepared.validation, features.condition_specs)
+    prior = fit_prior(train, held_out, options.seed, progress, given)
     write_marginals(folder, calibrate(model, prior, train_rows, options.seed))
     write_prior(folder, prior)  # last: it completes the folder
+
+
+def _corrected(
+    model: AAPTVAE,
+    facts: dict[str, Any],
+    data: tuple[TrainConfig, Prepared, Baseline],
+    train: Rows,
+    correction: float | None,
+) -> float:
+    """Correct the decoder in place with raw training rows [N, D]; the amount of the ridge correction."""
+    options, prepared, baseline = data
+    if not options.fidelity or options.sigma != "spectral":
+        return 0.0
+    if model.bounded and facts.get("epoch") == 0:
+        if not prepared.capped:
+            reconstruct_as_pca(model)
+        return 0.0
+    scaled = scale_rows(model, train), scale_rows(model, prepared.validation)
+    with on_threads(1):  # sums over rows: their last bits must not depend on how many threads share them
+        if correction is not None:
+            return polish(model, scaled, None, amounts=(0.0, correction))
+        return polish(
+            model, scaled, fidelity_to(baseline.ppca(model.latent_dim), options, prepared), facts.get("gain", math.inf)
+        )

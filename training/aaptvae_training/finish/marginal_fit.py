@@ -11,9 +11,10 @@ from aaptvae.density.marginals import STEPS, Marginals
 from aaptvae.density.prior import LatentPrior
 from aaptvae.rows import Matrix, Rows
 
-from ..model import AAPTVAE, decode, observation_of
+from ..model import AAPTVAE, decode, features_of, given, observation_of
 
-MOST_KNOTS = 1 << 16  # of all columns: half a megabyte
+MOST_KNOTS = 3 << 14  # of all columns: 384 KiB
+LEAST_KNOTS = 4  # of a column that wants more
 MOST_VALUES = 1_024  # of a column with a step for each
 REPEATED = 0.5  # share of different values in a column of repeated ones, at most
 OFTEN = 1 / 64  # share of the rows with one value that makes a flat part
@@ -37,23 +38,28 @@ def calibrate(model: AAPTVAE, prior: LatentPrior, observed: Rows, seed: int) -> 
     """
     if model.likelihood == "bernoulli":
         return None
-    width, (least, most) = observed.shape[1], SAMPLES
+    width, (least, most) = model.input_dim, SAMPLES
     count = min(max(least, min(most, 8 * len(observed))), max(1_000, MOST_NUMBERS // width))
     observation, drawn, seed = observation_of(model), np.empty((count, width), np.float32), seed ^ _OTHER_SEED
     step = max(_BLOCK, min(_CHUNK, MOST_NUMBERS // 8 // width))
     for start in range(0, count, step):
         stop = min(start + step, count)
-        rows = decode(model, prior.draw(seed, start, stop))
+        under = observed[np.arange(start, stop) % len(observed)]  # rows whose conditions samples have
+        c = under[:, width:] if model.condition_dim else None
+        rows = decode(model, given(model, prior.under(c).draw(seed, start, stop), under))
         drawn[start:stop] = observation.add_noise(rows, seed, start, stop)
-    return fit_marginals(observed[:: max(1, len(observed) * width // MOST_NUMBERS)], drawn)
+    return fit_marginals(features_of(model, observed)[:: max(1, len(observed) * width // MOST_NUMBERS)], drawn)
 
 
 def fit_marginals(observed: Rows, sampled: Rows) -> Marginals:
     """The maps from samples [S, D] of the model, with its noise, to training rows [N, D].
 
-    Where the knots of all columns are more than `MOST_KNOTS`, those with most get fewer, all the same number.
+    Where the knots of all columns are more than `MOST_KNOTS`, those with most get fewer, all the same number. Where they would
+    get fewer than `LEAST_KNOTS`, the maps only limit samples to the observed range and round them.
     """
     most = largest_share(np.array([len(_knots(column, MOST_KNOTS)[0][0]) for column in observed.T]))
+    if most < LEAST_KNOTS:
+        return ranges(observed)
     counts, rules, quantiles, values = [], [], [], []
     for column, drawn in zip(observed.T, sampled.T, strict=True):
         (ranks, own), has_steps = _knots(column, most)
@@ -66,15 +72,19 @@ def fit_marginals(observed: Rows, sampled: Rows) -> Marginals:
     return Marginals(np.array(counts, np.int64), np.array(rules), *knots)
 
 
-def largest_share(wanted: NDArray[np.int64]) -> int:
-    """The largest number of knots for a column with which all columns, or what they want [D], have `MOST_KNOTS` together.
+def ranges(observed: Rows) -> Marginals:
+    """Maps that limit samples to the range of each column of training rows [N, D], and round them to its decimal unit."""
+    ends = np.stack([observed.min(axis=0), observed.max(axis=0)], axis=1).astype(np.float64).ravel()
+    units = np.array([_unit(column) for column in observed.T])
+    return Marginals(np.full(len(units), 2), units, ends, ends)
 
-    It is 2 at least, the ends of a range.
-    """
+
+def largest_share(wanted: NDArray[np.int64]) -> int:
+    """The largest number of knots for a column with which all columns, or what they want [D], have `MOST_KNOTS` together."""
     share = MOST_KNOTS
-    while share > 2 and np.minimum(wanted, share).sum() > MOST_KNOTS:
+    while np.minimum(wanted, share).sum() > MOST_KNOTS:
         share = share * 3 // 4
-    return max(share, 2)
+    return share
 
 
 def _knots(column: Rows, most: int) -> tuple[Knots, bool]:
@@ -97,8 +107,8 @@ def _lines(values: Rows, shares: Matrix, below: Matrix) -> Knots:
     flat = chosen[often]
     ranks = np.concatenate([middles[chosen[~often]], below[flat], below[flat] + shares[flat]])
     own = np.concatenate([values[chosen[~often]], values[flat], values[flat]])
-    order = np.lexsort((own, ranks))
-    ranks, own = ranks[order], own[order]
+    order = np.lexsort((ranks, own))  # by value: the end of a flat part and the begin of the next differ by a rounding
+    ranks, own = np.maximum.accumulate(ranks[order]), own[order]
     needed = slice(int(len(own) > 2 and own[0] == own[1]), len(own) - int(len(own) > 2 and own[-1] == own[-2]))
     return ranks[needed], own[needed]  # beyond the knots a map is flat
 

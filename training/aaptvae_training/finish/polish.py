@@ -5,42 +5,64 @@ regression of the residuals x - decode(mu) on mu, times the smallest amount with
 """
 
 import copy
+import math
 from collections.abc import Sequence
 
 import torch
 
 from aaptvae.rows import Rows
 
+from ..model.fidelity import MARGIN, Fidelity
 from ..model.network import AAPTVAE, last_layer
 from ..model.objective import Objective
 
 AMOUNTS = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)
 RIDGE = 1e-3  # of the variance of mu
 MOST_NATS = 0.005  # per feature: largest loss of validation ELBO through a correction
+MOST_LOST = 0.5  # and of a row of many features
+LARGEST_SHRINKAGE = 0.1  # of a latent that carries an axis; the others have no weights to correct
 
 
 @torch.no_grad()
-def polish(model: AAPTVAE, train: Rows, validation: Rows, target: float, amounts: Sequence[float] = AMOUNTS) -> float:
-    """Correct `model` in place with scaled rows [N, D] until R2 of validation rows reaches `target`; returns the amount used.
+def polish(
+    model: AAPTVAE, rows: tuple[Rows, Rows], goal: Fidelity | None, gain: float = math.inf, amounts: Sequence[float] = AMOUNTS
+) -> float:
+    """Correct `model` in place until validation rows reach the `goal`, in each of its units; returns the amount used.
 
-    An amount that lowers the validation ELBO by more than `MOST_NATS` per feature ends the search and is not used.
+    `rows` are scaled training and validation rows, both [N, D]. An amount that lowers the validation ELBO by more than
+    `MOST_NATS` per feature, `MOST_LOST` or the `gain` over the linear start ends the search and is not used. Without a goal the
+    last amount that this allows is used.
     """
     if model.decoder_skip is None or model.likelihood == "bernoulli":
         return 0.0
-    weight, bias = _correction(model, torch.from_numpy(train))
-    original, rows = copy.deepcopy(model.state_dict()), torch.from_numpy(validation)
-    least = _elbo(model, rows) - MOST_NATS * model.input_dim
-    scores: dict[float, float] = {}
+    train, validation = map(torch.from_numpy, rows)
+    weight, bias = _correction(model, train)
+    original = copy.deepcopy(model.state_dict())
+    least = _elbo(model, validation) - min(MOST_NATS * model.input_dim, MOST_LOST, gain)
+    missing: dict[float, float] = {}  # R2, by amount
     for amount in amounts:
         _correct(model, original, amount * weight, amount * bias)
-        if amount and _elbo(model, rows) < least:
+        if amount and _elbo(model, validation) < least:
             break
-        scores[amount] = _r2(model, rows)
-        if scores[amount] >= target:
+        missing[amount] = -amount if goal is None else _missing(model, validation, goal)
+        if goal is not None and missing[amount] <= 0:
             break
-    best = max(scores, key=lambda amount: scores[amount])
+    best = min(missing, key=lambda amount: missing[amount])
     _correct(model, original, best * weight, best * bias)
     return best
+
+
+@torch.no_grad()
+def reconstruct_as_pca(model: AAPTVAE) -> None:
+    """Undo the shrinkage of reconstructions of a linear model at its start: they are PCA's then, in any units.
+
+    A posterior variance r below the prior's means that the decoder returns 1 - r of a row along that latent. The densities
+    change by r^2 nats per latent or so, and r is at most 0.03.
+    """
+    if model.decoder_skip is None or model.likelihood == "bernoulli":
+        return
+    variance = model.logvar.bias.exp()
+    model.decoder_skip.weight.div_(torch.where(variance < LARGEST_SHRINKAGE, 1 - variance, 1.0))
 
 
 def _correct(model: AAPTVAE, original: dict[str, torch.Tensor], weight: torch.Tensor, bias: torch.Tensor) -> None:
@@ -59,7 +81,8 @@ def _elbo(model: AAPTVAE, rows: torch.Tensor) -> float:
 def _correction(model: AAPTVAE, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Ridge regression of the residuals on posterior means: weight [D, L], bias [D]."""
     mu, _ = model.posterior(rows)
-    residual = (rows - model.observation_mean(mu)).double()[:, : model.scaler.inner]
+    residual = (model.scaler.scaled_features(rows) - model.observation_mean(model.given(mu, rows))).double()
+    residual = residual[:, : model.scaler.inner]
     centre, mean = mu.double().mean(dim=0), residual.mean(dim=0)
     latents = mu.double() - centre
     gram = latents.T @ latents
@@ -68,8 +91,9 @@ def _correction(model: AAPTVAE, rows: torch.Tensor) -> tuple[torch.Tensor, torch
     return weight.float(), (mean - weight @ centre).float()
 
 
-def _r2(model: AAPTVAE, rows: torch.Tensor) -> float:
-    mu, _ = model.posterior(rows)
-    x = model.scaler.to_standardised(rows.double())
-    residual = x - model.scaler.to_standardised(model.observation_mean(mu).double())
-    return 1 - float(residual.square().sum() / (x - x.mean(dim=0)).square().sum().clamp(min=1e-300))
+def _missing(model: AAPTVAE, rows: torch.Tensor, goal: Fidelity) -> float:
+    """Largest share of the variance, over the units of the goal, by which squared errors exceed it."""
+    mean = model.observation_mean(model.given(model.posterior(rows)[0], rows))
+    errors = goal.errors(model.scaler, (mean - model.scaler.scaled_features(rows)).double()).mean(dim=1)
+    variances = goal.errors(model.scaler, rows.double()).mean(dim=1).clamp(min=1e-300)
+    return float(((errors - MARGIN * errors.new_tensor(goal.tolerated)) / variances).max())

@@ -4,12 +4,17 @@ The aggregate posterior is the mixture of the posteriors of all rows, so the fit
 to the means alone would be too narrow (ex-post density estimation: Ghosh et al. 2020).
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
+from aaptvae.bundle.manifest import Condition
 from aaptvae.density.noise import Stream, normal_rows
 from aaptvae.density.prior import LatentPrior
-from aaptvae.rows import Matrix
+from aaptvae.rows import Matrix, Rows
 
 from ..model import Posterior
 from ..progress import TrainingProgress
@@ -19,10 +24,36 @@ STEPS = 12
 SETTLED = 0.02  # nats per row; EM stops when a step gains less
 PSEUDO_ROWS = 2.0  # per latent: weight of the pooled covariance in that of every component
 LLOYD_STEPS = 10
+MOST_CATEGORIES = 64  # combinations of categories with a Gaussian of their own
+PRIOR_ROWS = 4.0  # weight of the mean of all rows in that of a category
+OTHER_CATEGORY = 1e-6  # weight of another category's Gaussian, which a combination that was never seen falls back on
 
 
-def fit_prior(train: Posterior, held_out: Posterior, seed: int, progress: TrainingProgress | None = None) -> LatentPrior:
-    """The standard normal, one Gaussian or a mixture: the one with the highest density of draws from held-out posteriors."""
+class Given(NamedTuple):
+    """Conditions c of training rows [N, C] and of held-out rows [M, C]; which of the C columns belong to categories."""
+
+    train: Rows
+    held_out: Rows
+    categorical: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, train: Rows, held_out: Rows, conditions: Sequence[Condition]) -> "Given | None":
+        """From rows [N, D + C] with these conditions in their last columns; None without conditions."""
+        categorical = np.array([bool(spec.categories) for spec in conditions for _ in range(spec.width)], bool)
+        start = train.shape[1] - len(categorical)
+        return cls(train[:, start:], held_out[:, start:], categorical) if conditions else None
+
+
+def fit_prior(
+    train: Posterior,
+    held_out: Posterior,
+    seed: int,
+    progress: TrainingProgress | None = None,
+    given: Given | None = None,
+) -> LatentPrior:
+    """The standard normal, one Gaussian, a mixture, or one Gaussian for each category of the conditions `given`: the one with
+    the highest density of draws from held-out posteriors.
+    """
     progress = progress or TrainingProgress()
     progress.stage("fitting the prior", len(COMPONENTS))
     noise = normal_rows(seed, 0, len(held_out.mu), held_out.mu.shape[1], Stream.IMPORTANCE)
@@ -39,7 +70,28 @@ def fit_prior(train: Posterior, held_out: Posterior, seed: int, progress: Traini
             break  # more components fit held-out rows no better
         if density > highest:
             best, highest = prior, density
+    by_category = None if given is None else fit_categories(train, given)
+    if given is not None and by_category is not None:
+        density = float(by_category.under(given.held_out).log_density(draws).mean())
+        best = by_category if density > highest else best
     return best
+
+
+def fit_categories(rows: Posterior, given: Given) -> LatentPrior | None:
+    """One Gaussian for each combination of categories among the rows; None without categories, or for too many.
+
+    The encoder removes the mean effect of a category from the latents, not its effect on their spread. Small categories are
+    drawn towards the mean and the covariance of all rows.
+    """
+    keys, member = np.unique(given.train[:, given.categorical], axis=0, return_inverse=True)
+    if not 1 < len(keys) <= MOST_CATEGORIES:
+        return None
+    shares = np.eye(len(keys))[member.reshape(-1)]
+    prior, count = _maximise(rows, shares), shares.sum(axis=0)[:, None]
+    means = (count * prior.means + PRIOR_ROWS * rows.mu.mean(axis=0)) / (count + PRIOR_ROWS)
+    gate = np.zeros((len(keys), len(given.categorical)))
+    gate[:, given.categorical] = np.where(keys > 0, 0.0, np.log(OTHER_CATEGORY))
+    return replace(prior, means=means, gate=gate)
 
 
 def fit_mixture(rows: Posterior, components: int, seed: int) -> LatentPrior:

@@ -1,15 +1,16 @@
 """The figures that a model must beat: PCA, probabilistic PCA and one Gaussian of the training rows."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from msgspec import Struct
 
 from aaptvae.rows import Matrix
 
 from ..config import TrainConfig
 from ..features import Mask, Prepared
+from ..model import Fidelity
 from .ppca import PPCA, mean_of, ppca_of
 from .start import Start
 
@@ -81,10 +82,38 @@ def ledoit_wolf(eigenvalues: Matrix, fourth_moment: float, rows: int, others: in
     return np.maximum((1 - share) * eigenvalues + share * mean, LEAST_VARIANCE)
 
 
-def tolerated_error(config: TrainConfig, prepared: Prepared, start: Start) -> float:
-    """Squared error of PCA per validation row, or `EXACT`, that the model is held to; infinite where `fidelity` is off."""
+def fidelity_to(ppca: PPCA, config: TrainConfig, prepared: Prepared) -> Fidelity:
+    """The squared errors of PCA, or `EXACT`, that a model is held to; infinite where `fidelity` is off.
+
+    In standardised units and, where all axes are known, in the features' own; runs of before with capped scales: in theirs.
+    """
     if not (config.fidelity and config.sigma == "spectral") or config.likelihood == "bernoulli":
-        return math.inf
+        return Fidelity((ppca.variance,))
     x = prepared.standardise(prepared.validation).astype(np.float64)
-    left = float(((x - start.ppca.project(x)) ** 2).sum(axis=1).mean())
-    return max(left, EXACT * float((x**2).sum(axis=1).mean()))
+    error, total = (x - ppca.project(x)) ** 2, x**2
+
+    def tolerated(weights: Matrix) -> float:
+        return max(float((error @ weights).mean()), EXACT * float((total @ weights).mean()))
+
+    standardised = tolerated(np.ones(x.shape[1]))
+    if prepared.capped or ppca.others > 1:
+        return Fidelity((ppca.variance,), (standardised,))
+    weights = own_weights(prepared)
+    left = ppca.variance, unexplained(ppca, weights)
+    return Fidelity(left, (standardised, tolerated(weights)), torch.from_numpy(weights))
+
+
+def own_weights(prepared: Prepared) -> Matrix:
+    """Weights [D] of squared standardised features that make them squares in own units, of the same total variance."""
+    variance = np.where(prepared.constant, 0.0, prepared.statistics.variance)
+    squared_scale = np.where(prepared.constant, 0.0, prepared.scale**2)
+    weights: Matrix = squared_scale * ((variance / prepared.scale**2).sum() / max(variance.sum(), 1e-300))
+    return weights
+
+
+def unexplained(ppca: PPCA, weights: Matrix) -> float:
+    """Variance that PCA leaves in a discarded direction, of squares with these weights [D]."""
+    kept = ppca.components
+    spectrum = weights @ ppca.eigenvectors**2 * ppca.eigenvalues  # along each axis [D]
+    left = max(float(spectrum[kept:].sum()), EXACT * float(spectrum.sum()))
+    return max(left / max(len(spectrum) - kept, 1), LEAST_VARIANCE)

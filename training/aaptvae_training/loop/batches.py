@@ -5,6 +5,7 @@ Small tables are held as one tensor; larger ones are read in shuffled blocks thr
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,7 +13,9 @@ from torch import Tensor
 
 from aaptvae.rows import Rows
 
-from ..features import Features, Index
+from ..config import TrainConfig
+from ..features import Features, Index, Prepared, rows_within
+from ..model import AAPTVAE, scale_rows
 from .processes import World
 
 RESIDENT_BYTES = 512 << 20  # training rows up to this size stay in memory
@@ -109,3 +112,16 @@ class StreamedBatches(Batches):
         stop = min(start + self._block, self.features.rows)
         rows = self.features.read(start, stop)[self._is_train[start:stop]]
         return self.scale(rows[max(first, 0) : first + self.rows])
+
+
+def training_batches(features: Features, prepared: Prepared, model: AAPTVAE, options: TrainConfig, world: World) -> Batches:
+    """Batches of scaled training rows: from memory if the rows fit into `RESIDENT_BYTES`, else from disk."""
+    rows, batch = prepared.split.train, options.batch_size or 1
+    if len(rows) * model.scaler.outer * 4 > RESIDENT_BYTES:
+        return StreamedBatches(features, rows, partial(scale_rows, model), batch, options.seed, world)
+    table, done = torch.empty(len(rows), model.scaler.outer + model.condition_dim), 0
+    for start, block in features.blocks():
+        scaled = scale_rows(model, rows_within(rows, start, block))
+        table[done : done + len(scaled)] = torch.from_numpy(scaled)
+        done += len(scaled)
+    return ResidentBatches(table.to(world.device), batch, options.seed, world)

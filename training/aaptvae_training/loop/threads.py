@@ -59,7 +59,7 @@ def same_bits(objective: Objective, rows: Tensor, batch: int, bf16: bool) -> boo
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         given = [gradient for gradient in gradients if gradient is not None]
         with torch.no_grad():
-            return [loss, *parts, nn.utils.get_total_norm(given), *given, *probe(many, 1.0), probe.squared_error(many)]
+            return [loss, *parts, nn.utils.get_total_norm(given), *given, *probe(many, 1.0), probe.squared_errors(many)]
 
     found = []
     for count in (1, torch.get_num_threads()):

@@ -8,7 +8,7 @@ import copy
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ..config import TrainConfig
 from ..errors import RunError
 from ..model.network import silenced
-from ..model.objective import MARGIN, Objective
+from ..model.objective import Objective
 from ..run.layout import BEST, LAST
 from ..run.state import Tensors, damaged, load_into, read_state, write_metrics, write_state
 from .batches import Batches
@@ -51,7 +51,8 @@ class TrainingState:
     best_elbo: float = -math.inf
     best_faithful: bool = False
     rate_scale: float = 1.0
-    fidelity: float = 0.0
+    fidelity: float = 0.0  # factor of the squared error in standardised units
+    own_fidelity: float = 0.0  # and in the features' own units
     done: bool = False
     promising_epoch: int = -1  # of the highest score so far, significant or not
     promising: float = -math.inf
@@ -133,7 +134,7 @@ class Trainer:
         """Figures of a finished pass, or the error message of one whose objective is not finite."""
         epoch = self.progress.epoch
         self.model.train()
-        self.plain.fidelity = self.progress.fidelity
+        self.plain.fidelity = (self.progress.fidelity, self.progress.own_fidelity)[: len(self.plain.goal.tolerated)]
         seed_noise(self.config.seed, epoch, self.world.rank)
         totals = torch.zeros(3, dtype=torch.float64)
         rate = 0.0
@@ -199,13 +200,14 @@ class Trainer:
         """Record the unweighted ELBO of the validation rows, with the same noise every time; keep the best weights."""
         for kept, buffer in zip(self.average.buffers(), self.model.buffers(), strict=True):
             kept.copy_(buffer)
-        bounds, errors = self.validation.bounds(self.average), self.validation.squared_errors(self.average)
-        rows = errors.new_tensor(float(len(errors)))
-        nll, kl, count, error = (float(t) for t in self.world.total(bounds[0].sum(), bounds[1].sum(), rows, errors.sum()))
-        faithful = self.adjust_fidelity(error / count)
+        goal, bounds = self.plain.goal, self.validation.bounds(self.average)
+        squares = self.validation.squared_errors(self.average, goal).sum(dim=1)
+        rows = bounds.new_tensor(float(bounds.shape[1]))
+        nll, kl, count, *totals = map(float, self.world.total(*bounds.sum(dim=1), rows, *squares))
+        faithful = self.adjust_fidelity(errors := [total / count for total in totals])
         elbo = -(nll + kl) / count
         if not math.isfinite(elbo):
-            where = f"; their largest feature is {self.farthest(self.validation.rows)}" if len(errors) else ""
+            where = f"; their largest feature is {self.farthest(self.validation.rows)}" if len(bounds[0]) else ""
             raise RunError(f"the validation ELBO is {elbo}{where}: drop such rows, or clip that column")
         progress = self.progress
         progress.history.append({"epoch": progress.epoch, "validation_elbo": elbo, "validation_kl": kl / count} | figures)
@@ -218,8 +220,9 @@ class Trainer:
             self.best = {name: tensor.clone() for name, tensor in silenced(self.average).state_dict().items()}
         else:
             gain = Gain.of(self.linear - bounds.sum(dim=0), self.world)
-            most = self.plain.tolerated + MOST_R2_LOST * self.validation.total_variance(self.model.scaler)
-            self.keep_best(faithful, gain.score, eligible=gain.beyond_chance and error / count <= most)
+            most = self.validation.largest_errors(self.model.scaler, goal, MOST_R2_LOST)
+            close = all(error <= limit for error, limit in zip(errors, most, strict=True))
+            self.keep_best(faithful, gain.score, eligible=gain.beyond_chance and close)
 
     def keep_best(self, faithful: bool, score: float, *, eligible: bool) -> None:
         """Keep the averaged weights if they are `eligible`, past the warm-up, and better than the best so far."""
@@ -232,13 +235,14 @@ class Trainer:
             progress.best_faithful, progress.best_elbo, progress.best_epoch = faithful, score, progress.epoch
             self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
 
-    def adjust_fidelity(self, error: float) -> bool:
-        """Raise the weight of squared error if validation rows are reconstructed worse than by PCA (False), else lower it."""
-        faithful = error <= MARGIN * self.plain.tolerated
-        self.progress.fidelity *= 0.5 if faithful else 2
-        if not faithful:
-            self.progress.fidelity = min(max(LEAST_FIDELITY, self.progress.fidelity), MOST_FIDELITY)
-        return faithful
+    def adjust_fidelity(self, errors: Sequence[float]) -> bool:
+        """Raise the weight of squared error in each unit [U] in which PCA's is smaller, else lower it; whether none is."""
+        reached, before = self.plain.goal.reached(errors), (self.progress.fidelity, self.progress.own_fidelity)
+        after = [
+            f / 2 if met else min(max(LEAST_FIDELITY, 2 * f), MOST_FIDELITY) for f, met in zip(before, reached, strict=False)
+        ]
+        self.progress.fidelity, self.progress.own_fidelity = (*after, 0.0)[:2]
+        return all(reached)
 
     def out_of_patience(self) -> bool:
         """Whether the validation ELBO has not improved for the configured share of the run."""
@@ -253,7 +257,8 @@ class Trainer:
         """
         self.saved_at = time.monotonic()
         if self.world.leads:
-            write_state(self.folder / BEST, self.best, {"epoch": self.progress.best_epoch})
+            facts = {"epoch": self.progress.best_epoch} | ({} if self.linear is None else {"gain": self.progress.best_elbo})
+            write_state(self.folder / BEST, self.best, facts)
             write_metrics(self.folder, self.progress.history)
             write_state(self.folder / LAST, self.tensors(), vars(self.progress))
         self.world.wait()

@@ -5,6 +5,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+from ..model.fidelity import Fidelity
 from ..model.network import AAPTVAE
 from ..model.objective import Objective
 from ..model.scaler import FeatureScaler
@@ -34,15 +35,16 @@ class Validation:
         return torch.cat(parts, dim=1)
 
     @torch.no_grad()
-    def squared_errors(self, model: AAPTVAE) -> Tensor:
-        """Squared error of each row's reconstruction, in standardised units: [n]."""
-        return torch.cat([Objective(model).squared_error(x) for x in torch.split(self.rows, ROWS_AT_ONCE)])
+    def squared_errors(self, model: AAPTVAE, goal: Fidelity) -> Tensor:
+        """Squared error of each row's reconstruction, in each of the goal's units: [U, n]."""
+        objective = Objective(model, goal=goal)
+        return torch.cat([objective.squared_errors(x) for x in torch.split(self.rows, ROWS_AT_ONCE)], dim=1)
 
-    def total_variance(self, scaler: FeatureScaler) -> float:
-        """Mean squared length of the rows, of all processes, in standardised units."""
-        squares = scaler.squared_length(self.rows)
-        total, rows = self.world.total(squares.sum(), squares.new_tensor(float(len(squares))))
-        return float(total / rows)
+    def largest_errors(self, scaler: FeatureScaler, goal: Fidelity, lost: float) -> list[float]:
+        """Squared errors per row at which R2 of all processes is `lost` below that of PCA, in each of the goal's units: [U]."""
+        squares = goal.errors(scaler, self.rows)
+        *totals, rows = self.world.total(*squares.sum(dim=1), squares.new_tensor(float(squares.shape[1])))
+        return [most + lost * float(total / rows) for most, total in zip(goal.tolerated, totals, strict=True)]
 
 
 class Gain(NamedTuple):

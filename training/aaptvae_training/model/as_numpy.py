@@ -26,7 +26,7 @@ class Posterior(NamedTuple):
 
 @torch.no_grad()
 def encode(model: AAPTVAE, x: Rows) -> tuple[Rows, Rows]:
-    """Posterior parameters of raw rows: [N, D] -> mu [N, L], logvar [N, L]."""
+    """Posterior parameters of raw rows: [N, D + C] -> mu [N, L], logvar [N, L]."""
     parts = [model.encode(chunk) for chunk in _chunks(model, x)]
     mu, logvar = (torch.cat(part).float().cpu().numpy() for part in zip(*parts, strict=True))
     return mu, logvar
@@ -34,8 +34,18 @@ def encode(model: AAPTVAE, x: Rows) -> tuple[Rows, Rows]:
 
 @torch.no_grad()
 def decode(model: AAPTVAE, z: Array) -> Rows:
-    """Raw reconstructions of latents: [N, L] -> [N, D]."""
+    """Raw reconstructions of latents: [N, L + C] -> [N, D]."""
     return torch.cat([model.decode(chunk) for chunk in _chunks(model, z)]).float().cpu().numpy()
+
+
+def given(model: AAPTVAE, z: Array, rows: Array) -> Array:
+    """Latents with the conditions of `rows` [N, D + C] beside them, as the decoder takes them: [N, L + C]."""
+    return np.concatenate([z, rows[:, -model.condition_dim :]], axis=1) if model.condition_dim else z
+
+
+def features_of(model: AAPTVAE, rows: Rows) -> Rows:
+    """Rows [N, D + C] without their conditions: [N, D]."""
+    return rows[:, : model.input_dim] if model.condition_dim else rows
 
 
 def posterior(model: AAPTVAE, x: Rows) -> Posterior:

@@ -6,7 +6,6 @@ Shapes: N rows, D features, L latents, H hidden.
 import copy
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import torch
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 from aaptvae.density.observation import LOG_2PI
 
 from . import losses
+from .layers import direction_norms, fade, first_layer, mlp
 from .scaler import FeatureScaler
 
 Sigma = float | Literal["learned", "optimal", "per_feature", "spectral"]
@@ -29,23 +29,12 @@ BOUNDED_LOGVAR = (-30.0, 0.0)  # the posterior of a linear Gaussian model is nev
 REACHED = 0.95  # least share of the training rows for which the MLPs of a bounded network are not faded
 EDGE_ROWS = 8  # training rows beyond the reach in large tables, where 1 - `REACHED` would be more
 MOST_REACHED = 0.999
-FADED = 1.3  # distance, in multiples of the reach, from which on the output of the MLPs is 0
 SETTLING = 0.05  # weight of a batch in the running estimate of the reach
 FIRST_REACH = 4.0  # deviations; until batches have been seen
 LEAST_FREEDOM = 4.0  # below this a Student-t has no finite fourth moment, and samples contain extreme values
 BROAD_SHARE = 0.15  # weight of a second, broad noise (pPCA's); so no row's density is below 0.15 times that of the broad noise
 BROAD_FREEDOM = 5.0
 LOG_SIGMA_FLOOR = -6.0  # without a floor, noise that shrinks raises the likelihood without limit (Rybkin et al. 2021)
-
-
-def mlp(widths: Sequence[int], dropout: float) -> nn.Sequential:
-    """Linear layers between consecutive widths, each followed by a ReLU and, where asked for, dropout."""
-    layers: list[nn.Module] = []
-    for incoming, outgoing in pairwise(widths):
-        layers += [nn.Linear(incoming, outgoing), nn.ReLU()]
-        if dropout:
-            layers.append(nn.Dropout(dropout))
-    return nn.Sequential(*layers)
 
 
 def last_layer(layers: nn.Sequential) -> nn.Linear:
@@ -56,30 +45,9 @@ def last_layer(layers: nn.Sequential) -> nn.Linear:
     return layer
 
 
-def first_layer(layers: nn.Sequential) -> nn.Linear:
-    """The linear layer that a chain begins with; `TypeError` if it begins otherwise."""
-    layer = layers[0]
-    if not isinstance(layer, nn.Linear):
-        raise TypeError(f"the chain begins with {type(layer).__name__}, not with a linear layer")
-    return layer
-
-
-def direction_norms(layer: nn.Linear) -> Tensor:
-    """Length of each unit's weights and bias together: [H].
-
-    A unit's pre-activation over this is the projection of (x, 1) on one direction, in deviations if x is whitened.
-    """
-    return torch.sqrt(layer.weight.square().sum(dim=1) + layer.bias.square()).clamp(min=1e-12)
-
-
 def share_within_reach(rows: int) -> float:
     """Share of `rows` training rows within the reach of a bounded network: all but `EDGE_ROWS`, within limits."""
     return min(max(REACHED, 1 - EDGE_ROWS / max(rows, 1)), MOST_REACHED)
-
-
-def fade(distance: Tensor, reach: Tensor) -> Tensor:
-    """1 for rows whose `distance` is within `reach`, 0 beyond `FADED` times it, linear between: [N, 1] -> [N, 1]."""
-    return ((FADED - distance / reach) / (FADED - 1)).clamp(0, 1)
 
 
 class AAPTVAE(nn.Module):
@@ -93,6 +61,9 @@ class AAPTVAE(nn.Module):
     `bounded` multiplies the last hidden layer of each MLP by a factor that falls to 0 away from the training rows, where
     the linear path alone is left, and caps posterior variances at the prior's. With spectral noise the network may compute
     in K coordinates along `axes` = K principal axes only, where columns are many; 0 means none: noise by column.
+    With `condition_dim` = C each row has a condition c [N, C], which stands in the last C columns of the rows x and of the
+    latents z, or is given apart. The mean of the features is then affine in c (the scaler subtracts it), and both MLPs read c:
+    the model is p(x | c), with a prior of z that does not depend on c.
     A width below 1 or a sigma that is not positive is a `ValueError`.
     """
 
@@ -114,9 +85,10 @@ class AAPTVAE(nn.Module):
         dropout: float = 0.0,
         bounded: bool = False,
         axes: int | None = None,
+        condition_dim: int = 0,
     ) -> None:
         super().__init__()
-        self.input_dim, self.latent_dim = input_dim, latent_dim
+        self.input_dim, self.latent_dim, self.condition_dim = input_dim, latent_dim, condition_dim
         self.hidden_dims = tuple(hidden_dim) if isinstance(hidden_dim, Sequence) else (int(hidden_dim),)
         if min(input_dim, latent_dim, *self.hidden_dims, 1) < 1 or not self.hidden_dims:
             raise ValueError(
@@ -125,15 +97,15 @@ class AAPTVAE(nn.Module):
         self.beta, self.linear_skip, self.likelihood, self.sigma = beta, linear_skip, likelihood, sigma
         self.reached, self.bounded, self.logvar_range = REACHED, bounded, BOUNDED_LOGVAR if bounded else LOGVAR_RANGE
         self.axes, rotated, masked = axes, sigma == "spectral" and axes != 0, bounded and likelihood != "bernoulli"
-        self.scaler = FeatureScaler(input_dim, rotated=rotated, masked=masked, axes=axes)
+        self.scaler = FeatureScaler(input_dim, rotated=rotated, masked=masked, axes=axes, conditions=condition_dim)
         inner = self.scaler.inner  # K, or D where all axes are used
 
-        self.encoder = mlp((inner, *self.hidden_dims), dropout)  # [N, K] -> [N, H]
+        self.encoder = mlp((inner + condition_dim, *self.hidden_dims), dropout)  # [N, K + C] -> [N, H]
         self.mu = nn.Linear(self.hidden_dims[-1], latent_dim)  # [N, H] -> [N, L]
         self.logvar = nn.Linear(self.hidden_dims[-1], latent_dim)
         self.mu_skip = nn.Linear(inner, latent_dim, bias=False) if linear_skip else None
 
-        self.decoder = mlp((latent_dim, *reversed(self.hidden_dims)), dropout)  # [N, L] -> [N, H]
+        self.decoder = mlp((latent_dim + condition_dim, *reversed(self.hidden_dims)), dropout)  # [N, L + C] -> [N, H]
         self.decoder.append(nn.Linear(self.hidden_dims[0], inner))  # [N, H] -> [N, K]
         self.decoder_skip = nn.Linear(latent_dim, inner, bias=False) if linear_skip else None
         if bounded:
@@ -179,14 +151,20 @@ class AAPTVAE(nn.Module):
         """Whether a share of the noise follows broader tails than the rest."""
         return self.bounded and self.sigma == "spectral" and self.likelihood == "student"
 
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Posterior parameters of raw features: [N, D] -> mu [N, L], logvar [N, L]."""
-        return self.posterior(self.scaler.coordinates(x))
+    def encode(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Posterior parameters of raw features: [N, D] and c [N, C], or [N, D + C] -> mu [N, L], logvar [N, L]."""
+        x = x if c is None else torch.cat([x, c], dim=1)
+        return self.posterior(self.given(self.scaler.coordinates(x), x))
+
+    def given(self, values: Tensor, rows: Tensor) -> Tensor:
+        """`values` with the conditions in the last C columns of `rows` beside them; themselves where there are none."""
+        return torch.cat([values, rows[:, -self.condition_dim :]], dim=1) if self.condition_dim else values
 
     def posterior(self, scaled: Tensor) -> tuple[Tensor, Tensor]:
-        """`encode` for features that are scaled already."""
+        """`encode` for features that are scaled already, [N, D + C]."""
         white = self.scaler.whiten(scaled)
-        hidden = self._hidden(self.encoder, white, self.encoder_reach if self.bounded else None)
+        inputs = self.scaler.beside(white, scaled)
+        hidden = self._hidden(self.encoder, inputs, self.encoder_reach if self.bounded else None)
         mu, logvar = self.mu(hidden), self.logvar(hidden).clamp(*self.logvar_range)
         return (mu if self.mu_skip is None else mu + self.mu_skip(white)), logvar
 
@@ -207,24 +185,26 @@ class AAPTVAE(nn.Module):
         """A draw from the posterior, mu + sigma * eps: [N, L], [N, L] -> [N, L]."""
         return mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Mean of the observation model in raw features: [N, L] -> [N, D]."""
+    def decode(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """Mean of the observation model in raw features: [N, L] and c [N, C], or [N, L + C] -> [N, D]."""
+        z = z if c is None else torch.cat([z, c], dim=1)
         mean = self.observation_mean(z)
-        return mean if self.likelihood == "bernoulli" else self.scaler.to_raw(mean)
+        return mean if self.likelihood == "bernoulli" else self.scaler.to_raw(self.given(mean, z))
 
     def observation_mean(self, z: Tensor) -> Tensor:
         """`decode` in scaled features, before the scaler is undone; for a Bernoulli model these are the probabilities."""
         trunk = nn.Sequential(*list(self.decoder)[:-1])
-        hidden = self._hidden(trunk, z, self.decoder_reach if self.bounded else None)
+        latents = z[:, : self.latent_dim]
+        hidden = self._hidden(trunk, self.scaler.beside(latents, z), self.decoder_reach if self.bounded else None)
         mean: Tensor = last_layer(self.decoder)(hidden)
         if self.decoder_skip is not None:
-            mean = mean + self.decoder_skip(z)
+            mean = mean + self.decoder_skip(latents)
         return torch.sigmoid(mean) if self.likelihood == "bernoulli" else self.scaler.extend(mean)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Reconstruction of one posterior draw, with its parameters: [N, D] -> [N, D], mu [N, L], logvar [N, L]."""
+        """Reconstruction of one posterior draw, with its parameters: [N, D + C] -> [N, D], mu [N, L], logvar [N, L]."""
         mu, logvar = self.encode(x)
-        return self.decode(self.reparameterize(mu, logvar)), mu, logvar
+        return self.decode(self.given(self.reparameterize(mu, logvar), x)), mu, logvar
 
     def negative_log_likelihood(self, error: Tensor) -> Tensor:
         """-log p(x | z) from errors in the scaler's space, in nats of standardised features: [N, D] -> [N]."""
@@ -280,11 +260,11 @@ class AAPTVAE(nn.Module):
         so that the default is the sum of squared errors itself.
         """
         if self.likelihood == "bernoulli":
-            nll = losses.bernoulli_nll(reconstruction, x).mean()
+            nll = losses.bernoulli_nll(reconstruction, x[:, : self.input_dim]).mean()
         else:
             # A reconstruction has no part orthogonal to the axes, and the root of that zero no gradient.
-            mean = self.scaler.extend(self.scaler.coordinates(reconstruction))
-            nll = self.negative_log_likelihood(mean - self.scaler.to_scaled(x)).mean()
+            mean = self.scaler.extend(self.scaler.coordinates(self.given(reconstruction, x)))
+            nll = self.negative_log_likelihood(mean - self.scaler.scaled_features(self.scaler.to_scaled(x))).mean()
         if isinstance(self.sigma, int | float) and self.likelihood == "gaussian":
             nll = nll - self.input_dim * (math.log(self.sigma) + 0.5 * LOG_2PI)
         kl = losses.kl_divergence(mu, logvar).sum(dim=1).mean()

@@ -13,6 +13,8 @@ class FeatureScaler(nn.Module):
     With K < D `axes` [D, K], a scaled row has K + 1 numbers: the coordinates, and the length of the part of the row that
     is orthogonal to the axes, whose directions share the last `spread`; K, D - K and K + 1 are `inner`, `others`, `outer`.
     `constant` [D] marks columns that have one value in all training rows; a `masked` scaler gives them their mean exactly.
+    With `conditions` = C the last C columns of raw and of scaled rows are the condition c, which is not scaled, and
+    standardised features are residuals: (c - centre) @ regression [C, D], their mean given c, is subtracted.
     Buffers are float64, so that an export can fold the map into its graphs without loss.
     """
 
@@ -22,10 +24,14 @@ class FeatureScaler(nn.Module):
     axes: Tensor
     spread: Tensor
     signal: Tensor
+    regression: Tensor
+    centre: Tensor
 
-    def __init__(self, width: int, *, rotated: bool = False, masked: bool = False, axes: int | None = None) -> None:
+    def __init__(
+        self, width: int, *, rotated: bool = False, masked: bool = False, axes: int | None = None, conditions: int = 0
+    ) -> None:
         super().__init__()
-        self.rotated, self.masked = rotated, masked
+        self.rotated, self.masked, self.conditions = rotated, masked, conditions
         self.inner = width if axes is None or not rotated else axes
         self.others = width - self.inner
         self.outer = min(self.inner + 1, width)
@@ -36,6 +42,9 @@ class FeatureScaler(nn.Module):
             self.register_buffer("axes", torch.eye(width, self.inner, dtype=torch.float64))
             self.register_buffer("spread", torch.ones(self.outer, dtype=torch.float64))
             self.register_buffer("signal", torch.ones(self.outer, dtype=torch.float64))
+        if conditions:
+            self.register_buffer("regression", torch.zeros(conditions, width, dtype=torch.float64))
+            self.register_buffer("centre", torch.zeros(conditions, dtype=torch.float64))
 
     def standardise_by(self, mean: Tensor, scale: Tensor, constant: Tensor | None = None) -> None:
         """Use these column statistics [D]; `ValueError` unless they are finite and every scale is positive.
@@ -59,8 +68,32 @@ class FeatureScaler(nn.Module):
             raise ValueError(f"scaler {name} must be finite and positive: use the {name} 1 for constant columns")
         getattr(self, name).copy_(values)
 
+    def explain_by(self, regression: Tensor, centre: Tensor) -> None:
+        """Subtract the mean of standardised features given c, (c - centre [C]) @ regression [C, D]."""
+        self.regression.copy_(regression)
+        self.centre.copy_(centre)
+
+    def location(self, rows: Tensor) -> Tensor:
+        """Mean of the standardised features given the conditions in the last C columns of `rows`: [N, D]."""
+        centred = rows[:, -self.conditions :] - self.centre.to(rows.dtype)
+        return centred @ self.regression.to(rows.dtype)
+
+    def beside(self, values: Tensor, rows: Tensor) -> Tensor:
+        """The input of an MLP: `values`, and beside them the centred conditions in the last C columns of `rows`."""
+        if not self.conditions:
+            return values
+        return torch.cat([values, rows[:, -self.conditions :] - self.centre.to(rows.dtype)], dim=1)
+
+    def scaled_features(self, scaled: Tensor) -> Tensor:
+        """Scaled rows without their conditions: [N, D + C] -> [N, D]."""
+        return scaled[:, : self.outer] if self.conditions else scaled
+
     def to_scaled(self, x: Tensor) -> Tensor:
-        """Scale raw features [N, D]."""
+        """Scale raw features [N, D]; conditions [N, C] beside them stay there."""
+        scaled = self._scaled(x)
+        return torch.cat([scaled, x[:, -self.conditions :]], dim=1) if self.conditions else scaled
+
+    def _scaled(self, x: Tensor) -> Tensor:
         coordinates = self.coordinates(x)
         if not self.others:
             return coordinates
@@ -69,8 +102,10 @@ class FeatureScaler(nn.Module):
         return torch.cat([coordinates, squares.clamp(min=0).sqrt()[:, None] / spread[-1]], dim=1)
 
     def standardise(self, x: Tensor) -> Tensor:
-        """Raw features [N, D] in units of their columns' deviations."""
-        return (x - self.mean.to(x.dtype)) / self.scale.to(x.dtype)
+        """Raw features [N, D] in units of their columns' deviations, less their mean given conditions beside them."""
+        if not self.conditions:
+            return (x - self.mean.to(x.dtype)) / self.scale.to(x.dtype)
+        return (x[:, : len(self.mean)] - self.mean.to(x.dtype)) / self.scale.to(x.dtype) - self.location(x)
 
     def coordinates(self, x: Tensor) -> Tensor:
         """Scaled features without the length orthogonal to the axes: [N, D] -> [N, K]."""
@@ -86,25 +121,28 @@ class FeatureScaler(nn.Module):
     def whiten(self, scaled: Tensor) -> Tensor:
         """The input of the encoder: coordinates [N, K] in units of the data's deviation instead of the noise."""
         if not self.rotated:
-            return scaled
+            return self.scaled_features(scaled)
         return scaled[:, : self.inner] * (self.spread / self.signal)[: self.inner].to(scaled.dtype)
 
     def to_raw(self, scaled: Tensor) -> Tensor:
-        """Raw features of scaled ones [N, D]."""
+        """Raw features of scaled ones [N, D] with their conditions beside them."""
         standardised = self.to_standardised(scaled)
+        if self.conditions:
+            standardised = standardised + self.location(scaled)
         if self.masked:
             standardised = standardised.masked_fill(self.constant, 0.0)
         return standardised * self.scale.to(scaled.dtype) + self.mean.to(scaled.dtype)
 
     def to_standardised(self, scaled: Tensor) -> Tensor:
-        """Standardised features of scaled ones [N, D]."""
+        """Standardised features of scaled ones [N, D], conditions left out."""
         if not self.rotated:
-            return scaled
+            return self.scaled_features(scaled)
         along = scaled[:, : self.inner] * self.spread[: self.inner].to(scaled.dtype)
         return along @ self.axes.T.to(scaled.dtype)
 
     def squared_length(self, scaled: Tensor) -> Tensor:
         """Sum of the squared standardised features of each scaled row: [N, D] -> [N]."""
+        scaled = self.scaled_features(scaled)
         return (scaled * self.spread.to(scaled.dtype) if self.rotated else scaled).square().sum(dim=1)
 
     def log_volume(self) -> Tensor:

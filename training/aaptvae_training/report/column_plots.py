@@ -4,7 +4,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from ..model import decode
 from .judged import JudgedRun
 from .picture_plots import show_tiles
 from .style import BASELINE, GAUSSIAN, GROUPS, MODEL, ROWS, SMALL, axes_or_new, bins_for, filled, outline, plain
@@ -23,7 +22,7 @@ def plot_error_by_column(run: JudgedRun, ax: Axes | None = None) -> Axes:
     x, reconstruction = run.judge.standardise(run.test), run.judge.standardise(run.reconstruction)
     errors = {
         "this model": ((x - reconstruction) ** 2).mean(axis=0),
-        "PCA": ((x - run.judge.ppca.project(x)) ** 2).mean(axis=0),
+        "PCA": ((x - run.judge.pca(run.held_out)) ** 2).mean(axis=0),
     }
     worst = np.argsort(-errors["this model"], kind="stable")[:SHOWN_COLUMNS]
     position = np.arange(len(worst))
@@ -87,9 +86,12 @@ def plot_traversal(run: JudgedRun, latent: int | None = None, ax: Axes | None = 
 
 
 def traverse(run: JudgedRun, latent: int) -> tuple[Values, NDArray[np.float32]]:
-    """Steps in deviations of the posterior means [S], and the rows that they decode to [S, D]."""
+    """Steps in deviations of the posterior means [S], and the rows that they decode to [S, D].
+
+    Conditions are those of the first held-out row.
+    """
     mu = run.posterior[0]
     steps = np.linspace(-3, 3, STEPS)
     z = np.repeat(mu.mean(axis=0, keepdims=True), STEPS, axis=0)
     z[:, latent] += (steps * mu[:, latent].std()).astype(np.float32)
-    return steps, decode(run.judge.model, z)
+    return steps, run.judge.decode(z, np.repeat(run.held_out[:1], STEPS, axis=0))

@@ -14,7 +14,7 @@ from aaptvae.rows import Matrix, Rows
 
 from ..evaluation.judge import Judge, kl_of_latents
 from ..features.split import Index, split_rows
-from ..model import decode, encode, observation_of
+from ..model import encode, observation_of
 from ..run import (
     Evaluation,
     RunConfig,
@@ -34,9 +34,10 @@ LEAST_SAMPLES = 1_000
 
 @dataclass(frozen=True)
 class JudgedRun:
-    """A run and its evaluation: `test` are held-out rows [N, D] and `seen` training rows [M, D], both raw.
+    """A run and its evaluation: `test` are held-out rows [N, D] and `seen` training rows [M, D + C], both raw.
 
-    `history` holds the figures of each epoch; `labels` [N] name the held-out rows.
+    `conditions` [N, C] are those of the held-out rows, where the model has some. `history` holds the figures of each epoch;
+    `labels` [N] name the held-out rows.
     """
 
     name: str
@@ -48,21 +49,27 @@ class JudgedRun:
     history: list[dict[str, float]]
     image_shape: tuple[int, int] | None = None
     labels: NDArray[Any] | None = None
+    conditions: Rows | None = None
+
+    @property
+    def held_out(self) -> Rows:
+        """Held-out rows with their conditions: [N, D + C]."""
+        return self.test if self.conditions is None else np.concatenate([self.test, self.conditions], axis=1)
 
     @cached_property
     def posterior(self) -> tuple[Rows, Rows]:
         """Mean and log variance of the latents of held-out rows: two [N, L]."""
-        return encode(self.judge.model, self.test)
+        return encode(self.judge.model, self.held_out)
 
     @cached_property
     def reconstruction(self) -> Rows:
         """Held-out rows after encoding and decoding: [N, D]."""
-        return decode(self.judge.model, self.posterior[0])
+        return self.judge.decode(self.posterior[0], self.held_out)
 
     @cached_property
     def samples(self) -> Rows:
         """Raw rows drawn from the fitted prior, with observation noise: as many as held-out rows, 1,000 at least."""
-        return self.judge.sample(max(len(self.test), LEAST_SAMPLES))
+        return self.judge.sample(max(len(self.test), LEAST_SAMPLES), self.held_out)
 
     @cached_property
     def samples_as_observed(self) -> Rows:
@@ -115,7 +122,8 @@ def judged_run(
     config, (test, seen) = read_config(folder), read_held_out(folder)
     check_shape(image_shape, config.input_dim)
     named = None if labels is None else held_out_labels(np.asarray(labels), config, len(test), read_positions(folder))
-    return JudgedRun(folder.resolve().name, config, evaluation, judge, test, seen, read_metrics(folder), image_shape, named)
+    parts, c = (judge.features(test), seen, read_metrics(folder)), judge.conditions(test)
+    return JudgedRun(folder.resolve().name, config, evaluation, judge, *parts, image_shape, named, c)
 
 
 def held_out_labels(labels: NDArray[Any], config: RunConfig, held_out: int, positions: Index | None = None) -> NDArray[Any]:

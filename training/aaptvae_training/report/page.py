@@ -72,7 +72,7 @@ def page(run: JudgedRun, parts: list[str], trained: str) -> str:
         explore=explore_line(run),
         warnings=f'<ul class="notes">{notes}</ul>' if notes else '<p class="fine">No warnings.</p>',
         columns=findings_list(run.config),
-        figures=figures_table(run.evaluation),
+        figures=figures_table(run.evaluation) + categories_table(run.evaluation),
         plots="\n".join(parts),
         options=options_table(run.config),
         digest=f"SHA-256 of the features: {run.config.data_sha256}",
@@ -103,6 +103,8 @@ def described(run: JudgedRun, trained: str) -> list[str]:
     table = f"{config.rows:,} rows × {config.input_dim:,} columns"
     data = f"{config.data_name}: {table}" if config.data_name else table
     epochs = f"{evaluation.epochs} epochs, evaluated on {evaluation.rows:,} held-out rows"
+    given = ", ".join(spec.name for spec in config.conditions)
+    epochs += f"; every figure is given {given}" if given else ""
     return [f"{data}; {epochs}", " · ".join(filter(None, (trained, f"aaptvae {aaptvae.__version__}")))]
 
 
@@ -198,6 +200,19 @@ def figures_table(evaluation: Evaluation) -> str:
         cells = f"<td>{_minus(value)}{of}</td><td>{beside}</td><td>{escape(_words(figure))}</td>"
         rows.append(f"<tr{kind}><th>{escape(_named(figure))}</th>{cells}</tr>")
     head = "<tr><th>Figure</th><th>This model</th><th>Compared with</th><th>Meaning</th></tr>"
+    return f'<table class="figures"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
+
+
+def categories_table(evaluation: Evaluation) -> str:
+    """Figures of each category of the conditions; empty without conditions."""
+    if not evaluation.by_category:
+        return ""
+    rows = [
+        f"<tr><th>{escape(each.condition)} {escape(each.category)}</th><td>{each.rows:,}</td>"
+        f"<td>{_minus(f'{each.elbo:.2f}')}</td><td>{each.error:.3g}</td></tr>"
+        for each in evaluation.by_category
+    ]
+    head = "<tr><th>Held-out rows of</th><th>Rows</th><th>ELBO, nats</th><th>Squared error</th></tr>"
     return f'<table class="figures"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
 
 

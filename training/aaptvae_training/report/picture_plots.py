@@ -8,7 +8,6 @@ from aaptvae.errors import InputError
 from aaptvae.interpolation import walk
 from aaptvae.rows import Rows
 
-from ..model import decode
 from .judged import JudgedRun
 from .style import axes_or_new
 
@@ -69,9 +68,16 @@ def plot_reconstructions(run: JudgedRun, ax: Axes | None = None) -> Axes:
 
 
 def plot_samples(run: JudgedRun, ax: Axes | None = None, *, noise: bool = False) -> Axes:
-    """Decoded draws from the fitted prior; with `noise`, draws of the observation model around them."""
-    judge = run.judge
-    rows = judge.sample(PICTURES) if noise else decode(judge.model, judge.prior.draw(judge.seed, 0, PICTURES))
+    """Decoded draws from the fitted prior; with `noise`, draws of the observation model around them.
+
+    Under conditions of held-out rows, in their order: pictures of a category stand together.
+    """
+    judge, given = run.judge, run.held_out
+    c = judge.conditions(given)
+    if c is not None:
+        order = np.lexsort(-c.T[::-1])
+        given = given[order[np.linspace(0, len(order) - 1, PICTURES).astype(np.int64)]]
+    rows = judge.sample(PICTURES, given) if noise else judge.sample_means(PICTURES, given)
     return show_tiles(rows, run, columns_for(run), ax)
 
 
@@ -81,4 +87,6 @@ def plot_interpolation(run: JudgedRun, ax: Axes | None = None) -> Axes:
     pairs = min(WALKS, len(mu) // 2)
     steps = 2 * columns_for(run)
     path = walk(mu[:pairs], mu[pairs : 2 * pairs], steps - 1)
-    return show_tiles(decode(run.judge.model, path.reshape(-1, mu.shape[1])), run, steps, ax)
+    # Both ends of a path under the conditions of its start.
+    rows = np.repeat(run.held_out[:pairs], steps, axis=0)
+    return show_tiles(run.judge.decode(path.reshape(-1, mu.shape[1]), rows), run, steps, ax)

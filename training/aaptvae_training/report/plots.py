@@ -47,11 +47,11 @@ def _range_of_interest(curves: list[Values]) -> tuple[float, float]:
 def plot_reconstruction_errors(run: JudgedRun, ax: Axes | None = None) -> Axes:
     """Distribution of the squared error of rows; logarithmic, as a few rows may be far worse than all others."""
     ax = axes_or_new(ax)
-    x, ppca = run.judge.standardise(run.test), run.judge.ppca
+    x = run.judge.standardise(run.test)
     groups = {
         "held-out rows": run.errors,
         "training rows": run.judge.errors(run.seen),
-        "held-out rows, PCA": ((x - ppca.project(x)) ** 2).mean(axis=1),
+        "held-out rows, PCA": ((x - run.judge.pca(run.held_out)) ** 2).mean(axis=1),
     }
     logs = {label: np.log10(np.maximum(errors, 1e-12)) for label, errors in groups.items()}
     low, high = np.percentile(np.concatenate(list(logs.values())), (0.5, 99.5))

@@ -12,8 +12,8 @@ import torch
 from msgspec import Meta, Struct
 from numpy.typing import ArrayLike
 
-from aaptvae.bundle.manifest import ColumnName, Count, Digest, Training, Width
-from aaptvae.density import PRIOR_ARRAYS, LatentPrior, Marginals, ObservationModel
+from aaptvae.bundle.manifest import ColumnName, Condition, Count, Digest, Training, Width, condition_dim
+from aaptvae.density import OPTIONAL_PRIOR_ARRAYS, PRIOR_ARRAYS, LatentPrior, Marginals, ObservationModel
 from aaptvae.errors import BundleError
 from aaptvae.files.publish import publish_file, publish_folder
 from aaptvae.rows import Rows
@@ -23,10 +23,11 @@ from ..errors import RunError
 from ..features import Index
 from ..linear.baseline import Baseline, ColumnR2
 from ..model import AAPTVAE, observation_of
+from .categories import CategoryFigures
 from .layout import BEST, CONFIG, EVALUATION, HELD_OUT, PRIOR, REFIT, REPORT, STATISTICS
 from .marginals import read_marginals
 from .shown import Compared, RunReport, TemporaryFolder, compare, figures_html
-from .state import Shapes, check_shapes, damaged, load_into, read_arrays, read_state, write_state
+from .state import Shapes, check_shapes, damaged, load_into, of_any_size, read_arrays, read_state, write_state
 from .views import RunViews, read_views
 
 MAX_JSON = 16 << 20
@@ -47,11 +48,13 @@ class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     held_out_copies: int = 0  # held-out rows that equal a training row
     refit: bool = False  # whether the model is fitted again to all rows once it is judged
     bounded: bool = False  # runs of before had networks without bounds
+    capped: bool = True  # runs of before had larger scales for columns with values far out
     findings: tuple[str, ...] = ()  # sentences about the columns of the table
     axes: Annotated[int, Meta(ge=0, le=1 << 20)] | None = None  # principal axes of the model, None for all
     columns: tuple[ColumnName, ...] | None = None  # names of the features [input_dim], None for features without names
     missing: int = 0  # values that were replaced by means, or rows that were left out for them
     warnings: tuple[str, ...] = ()  # about columns of the features
+    conditions: tuple[Condition, ...] = ()  # what is given beside the features
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):
@@ -66,6 +69,7 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     worst_columns: list[ColumnR2] = []
     heldout_elbo: list[float] = []  # of held-out rows, ascending, against which `score` takes p-values
     refit: bool = False  # figures are of the judged model; the one to use was then fitted again to all rows
+    by_category: list[CategoryFigures] = []  # of the conditions, where there are some
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,7 @@ def build_model(config: RunConfig) -> AAPTVAE:
         dropout=train.dropout,
         bounded=config.bounded,
         axes=config.axes,
+        condition_dim=condition_dim(config.conditions),
     )
 
 
@@ -263,8 +268,9 @@ def write_held_out(folder: Path, test: Rows, train_sample: Rows, positions: Inde
 
 
 def read_held_out(folder: Path) -> tuple[Rows, Rows]:
-    """The raw test rows and a sample of the raw training rows."""
-    table = (None, read_config(folder).input_dim)
+    """The raw test rows and a sample of the raw training rows, with their conditions: [n, D + C] each."""
+    config = read_config(folder)
+    table = (None, config.input_dim + condition_dim(config.conditions))
     arrays = read_arrays(folder / HELD_OUT, {"test": table, "train_sample": table})
     return arrays["test"], arrays["train_sample"]
 
@@ -283,7 +289,7 @@ def write_prior(folder: Path, prior: LatentPrior) -> None:
 def read_prior(folder: Path) -> LatentPrior:
     """The fitted density of latents."""
     refuse_unfinished(folder, PRIOR)
-    arrays = read_arrays(folder / PRIOR, {name: (None,) * axes for name, axes in PRIOR_ARRAYS.items()})
+    arrays = read_arrays(folder / PRIOR, of_any_size(PRIOR_ARRAYS), optional=of_any_size(OPTIONAL_PRIOR_ARRAYS))
     try:
         prior = LatentPrior.from_arrays(arrays)
     except BundleError as error:

@@ -56,6 +56,11 @@ def decode_state(data: bytes, path: Path | str) -> tuple[Tensors, dict[str, Any]
     return tensors, facts
 
 
+def of_any_size(ranks: Mapping[str, int]) -> Shapes:
+    """Shapes of arrays of which only the number of axes is known."""
+    return {name: (None,) * axes for name, axes in ranks.items()}
+
+
 def read_arrays(path: Path, shapes: Shapes, optional: Shapes | None = None) -> dict[str, Array]:
     """Arrays of these shapes from a state; None stands for any length. `optional` ones may be missing."""
     tensors, _ = read_state(path)

@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -15,7 +15,7 @@ from ...engine import onnxruntime
 from ...errors import InputError
 from ...files import Batch, Layout, Reading, RowReader, open_rows
 from ...files.opening import input_files, would_read
-from ...rows import BLOCK, Array, Rows, as_rows, numbered
+from ...rows import BLOCK, Array, as_rows, numbered
 from ...tables.names import LATENTS, UNNAMED, in_usual_order, latent_names, listed
 from ...vae import VAE
 from ..options import load_for_workers, printable, reading_of, tell
@@ -25,15 +25,44 @@ from .job import Job
 CHUNKS = 2  # of the VAE in one batch: large enough for the file system, small enough for the cache
 
 
+@dataclass(frozen=True)
+class Computation:
+    """What a verb computes for a batch of rows; conditions are `fixed`, or the last columns that pass through (`held`)."""
+
+    vae: VAE
+    verb: str
+    compute: Callable[..., Array | tuple[Array, ...]]
+    reader: RowReader
+    held: tuple[str, ...]
+    fixed: dict[str, str]
+
+    @property
+    def kept(self) -> int:
+        """How many of the columns that pass through go to the output."""
+        return len(self.reader.ids) - len(self.held)
+
+    def __call__(self, batch: Batch, first: int) -> tuple[Batch, ...]:
+        """The results of a batch whose first row has this number."""
+        name, width = self.reader.name, batch.values.shape[1]
+        values = batch.values if self.verb == "decode" else self.vae.features(batch.values)
+        rows = as_rows(values, width, name, first, self.reader.columns)
+        condition = self.fixed | dict(zip(self.held, batch.ids[self.kept :], strict=True))
+        c = self.vae.conditions_of(condition or None, len(rows), first=first)
+        with numbered(first, name):
+            computed = self.compute(self.vae, rows, condition=c)
+        parts = computed if isinstance(computed, tuple) else (computed,)
+        return tuple(Batch(part, batch.ids[: self.kept]) for part in parts)
+
+
 def run_rows(
     verb: str,
-    compute: Callable[[VAE, Rows], Array | tuple[Array, ...]],
+    compute: Callable[..., Array | tuple[Array, ...]],
     outputs: Sequence[str],
     options: dict[str, Any],
     columns: tuple[str, ...] = (),
     seen: Callable[..., None] | None = None,
 ) -> int:
-    """Write `compute(vae, rows)` for the rows of INPUT to `outputs`; 1 if lines were skipped, which stderr then lists.
+    """Write `compute(vae, rows, condition=...)` for the rows of INPUT; 1 if lines were skipped, which stderr then lists.
 
     Named `columns` are float64; without them, an output has the width of latents (encode) or of features.
     """
@@ -41,17 +70,11 @@ def run_rows(
     refuse_same_file(options["input"], *outputs)
     vae, workers = load_for_workers(options)
     width = vae.views.width(view) if verb == "decode" else vae.input_dim
-    reader = _open_input(vae, verb, width, options)
-
-    def results(batch: Batch, first: int) -> tuple[Batch, ...]:
-        values = batch.values if verb == "decode" else vae.features(batch.values)
-        rows = as_rows(values, width, reader.name, first, reader.columns)
-        with numbered(first, reader.name):
-            computed = compute(vae, rows)
-        return tuple(Batch(part, batch.ids) for part in (computed if isinstance(computed, tuple) else (computed,)))
-
+    held = tuple(name for name in vae.conditions if name not in options["condition"])  # of each row, in columns of INPUT
+    reader = _open_input(vae, verb, width, options, held)
+    computation = Computation(vae, verb, compute, reader, held, options["condition"])
     try:
-        layout = _layout(vae, verb, reader, columns, view)
+        layout = _layout(vae, verb, reader, columns, view, computation.kept)
         job = Job(
             verb=verb,
             outputs=[(output, layout) for output in outputs],
@@ -61,18 +84,19 @@ def run_rows(
             workers=workers,
             seen=seen,
         )
-        job.run(partial(reader.labelled, batch_rows(vae)), results)
+        job.run(partial(reader.labelled, batch_rows(vae)), computation)
     finally:
         close_without_waiting(reader.close)
     return _report_skipped(reader.bad)
 
 
-def _open_input(vae: VAE, verb: str, width: int, options: dict[str, Any]) -> RowReader:
-    """The reader of INPUT, whose columns are matched with those of the model."""
+def _open_input(vae: VAE, verb: str, width: int, options: dict[str, Any], held: tuple[str, ...]) -> RowReader:
+    """The reader of INPUT, whose columns are matched with those of the model; the conditions `held` pass through it."""
     names = vae.columns if verb != "decode" else latent_names(width) if vae.columns else None
     fills = verb != "decode" and vae.manifest.missing == "mean"
     usual, skips = LATENTS if verb == "decode" else UNNAMED, options["on_bad_row"] == "skip"
     reading = Reading(width=width, expected=names, usual=usual, skip_bad=skips, missing=fills, **reading_of(options))
+    reading = replace(reading, ids=(*reading.ids, *held))
     reader = open_rows(options["input"], format=options["format"], reading=reading)
     tell(reader.notes)
     unknown = reader.columns is not None and names is None and in_usual_order(reader.columns, usual) is None
@@ -90,15 +114,16 @@ def _report_skipped(lines: Sequence[str]) -> int:
     return 1 if lines else 0
 
 
-def _layout(vae: VAE, verb: str, reader: RowReader, columns: tuple[str, ...], view: str) -> Layout:
-    """Numbers are named where the bundle names its features or columns pass through, in formats that hold names."""
-    named = vae.columns is not None or bool(reader.ids or columns)
+def _layout(vae: VAE, verb: str, reader: RowReader, columns: tuple[str, ...], view: str, kept: int) -> Layout:
+    """Numbers are named where the bundle names its features or `kept` columns pass through, in formats that hold names."""
+    ids = reader.ids[:kept]
+    named = vae.columns is not None or bool(ids or columns)
     names = columns or (latent_names(vae.views.width(view)) if verb == "encode" else feature_names(vae))
-    if clash := set(reader.ids) & set(names):
+    if clash := set(ids) & set(names):
         raise InputError(f"--id names {listed(sorted(clash))}, which {verb} writes itself: rename it in {reader.name}")
     dtype = np.float64 if columns else np.float32
     layout = Layout(width=len(names), rows=reader.rows, columns=names if named else (), dtype=dtype)
-    return replace(layout, ids=reader.ids, id_types=reader.id_types)
+    return replace(layout, ids=ids, id_types=reader.id_types[:kept])
 
 
 def feature_names(vae: VAE) -> tuple[str, ...]:
@@ -125,7 +150,7 @@ def batch_rows(vae: VAE) -> int:
 
 def _identity(verb: str, vae: VAE, options: dict[str, Any], outputs: Sequence[str]) -> dict[str, str]:
     """Everything that the bytes of the outputs depend on."""
-    path = options["input"]
+    path, view = options["input"], options.get("view", "mu")
     if path == "-":
         raise InputError("stdin cannot be read again: --resume needs a file as INPUT")
     files = input_files(path)
@@ -137,7 +162,7 @@ def _identity(verb: str, vae: VAE, options: dict[str, Any], outputs: Sequence[st
         "verb": verb,
         "input": str(facts),
         "list of outputs": str([os.path.realpath(name) for name in outputs]),
-        "options": str([options["format"], options["on_bad_row"], options.get("view", "mu"), reading_of(options)]),
+        "options": str([*(options[key] for key in ("format", "on_bad_row", "condition")), view, reading_of(options)]),
         **same_bundle(vae),
     }
 

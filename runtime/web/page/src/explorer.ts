@@ -5,6 +5,7 @@ import type { Scores, VAE } from "../../src/index.js";
 import { grouped, legend } from "./colouring.js";
 import { Decoded } from "./decoded.js";
 import type { Form } from "./decoded.js";
+import { Hint } from "./hint.js";
 import { Latents } from "./latents.js";
 import type { Direction } from "./latents.js";
 import { LatentMap } from "./map.js";
@@ -30,6 +31,7 @@ export class Explorer {
   private readonly latents: Latents;
   readonly map: LatentMap;
   private readonly decoded: Decoded;
+  private readonly hint: Hint;
   private readonly z: Float32Array;
   private mu: Rows;
   private scores: Scores | null = null;
@@ -61,12 +63,16 @@ export class Explorer {
     this.map = new LatentMap(byId("map"), {
       move: (place) => this.move(place),
       pick: (row) => void this.pick(row),
-      hover: (row) => (byId("map").title = row < 0 ? "" : this.words(row)),
+      hover: (row) => {
+        if (row < 0) this.hint.hide();
+        else this.hint.show(this.map.pixelOf(row), this.words(row), this.rows.row(row));
+      },
       shown: (view) => {
         this.state.view = view;
         writeState(this.state);
       },
     });
+    this.hint = new Hint(byId("map"), this.shape, this.range); // the chart has emptied the element
   }
 
   /** Options of the controls. */

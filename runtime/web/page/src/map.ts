@@ -24,7 +24,7 @@ interface Calls {
 }
 
 const NEAR = 14; // pixels
-const GRID = { left: 48, right: 12, top: 12, bottom: 44 }; // pixels around the plot
+const GRID = { left: 60, right: 12, top: 12, bottom: 44 }; // pixels around the plot
 
 export class LatentMap {
   private readonly chart;
@@ -38,6 +38,7 @@ export class LatentMap {
   private whole: View = viewOf([], []);
   private view: View = this.whole;
   private marked: Point = [0, 0];
+  private hovered = -1;
   private waiting = false;
 
   constructor(element: HTMLElement, calls: Calls) {
@@ -51,7 +52,7 @@ export class LatentMap {
       this.refresh();
     }).observe(element);
     onGestures(element, {
-      hover: (at) => calls.hover(this.nearest(at)),
+      hover: (at) => this.hover(this.nearest(at)),
       drag: (at) => calls.move(this.place(at)),
       click: (at) => {
         const row = this.nearest(at);
@@ -61,6 +62,11 @@ export class LatentMap {
       pan: ([x, y]) => this.show(moved(this.view, -x / this.plot.width, y / this.plot.height)),
       zoom: (at, factor) => this.show(zoomed(this.view, this.place(at), factor)),
     });
+  }
+
+  private hover(row: number): void {
+    if (row !== this.hovered) this.calls.hover(row);
+    this.hovered = row;
   }
 
   private get plot(): Plot {
@@ -91,9 +97,9 @@ export class LatentMap {
     this.chart.setOption(
       {
         animation: false,
-        grid: GRID,
+        grid: { ...GRID, outerBoundsMode: "none" }, // long labels do not move the plot away from the points
         xAxis: { type: "value", ...x, axisLabel: { ...(x["axisLabel"] as object), ...ends } },
-        yAxis: { type: "value", ...y, nameGap: 32, axisLabel: { ...(y["axisLabel"] as object), ...ends } },
+        yAxis: { type: "value", ...y, nameGap: 44, axisLabel: { ...(y["axisLabel"] as object), ...ends } },
         series: [{ ...line, data: ellipses.flatMap((points) => [...points, [NaN, NaN]]) }], // one series: 32 cost twice as much
       },
       { notMerge: true, lazyUpdate: true },

@@ -58,7 +58,7 @@ export function pixelOf({ across, up }: View, plot: Plot, [x, y]: Point): Point 
 }
 
 export interface Calls {
-  /** A pointer is over a pixel and not pressed. */
+  /** A pointer is over a pixel and not pressed; NaN where it has left. */
   hover(at: Point): void;
   /** A pressed pointer moves. */
   drag(at: Point): void;
@@ -80,8 +80,11 @@ export function onGestures(element: HTMLElement, calls: Calls): void {
     const box = element.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
+  const left: Point = [NaN, NaN];
+  element.addEventListener("pointerleave", () => calls.hover(left));
   element.addEventListener("pointerdown", (event) => {
     if (event.button > 1) return;
+    calls.hover(left);
     element.setPointerCapture(event.pointerId);
     pointers.set(event.pointerId, at(event));
     if (event.button === 1) event.preventDefault(); // the browser's own scrolling

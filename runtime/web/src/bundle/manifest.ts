@@ -1,6 +1,6 @@
 /** The manifest of a bundle: its fields, and the names of the bundle's files. Field names are those of the JSON. */
 
-import { bool, float, int, list, named, object, oneOf, optional, orNull, pair, text } from "./schema.js";
+import { bool, fail, float, int, list, named, object, oneOf, optional, orNull, pair, text } from "./schema.js";
 import type { Check } from "./schema.js";
 
 export const MANIFEST = "manifest.json";
@@ -91,12 +91,19 @@ const schema1 = {
   ),
   seal: optional(digest, UNSEALED),
 };
+/** No conditions: the graphs of a bundle with them have a second input, which this runtime does not feed. */
+const noConditions: Check<readonly never[]> = (value, path) =>
+  Array.isArray(value) && value.length === 0
+    ? []
+    : fail("The bundle takes conditions, which only the Python runtime gives: load it in Python", path);
+
 const schema2 = {
   ...schema1,
   views: optional(list(view), []),
   columns: optional(orNull(list(text(1000))), null),
   missing: optional(oneOf("error", "mean"), "error"),
   marginals: optional(bool, false),
+  conditions: optional(noConditions, []),
 };
 const newest = object(schema2);
 const oldest = object(schema1);
@@ -109,7 +116,7 @@ export type FileEntry = Manifest["files"][number];
 
 /** The check of a manifest by `schema_version`: fields that an older schema lacks have their defaults. */
 export const SCHEMAS: ReadonlyMap<number, Check<Manifest>> = new Map([
-  [1, (value, path) => ({ ...oldest(value, path), views: [], columns: null, missing: "error", marginals: false })],
+  [1, (value, path) => ({ ...oldest(value, path), views: [], columns: null, missing: "error", marginals: false, conditions: [] })],
   [2, newest],
 ]);
 export const NEWEST = Math.max(...SCHEMAS.keys());

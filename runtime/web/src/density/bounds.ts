@@ -3,11 +3,19 @@
 import type { Arrays } from "../bundle/npz.js";
 import { BundleError } from "../errors.js";
 import { Rows } from "../rows.js";
+import { LOG_2PI, logAddExp } from "./functions.js";
 import { normalRows, Stream } from "./noise.js";
 import { sumRows } from "./observation.js";
 import type { ObservationModel } from "./observation.js";
+import type { LatentPrior } from "./prior.js";
+
+interface Model {
+  readonly decode: (z: Rows) => Promise<Rows>;
+  readonly observation: ObservationModel;
+}
 
 export const PAIRS = 2;
+export const SAMPLES = 64;
 const PATTERNS = 256;
 
 /**
@@ -16,7 +24,7 @@ const PATTERNS = 256;
  * The signs are a function of the row, the same as in the Python runtime.
  */
 export async function expectedLogDensity(
-  model: { readonly decode: (z: Rows) => Promise<Rows>; readonly observation: ObservationModel },
+  model: Model,
   x: Rows,
   [mu, logvar]: readonly [Rows, Rows],
   pairs = PAIRS,
@@ -35,6 +43,36 @@ export async function expectedLogDensity(
     }
   }
   return total.map((value) => value / (2 * pairs));
+}
+
+/**
+ * The bound of log p(x) of each row with `samples` draws (Burda et al. 2016).
+ *
+ * `start` is the number of the first row in its table: draw k of row i depends on `seed`, i and k alone.
+ */
+export async function importanceWeighted(
+  model: Model,
+  prior: LatentPrior,
+  x: Rows,
+  [mu, logvar]: readonly [Rows, Rows],
+  { seed, samples, start }: { readonly seed: bigint; readonly samples: number; readonly start: number },
+): Promise<Float64Array> {
+  const width = mu.width;
+  const noise = normalRows(seed, start * samples, (start + x.length) * samples, width, Stream.IMPORTANCE);
+  const bound = new Float64Array(x.length).fill(-Infinity);
+  for (let k = 0; k < samples; k++) {
+    const z = Rows.empty(x.length, width);
+    const surprise = new Float64Array(x.length).fill(0.5 * width * LOG_2PI);
+    z.data.forEach((_, at) => {
+      const [i, spread] = [Math.floor(at / width), logvar.data[at]];
+      const eps = noise.data[(i * samples + k) * width + (at % width)];
+      z.data[at] = mu.data[at] + Math.fround(Math.exp(spread / 2)) * eps;
+      surprise[i] += 0.5 * (eps * eps + spread);
+    });
+    const [density, latents] = [model.observation.logDensity(x, await model.decode(z)), prior.logDensity(z)];
+    bound.forEach((sum, i) => (bound[i] = logAddExp(sum, density[i] + surprise[i] + latents[i])));
+  }
+  return bound.map((sum) => sum - Math.log(samples));
 }
 
 /** A hash below `PATTERNS` of a row, by multiplicative hashing (Knuth 6.4). */

@@ -21,7 +21,8 @@ export class Marginals {
 
   /** The maps of the arrays of `marginals.npz`; `BundleError` for invalid ones. */
   constructor(arrays: Arrays) {
-    const [counts, rules, quantiles, values] = Object.keys(MARGINAL_ARRAYS).map((name) => Float64Array.from(arrays.get(name)!.data));
+    const [counts, rules, given, values] = Object.keys(MARGINAL_ARRAYS).map((name) => Float64Array.from(arrays.get(name)!.data));
+    const quantiles = given.length > 0 ? given : values;
     const whole = counts.length > 0 && counts.every((count) => count >= 1 && Number.isInteger(count));
     const total = counts.reduce((sum, count) => sum + count, 0);
     if (!whole || total !== quantiles.length || values.length !== total || rules.length !== counts.length) {

@@ -5,7 +5,7 @@ import type { Manifest } from "../bundle/manifest.js";
 import { BundleError, InputError } from "../errors.js";
 import { product, Rows, transposed } from "../rows.js";
 import { general } from "../text.js";
-import { logAddExp, logGamma } from "./functions.js";
+import { LOG_2PI, logAddExp, logGamma } from "./functions.js";
 import { chiSquareColumn, normalRows, Stream, uniformColumn } from "./noise.js";
 
 export const OBSERVATION_ARRAYS = { mean: 1, scale: 1, sigma: 1 };
@@ -182,7 +182,7 @@ function elliptical(residual: Float64Array, sigma: Float64Array, freedom: number
   const width = held + others - 1;
   const distances = sumRows(residual.map((value, at) => (value / sigma[at % held]) ** 2), held);
   const volume = sigma.reduce((sum, value) => sum + Math.log(value), 0) + (others - 1) * Math.log(sigma[held - 1]);
-  if (freedom === Infinity) return distances.map((distance) => -0.5 * distance - volume - 0.5 * width * Math.log(2 * Math.PI));
+  if (freedom === Infinity) return distances.map((distance) => -0.5 * distance - volume - 0.5 * width * LOG_2PI);
   const norm = logGamma(0.5 * (freedom + width)) - logGamma(0.5 * freedom) - 0.5 * width * Math.log(Math.PI * freedom);
   return distances.map((distance) => norm - volume - 0.5 * (freedom + width) * Math.log1p(distance / freedom));
 }

@@ -4,6 +4,7 @@ import type { Arrays } from "../bundle/npz.js";
 import { BundleError, InputError } from "../errors.js";
 import { Rows } from "../rows.js";
 import { shown } from "../text.js";
+import { LOG_2PI, logAddExp } from "./functions.js";
 import { normalRows, Stream, uniformColumn } from "./noise.js";
 
 export const PRIOR_ARRAYS = { weights: 1, means: 2, factors: 3 };
@@ -55,6 +56,31 @@ export class LatentPrior {
       );
     }
     return new LatentPrior(width, weights.data, means.data, factors.data);
+  }
+
+  /** log p(z) of each row, in nats: [N]. */
+  logDensity(z: Rows): Float64Array {
+    const constant = -0.5 * this.latentDim * LOG_2PI;
+    return Float64Array.from({ length: z.length }, (_, i) => {
+      const row = z.row(i);
+      if (!this.weights.length) return constant - 0.5 * row.reduce((sum, value) => sum + value * value, 0);
+      return this.weights.reduce((sum, weight, k) => logAddExp(sum, Math.log(weight) + constant + this.exponent(row, k)), -Infinity);
+    });
+  }
+
+  /** Logarithm of a component's density at a row, without the constant: by forward substitution in its factor. */
+  private exponent(row: Float32Array, k: number): number {
+    const width = this.latentDim;
+    const whitened = new Float64Array(width);
+    let total = 0;
+    for (let i = 0; i < width; i++) {
+      const start = (k * width + i) * width;
+      let rest = row[i] - this.means[k * width + i];
+      for (let j = 0; j < i; j++) rest -= this.factors[start + j] * whitened[j];
+      whitened[i] = rest / this.factors[start + i];
+      total -= Math.log(this.factors[start + i]) + 0.5 * whitened[i] * whitened[i];
+    }
+    return total;
   }
 
   /** Latents start..stop of the sequence that `seed` names, spread scaled by `temperature`. */

@@ -1,0 +1,149 @@
+"""Conditions of rows as numbers c [N, C]: categories one-hot, numbers standardised."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .bundle.manifest import Condition
+from .errors import InputError
+from .rows import Array, Rows, as_rows
+from .tables import column_values
+from .tables.names import listed
+
+ConditionLike = Any  # a mapping from names to one value or to one for each row, a table, or c itself as an array [N, C]
+
+
+def category_of(value: Any) -> str:
+    """The name of a category: whole numbers without a decimal point, text as it is; "" for a missing value."""
+    if value is None or value != value:  # noqa: PLR0124 - NaN
+        return ""
+    if isinstance(value, float | np.floating) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+class Conditions:
+    """The conditions of a model, in their order in c."""
+
+    def __init__(self, specs: Sequence[Condition]) -> None:
+        self.specs = tuple(specs)
+        self.names = tuple(spec.name for spec in specs)
+        self.width = sum(spec.width for spec in specs)
+
+    def __bool__(self) -> bool:
+        return bool(self.specs)
+
+    def __str__(self) -> str:
+        """Names with their categories, for messages."""
+        return "; ".join(f"{s.name} ({listed(s.categories) if s.categories else 'a number'})" for s in self.specs)
+
+    def of_rows(
+        self, condition: ConditionLike, rows: int, table: Mapping[str, Sequence[Any]] | None = None, first: int = 0
+    ) -> Rows:
+        """c [rows, C] from `condition` and, for names that it lacks, from columns of the `table` of the rows.
+
+        `first` is the number of the first row in errors.
+
+        `InputError` for a condition that is missing, unknown, of another number of rows or no known category.
+        """
+        if isinstance(condition, np.ndarray) and condition.dtype.names is None:
+            return self._numbers_of(condition, rows)
+        held = {**(table or {}), **self._named(condition)}
+        if absent := [name for name in self.names if name not in held]:
+            example = {spec.name: spec.categories[0] if spec.categories else round(spec.mean, 2) for spec in self.specs}
+            raise InputError(
+                f"the condition {listed(absent)} is missing: this bundle takes {self}: pass condition={example}, or rows "
+                "with such columns"
+            )
+        return np.concatenate([encoded(spec, held[spec.name], rows, first) for spec in self.specs], axis=1)
+
+    def within(self, x: Any, width: int) -> dict[str, list[Any]]:
+        """Columns of a table that are conditions; none of an array of `width` columns, whose columns have no names."""
+        if isinstance(x, np.ndarray) and x.dtype.names is None and (x.ndim != 2 or x.shape[1] == width):
+            return {}
+        return column_values(x, self.names, strict=False)
+
+    def _numbers_of(self, c: Array, rows: int) -> Rows:
+        """c itself, [rows, C] or one row for all."""
+        if c.ndim != 2 or c.shape[1] != self.width or len(c) not in (1, rows):
+            raise InputError(
+                f"condition is an array of shape {c.shape}: expected c [{rows}, {self.width}], or values by name: {self}"
+            )
+        return as_rows(np.repeat(c, rows, axis=0) if len(c) != rows else c, self.width, "c")
+
+    def _named(self, condition: ConditionLike) -> dict[str, Any]:
+        if condition is None:
+            return {}
+        if isinstance(condition, str) or (np.ndim(condition) == 0 and not hasattr(condition, "__len__")):
+            raise InputError(
+                f"condition is {condition!r}: expected values by name: pass condition={{{self.names[0]!r}: {condition!r}}}"
+            )
+        given = dict(condition) if isinstance(condition, Mapping) else column_values(condition, self.names, strict=False)
+        if unknown := [name for name in given if name not in self.names]:
+            raise InputError(f"condition has {listed(unknown)}: expected {self}: leave out the others")
+        return given
+
+
+def encoded(spec: Condition, values: Any, rows: int, first: int = 0) -> Rows:
+    """One condition's part of c [rows, width]; one value stands for all rows."""
+    if isinstance(values, str | bytes) or not hasattr(values, "__len__") or np.ndim(values) == 0:
+        return np.repeat(_numbers(spec, [values], None), rows, axis=0)
+    held = values_of(values)
+    if len(held) != rows:
+        raise InputError(f"condition {spec.name} has {len(held)} values for {rows} rows: expected one, or one for each row")
+    return _numbers(spec, held, first)
+
+
+def values_of(column: Any) -> list[Any]:
+    """The values of a column of any package as Python objects."""
+    for method in ("to_pylist", "tolist", "to_list"):  # pyarrow; numpy and pandas; Polars
+        if hasattr(column, method):
+            return list(getattr(column, method)())
+    return list(column)
+
+
+def _numbers(spec: Condition, values: list[Any], first: int | None) -> Rows:
+    return _one_hot(spec, values, first) if spec.categories else _standardised(spec, values, first)
+
+
+def _place(row: int, first: int | None) -> str:
+    """Where a value is, in errors; nowhere for one value of all rows."""
+    return "" if first is None else f" in row {first + row}"
+
+
+def _one_hot(spec: Condition, values: list[Any], first: int | None) -> Rows:
+    places = {name: index for index, name in enumerate(spec.categories)}
+    codes = [places.get(category_of(value), -1) for value in values]
+    if -1 in codes:
+        row = codes.index(-1)
+        raise InputError(
+            f"condition {spec.name} is {values[row]!r}{_place(row, first)}: expected one of {listed(spec.categories)}: pass a "
+            "category that the model was trained on"
+        )
+    c = np.zeros((len(values), spec.width), np.float32)
+    c[np.arange(len(values)), codes] = 1
+    return c
+
+
+def _standardised(spec: Condition, values: list[Any], first: int | None) -> Rows:
+    try:
+        numbers: Array = np.array(values, np.float64)
+        bad = np.flatnonzero(~np.isfinite(numbers))
+    except (ValueError, TypeError):
+        bad = np.array([next(row for row, value in enumerate(values) if not _is_number(value))])
+    if len(bad):
+        raise InputError(
+            f"condition {spec.name} is {values[bad[0]]!r}{_place(int(bad[0]), first)}: expected a finite number: drop or "
+            "repair such rows"
+        )
+    c: Rows = ((numbers - spec.mean) / spec.scale).astype(np.float32)[:, None]
+    return c
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (ValueError, TypeError):
+        return False
+    return True

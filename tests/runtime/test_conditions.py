@@ -1,0 +1,159 @@
+"""Conditions of a bundle: by name, by column and as numbers, in every method; wrong ones are refused."""
+
+import json
+import pickle
+import shutil
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+import aaptvae
+from aaptvae.batches import BatchEncoder
+from aaptvae.bundle import read_bundle
+from aaptvae.bundle.manifest import encode_manifest
+from aaptvae.verify import verify
+
+
+@pytest.fixture(scope="module")
+def x(given_rows: dict[str, Any]) -> np.ndarray:
+    return np.stack([given_rows[f"f{index}"] for index in range(5)], axis=1)
+
+
+def numbers(given_rows: dict[str, Any]) -> np.ndarray:
+    one_hot = (np.asarray(given_rows["kind"])[:, None] == np.array(["a", "b", "c"])).astype(np.float32)
+    age = (np.asarray(given_rows["age"], float)[:, None] - 40) / 10
+    return np.concatenate([one_hot, age], axis=1).astype(np.float32)
+
+
+def test_conditions_by_name_are_one_hot_and_standardised(conditional, given_rows, x) -> None:
+    named = {"kind": given_rows["kind"], "age": given_rows["age"]}
+    mu, logvar = conditional.encode(x, condition=named)
+    for condition in (numbers(given_rows), {name: list(values) for name, values in named.items()}):
+        again = conditional.encode(x, condition=condition)
+        assert np.array_equal(mu, again[0]) and np.array_equal(logvar, again[1])
+    assert not np.allclose(mu, conditional.encode(x, condition=named | {"kind": "a"})[0])
+    assert conditional.conditions == ("kind", "age")
+
+
+def test_columns_of_the_table_are_taken(conditional, given_rows, x) -> None:
+    mu = conditional.embed(x, condition=numbers(given_rows))
+    assert np.array_equal(conditional.embed(given_rows), mu)
+    fixed = conditional.embed(x, condition={"kind": "b", "age": given_rows["age"]})
+    assert np.array_equal(conditional.embed(given_rows, condition={"kind": "b"}), fixed)
+
+
+def test_conditions_of_a_data_frame(conditional, given_rows) -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    frame = pandas.DataFrame(given_rows)
+    assert np.array_equal(conditional.embed(frame), conditional.embed(given_rows))
+    assert np.array_equal(conditional.sample(300, seed=1, condition=frame[["age", "kind"]]).shape, (300, 5))
+
+
+def test_every_method_takes_the_condition(conditional, given_rows, x) -> None:
+    c = numbers(given_rows)
+    mu, _ = conditional.encode(x, condition=c)
+    rows = conditional.decode(mu, condition=c)
+    assert np.array_equal(conditional.reconstruct(given_rows), rows)
+    scores = conditional.score(given_rows)
+    assert np.allclose(scores.reconstruction_error, conditional.observation.squared_error(x, rows))
+    alone = conditional.score(x[7:8], condition=c[7:8])
+    assert np.allclose(alone.elbo, scores.elbo[7], atol=1e-4)
+    likely = conditional.log_likelihood(given_rows, samples=8, seed=0)
+    assert (likely != conditional.log_likelihood(x, samples=8, seed=0, condition={"kind": "a", "age": 1})).any()
+    walked = conditional.interpolate(x[:2], x[2:4], 3, condition={"kind": "c", "age": 50})
+    ends = conditional.reconstruct(x[:4], condition={"kind": "c", "age": 50})
+    assert np.array_equal(walked[[0, 4, 3, 7]], ends)
+
+
+def test_rows_of_large_batches_have_their_conditions(conditional, given_rows) -> None:
+    small = aaptvae.load(read_bundle(conditional._source.source).source, batch_size=64, threads=2)
+    many = {name: np.resize(values, 2000) for name, values in given_rows.items()}
+    out = np.empty((2000, 2), np.float32)
+    assert small.embed(many, out=out) is out
+    assert np.allclose(out, conditional.embed(many), atol=1e-6)
+
+
+def test_samples_depend_on_seed_position_and_condition(conditional) -> None:
+    kinds = np.array(["a", "b", "c"] * 40)
+    whole = conditional.sample(120, seed=4, condition={"kind": kinds, "age": 41})
+    assert np.array_equal(whole[70:90], conditional.sample(range(70, 90), seed=4, condition={"kind": kinds[70:90], "age": 41}))
+    assert (whole[1] != conditional.sample(2, seed=4, condition={"kind": "a", "age": 41})[1]).any()
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        (None, r"the condition kind, age is missing: this bundle takes kind \(a, b, c\); age \(a number\): pass condition="),
+        ({"kind": "a"}, "the condition age is missing"),
+        ({"kind": "z", "age": 1}, "condition kind is 'z': expected one of a, b, c"),
+        ({"kind": ["a"], "age": 1}, "condition kind has 1 values for 300 rows"),
+        ({"kind": ["a"] * 299 + ["z"], "age": 1}, "condition kind is 'z' in row 299: expected one of a, b, c"),
+        ({"kind": "a", "age": "old"}, "condition age is 'old': expected a finite number"),
+        ({"kind": "a", "age": float("nan")}, "condition age is nan: expected"),
+        ({"kind": "a", "age": 1, "sex": "f"}, "condition has sex: expected kind"),
+        ("a", "condition is 'a': expected values by name"),
+        (np.zeros((300, 3)), r"array of shape \(300, 3\): expected c \[300, 4\]"),
+    ],
+)
+def test_wrong_conditions_are_refused(conditional, x, condition, words) -> None:
+    with pytest.raises(aaptvae.InputError, match=words):
+        conditional.encode(x, condition=condition)
+
+
+def test_a_bundle_without_conditions_refuses_one(vae, x) -> None:
+    with pytest.raises(aaptvae.InputError, match="this bundle takes no condition"):
+        vae.encode(x, condition={"kind": "a"})
+    assert vae.conditions == ()
+
+
+def test_a_plain_manifest_has_no_field_for_them(tiny, given) -> None:
+    assert "conditions" not in json.loads((tiny / "manifest.json").read_bytes())
+    assert read_bundle(tiny).manifest.conditions == ()
+    assert [condition.name for condition in read_bundle(given).manifest.conditions] == ["kind", "age"]
+
+
+def test_golden_vectors_hold_conditions(given) -> None:
+    assert verify(given).passed
+    assert {"c", "c_z"} <= set(np.load(given / "golden.npz").files)
+
+
+def test_a_pickled_model_takes_conditions(conditional, x) -> None:
+    again = pickle.loads(pickle.dumps(conditional))  # noqa: S301 - our own
+    condition = {"kind": "b", "age": 30}
+    assert np.array_equal(again.embed(x, condition=condition), conditional.embed(x, condition=condition))
+
+
+def test_batch_functions_refuse_conditions(given) -> None:
+    with pytest.raises(aaptvae.InputError, match="takes conditions, which BatchEncoder does not"):
+        BatchEncoder(given)
+
+
+def test_two_conditions_of_one_name_are_refused(tmp_path, given) -> None:
+    folder, manifest = tmp_path / "changed", read_bundle(given).manifest
+    shutil.copytree(given, folder)
+    twice = msgspec.structs.replace(manifest, conditions=(*manifest.conditions, manifest.conditions[0]))
+    (folder / "manifest.json").write_bytes(encode_manifest(twice))
+    with pytest.raises(aaptvae.BundleError, match="expected different names"):
+        read_bundle(folder)
+
+
+def test_served_models_take_c_as_an_input(conditional, x, given_rows) -> None:
+    pytest.importorskip("httptools", reason="aaptvae[serve] is not installed")
+    from aaptvae.serve.models import models_of  # noqa: PLC0415
+
+    models = {model.name: model for model in models_of(conditional, "given", "1")}
+    encoder = models["given_encoder"]
+    described = encoder.metadata(["1"])
+    assert [port["name"] for port in described["inputs"]] == ["x", "c"]
+    assert [condition["name"] for condition in described["parameters"]["conditions"]] == ["kind", "age"]
+    c = numbers(given_rows)
+    assert encoder.rows({"x": x, "c": c}) == 300
+    assert np.array_equal(encoder.compute({"x": x, "c": c}, ("mu", "logvar"), {})[0], conditional.embed(given_rows))
+    with pytest.raises(aaptvae.InputError, match="lacks the input c"):
+        encoder.rows({"x": x})
+    sample = models["given_sample"]
+    ask = {"n": np.array([5]), "seed": np.array([1]), "c": c[:1]}
+    assert sample.rows(ask) == 5
+    assert np.array_equal(sample.compute(ask, ("sample",), {})[0], conditional.sample(5, seed=1, condition=c[:1]))

@@ -1,0 +1,101 @@
+"""Conditions of a table: columns that are no features, but given to encoder and decoder beside them.
+
+A column of text or of booleans holds categories, one number of c for each; so does one that is named as categorical. Any
+other column of numbers is one number of c, standardised.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aaptvae.bundle.manifest import MOST_CONDITIONS, Condition
+from aaptvae.conditions import category_of, encoded, values_of
+from aaptvae.errors import InputError
+from aaptvae.rows import Matrix, Rows
+
+from ..config import TrainConfig
+
+
+class TableConditions:
+    """The columns `names` of a table: `add` takes their values block by block, `finished` decides their kinds.
+
+    `specs` are those of a finished run whose conditions other rows must have. `affine` says whether the mean of the features
+    is affine in c, which the mean of features in [0, 1] is not.
+    """
+
+    def __init__(self, names: Sequence[str], categorical: Sequence[str] = (), specs: tuple[Condition, ...] = ()) -> None:
+        self.names, self.specs, self._categorical = tuple(names), specs, frozenset(categorical)
+        self.affine = True
+        self._held: list[list[Any]] = [[] for _ in names]
+        self._c: Rows = np.empty((0, 0), np.float32)
+
+    @classmethod
+    def of(cls, config: TrainConfig, specs: tuple[Condition, ...] = ()) -> Self | None:
+        """Those that the options name, None without; `InputError` for a categorical column that is no condition."""
+        if others := [name for name in config.categorical if name not in config.condition]:
+            raise InputError(f"categorical names {others[0]}, which is no condition: name it with --condition too")
+        if not config.condition:
+            return None
+        made = cls(config.condition, config.categorical, specs)
+        made.affine = config.likelihood != "bernoulli"
+        return made
+
+    def add(self, columns: Sequence[Any], kept: NDArray[np.bool_] | None = None) -> None:
+        """Take in the values of every column, of all rows or of those `kept`."""
+        for held, column in zip(self._held, columns, strict=True):
+            values = values_of(column)
+            held.extend(values if kept is None else itertools.compress(values, kept))
+
+    def finished(self) -> Self:
+        """Itself with its `specs` and numbers c, now that every row is known."""
+        if not self.specs:
+            self.specs = tuple(map(self._spec, self.names, self._held))
+        if (width := sum(spec.width for spec in self.specs)) > MOST_CONDITIONS:
+            raise InputError(
+                f"the conditions have {width:,} categories: expected at most {MOST_CONDITIONS:,}: give columns of fewer values"
+            )
+        parts = [encoded(spec, values, len(values)) for spec, values in zip(self.specs, self._held, strict=True)]
+        self._c, self._held = np.concatenate(parts, axis=1), []
+        return self
+
+    def beside(self, rows: Rows, start: int) -> Rows:
+        """Rows [n, D] that begin at row `start`, with their conditions: [n, D + C]."""
+        return np.concatenate([rows, self._c[start : start + len(rows)]], axis=1)
+
+    def _spec(self, name: str, values: list[Any]) -> Condition:
+        numbers = None if name in self._categorical else _as_numbers(values)
+        if numbers is not None and not np.isfinite(numbers).all():
+            row = int(np.flatnonzero(~np.isfinite(numbers))[0])
+            raise InputError(
+                f"condition {name} is {values[row]!r} in row {row}: expected a finite number: drop or fill such rows"
+            )
+        if numbers is not None:
+            return Condition(name=name, mean=float(numbers.mean()), scale=float(numbers.std()) or 1.0)
+        found = {category_of(value) for value in values}
+        if "" in found:
+            row = next(row for row, value in enumerate(values) if not category_of(value))
+            raise InputError(f"condition {name} has no value in row {row}: expected a category: drop or fill such rows")
+        return Condition(name=name, categories=tuple(sorted(found, key=_natural)))
+
+
+def _as_numbers(values: list[Any]) -> Matrix | None:
+    """Values as numbers; None unless all are, booleans excepted."""
+    if any(isinstance(value, bool) for value in values):
+        return None
+    try:
+        return np.array(values, np.float64)
+    except (ValueError, TypeError):
+        return None
+
+
+def _natural(name: str) -> tuple[float, str]:
+    """Numbers in their order, then text."""
+    try:
+        number = float(name)
+    except ValueError:
+        number = math.nan
+    return number if math.isfinite(number) else math.inf, name

@@ -1,0 +1,70 @@
+"""The mean of the features given the conditions: their regression on c, accumulated block by block."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from aaptvae.rows import Matrix, Rows
+
+from .moments import Statistics
+
+PRIOR_ROWS = 1.0  # weight of "no effect" beside the rows; a category of one row moves the mean half-way
+
+
+class Regression(NamedTuple):
+    """Features x [D] given c [C] have the mean `mean` + (c - `centre`) @ `coefficients` [C, D], in raw units."""
+
+    centre: Matrix
+    coefficients: Matrix
+
+    def location(self, rows: Rows) -> Matrix:
+        """What the conditions in the last columns of rows [N, D + C] add to the mean: [N, D]."""
+        centred = rows[:, -len(self.centre) :] - self.centre
+        return np.asarray(centred @ self.coefficients)
+
+
+class Products:
+    """Accumulates products of c with c and with x over rows [N, D + C], in float64, around the means of the first block."""
+
+    def __init__(self, width: int, conditions: int) -> None:
+        self._width, self._conditions, self._rows = width, conditions, 0
+        self._shift: Matrix | None = None
+        self._sum = np.zeros(width + conditions)
+        self._products = np.zeros((conditions, width + conditions))
+
+    def add(self, block: Rows) -> None:
+        """Add finite rows [n, D + C]."""
+        if not len(block):
+            return
+        wide = block.astype(np.float64)
+        if self._shift is None:
+            self._shift = wide.mean(axis=0)
+        wide -= self._shift
+        self._rows += len(wide)
+        self._sum += wide.sum(axis=0)
+        self._products += wide[:, self._width :].T @ wide
+
+    def regression(self, statistics: Statistics, affine: bool) -> tuple[Regression, Statistics]:
+        """The ridge regression of x on c, and the statistics of the residuals: their variance, and covariance if known.
+
+        A = (S_cc + I PRIOR_ROWS / N)^-1 S_cx; one-hot columns sum to 1, so that S_cc alone would be singular.
+        Not `affine`, it is zero.
+        """
+        offset = self._sum / self._rows
+        centre = (offset if self._shift is None else self._shift + offset)[self._width :]
+        products = self._products / self._rows - np.outer(offset[self._width :], offset)
+        crossed, square = products[:, : self._width], products[:, self._width :]
+        ridge = square + np.eye(len(square)) * PRIOR_ROWS / self._rows
+        coefficients: Matrix = np.zeros_like(crossed)
+        if affine:
+            coefficients += np.linalg.solve(ridge, crossed)
+        # S_xx - S_xc A - A' S_cx + A' S_cc A, the covariance of x - A' c for any A.
+        half = crossed - 0.5 * square @ coefficients
+        variance = statistics.variance - 2 * (coefficients * half).sum(axis=0)
+        covariance = statistics.covariance
+        if covariance is not None:
+            part = coefficients.T @ half
+            covariance = covariance - part - part.T
+        residual = replace(statistics, variance=np.maximum(variance, 0), covariance=covariance)
+        return Regression(centre, coefficients), residual
