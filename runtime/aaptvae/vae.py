@@ -22,7 +22,7 @@ from .density import (
 )
 from .engine import Provider, Settings
 from .errors import InputError
-from .interpolation import Curve, walk
+from .interpolation import Curve, resample, walk
 from .loaded import LoadedBundle
 from .rows import Nats, Rows, as_count, as_output, as_range, as_rows, numbered, shaped
 from .scores import Scores
@@ -171,6 +171,19 @@ class VAE(LoadedBundle):
         c = None if before is None or after is None else walk(before, after, steps).reshape(len(points), -1)
         with numbered(0, "a or b", steps + 1):
             return self._decoded(points, c)
+
+    def resample(
+        self, x: TableLike, times: ArrayLike, at: ArrayLike, *, path: Curve = "linear", condition: ConditionLike = None
+    ) -> Rows:
+        """One sequence `x` [N, D] with increasing `times` [N], at other times `at` [M] within them: [M, D].
+
+        Between the two nearest rows as `interpolate`; at the time of a row its reconstruction. Conditions are interpolated too.
+        """
+        x, c = self._inputs(x, condition)
+        times, at = np.asarray(times, np.float64), np.asarray(at, np.float64)
+        points = resample(self._encoder(x, ("mu",), None, c)[0], times, at, path)
+        with numbered(0, "at"):
+            return self._decoded(points, None if c is None else resample(c, times, at))
 
     def score(self, x: TableLike, *, condition: ConditionLike = None, pairs: int = PAIRS) -> Scores:
         """Reconstruction error, KL divergence, ELBO and p-value of each row, independent of the other rows.

@@ -273,3 +273,12 @@ def test_a_spread_too_large_is_refused(vae: aaptvae.VAE, row: int) -> None:
     logvar[row, 1] = 1e4
     with pytest.raises(InputError, match=f"logvar row {row} is too large"):
         vae.reparameterize(np.zeros((100, 2)), logvar, seed=0)
+
+
+def test_a_sequence_is_resampled_between_its_rows(vae: aaptvae.VAE, x: np.ndarray) -> None:
+    times, at = [0.0, 1.0, 4.0], [0.0, 1.0, 2.5, 4.0]
+    found = vae.resample(x[:3], times, at)
+    assert np.array_equal(found[[0, 1, 3]], vae.reconstruct(x[:3]))
+    assert np.allclose(found[2], vae.interpolate(x[1:2], x[2:3], steps=2)[1], atol=1e-6)
+    with pytest.raises(aaptvae.InputError, match="there is no extrapolation"):
+        vae.resample(x[:3], times, [4.1])
