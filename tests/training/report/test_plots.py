@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from msgspec.structs import replace as replace_option
 
 from aaptvae.errors import InputError
 from aaptvae_training import report
@@ -20,7 +21,7 @@ from aaptvae_training.report.latent_plots import principal_plane
 from aaptvae_training.report.picture_plots import tiles
 from aaptvae_training.run.folder import read_held_out
 
-PLOTS = sorted(name for name in report.__all__ if name.startswith("plot_") and name != "plot_tiles")
+PLOTS = sorted(name for name in report.__all__ if name.startswith("plot_") and name not in ("plot_tiles", "plot_trajectories"))
 
 
 def drawn(name: str, run: JudgedRun) -> Axes:
@@ -122,6 +123,28 @@ def test_the_map_is_coloured_by_labels(run: Path, labels: np.ndarray, expected: 
 def test_labels_of_the_table_go_to_their_rows(run: Path, table: Path) -> None:
     opened = open_report(run, labels=np.load(table)[:, 0])
     np.testing.assert_array_equal(opened.labels, read_held_out(run)[0][:, 0])
+
+
+def test_trajectories_join_the_rows_of_a_group(run: Path, judged: JudgedRun) -> None:
+    """The first of two groups has the even rows of the table; their line passes through the map's points in order."""
+    opened = open_report(run, labels=np.array(["even", "odd"] * 300))
+    ax = drawn("plot_trajectories", opened)
+    lines = {line.get_label(): np.array(line.get_data()).T for line in ax.lines}
+    points = principal_plane(opened.posterior[0])[0]
+    assert opened.labels is not None
+    np.testing.assert_array_equal(lines["even"], points[opened.labels == "even"])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == sorted(
+        ("even", "odd"), key=lambda name: -(opened.labels == name).sum()
+    )
+    with pytest.raises(InputError, match="give labels to open_report, or train with --split group"):
+        drawn("plot_trajectories", judged)
+
+
+def test_a_split_by_groups_has_trajectories(judged: JudgedRun) -> None:
+    options = replace_option(judged.config.train, split="group", split_column=3)
+    grouped = replace(judged, config=replace_option(judged.config, train=options))
+    np.testing.assert_array_equal(grouped.groups, judged.test[:, 3])
+    assert drawn("plot_trajectories", grouped).has_data()
 
 
 def test_labels_of_a_wrong_length_are_refused(run: Path) -> None:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .column_plots import plot_error_by_column, plot_feature_histogram, plot_traversal
     from .judged import JudgedRun, open_report
-    from .latent_plots import plot_aggregate_posterior, plot_kl_spectrum, plot_latent_histogram, plot_latent_map
+    from .latent_plots import (
+        plot_aggregate_posterior,
+        plot_kl_spectrum,
+        plot_latent_histogram,
+        plot_latent_map,
+        plot_trajectories,
+    )
     from .picture_plots import plot_interpolation, plot_pictures, plot_reconstructions, plot_samples, plot_tiles
     from .plots import plot_reconstruction_errors, plot_spread, plot_training_curves
 
@@ -29,6 +35,7 @@ __all__ = [
     "plot_spread",
     "plot_tiles",
     "plot_training_curves",
+    "plot_trajectories",
     "plot_traversal",
 ]
 

@@ -91,6 +91,13 @@ class JudgedRun:
         """Mean squared error of each held-out row in standardised columns: [N]."""
         return self.judge.observation.squared_error(self.test, self.reconstruction)
 
+    @property
+    def groups(self) -> NDArray[Any] | None:
+        """The group of each held-out row [N]: its label, else the value that a split by groups went by; None without."""
+        if self.labels is not None or self.config.train.split != "group":
+            return self.labels
+        return self.test[:, split_position(self.config)]
+
     def column(self, number: int) -> str:
         """How plots name a column."""
         return f"column {number}"
@@ -139,6 +146,12 @@ def held_out_labels(labels: NDArray[Any], config: RunConfig, held_out: int, posi
         return labels[positions]
     shares = config.train.validation_share, config.train.test_share  # a run of before
     return labels[split_rows(config.rows, *shares, config.train.seed).test]
+
+
+def split_position(config: RunConfig) -> int:
+    """The number of the column that a split went by."""
+    column, names = config.train.split_column, config.columns or ()
+    return names.index(str(column)) if column in names else int(column or 0)
 
 
 def check_shape(shape: tuple[int, int] | None, width: int) -> None:

@@ -8,6 +8,7 @@ from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap
 from numpy.typing import NDArray
 
 from aaptvae.density.noise import Stream, normal_rows
+from aaptvae.errors import InputError
 
 from ..linear.ppca import principal_axes
 from .judged import JudgedRun
@@ -76,10 +77,28 @@ def plot_latent_map(run: JudgedRun, ax: Axes | None = None) -> Axes:
         _by_value(ax, points, run.labels[shown].astype(np.float64), "label")
     else:
         _by_group(ax, points, run.labels[shown])
-    ax.set(
-        xlabel=f"principal axis 1 of the latents ({shares[0]:.0%} of variance)", ylabel=f"principal axis 2 ({shares[1]:.0%})"
-    )
+    ax.set(**_plane_labels(shares))
     ax.legend(fontsize="small", markerscale=1.4)
+    return plain(ax)
+
+
+def plot_trajectories(run: JudgedRun, ax: Axes | None = None) -> Axes:
+    """Posterior means of the largest groups of held-out rows, joined in the order of the table, on two principal axes.
+
+    Groups are rows of equal labels; without labels those of `--split group`. `InputError` for a run with neither.
+    """
+    ax = axes_or_new(ax)
+    groups = run.groups
+    if groups is None:
+        raise InputError("this run has no groups of rows: give labels to open_report, or train with --split group")
+    points, shares = principal_plane(run.posterior[0])
+    names, counts = np.unique(groups.astype(str), return_counts=True)
+    for name, colour in zip(names[np.argsort(-counts, kind="stable")], GROUPS, strict=False):
+        path = points[groups.astype(str) == name]
+        ax.plot(*path.T, color=colour, linewidth=1, marker=".", markersize=3, label=name)
+        ax.plot(*path[0], color=colour, marker="o", markersize=6)  # where it begins
+    ax.set(**_plane_labels(shares))
+    ax.legend(fontsize="small")
     return plain(ax)
 
 
@@ -92,6 +111,11 @@ def principal_plane(mu: NDArray[Any]) -> tuple[Values, Values]:
     plane[:, :kept] = centred @ vectors[:, :kept]
     shares[:kept] = values[:kept] / max(float(values.sum()), 1e-12)
     return plane, shares
+
+
+def _plane_labels(shares: Values) -> dict[str, Any]:
+    first, second = (f"{share:.0%}" for share in shares)
+    return {"xlabel": f"principal axis 1 of the latents ({first} of variance)", "ylabel": f"principal axis 2 ({second})"}
 
 
 def _by_value(ax: Axes, points: Values, values: Values, name: str) -> None:

@@ -37,6 +37,11 @@ PLOTS: tuple[tuple[str, Plot, str], ...] = (
     ("Error by column", column_plots.plot_error_by_column, "In standardised columns: 1 is the error of the column mean."),
     ("Spread along principal axes", plots.plot_spread, "Samples of the fitted prior, with observation noise."),
 )
+TRAJECTORIES = (
+    "Trajectories",
+    latent_plots.plot_trajectories,
+    "The largest groups of held-out rows, their posterior means joined in the order of the table; a dot is the first row.",
+)  # of runs with groups
 PICTURES: tuple[tuple[str, Plot], ...] = (
     ("held-out rows", picture_plots.plot_pictures),
     ("their reconstructions", picture_plots.plot_reconstructions),
@@ -129,7 +134,7 @@ def sections(run: JudgedRun) -> list[str]:
     with page_style():
         parts = [
             section(title, drawn(draw(partial(plot, run), f"p{number}", title)), caption)
-            for number, (title, plot, caption) in enumerate(PLOTS)
+            for number, (title, plot, caption) in enumerate((*PLOTS, *([TRAJECTORIES] if run.groups is not None else [])))
         ]
         latents, columns = run.order[:SHOWN].tolist(), column_plots.columns_by_difference(run)[:SHOWN].tolist()
         parts += [
