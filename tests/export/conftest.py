@@ -1,16 +1,12 @@
 """Runs made in memory: real models with a fitted scaler, a prior, noise and held-out rows. Nothing is trained."""
 
 import numpy as np
-import onnx
 import pytest
 import torch
 
 from aaptvae.bundle.manifest import Training, condition_dim
 from aaptvae.density.prior import LatentPrior
 from aaptvae_export import ExportOptions, export_bundle
-from aaptvae_export.graph import onnx_model
-from aaptvae_export.graph.modules import DecoderGraph, EncoderGraph
-from aaptvae_export.graph.views import MetricGraph, SimilarityGraph
 from aaptvae_training import AAPTVAE, Run
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.model.as_numpy import observation_of
@@ -61,43 +57,6 @@ def conditions_of(rows, conditions, generator):
 @pytest.fixture
 def run():
     return make_run()
-
-
-def structure_of(module, spec, graph):
-    """All that a traced graph depends on but the values of weights, and which of these are zeros, which tracing removes."""
-    tensors = [(name, value.shape, not value.any()) for name, value in module.state_dict().items()]
-    plain = [
-        (name, value) for part in module.modules() for name, value in vars(part).items() if isinstance(value, float | tuple)
-    ]
-    return f"{module} {spec} {graph} {tensors} {plain} {getattr(module, 'sigmoid', '')}"
-
-
-def with_weights(model, module):
-    """A copy of an ONNX model with the weights of `module`."""
-    copy, weights = onnx.ModelProto(), module.state_dict()
-    copy.CopyFrom(model)
-    for tensor in copy.graph.initializer:
-        if tensor.name in weights:
-            tensor.CopyFrom(onnx.numpy_helper.from_array(weights[tensor.name].numpy(), tensor.name))
-    return copy
-
-
-@pytest.fixture(scope="session", autouse=True)
-def traced_once():
-    """Tracing takes one or two seconds; layers of equal structure are traced once per session (graph/test_traced_once.py)."""
-    seen, trace = {}, onnx_model.trace
-
-    def remembered(module, spec, graph):
-        if type(module) not in (EncoderGraph, DecoderGraph, MetricGraph, SimilarityGraph):
-            return trace(module, spec, graph)
-        key = structure_of(module, spec, graph)
-        if key not in seen:
-            seen[key] = trace(module, spec, graph)
-        return with_weights(seen[key], module)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onnx_model, "trace", remembered)
-        yield trace
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from aaptvae_training.report.style import BASELINE, MODEL, ROWS
-from aaptvae_training.report.svg import draw, page_style
+from aaptvae_training.report.svg import as_svg, page_style
 
 
 def several(ax: Axes) -> None:
@@ -20,7 +20,7 @@ def several(ax: Axes) -> None:
 
 def test_a_legend_has_every_mark_in_its_colour() -> None:
     with page_style():
-        legend = draw(several, "one", "several").legend
+        legend = as_svg(several, "one", "several").legend
     found = re.findall(r'<i class="(\w+)" style="color: ([^"]+)"></i>([^<]+)<', legend)
     assert found == [
         ("line", "var(--model)", "a &lt; b"),
@@ -32,7 +32,7 @@ def test_a_legend_has_every_mark_in_its_colour() -> None:
 
 def test_a_drawing_fixes_no_colour_or_size() -> None:
     with page_style():
-        svg = draw(several, "one", "several").svg
+        svg = as_svg(several, "one", "several").svg
     assert MODEL not in svg and "var(--model)" in svg
     assert svg.startswith('<svg viewBox="0 0 350 245" role="img" aria-label="several">')
     assert "x &amp; y" in svg and "font-family" not in svg and "http" not in svg
@@ -40,14 +40,14 @@ def test_a_drawing_fixes_no_colour_or_size() -> None:
 
 def test_a_user_s_settings_change_nothing_and_return() -> None:
     with page_style():
-        plain = draw(several, "one", "several")
+        plain = as_svg(several, "one", "several")
     with mpl.rc_context({"lines.linewidth": 9.0, "axes.facecolor": "#ff0000", "svg.fonttype": "path"}):
         with page_style():
-            assert draw(several, "one", "several") == plain
+            assert as_svg(several, "one", "several") == plain
         assert mpl.rcParams["lines.linewidth"] == 9.0
 
 
 def test_pictures_fill_their_drawing() -> None:
     with page_style():
-        svg = draw(lambda ax: ax.imshow(np.eye(4), interpolation="none"), "one", "picture").svg
+        svg = as_svg(lambda ax: ax.imshow(np.eye(4), interpolation="none"), "one", "picture").svg
     assert 'viewBox="0 0 504 504"' in svg and "data:image/png;base64," in svg

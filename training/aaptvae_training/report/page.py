@@ -22,7 +22,7 @@ from ..evaluation.warnings import headline
 from ..run import CONFIG, METRICS, REPORT, Evaluation, RunConfig
 from . import column_plots, latent_plots, picture_plots, plots
 from .judged import JudgedRun, judged_run
-from .svg import LARGE, SMALL, Drawing, draw, page_style
+from .svg import LARGE, SMALL, Drawing, as_svg, page_style
 
 SHOWN = 4  # latents or columns of a row of small plots
 
@@ -133,7 +133,7 @@ def sections(run: JudgedRun) -> list[str]:
     """The plots of the page."""
     with page_style():
         parts = [
-            section(title, drawn(draw(partial(plot, run), f"p{number}", title)), caption)
+            section(title, drawn(as_svg(partial(plot, run), f"p{number}", title)), caption)
             for number, (title, plot, caption) in enumerate((*PLOTS, *([TRAJECTORIES] if run.groups is not None else [])))
         ]
         latents, columns = run.order[:SHOWN].tolist(), column_plots.columns_by_difference(run)[:SHOWN].tolist()
@@ -154,7 +154,7 @@ def drawn(drawing: Drawing) -> str:
 
 def aggregate_posterior(run: JudgedRun, latents: list[int]) -> str:
     """The posterior of all latents, then of some, with N(0, I)."""
-    whole = draw(partial(latent_plots.plot_aggregate_posterior, run), "aggregate", "mean and deviation of each latent", SMALL)
+    whole = as_svg(partial(latent_plots.plot_aggregate_posterior, run), "aggregate", "mean and deviation of each latent", SMALL)
     each = small_plots(run, latent_plots.plot_latent_histogram, latents[: SHOWN - 1], whole)
     caption = "Left: mean and standard deviation of every latent; dashed: N(0, I). Others: one draw per held-out row."
     return section("Posterior over all held-out rows", each, caption, wide=True)
@@ -164,7 +164,7 @@ def small_plots(
     run: JudgedRun, plot: Callable[[JudgedRun, int, Axes], object], which: list[int], first: Drawing | None = None
 ) -> str:
     """Plots of some latents or columns beside each other, after the `first`, and the legend that they share."""
-    made = [draw(partial(plot, run, number), f"{plot.__name__}{number}", f"number {number}", SMALL) for number in which]
+    made = [as_svg(partial(plot, run, number), f"{plot.__name__}{number}", f"number {number}", SMALL) for number in which]
     drawings = [first, *made] if first else made
     return f'<div class="small">{"".join(each.svg for each in drawings)}</div>{made[0].legend}'
 
@@ -174,7 +174,7 @@ def traversals(run: JudgedRun, latents: list[int]) -> str:
     title = "Traversals of the latents with most KL"
     caption = "One latent goes from -3 to 3 standard deviations of its posterior means; the others stay at their means."
     plot = column_plots.plot_traversal
-    made = [draw(partial(plot, run, latent), f"traversal{latent}", f"latent {latent}", SMALL) for latent in latents]
+    made = [as_svg(partial(plot, run, latent), f"traversal{latent}", f"latent {latent}", SMALL) for latent in latents]
     named = [f"<figcaption>latent {latent}</figcaption>" if run.image_shape else "" for latent in latents]
     body = "".join(f"<figure>{drawn(each)}{words}</figure>" for each, words in zip(made, named, strict=True))
     return section(title, f'<div class="{"pictures" if run.image_shape else "small"}">{body}</div>', caption, wide=True)
@@ -183,7 +183,7 @@ def traversals(run: JudgedRun, latents: list[int]) -> str:
 def pictures(run: JudgedRun) -> str:
     """Held-out rows, their reconstructions, samples and interpolations, beside each other."""
     parts = [
-        f"<figure>{draw(partial(plot, run), f'i{number}', words, LARGE).svg}<figcaption>{words}</figcaption></figure>"
+        f"<figure>{as_svg(partial(plot, run), f'i{number}', words, LARGE).svg}<figcaption>{words}</figcaption></figure>"
         for number, (words, plot) in enumerate(PICTURES)
     ]
     return section("Pictures", f'<div class="pictures">{"".join(parts)}</div>', "One grey scale for all.", wide=True)

@@ -59,7 +59,7 @@ def page_style() -> Iterator[None]:
         yield
 
 
-def draw(plot: Callable[[Axes], object], name: str, words: str, size: tuple[int, int] = LARGE) -> Drawing:
+def as_svg(plot: Callable[[Axes], object], name: str, words: str, size: tuple[int, int] = LARGE) -> Drawing:
     """Let `plot` draw on axes of `size` SVG units, under `page_style`; `name` begins every id, `words` describe the plot."""
     figure = Figure(figsize=(size[0] / POINTS, size[1] / POINTS))
     left, right, top, bottom = MARGINS
