@@ -40,7 +40,7 @@ ARROWS = {
         "verify": "bundle engine vae",
         "bench": "bundle engine vae",
         "push": "bundle hub",
-        "sklearn": "bundle errors rows vae",
+        "sklearn": "bundle errors rows tables vae",
         "batches": "bundle engine errors rows scores tables vae",
         "serve": "bundle engine errors rows scores vae views",
         "explorer": "bundle errors files rows tables",

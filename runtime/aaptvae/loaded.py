@@ -1,4 +1,4 @@
-"""A bundle whose files are checked and whose graphs are open: what every operation of a `VAE` starts from."""
+"""A bundle with its files checked and its graphs open, the base of `VAE`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from .bundle.packing import packed
 from .errors import MissingDependencyError
 from .rows import Array, Nats, Rows
+from .tables import latents_of, names_of, order_for
 from .vae import VAE, load
 
 try:
@@ -28,7 +29,8 @@ class BundleTransformer(TransformerMixin, BaseEstimator):
     """The model of a bundle as a scikit-learn transformer: `transform` gives posterior means, always float32.
 
     `bundle` is a folder, a .zip or the bytes of one, as in `aaptvae.load`. `fit` trains nothing: it reads the bundle and checks
-    that the rows fit it. The fitted state holds the bytes of the bundle, so that it works where the folder does not exist.
+    that the rows fit it. Named columns are matched with those of the model; after `fit`, their order must stay, as in all of
+    scikit-learn. The fitted state holds the bytes of the bundle, so that it works where the folder does not exist.
     `precision` and `threads` are those of `aaptvae.load`.
     """
 
@@ -44,6 +46,7 @@ class BundleTransformer(TransformerMixin, BaseEstimator):
         x = validate_data(self, X, dtype=NUMBERS)
         self.state_ = self._bytes_for(x.shape[1])
         self.latent_dim_ = self._vae().latent_dim
+        self.order_ = self._order_of(X)
         return self
 
     def transform(self, X: ArrayLike) -> Rows:
@@ -53,12 +56,16 @@ class BundleTransformer(TransformerMixin, BaseEstimator):
     def inverse_transform(self, X: ArrayLike) -> Rows:
         """Reconstructions of latents: [N, L] -> float32 [N, D]."""
         vae = self._vae()
-        z = check_array(X, dtype=NUMBERS)
+        z = check_array(latents_of(X, self.latent_dim_, named=False) if hasattr(X, "columns") else X, dtype=NUMBERS)
         if z.shape[1] != self.latent_dim_:
             raise ValueError(
                 f"X has {z.shape[1]} latents, but BundleTransformer is expecting {self.latent_dim_} latents as input"
             )
-        return vae.decode(z)
+        rows = vae.decode(z)
+        order = getattr(self, "order_", None)  # not in states of before
+        if order is not None:
+            rows[:, order] = rows.copy()
+        return rows
 
     def score_samples(self, X: ArrayLike) -> Nats:
         """ELBO of each row, a lower bound of its log-likelihood in nats of the standardised features: [N]."""
@@ -96,7 +103,13 @@ class BundleTransformer(TransformerMixin, BaseEstimator):
     def _checked(self, X: ArrayLike) -> Array:
         check_is_fitted(self)
         checked: Array = validate_data(self, X, dtype=NUMBERS, reset=False)
-        return checked
+        order = getattr(self, "order_", None) if names_of(X) is None else self._order_of(X)
+        return checked if order is None else checked[:, order]
+
+    def _order_of(self, X: ArrayLike) -> list[int] | None:
+        """Positions of the model's columns in X; scikit-learn itself passes over names that are numbers."""
+        names = names_of(X)
+        return None if names is None else order_for(names, self._vae().columns, "X")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

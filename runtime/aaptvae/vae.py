@@ -14,16 +14,15 @@ from .density import (
     PAIRS,
     SAMPLES,
     LikelihoodBounds,
-    Stream,
     importance_draws,
     kl_divergence,
-    normal_rows,
     p_values,
+    reparameterized,
     resolve_seed,
 )
 from .engine import Provider, Settings
 from .errors import InputError
-from .interpolation import Curve, walk
+from .interpolation import Curve, resample, walk
 from .loaded import LoadedBundle
 from .rows import Nats, Rows, as_count, as_output, as_range, as_rows, numbered, shaped
 from .scores import Scores
@@ -119,9 +118,10 @@ class VAE(LoadedBundle):
         seed = resolve_seed(seed)
         result = as_output(out, len(means), self.latent_dim, means, spreads)
         for start, stop in self._chunks(len(means)):
-            deviation = np.exp(as_rows(spreads[start:stop], self.latent_dim, "logvar", start) / 2)
-            noise = normal_rows(seed, start, stop, self.latent_dim, Stream.LATENT)
-            result[start:stop] = as_rows(means[start:stop], self.latent_dim, "mu", start) + deviation * noise
+            mu = as_rows(means[start:stop], self.latent_dim, "mu", start)
+            result[start:stop] = reparameterized(
+                mu, as_rows(spreads[start:stop], self.latent_dim, "logvar", start), seed, start
+            )
         return result
 
     def sample(  # noqa: PLR0913 (all options of drawing)
@@ -171,6 +171,19 @@ class VAE(LoadedBundle):
         c = None if before is None or after is None else walk(before, after, steps).reshape(len(points), -1)
         with numbered(0, "a or b", steps + 1):
             return self._decoded(points, c)
+
+    def resample(
+        self, x: TableLike, times: ArrayLike, at: ArrayLike, *, path: Curve = "linear", condition: ConditionLike = None
+    ) -> Rows:
+        """One sequence `x` [N, D] with increasing `times` [N], at other times `at` [M] within them: [M, D].
+
+        Between the two nearest rows as `interpolate`; at the time of a row its reconstruction. Conditions are interpolated too.
+        """
+        x, c = self._inputs(x, condition)
+        times, at = np.asarray(times, np.float64), np.asarray(at, np.float64)
+        points = resample(self._encoder(x, ("mu",), None, c)[0], times, at, path)
+        with numbered(0, "at"):
+            return self._decoded(points, None if c is None else resample(c, times, at))
 
     def score(self, x: TableLike, *, condition: ConditionLike = None, pairs: int = PAIRS) -> Scores:
         """Reconstruction error, KL divergence, ELBO and p-value of each row, independent of the other rows.

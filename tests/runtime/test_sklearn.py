@@ -6,10 +6,13 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 import aaptvae
+from aaptvae.bundle.manifest import encode_manifest
+from aaptvae.bundle.reading import read_manifest
 
 pytest.importorskip("sklearn", reason="needs scikit-learn")
 onnx = pytest.importorskip("onnx", reason="makes bundles of other widths")
@@ -93,3 +96,44 @@ def test_frames_keep_names_of_latents(package):
     assert list(transformer.feature_names_in_) == list("abcde")
     with pytest.raises(ValueError, match="feature names"):
         transformer.transform(table[list("edcba")])
+
+
+def bundle_of(names, folder):
+    """TINY with names of its columns."""
+    made = shutil.copytree(TINY, folder / "named")
+    manifest = msgspec.structs.replace(read_manifest((made / "manifest.json").read_bytes()), columns=names)
+    (made / "manifest.json").write_bytes(encode_manifest(manifest))
+    return made
+
+
+@pytest.mark.parametrize("names", [tuple("abcde"), None])
+@pytest.mark.parametrize("package", ["pandas", "polars", "pyarrow"])
+def test_columns_are_those_of_the_model(package, names, tmp_path):
+    """Names decide, of a model with names and where they are positions; not the order in which `fit` saw them."""
+    frames = pytest.importorskip(package)
+    called = names or ("0", "1", "2", "3", "4")
+    order = [3, 0, 4, 2, 1]
+    columns = {called[k]: rows()[:, k].copy() for k in order}
+    table = frames.table(columns) if package == "pyarrow" else frames.DataFrame(columns)
+    transformer = BundleTransformer(TINY if names is None else bundle_of(names, tmp_path)).fit(table)
+    vae = aaptvae.load(TINY)
+    assert np.array_equal(transformer.transform(table), vae.embed(rows()))
+    assert np.array_equal(transformer.score_samples(table), vae.score(rows()).elbo)
+    restored = transformer.inverse_transform(transformer.transform(table))
+    assert np.array_equal(restored, vae.reconstruct(rows())[:, order])
+
+
+def test_numbers_as_names_are_matched():
+    """scikit-learn passes over names that are no text."""
+    frames = pytest.importorskip("pandas")
+    table = frames.DataFrame(rows())
+    transformer = BundleTransformer(TINY).fit(table)
+    assert np.array_equal(transformer.transform(table[[4, 1, 0, 2, 3]]), transformer.transform(rows()))
+    latents = frames.DataFrame(transformer.transform(rows())[:, ::-1], columns=["z1", "z0"])
+    assert np.array_equal(transformer.inverse_transform(latents), aaptvae.load(TINY).reconstruct(rows()))
+
+
+def test_other_names_are_refused(tmp_path):
+    frames = pytest.importorskip("pandas")
+    with pytest.raises(ValueError, match=r"X lacks the column a \(and has others: A: names differ in case"):
+        BundleTransformer(bundle_of(tuple("abcde"), tmp_path)).fit(frames.DataFrame(rows(), columns=list("Abcde")))

@@ -265,3 +265,20 @@ def test_finite_rows_that_overflow_are_refused_by_number(method: str, vae: aaptv
     rows[4] = 3e38  # the middle one, so that it is row 4 of either end of an interpolation
     with pytest.raises(InputError, match=r"(x|z|a or b) row 4 is too large for the model, whose results are not finite"):
         overflowing(vae)[method](rows)
+
+
+@pytest.mark.parametrize("row", [0, 70])
+def test_a_spread_too_large_is_refused(vae: aaptvae.VAE, row: int) -> None:
+    logvar = np.zeros((100, 2), np.float32)
+    logvar[row, 1] = 1e4
+    with pytest.raises(InputError, match=f"logvar row {row} is too large"):
+        vae.reparameterize(np.zeros((100, 2)), logvar, seed=0)
+
+
+def test_a_sequence_is_resampled_between_its_rows(vae: aaptvae.VAE, x: np.ndarray) -> None:
+    times, at = [0.0, 1.0, 4.0], [0.0, 1.0, 2.5, 4.0]
+    found = vae.resample(x[:3], times, at)
+    assert np.array_equal(found[[0, 1, 3]], vae.reconstruct(x[:3]))
+    assert np.allclose(found[2], vae.interpolate(x[1:2], x[2:3], steps=2)[1], atol=1e-6)
+    with pytest.raises(aaptvae.InputError, match="there is no extrapolation"):
+        vae.resample(x[:3], times, [4.1])

@@ -131,3 +131,24 @@ def test_cross_validation_scores_the_density(rows):
     scores = cross_val_score(clone(quick()), rows, cv=2)
     assert scores.shape == (2,)
     assert np.isfinite(scores).all()
+
+
+def test_columns_called_by_numbers_are_matched(rows):
+    """scikit-learn itself passes over names that are no text."""
+    frames = pytest.importorskip("pandas")
+    table = frames.DataFrame(rows)
+    fitted = quick().fit(table)
+    assert np.array_equal(fitted.transform(table[[5, 4, 3, 2, 1, 0]]), fitted.transform(table))
+    with pytest.raises(ValueError, match="lacks the column 5"):
+        fitted.transform(table.rename(columns={5: 7}))
+
+
+@pytest.mark.parametrize(
+    ("method", "dtype"), [("transform", "float32"), ("transform", "float64"), ("score_samples", "float64")]
+)
+def test_a_row_too_large_is_refused(fitted, rows, method, dtype):
+    """Finite numbers in, and never NaN out."""
+    wild = rows.astype(dtype)
+    wild[3] = 1e308 if dtype == "float64" else 3e38
+    with pytest.raises(ValueError, match=r"X row 3 is too large for the model"):
+        getattr(fitted, method)(wild)

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from aaptvae.density import SAMPLES, LatentPrior, LikelihoodBounds, ObservationModel, importance_draws
 from aaptvae.errors import MissingDependencyError
-from aaptvae.rows import Array, Nats
+from aaptvae.rows import Array, Nats, refuse_overflow
+from aaptvae.tables import match_columns, names_of
 
 from .config import make_config
 from .features import LEAST_ROWS
@@ -93,7 +94,7 @@ class VAETransformer(TransformerMixin, BaseEstimator):
         with torch.random.fork_rng(devices=[]):
             train_unevaluated(x, folder.path / RUN, config, threads)
         self.state_ = _pack(folder)
-        self.latent_dim_ = config.latent_dim
+        self.latent_dim_, self.columns_ = config.latent_dim, names_of(X)
         return self
 
     def transform(self, X: ArrayLike) -> Array:
@@ -145,12 +146,16 @@ class VAETransformer(TransformerMixin, BaseEstimator):
     def _checked(self, X: ArrayLike) -> Array:
         check_is_fitted(self)
         checked: Array = validate_data(self, X, dtype=NUMBERS, reset=False)
-        return checked
+        names, known = names_of(X), getattr(self, "columns_", None)  # not in states of before
+        # scikit-learn passes over names that are numbers.
+        order = None if names is None or known is None else match_columns(names, known, "X")
+        return checked if order is None else checked[:, order]
 
     @torch.no_grad()
     def _posterior(self, x: Array) -> tuple[Array, Array]:
-        mu, logvar = _fitted(self.state_, x.dtype.name).model.encode(_tensor(x))
-        return mu.numpy(), logvar.numpy()
+        mu, logvar = (part.numpy() for part in _fitted(self.state_, x.dtype.name).model.encode(_tensor(x)))
+        refuse_overflow("X", x, 0, (mu, logvar), getattr(self, "columns_", None))
+        return mu, logvar
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -91,21 +91,18 @@ def _conditions(_: click.Context, __: click.Parameter, values: tuple[str, ...]) 
     return {name: value for name, _, value in parts}
 
 
-condition_option = click.option(
-    "--condition",
-    "condition",
-    multiple=True,
-    metavar="NAME=VALUE",
-    callback=_conditions,
-    help="A condition of all rows; repeatable. Default: the column of this name in INPUT.",
-)
+def _condition_option(text: str) -> Callable[[Command], Command]:
+    return click.option("--condition", "condition", multiple=True, metavar="NAME=VALUE", callback=_conditions, help=text)
+
+
+condition_option = _condition_option("A condition of all rows, of a model that takes it; repeatable.")
 id_option = _names_option("--id", "Columns that are copied to the output, before the results.")
 training_columns_options = together(columns_options, _names_option("--id", "Columns that name rows: no features, like --drop."))
 input_options = together(
     input_argument,
     columns_options,
     id_option,
-    condition_option,
+    _condition_option("A condition of all rows; repeatable. Default: the column of this name in INPUT."),
     click.option(
         "--on-bad-row",
         default="error",

@@ -6,7 +6,7 @@ from .calibration import p_values, read_reference, reference_of
 from .divergence import kl_divergence
 from .marginals import ARRAYS as MARGINAL_ARRAYS
 from .marginals import Marginals
-from .noise import Stream, normal_rows, resolve_seed
+from .noise import Stream, normal_rows, reparameterized, resolve_seed
 from .observation import ARRAYS as OBSERVATION_ARRAYS
 from .observation import LOG_2PI, ObservationModel
 from .observation import OPTIONAL as OPTIONAL_OBSERVATION_ARRAYS
@@ -36,5 +36,6 @@ __all__ = [
     "p_values",
     "read_reference",
     "reference_of",
+    "reparameterized",
     "resolve_seed",
 ]

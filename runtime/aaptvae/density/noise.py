@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..rows import BLOCK, Matrix, Rows
+from ..rows import BLOCK, Matrix, Rows, refuse_overflow
 
 _Float = TypeVar("_Float", bound=np.floating[Any])
 
@@ -82,3 +82,12 @@ def _generator(seed: int, stream: Stream, block: int) -> "np.random.Generator":
     # The annotation is a string because numpy.random is slow to import and loading a bundle does not need it.
     # The low 128 bits of the counter count within a block, so blocks and streams do not overlap.
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, block, int(stream)]))
+
+
+def reparameterized(mu: Rows, logvar: Rows, seed: int, first: int) -> Rows:
+    """`mu + exp(logvar / 2) * noise` [N, L] for rows from `first` on; `RowError` where float32 cannot hold it."""
+    noise = normal_rows(seed, first, first + len(mu), mu.shape[1], Stream.LATENT)
+    with np.errstate(over="ignore"):  # refused below
+        rows: Rows = (mu + np.exp(logvar / 2) * noise).astype(np.float32)
+    refuse_overflow("logvar", logvar, first, [rows])
+    return rows

@@ -201,12 +201,13 @@ class ShardedRows(RowReader):
 
     def __init__(self, name: str, paths: list[str], format: str | None, reading: Reading = READ_ALL) -> None:
         self.name, self.paths, self._format, self.reading = name, paths, format, replace(reading, width=None)
-        facts = []
+        facts, notes = [], dict[str, str]()  # by what they say: of the first file that is read so
         for path in paths:  # one at a time: the number of open files is limited
             with _open_one(path, format, self.reading) as reader:
                 facts.append((reader.width, reader.rows, reader.dtype))
+                notes |= {say: note for note in reader.notes if (say := note.removeprefix(path)) not in notes}
             if len(facts) == 1:
-                self.columns, self.ids, self.id_types, self.notes = reader.columns, reader.ids, reader.id_types, reader.notes
+                self.columns, self.ids, self.id_types = reader.columns, reader.ids, reader.id_types
                 if self.reading.expected is None:
                     self.reading = replace(self.reading, expected=reader.columns)
             if reader.width != facts[0][0]:
@@ -215,6 +216,7 @@ class ShardedRows(RowReader):
                 )
             if (reader.columns is None) != (self.columns is None):
                 raise InputError(f"{reader.name} and {paths[0]} differ: one names its columns, one does not: expected the same")
+        self.notes = tuple(notes.values())
         _, counts, dtypes = zip(*facts, strict=True)
         self.width = facts[0][0]
         self.rows = None if None in counts else sum(count or 0 for count in counts)

@@ -1,7 +1,8 @@
 """Tables in memory: names of columns, and arrays, tensors, data frames and Arrow tables as numbers."""
 
 from .convert import Table, TableLike, as_table, column_values, filled, latents_of
-from .names import LATENTS, UNNAMED, check_names, latent_names, match_columns
+from .frames import names_of
+from .names import LATENTS, UNNAMED, check_names, latent_names, match_columns, order_for
 
 __all__ = [
     "LATENTS",
@@ -15,4 +16,6 @@ __all__ = [
     "latent_names",
     "latents_of",
     "match_columns",
+    "names_of",
+    "order_for",
 ]

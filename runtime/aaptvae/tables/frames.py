@@ -95,6 +95,12 @@ def _arrow_columns(table: Any, wanted: Collection[str]) -> tuple[tuple[str, ...]
     return tuple(table.schema.names[place] for place in keep), [table.column(place) for place in keep]
 
 
+def names_of(x: Any) -> tuple[str, ...] | None:
+    """Names of the columns of a frame or an Arrow table, as text; None for other objects."""
+    columns = getattr(x, "column_names" if package_of(x) == "pyarrow" else "columns", None)
+    return None if columns is None else tuple(map(str, columns))
+
+
 def stored_index(schema: Any) -> list[str]:
     """Names of the columns of an Arrow schema that hold an index of pandas, by pandas' own metadata."""
     import json  # noqa: PLC0415 - for Arrow tables only

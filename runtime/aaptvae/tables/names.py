@@ -51,6 +51,17 @@ def in_usual_order(names: Sequence[str], prefixes: Sequence[str]) -> tuple[str, 
     return None
 
 
+def order_for(names: Sequence[str], columns: Sequence[str] | None, name: str) -> list[int] | None:
+    """Positions in a table with columns `names` of those of a model, whose `columns` may have no names; None for their order.
+
+    Names that are positions stand for columns without names. `InputError` as in `match_columns`.
+    """
+    if columns is None:
+        return match_columns(names, in_usual_order(names, UNNAMED), name)
+    unnamed = in_usual_order(names, ("",)) is not None and set(names) != set(columns)
+    return None if unnamed else match_columns(names, columns, name)
+
+
 def left_out_of(names: Sequence[str], chosen: Sequence[str], passthrough: Sequence[str], name: str) -> tuple[str, ...]:
     """The columns that are no features: all but `chosen`, else those in `passthrough`.
 

@@ -1,6 +1,6 @@
 """Mutated feature files end in rows or in an InputError, never in anything else.
 
-Bounded by count: AAPTVAE_FUZZ=1000000 pytest tests/runtime/test_files_fuzz.py runs longer.
+Bounded by count: AAPTVAE_FUZZ=1000000 pytest tests/runtime/files/test_any_bytes.py runs longer.
 """
 
 import os

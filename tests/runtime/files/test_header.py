@@ -147,3 +147,14 @@ def test_a_later_record_has_no_new_key(tmp_path: Path) -> None:
         list(reader.batches(5))
     with open_rows(tmp_path / "x.jsonl", drop=["b"]) as reader, pytest.raises(InputError, match="line 2 has the key 'c'"):
         list(reader.batches(5))
+
+
+def test_each_way_of_reading_shards_is_said_once(tmp_path: Path) -> None:
+    for number, text in enumerate(["a,b\n1,2\n", "a;b\n1,5;2\n", "a;b\n3,5;2\n", "a;b\n1.5;2\n"]):
+        (tmp_path / f"{number}.csv").write_text(text)
+    with open_rows(tmp_path) as reader:
+        assert reader.notes == (
+            f"{tmp_path / '1.csv'} is read with semicolons between values and a decimal comma",
+            f"{tmp_path / '3.csv'} is read with semicolons between values",
+        )
+        assert np.concatenate(list(reader.batches(9))).tolist() == [[1, 2], [1.5, 2], [3.5, 2], [1.5, 2]]

@@ -14,7 +14,7 @@ from aaptvae_training.features.prepare import (
     column_scale,
     constant_columns,
     prepare_features,
-    with_scale,
+    with_capped_scale,
 )
 from aaptvae_training.features.table import open_features
 from aaptvae_training.model.as_numpy import scale_rows
@@ -90,7 +90,7 @@ def test_rarely_nonzero_columns_are_scaled_as_others(tmp_path):
     rows[:5, 0] = 16
     prepared = prepared_from(tmp_path, rows)
     np.testing.assert_allclose(prepared.scale, prepared.statistics.deviation)
-    capped = with_scale(prepared, capped=True)
+    capped = with_capped_scale(prepared)
     assert abs(capped.standardise(rows)[:, 0]).max() <= MOST_DEVIATIONS * 1.01
 
 

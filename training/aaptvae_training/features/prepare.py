@@ -66,7 +66,7 @@ class Prepared:
         return rows if self.given is None else rows[:, : self.statistics.width]
 
     def residuals(self, rows: Rows) -> Matrix | Rows:
-        """Raw features less what their conditions add to the mean: [n, D]; the rows themselves without conditions."""
+        """Raw features less the part of their mean that conditions explain: [n, D]; the rows themselves without conditions."""
         return rows if self.given is None else self.features_of(rows) - self.given.location(rows)
 
     def standardise(self, rows: Rows) -> Rows:
@@ -94,7 +94,8 @@ def prepare_features(
     `copies=False` does not look for equal rows and `capped` limits the scale of rare columns, for interrupted runs of versions
     that did so: their split and their units must not change.
     """
-    return with_scale(_prepared(features, config, progress, copies), capped=capped)
+    prepared = _prepared(features, config, progress, copies)
+    return with_capped_scale(prepared) if capped else prepared
 
 
 def _prepared(features: Features, config: TrainConfig, progress: TrainingProgress, copies: bool) -> Prepared:
@@ -227,8 +228,8 @@ def everything(features: Features, prepared: Prepared, seed: int) -> Prepared:
     split = Split(np.arange(features.rows), *prepared.split[1:])
     if features.fill is not None:
         replace_missing(features, split.train)
-    whole = with_scale(_gather(features, split, seed, lambda start, block: None), capped=prepared.capped)
-    return replace(whole, sha256=prepared.sha256)
+    whole = replace(_gather(features, split, seed, lambda start, block: None), sha256=prepared.sha256)
+    return with_capped_scale(whole) if prepared.capped else whole
 
 
 def _gather(features: Features, split: Split, seed: int, each: Callable[[int, Rows], object]) -> Prepared:
@@ -270,18 +271,15 @@ def _values(block: Rows) -> memoryview:
     return np.ascontiguousarray(block, "<f4").data
 
 
-def with_scale(prepared: Prepared, *, capped: bool) -> Prepared:
-    """The same rows, where `capped` in the units of versions before, which had no conditions; else in standard deviations."""
-    if not capped:
-        return prepared
+def with_capped_scale(prepared: Prepared) -> Prepared:
+    """The same rows in the units of versions before: scales of rare columns are larger."""
     return replace(prepared, scale=column_scale(prepared.statistics, prepared.constant, MOST_DEVIATIONS), capped=True)
 
 
 def column_scale(statistics: Statistics, constant: Mask, most: float = math.inf) -> Matrix:
     """Positive scale of every column [D]: its standard deviation, or 1 where `constant` [D] is true.
 
-    It is larger where a training value would lie more than `most` scales from the mean. Of many columns it is a float32
-    number, which takes half the bytes in a bundle.
+    Larger where a training value would lie more than `most` scales out; of many columns a float32 number, to save bytes.
     """
     reach = np.maximum(statistics.maximum - statistics.mean, statistics.mean - statistics.minimum)
     scale = np.where(constant, 1.0, np.maximum(statistics.deviation, reach / most))

@@ -19,7 +19,7 @@ class Regression(NamedTuple):
     coefficients: Matrix
 
     def location(self, rows: Rows) -> Matrix:
-        """What the conditions in the last columns of rows [N, D + C] add to the mean: [N, D]."""
+        """The part of the mean that depends on the conditions in the last columns of rows [N, D + C]: [N, D]."""
         centred = rows[:, -len(self.centre) :] - self.centre
         return np.asarray(centred @ self.coefficients)
 

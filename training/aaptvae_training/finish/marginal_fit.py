@@ -90,25 +90,24 @@ def largest_share(wanted: NDArray[np.int64]) -> int:
 def _knots(column: Rows, most: int) -> tuple[Knots, bool]:
     """At most `most` knots of the observed quantile function of a column [N], and whether they are steps."""
     values, counts = np.unique(column, return_counts=True)
-    shares = counts / len(column)
-    below = np.cumsum(shares) - shares
     if len(values) <= min(MOST_VALUES, most) and len(values) <= max(1, REPEATED * len(column)):
-        return (below, values), True
-    knots = _lines(values, shares, below)
+        return ((np.cumsum(counts) - counts) / len(column), values), True
+    knots = _lines(values, counts)
     return (knots if len(knots[0]) <= most else thinned(knots, most)), False
 
 
-def _lines(values: Rows, shares: Matrix, below: Matrix) -> Knots:
+def _lines(values: Rows, counts: NDArray[np.int64]) -> Knots:
     """Knots at quantiles, at the ends, and at both ends of each flat part; the others stand in the middle of their ranks."""
-    middles = below + shares / 2
-    chosen = np.unique(np.searchsorted(middles, RANKS).clip(0, len(values) - 1))
-    chosen = np.union1d(chosen, np.flatnonzero(shares >= OFTEN))
-    often = shares[chosen] >= OFTEN
-    flat = chosen[often]
-    ranks = np.concatenate([middles[chosen[~often]], below[flat], below[flat] + shares[flat]])
-    own = np.concatenate([values[chosen[~often]], values[flat], values[flat]])
-    order = np.lexsort((ranks, own))  # by value: the end of a flat part and the begin of the next differ by a rounding
-    ranks, own = np.maximum.accumulate(ranks[order]), own[order]
+    above = np.cumsum(counts)  # whole numbers of rows: where one value ends, the next one begins
+    below, rows = above - counts, counts.sum()
+    middles = (below + above) / (2 * rows)
+    is_flat = (counts > 1) & (counts >= OFTEN * rows)
+    chosen = np.union1d(np.searchsorted(middles, RANKS).clip(0, len(values) - 1), np.flatnonzero(is_flat))
+    single, flat = chosen[~is_flat[chosen]], chosen[is_flat[chosen]]
+    ranks = np.concatenate([middles[single], below[flat] / rows, above[flat] / rows])
+    own = np.concatenate([values[single], values[flat], values[flat]])
+    order = np.lexsort((own, ranks))
+    ranks, own = ranks[order], own[order]
     needed = slice(int(len(own) > 2 and own[0] == own[1]), len(own) - int(len(own) > 2 and own[-1] == own[-2]))
     return ranks[needed], own[needed]  # beyond the knots a map is flat
 

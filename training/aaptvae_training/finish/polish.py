@@ -93,7 +93,7 @@ def _correction(model: AAPTVAE, rows: torch.Tensor) -> tuple[torch.Tensor, torch
 
 def _missing(model: AAPTVAE, rows: torch.Tensor, goal: Fidelity) -> float:
     """Largest share of the variance, over the units of the goal, by which squared errors exceed it."""
-    mean = model.observation_mean(model.given(model.posterior(rows)[0], rows))
-    errors = goal.errors(model.scaler, (mean - model.scaler.scaled_features(rows)).double()).mean(dim=1)
-    variances = goal.errors(model.scaler, rows.double()).mean(dim=1).clamp(min=1e-300)
+    mean, features = model.observation_mean(model.given(model.posterior(rows)[0], rows)), model.scaler.scaled_features(rows)
+    errors = goal.errors(model.scaler, (mean - features).double()).mean(dim=1)
+    variances = goal.errors(model.scaler, features.double()).mean(dim=1).clamp(min=1e-300)
     return float(((errors - MARGIN * errors.new_tensor(goal.tolerated)) / variances).max())

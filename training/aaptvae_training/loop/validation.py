@@ -42,7 +42,7 @@ class Validation:
 
     def largest_errors(self, scaler: FeatureScaler, goal: Fidelity, lost: float) -> list[float]:
         """Squared errors per row at which R2 of all processes is `lost` below that of PCA, in each of the goal's units: [U]."""
-        squares = goal.errors(scaler, self.rows)
+        squares = goal.errors(scaler, scaler.scaled_features(self.rows))
         *totals, rows = self.world.total(*squares.sum(dim=1), squares.new_tensor(float(squares.shape[1])))
         return [most + lost * float(total / rows) for most, total in zip(goal.tolerated, totals, strict=True)]
 

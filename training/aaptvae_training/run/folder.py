@@ -54,7 +54,7 @@ class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     columns: tuple[ColumnName, ...] | None = None  # names of the features [input_dim], None for features without names
     missing: int = 0  # values that were replaced by means, or rows that were left out for them
     warnings: tuple[str, ...] = ()  # about columns of the features
-    conditions: tuple[Condition, ...] = ()  # what is given beside the features
+    conditions: tuple[Condition, ...] = ()  # given to encoder and decoder beside the features
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):

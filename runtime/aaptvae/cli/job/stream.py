@@ -27,7 +27,7 @@ CHUNKS = 2  # of the VAE in one batch: large enough for the file system, small e
 
 @dataclass(frozen=True)
 class Computation:
-    """What a verb computes for a batch of rows; conditions are `fixed`, or the last columns that pass through (`held`)."""
+    """Computes a verb's results of each batch; conditions are `fixed`, or the last columns that pass through (`held`)."""
 
     vae: VAE
     verb: str
