@@ -53,10 +53,10 @@ def made_features(folder: Path) -> Path:
 
 def seconds(features: Path, run: Path, epochs: int) -> tuple[float, float]:
     """Wall and processor seconds of `aaptvae train`."""
-    command = [sys.executable, "-m", "aaptvae", "train", str(features), str(run), "--epochs", str(epochs)]
+    command = [sys.executable, "-m", "aaptvae", "train", str(features), "-o", str(run), "--epochs", str(epochs)]
     command += ["--similarity", "off", "--no-refit", "--no-report"]
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(command, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return time.perf_counter() - began, used
