@@ -101,8 +101,8 @@ def explore(
 
     if label is not None and rows is None:
         raise click.UsageError("--label names a column of --rows: pass both")
-    look["wasm"] = wasm_at_hand(look.pop("offline"), look["wasm"])
     found, table = _opened(bundle, sha256)
+    look["wasm"] = wasm_at_hand(look.pop("offline"), look["wasm"])
     site = Site(bundle=found, table=table if rows is None else read_table(rows, found, label), **look)
     with Served(site.files(), port) as served:
         click.echo(printable(f"{found.manifest.name} is at {served.address} until Ctrl+C"), err=True)
