@@ -1,5 +1,6 @@
 """Mean, variance and covariance of a feature table, accumulated block by block."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,18 +44,13 @@ class Statistics:
         return self.covariance / np.outer(scale, scale)
 
 
-class Moments:
-    """Accumulates `Statistics` block by block, in float64, around the first block's mean (Chan et al. 1979).
+class Sums(ABC):
+    """Accumulates blocks of rows in float64, around the mean of the first block (Chan et al. 1979)."""
 
-    Without `products` the covariance is left out, which needs memory for the square of the columns.
-    """
-
-    def __init__(self, width: int, *, products: bool = True) -> None:
+    def __init__(self, width: int) -> None:
         self.rows = 0
         self._shift: Matrix | None = None
         self._sum = np.zeros(width)
-        self._products = np.zeros((width, width)) if products else np.zeros(width)
-        self._minimum, self._maximum = np.full(width, np.inf), np.full(width, -np.inf)
 
     def add(self, block: Rows) -> None:
         """Add finite rows [n, D]."""
@@ -63,12 +59,28 @@ class Moments:
         wide = block.astype(np.float64)
         if self._shift is None:
             self._shift = wide.mean(axis=0)
-        self._minimum = np.minimum(self._minimum, wide.min(axis=0))
-        self._maximum = np.maximum(self._maximum, wide.max(axis=0))
         wide -= self._shift
         self.rows += len(wide)
         self._sum += wide.sum(axis=0)
-        self._products += wide.T @ wide if self._products.ndim == 2 else np.einsum("nd,nd->d", wide, wide)
+        self._add_products(block, wide)
+
+    @abstractmethod
+    def _add_products(self, block: Rows, centred: Matrix) -> None:
+        """Add what is wanted of rows, and of the same rows less the mean of the first block."""
+
+
+class Moments(Sums):
+    """Accumulates `Statistics`; without `products` the covariance is left out, whose memory grows with the columns' square."""
+
+    def __init__(self, width: int, *, products: bool = True) -> None:
+        super().__init__(width)
+        self._products = np.zeros((width, width)) if products else np.zeros(width)
+        self._minimum, self._maximum = np.full(width, np.inf), np.full(width, -np.inf)
+
+    def _add_products(self, block: Rows, centred: Matrix) -> None:
+        self._minimum = np.minimum(self._minimum, block.min(axis=0))
+        self._maximum = np.maximum(self._maximum, block.max(axis=0))
+        self._products += centred.T @ centred if self._products.ndim == 2 else np.einsum("nd,nd->d", centred, centred)
 
     def finish(self) -> Statistics:
         """The moments of all rows added; `InputError` if there were none."""

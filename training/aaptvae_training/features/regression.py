@@ -7,7 +7,7 @@ import numpy as np
 
 from aaptvae.rows import Matrix, Rows
 
-from .moments import Statistics
+from .moments import Statistics, Sums
 
 PRIOR_ROWS = 1.0  # weight of "no effect" beside the rows; a category of one row moves the mean half-way
 
@@ -24,26 +24,15 @@ class Regression(NamedTuple):
         return np.asarray(centred @ self.coefficients)
 
 
-class Products:
-    """Accumulates products of c with c and with x over rows [N, D + C], in float64, around the means of the first block."""
+class Products(Sums):
+    """Accumulates products of c with c and with x over rows [N, D + C]."""
 
     def __init__(self, width: int, conditions: int) -> None:
-        self._width, self._conditions, self._rows = width, conditions, 0
-        self._shift: Matrix | None = None
-        self._sum = np.zeros(width + conditions)
-        self._products = np.zeros((conditions, width + conditions))
+        super().__init__(width + conditions)
+        self._width, self._products = width, np.zeros((conditions, width + conditions))
 
-    def add(self, block: Rows) -> None:
-        """Add finite rows [n, D + C]."""
-        if not len(block):
-            return
-        wide = block.astype(np.float64)
-        if self._shift is None:
-            self._shift = wide.mean(axis=0)
-        wide -= self._shift
-        self._rows += len(wide)
-        self._sum += wide.sum(axis=0)
-        self._products += wide[:, self._width :].T @ wide
+    def _add_products(self, block: Rows, centred: Matrix) -> None:
+        self._products += centred[:, self._width :].T @ centred
 
     def regression(self, statistics: Statistics, affine: bool) -> tuple[Regression, Statistics]:
         """The ridge regression of x on c, and the statistics of the residuals: their variance, and covariance if known.
@@ -51,11 +40,11 @@ class Products:
         A = (S_cc + I PRIOR_ROWS / N)^-1 S_cx; one-hot columns sum to 1, so that S_cc alone would be singular.
         Not `affine`, it is zero.
         """
-        offset = self._sum / self._rows
+        offset = self._sum / self.rows
         centre = (offset if self._shift is None else self._shift + offset)[self._width :]
-        products = self._products / self._rows - np.outer(offset[self._width :], offset)
+        products = self._products / self.rows - np.outer(offset[self._width :], offset)
         crossed, square = products[:, : self._width], products[:, self._width :]
-        ridge = square + np.eye(len(square)) * PRIOR_ROWS / self._rows
+        ridge = square + np.eye(len(square)) * PRIOR_ROWS / self.rows
         coefficients: Matrix = np.zeros_like(crossed)
         if affine:
             coefficients += np.linalg.solve(ridge, crossed)
