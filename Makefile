@@ -124,12 +124,7 @@ PACKAGES_mlflow := mlflow-skinny pandas
 PACKAGES_skops := skops
 PACKAGES_openvino := openvino
 
-engine-faiss: .venv-engines/bundle
 engine-node: web-install
-
-.venv-engines/bundle: $(VENV)/ready
-	$(BIN)/aaptvae train training/aaptvae_training/data/digits.npy -o .venv-engines/run --latent-dim 16 --epochs 2 --force
-	$(BIN)/aaptvae export .venv-engines/run -o $@ --name digits --force
 
 artifacts: $(VENV)/ready ## remake artifacts/digits
 	$(BIN)/aaptvae demo -o demo --force

@@ -26,7 +26,7 @@ ROWS = int(os.environ.get("ENGINE_ROWS", "30000"))
 GROUP = 10_000  # rows of a row group
 PROGRAMS = dict(re.findall(r"^```python (\w+)\n(.*?)^```$", (ROOT / "docs/recipes.md").read_text(), re.DOTALL | re.MULTILINE))
 PACKAGES = {"spark": "pyspark"}
-SEARCH_BUNDLE = ROOT / ".venv-engines/bundle"  # with a view for search
+DIGITS = ROOT / "artifacts/digits"
 DISTRIBUTED = ("ray", "spark")  # these run in processes that they replace
 
 
@@ -37,8 +37,6 @@ def engine(name: str) -> object:
     marks = [pytest.mark.skipif(missing, reason=f"{package} is not installed: make engines")]
     if name == "torch":  # which is there for other tests too
         marks.append(pytest.mark.skipif("ENGINE_ROWS" not in os.environ, reason="takes ten seconds: make engines"))
-    if name == "faiss":
-        marks.append(pytest.mark.skipif(not SEARCH_BUNDLE.is_dir(), reason="no bundle with views: make engines"))
     return pytest.param(name, marks=marks)
 
 
@@ -56,10 +54,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def run(program: str, folder: Path, cwd: Path, bundle: Path = ROOT / "artifacts/digits") -> tuple[float, float]:
+def run(program: str, folder: Path, cwd: Path) -> tuple[float, float]:
     """Seconds and GB of the largest process of a program beside rows.parquet and a copy of the bundle."""
     (cwd / "rows.parquet").symlink_to(folder / "rows.parquet")
-    shutil.copytree(bundle, cwd / "artifacts/digits")
+    shutil.copytree(DIGITS, cwd / "artifacts/digits")
     (cwd / "program.py").write_text(program)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "PYSPARK_PYTHON": sys.executable}
     environment |= {"HF_HOME": str(cwd / "cache"), "HF_HUB_OFFLINE": "1"}
@@ -76,7 +74,7 @@ def check(folder: Path, cwd: Path) -> None:
     assert found.column_names == ["id", "mu"] and found["id"].cast(pa.string()).equals(given["id"])
     x = features(given)
     mu = found["mu"].combine_chunks().flatten().to_numpy().reshape(-1, 16)
-    assert np.array_equal(mu, aaptvae.load(ROOT / "artifacts/digits").embed(x))
+    assert np.array_equal(mu, aaptvae.load(DIGITS).embed(x))
 
 
 def features(rows: pa.Table) -> np.ndarray:
@@ -85,13 +83,13 @@ def features(rows: pa.Table) -> np.ndarray:
 
 def check_total(folder: Path, cwd: Path) -> None:
     """The workers of the DataLoader gave each row once."""
-    mu = aaptvae.load(ROOT / "artifacts/digits").embed(features(pq.read_table(folder / "rows.parquet")))
+    mu = aaptvae.load(DIGITS).embed(features(pq.read_table(folder / "rows.parquet")))
     np.testing.assert_allclose(np.load(cwd / "total.npy"), mu.sum(0, dtype=np.float64), rtol=1e-9)
 
 
 def check_neighbours(folder: Path, cwd: Path) -> None:
     """The neighbours of the first hundred rows, in any order, are those of all distances."""
-    vectors = aaptvae.load(SEARCH_BUNDLE).embed(features(pq.read_table(folder / "rows.parquet")), view="similarity")
+    vectors = aaptvae.load(DIGITS).embed(features(pq.read_table(folder / "rows.parquet")), view="similarity")
     vectors = vectors.astype(np.float64)
     found = pq.read_table(cwd / "neighbours.parquet")["neighbours"].to_pylist()
     shared = 0
@@ -118,9 +116,8 @@ def after_encoder(program: str, lines: str) -> str:
 
 @pytest.mark.parametrize("name", [*map(engine, PROGRAMS)])
 def test_each_row_is_there_once_with_the_bits_of_embed(name: str, folder: Path, tmp_path: Path) -> None:
-    bundle = SEARCH_BUNDLE if name == "faiss" else ROOT / "artifacts/digits"
     program = after_encoder(PROGRAMS[name], "import shutil\nshutil.rmtree('artifacts', ignore_errors=True)")
-    seconds, memory = run(program, folder, tmp_path, bundle)
+    seconds, memory = run(program, folder, tmp_path)
     CHECKS.get(name, check)(folder, tmp_path)
     print(f"| {name} | {seconds:.1f} s | {ROWS / seconds:,.0f} rows/s | {memory:.2f} GB |")
 
