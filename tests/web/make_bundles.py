@@ -2,7 +2,7 @@
 
 All have random weights. `int8` has twins; `bounded` has every operator of a graph and a mixture of two noises; `wide` has
 noise along eight principal axes, which lie in its decoder; `observed` has maps of samples to observed values: constant,
-binary, counted, half zero, and continuous.
+binary, counted, half zero, and continuous; `conditional` takes a category and a number, and its prior depends on them.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.export.conftest import make_run  # noqa: E402
 
+from aaptvae.bundle.manifest import Condition  # noqa: E402
 from aaptvae_export import ExportOptions, export_bundle  # noqa: E402
 from aaptvae_export.variants.admission import LIMITS  # noqa: E402
 from aaptvae_training import Run  # noqa: E402
@@ -46,6 +47,14 @@ def observed() -> None:
     export_bundle(run, HERE / "observed", ExportOptions(name="observed"), force=True)
 
 
+def conditional() -> None:
+    conditions = Condition(name="kind", categories=("a", "b", "c")), Condition(name="age", mean=40.0, scale=10.0)
+    run = make_run(5, 2, (8,), rows=64, conditions=conditions)
+    prior = dataclasses.replace(run.prior, gate=np.array([[2.0, -1.0, 0.0, 0.5], [-2.0, 1.0, 0.0, -0.5]]))
+    run = dataclasses.replace(run, prior=prior, marginals=calibrate(run.model, prior, run.heldout, 0))
+    export_bundle(run, HERE / "conditional", ExportOptions(name="conditional"), force=True)
+
+
 def broad_run(*widths: int | tuple[int, ...], rows: int) -> Run:
     run = make_run(*widths, rows=rows, bounded=True, sigma="spectral", likelihood="student")
     with torch.no_grad():
@@ -62,6 +71,6 @@ def wide() -> None:
 
 
 if __name__ == "__main__":
-    makers = {"int8": int8, "bounded": bounded, "wide": wide, "observed": observed}
+    makers = {"int8": int8, "bounded": bounded, "wide": wide, "observed": observed, "conditional": conditional}
     for name in sys.argv[1:] or makers:
         makers[name]()

@@ -24,6 +24,7 @@ BUNDLES = {
     "bounded": ("tests/web/bounded", "fp32"),
     "wide": ("tests/web/wide", "fp32"),
     "observed": ("tests/web/observed", "fp32"),
+    "conditional": ("tests/web/conditional", "fp32"),
 }
 SEEDS = 1_000
 
@@ -49,26 +50,35 @@ def noise() -> dict[str, Any]:
     }
 
 
+def conditions_of(vae: aaptvae.VAE, count: int) -> dict[str, list[Any]] | None:
+    """Values by name for `count` rows: categories in turn, and ages from 20 up."""
+    return (
+        {"kind": ["abc"[i % 3] for i in range(count)], "age": [20 + i % 45 for i in range(count)]} if vae.conditions else None
+    )
+
+
 def results(folder: str, precision: Any) -> dict[str, Any]:
     """What a bundle computes for its own golden rows."""
     vae = aaptvae.load(ROOT / folder, precision=precision)
     with np.load(ROOT / folder / "golden.npz") as golden:
         x = golden["x"][: golden["real_rows"][0]]
+    c, pairs, many, few = (conditions_of(vae, count) for count in (len(x), 2, 100, 10))
     computed = {
-        "mu": vae.embed(x),
-        "reconstruction": vae.reconstruct(x),
-        "sample": vae.sample(100, seed=7),
-        "later": vae.sample(range(130, 140), seed=2**63, prior="standard", temperature=0.5),
-        "noisy": vae.sample(range(60, 160), seed=7, observation_noise=True),
-        "linear": vae.interpolate(x[:2], x[2:4], 4),
-        "slerp": vae.interpolate(x[:2], x[2:4], 4, path="slerp"),
-        "reparameterize": vae.reparameterize(*vae.encode(x), seed=3),
+        "mu": vae.embed(x, condition=c),
+        "reconstruction": vae.reconstruct(x, condition=c),
+        "sample": vae.sample(100, seed=7, condition=many),
+        "later": vae.sample(range(130, 140), seed=2**63, prior="standard", temperature=0.5, condition=few),
+        "noisy": vae.sample(range(60, 160), seed=7, observation_noise=True, condition=many),
+        "linear": vae.interpolate(x[:2], x[2:4], 4, condition=pairs),
+        "slerp": vae.interpolate(x[:2], x[2:4], 4, path="slerp", condition=pairs),
+        "reparameterize": vae.reparameterize(*vae.encode(x, condition=c), seed=3),
     }
     if vae.manifest.marginals:
-        computed["as_observed"] = vae.sample(range(60, 160), seed=7, as_observed=True)
+        computed["as_observed"] = vae.sample(range(60, 160), seed=7, as_observed=True, condition=many)
     for prior in ("standard", "fitted"):
-        computed[f"log_likelihood_{prior}"] = vae.log_likelihood(x, 8, seed=5, prior=prior)
-    scores = {name: np.where(np.isnan(value), -1, value) for name, value in vae.score(x)._asdict().items()}
+        computed[f"log_likelihood_{prior}"] = vae.log_likelihood(x, 8, seed=5, prior=prior, condition=c)
+    found = vae.score(x, condition=c)._asdict()
+    scores = {name: np.where(np.isnan(value), -1, value) for name, value in found.items()}
     return {
         "folder": folder,
         "precision": precision,

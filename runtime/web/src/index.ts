@@ -3,8 +3,9 @@
 import * as ort from "onnxruntime-web/wasm";
 
 import type { Place } from "./bundle/sources.js";
+import type { LoadOptions } from "./loaded.js";
 import { loadOn } from "./vae.js";
-import type { LoadOptions, VAE } from "./vae.js";
+import type { VAE } from "./vae.js";
 
 export * from "./exports.js";
 

@@ -20,6 +20,14 @@ function trimmed(text: string): string {
   return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }
 
+const SHOWN = 8; // names in a message
+
+/** The first names, and how many more there are. */
+export function listed(names: readonly string[]): string {
+  const shown = names.slice(0, SHOWN).map((name) => [...name].slice(0, 60).join(""));
+  return shown.join(", ") + (names.length > SHOWN ? ` and ${names.length - SHOWN} more` : "");
+}
+
 /** A value as Python's `repr` writes it, for strings and numbers. */
 export function shown(value: unknown): string {
   if (typeof value === "string") return `'${value}'`;

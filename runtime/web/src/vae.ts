@@ -1,29 +1,21 @@
 /** The VAE of a bundle: encode, decode, sample, interpolate and score. */
 
-import { Golden, requirePassed } from "./bundle/golden.js";
-import type { Replay } from "./bundle/golden.js";
-import { checkGraph, weightOf } from "./bundle/graphCheck.js";
-import { AXES, GOLDEN, graphFile, LIKELIHOOD, MARGINALS, metadataOf, precisionsOf, PRIOR } from "./bundle/manifest.js";
-import type { Manifest, Precision } from "./bundle/manifest.js";
-import { readNpz } from "./bundle/npz.js";
 import { readBundle } from "./bundle/reading.js";
-import type { Bundle } from "./bundle/reading.js";
 import type { Place } from "./bundle/sources.js";
-import { expectedLogDensity, importanceWeighted, klDivergence, PAIRS, pValues, readReference, SAMPLES } from "./density/bounds.js";
-import { MARGINAL_ARRAYS, Marginals } from "./density/marginals.js";
+import type { ConditionLike } from "./conditions.js";
+import type { PriorName } from "./densities.js";
+import { expectedLogDensity, importanceWeighted, klDivergence, PAIRS, pValues, SAMPLES } from "./density/bounds.js";
 import { normalRows, resolveSeed, Stream } from "./density/noise.js";
 import type { Seed } from "./density/noise.js";
-import { basisElsewhere, OBSERVATION_ARRAYS, ObservationModel, OPTIONAL_ARRAYS } from "./density/observation.js";
-import { LatentPrior, PRIOR_ARRAYS } from "./density/prior.js";
-import { Network } from "./engine/network.js";
 import type { Backend } from "./engine/network.js";
-import { BundleError, InputError } from "./errors.js";
+import { InputError } from "./errors.js";
 import { walk } from "./interpolation.js";
 import type { Curve } from "./interpolation.js";
+import { LoadedBundle, open } from "./loaded.js";
+import type { LoadOptions } from "./loaded.js";
 import { asCount, asRows, Rows } from "./rows.js";
 import type { Table } from "./rows.js";
 import { shown } from "./text.js";
-import { Views } from "./views.js";
 import type { ViewName } from "./views.js";
 
 /** One figure per row: mean squared error of the standardised features, nats, and a share of held-out rows. */
@@ -34,19 +26,14 @@ export interface Scores {
   readonly pValue: Float64Array;
 }
 
-export interface LoadOptions {
-  /** The digest that the bundle must have. */
-  readonly sha256?: string;
-  readonly precision?: Precision;
-  /** false skips the comparison with the golden vectors. */
-  readonly golden?: boolean;
-}
-
 const MOST_DRAWS = 65_536; // of noise in memory at a time
 
-export type PriorName = "fitted" | "standard";
+/** Conditions of the rows, of a model that takes them; `InputError` for one that is missing or unknown. */
+export interface Conditioned {
+  readonly condition?: ConditionLike | null | undefined;
+}
 
-export interface SampleOptions {
+export interface SampleOptions extends Conditioned {
   /** Equal seeds give equal rows; null draws a fresh one. */
   readonly seed?: Seed;
   readonly prior?: PriorName;
@@ -59,118 +46,43 @@ export interface SampleOptions {
 
 /** Load a bundle on `backend`, check it, and compare it with its golden vectors. */
 export async function loadOn(backend: Backend, place: Place, options: LoadOptions = {}): Promise<VAE> {
-  return VAE.open(backend, await readBundle(place, options.sha256), options);
+  const opened = await open(backend, await readBundle(place, options.sha256), options);
+  const vae = new VAE(opened);
+  if (options.golden ?? true) await vae.replay();
+  return vae;
 }
 
-/** What a bundle's files hold, checked. */
-interface Parts {
-  readonly prior: LatentPrior;
-  readonly observation: ObservationModel;
-  readonly reference: Float64Array | undefined;
-  readonly golden: Golden;
-  readonly marginals: Marginals | undefined;
-}
-
-/** A loaded bundle: rows in, float32 rows out. */
-export class VAE {
-  /** Differences from the golden vectors on this machine; empty where they were not compared. */
-  replays: readonly Replay[] = [];
-  readonly precision: Precision;
-  readonly prior: LatentPrior;
-  readonly observation: ObservationModel;
-  readonly views: Views;
-  private readonly bundle: Bundle;
-  private readonly parts: Parts;
-  private readonly encoder: Network;
-  private readonly decoder: Network;
-
-  private constructor(bundle: Bundle, precision: Precision, parts: Parts, views: Views, networks: readonly [Network, Network]) {
-    [this.bundle, this.precision, this.parts, this.views] = [bundle, precision, parts, views];
-    [this.prior, this.observation, [this.encoder, this.decoder]] = [parts.prior, parts.observation, networks];
-  }
-
-  static async open(backend: Backend, bundle: Bundle, { precision = "fp32", golden = true }: LoadOptions): Promise<VAE> {
-    const { manifest, files } = bundle;
-    const precisions = precisionsOf(manifest);
-    if (!precisions.includes(precision)) {
-      throw new InputError(
-        `precision is ${shown(precision)}: expected ${precisions.join(", ")}, as in this bundle: choose one, or ` +
-          `export with --precision ${precision}`,
-      );
-    }
-    const parts = readParts(bundle);
-    const graphs = ["encoder", "decoder"] as const;
-    for (const graph of graphs) {
-      // Both are checked before onnxruntime parses one.
-      const name = graphFile(graph, precision);
-      checkGraph(files.get(name)!, name, manifest[graph], precision, metadataOf(manifest, graph, precision));
-    }
-    const views = new Views(bundle, precision, backend, golden ? parts.golden : null);
-    const [encoder, decoder] = graphs.map((graph) => Network.open(backend, files.get(graphFile(graph, precision))!, manifest[graph]));
-    const vae = new VAE(bundle, precision, parts, views, [await encoder, await decoder]);
-    if (golden) await vae.replay();
-    return vae;
-  }
-
-  private async replay(): Promise<void> {
-    this.replays = await this.parts.golden.replay(
-      (x) => this.encoder.run(x, ["mu", "logvar"]),
-      async (z) => (await this.decoder.run(z, ["reconstruction"]))[0],
-      this.precision,
-    );
-    this.replays.forEach(requirePassed);
-  }
-
-  get manifest(): Manifest {
-    return this.bundle.manifest;
-  }
-
-  /** SHA-256 of the bundle's manifest, for `load(..., {sha256})`. */
-  get digest(): string {
-    return this.bundle.digest;
-  }
-
-  /** D, the width of features. */
-  get inputDim(): number {
-    return this.manifest.input_dim;
-  }
-
-  /** L, the width of latents. */
-  get latentDim(): number {
-    return this.manifest.latent_dim;
-  }
-
-  /** Names of the features [D], null for a model that was trained on columns without names. */
-  get columns(): readonly string[] | null {
-    return this.manifest.columns;
-  }
-
-  /** Real rows that the bundle carries. */
-  get goldenRows(): Rows {
-    return this.parts.golden.rows;
-  }
-
+/**
+ * A loaded bundle: rows in, float32 rows out.
+ *
+ * A model with conditions takes them as `condition`: an object of names with one value or one for each row, or c as rows.
+ * Its densities are p(x | condition).
+ */
+export class VAE extends LoadedBundle {
   /** Posterior `mu` and `logvar` of features `x`. */
-  async encode(x: Table): Promise<{ mu: Rows; logvar: Rows }> {
-    const [mu, logvar] = await this.encoder.run(this.features(x), ["mu", "logvar"]);
-    return { mu, logvar };
+  async encode(x: Table, { condition }: Conditioned = {}): Promise<{ mu: Rows; logvar: Rows }> {
+    const [rows, c] = this.inputs(x, condition);
+    return this.posterior(rows, c);
   }
 
   /** Posterior mean of features `x`, or another view of them. */
-  async embed(x: Table, { view = "mu" }: { view?: ViewName } = {}): Promise<Rows> {
-    const network = view === "mu" ? this.encoder : await this.views.network(view);
-    return (await network.run(this.features(x), [view]))[0];
+  async embed(x: Table, { view = "mu", condition }: { view?: ViewName } & Conditioned = {}): Promise<Rows> {
+    const network = view === "mu" ? this.opened.encoder : await this.views.network(view);
+    const [rows, c] = this.inputs(x, condition);
+    return (await network.run(rows, [view], c))[0];
   }
 
   /** Features of latents `z`, or of their "metric" view; `InputError` for a view without an inverse. */
-  async decode(z: Table, { view = "mu" }: { view?: ViewName } = {}): Promise<Rows> {
-    const latents = view === "mu" ? z : this.views.inverse(view, asRows(z, this.latentDim, view));
-    return (await this.decoder.run(latents, ["reconstruction"]))[0];
+  async decode(z: Table, { view = "mu", condition }: { view?: ViewName } & Conditioned = {}): Promise<Rows> {
+    const given = asRows(z, this.latentDim, view === "mu" ? "z" : view);
+    const latents = view === "mu" ? given : this.views.inverse(view, given);
+    return this.decoded(latents, this.conditionsOf(condition, latents.length));
   }
 
   /** `decode(embed(x))`, deterministic. */
-  async reconstruct(x: Table): Promise<Rows> {
-    return this.decode(await this.embed(x));
+  async reconstruct(x: Table, { condition }: Conditioned = {}): Promise<Rows> {
+    const [rows, c] = this.inputs(x, condition);
+    return this.decoded(await this.embed(rows, { condition: c }), c);
   }
 
   /** `mu + exp(logvar / 2) * noise`; row i of the noise depends on `seed` and i alone. */
@@ -188,51 +100,47 @@ export class VAE {
 
   /** `n` new rows from the fitted or the standard prior; a seed defines an endless sequence of rows. */
   async sample(n: number, options: SampleOptions = {}): Promise<Rows> {
-    if (!options.asObserved) return this.decode(this.sampleLatents(n, options));
-    if (this.parts.marginals === undefined) {
-      throw new InputError(
-        "asObserved is true: this bundle has no marginals.npz, which exports of before and bernoulli models lack: train and " +
-          "export again, or sample without it",
-      );
-    }
-    const seed = resolveSeed(options.seed);
-    const rows = await this.decode(this.sampleLatents(n, { ...options, seed }));
-    const observed = this.observation.withNoise(rows, seed, options.start ?? 0);
-    this.parts.marginals.apply(observed);
+    const maps = options.asObserved ? this.opened.densities.maps() : undefined;
+    const [seed, start] = [resolveSeed(options.seed), options.start ?? 0];
+    const [z, c] = this.drawn(n, { ...options, seed });
+    const rows = await this.decoded(z, c);
+    if (maps === undefined) return rows;
+    const observed = this.observation.withNoise(rows, seed, start);
+    maps.apply(observed);
     return observed;
   }
 
   /** The latents that `sample` decodes. */
-  sampleLatents(n: number, { seed = null, prior = "fitted", temperature = 1, start = 0 }: SampleOptions = {}): Rows {
-    if (!Number.isSafeInteger(n) || n < 0) {
-      throw new InputError(`n is ${shown(n)}: expected the number of rows, an integer from 0 up`);
-    }
-    if (!Number.isSafeInteger(start) || start < 0) {
-      throw new InputError(`start is ${shown(start)}: expected the number of a row, an integer from 0 up`);
-    }
-    return this.density(prior).draw(resolveSeed(seed), start, start + n, temperature);
+  sampleLatents(n: number, options: SampleOptions = {}): Rows {
+    return this.drawn(n, options)[0];
   }
 
-  /** From features `a` to `b` through latent space: `steps` + 1 rows a pair. */
-  async interpolate(a: Table, b: Table, { steps = 8, path = "linear" }: { steps?: number; path?: Curve } = {}): Promise<Rows> {
-    const [start, end] = [await this.embed(a), await this.embed(b)];
+  /** From features `a` to `b` through latent space: `steps` + 1 rows a pair, pair i under the condition i. */
+  async interpolate(
+    a: Table,
+    b: Table,
+    { steps = 8, path = "linear", condition }: { steps?: number; path?: Curve } & Conditioned = {},
+  ): Promise<Rows> {
+    const [start, end] = [await this.embed(a, { condition }), await this.embed(b, { condition })];
     if (start.length !== end.length) {
       throw new InputError(`a has ${start.length} rows and b ${end.length}: expected equal numbers: pass pairs of rows`);
     }
-    return this.decode(walk(start, end, steps, path));
+    const points = walk(start, end, steps, path);
+    const c = this.conditionsOf(condition, start.length);
+    return this.decoded(points, c && walk(c, c, steps));
   }
 
   /** Reconstruction error, KL divergence, ELBO and p-value of each row; p-values are NaN for bundles of schema 1. */
-  async score(x: Table, { pairs = PAIRS }: { pairs?: number } = {}): Promise<Scores> {
+  async score(x: Table, { pairs = PAIRS, condition }: { pairs?: number } & Conditioned = {}): Promise<Scores> {
     asCount(pairs, "pairs");
-    const rows = asRows(this.features(x), this.inputDim);
-    const { mu, logvar } = await this.encode(rows);
-    const reconstructionError = this.observation.squaredError(rows, await this.decode(mu));
-    const model = { decode: (z: Rows) => this.decode(z), observation: this.observation };
+    const [rows, c] = this.inputs(x, condition);
+    const { mu, logvar } = await this.posterior(rows, c);
+    const reconstructionError = this.observation.squaredError(rows, await this.decoded(mu, c));
+    const model = { decode: (z: Rows) => this.decoded(z, c), observation: this.observation };
     const expected = await expectedLogDensity(model, rows, [mu, logvar], pairs);
     const divergence = klDivergence(mu, logvar);
     const elbo = expected.map((value, i) => value - divergence[i]);
-    return { reconstructionError, klDivergence: divergence, elbo, pValue: pValues(elbo, this.parts.reference) };
+    return { reconstructionError, klDivergence: divergence, elbo, pValue: pValues(elbo, this.opened.densities.heldoutElbo) };
   }
 
   /**
@@ -242,49 +150,45 @@ export class VAE {
    */
   async logLikelihood(
     x: Table,
-    { samples = SAMPLES, seed = null, prior = "standard" }: { samples?: number; seed?: Seed; prior?: PriorName } = {},
+    { samples = SAMPLES, seed = null, prior = "standard", condition }: { samples?: number; seed?: Seed; prior?: PriorName } & Conditioned = {},
   ): Promise<Float64Array> {
-    const [density, draws] = [this.density(prior), { seed: resolveSeed(seed), samples: asCount(samples, "samples") }];
-    const rows = asRows(this.features(x), this.inputDim);
-    const { mu, logvar } = await this.encode(rows);
-    const model = { decode: (z: Rows) => this.decode(z), observation: this.observation };
+    const density = this.opened.densities.priorCalled(prior);
+    const draws = { seed: resolveSeed(seed), samples: asCount(samples, "samples") };
+    const [rows, c] = this.inputs(x, condition);
+    const { mu, logvar } = await this.posterior(rows, c);
     const [bound, step] = [new Float64Array(rows.length), Math.ceil(MOST_DRAWS / samples)];
     for (let start = 0; start < rows.length; start += step) {
       const [part, ...posterior] = [rows, mu, logvar].map((whole) => whole.slice(start, start + step));
-      bound.set(await importanceWeighted(model, density, part, posterior as [Rows, Rows], { ...draws, start }), start);
+      const given = c?.slice(start, start + step);
+      const model = { decode: (z: Rows) => this.decoded(z, given), observation: this.observation };
+      bound.set(await importanceWeighted(model, density.under(given), part, posterior as [Rows, Rows], { ...draws, start }), start);
     }
     return bound;
   }
 
-  private density(prior: PriorName): LatentPrior {
-    if (prior !== "fitted" && prior !== "standard") {
-      throw new InputError(`prior is ${shown(prior)}: expected "fitted" or "standard"`);
+  private inputs(x: Table, condition: ConditionLike | null | undefined): readonly [Rows, Rows | undefined] {
+    const rows = this.features(x);
+    return [rows, this.conditionsOf(condition, rows.length)];
+  }
+
+  private async posterior(x: Rows, c: Rows | undefined): Promise<{ mu: Rows; logvar: Rows }> {
+    const [mu, logvar] = await this.opened.encoder.run(x, ["mu", "logvar"], c);
+    return { mu, logvar };
+  }
+
+  private async decoded(z: Rows, c: Rows | undefined): Promise<Rows> {
+    return (await this.opened.decoder.run(z, ["reconstruction"], c))[0];
+  }
+
+  /** Latents of new rows, and their conditions. */
+  private drawn(n: number, { seed, prior = "fitted", temperature = 1, start = 0, condition }: SampleOptions): readonly [Rows, Rows | undefined] {
+    if (!Number.isSafeInteger(n) || n < 0) {
+      throw new InputError(`n is ${shown(n)}: expected the number of rows, an integer from 0 up`);
     }
-    return prior === "fitted" ? this.prior : LatentPrior.standard(this.latentDim);
+    if (!Number.isSafeInteger(start) || start < 0) {
+      throw new InputError(`start is ${shown(start)}: expected the number of a row, an integer from 0 up`);
+    }
+    const c = this.conditionsOf(condition, n);
+    return [this.opened.densities.priorCalled(prior).under(c).draw(resolveSeed(seed), start, start + n, temperature), c];
   }
-
-  /** `x`, with the mean of its column in place of NaN where the bundle's `missing` is "mean". */
-  private features(x: Table): Table {
-    if (this.manifest.missing === "error") return x;
-    const mean = this.observation.mean;
-    const filled = (row: ArrayLike<number>): number[] => Array.from(row, (value, j) => (Number.isNaN(value) ? mean[j] : value));
-    return x instanceof Rows ? Array.from({ length: x.length }, (_, i) => filled(x.row(i))) : x.map(filled);
-  }
-}
-
-function readParts({ manifest, files }: Bundle): Parts {
-  const prior = LatentPrior.fromArrays(readNpz(files.get(PRIOR)!, PRIOR, PRIOR_ARRAYS));
-  const arrays = readNpz(files.get(LIKELIHOOD)!, LIKELIHOOD, OBSERVATION_ARRAYS, OPTIONAL_ARRAYS);
-  const axes = basisElsewhere(arrays);
-  const restore = axes && weightOf(files.get(graphFile("decoder"))!, AXES, axes);
-  const observation = new ObservationModel(manifest.likelihood.kind, arrays, restore);
-  const reference = readReference(arrays);
-  if (prior.latentDim !== manifest.latent_dim || observation.mean.length !== manifest.input_dim) {
-    throw new BundleError(`${PRIOR} or ${LIKELIHOOD} has another width than the manifest: export the bundle again`);
-  }
-  const marginals = manifest.marginals ? new Marginals(readNpz(files.get(MARGINALS)!, MARGINALS, MARGINAL_ARRAYS)) : undefined;
-  if (marginals !== undefined && marginals.width !== manifest.input_dim) {
-    throw new BundleError(`${MARGINALS} has another width than the manifest: export the bundle again`);
-  }
-  return { prior, observation, reference, marginals, golden: Golden.read(files.get(GOLDEN)!, manifest, observation.unit) };
 }

@@ -104,7 +104,11 @@ test("manifests that Python refuses are refused in its words", async () => {
     [(text) => text.replace('"views": []', '"views": [], "columns": ["a", "a", "b", "c", "d"]'), "names 4 columns: expected 5"],
     [
       (text) => text.replace('"views": []', '"views": [], "conditions": [{"name": "kind", "categories": ["a", "b"]}]'),
-      "The bundle takes conditions, which only the Python runtime gives: load it in Python - at `$.conditions`",
+      "manifest.json describes other graphs than 5 features and 2 latents and 2 numbers of conditions need",
+    ],
+    [
+      (text) => text.replace('"views": []', '"views": [], "conditions": [{"name": "kind"}, {"name": "kind"}]'),
+      "has conditions kind, kind of 2 numbers: expected different names, none of a feature, different categories, and at most 4096",
     ],
     [(text) => text.replace('"prior.npz"', '"other.npz"'), "lists README.md, decoder.onnx"],
   ];

@@ -1,5 +1,6 @@
 /** Golden vectors: inputs with torch's outputs, which a bundle carries and every machine can compare with its own. */
 
+import { Conditions } from "../conditions.js";
 import { BundleError } from "../errors.js";
 import { Rows } from "../rows.js";
 import { general } from "../text.js";
@@ -8,6 +9,8 @@ import { GOLDEN } from "./manifest.js";
 import type { Manifest, Precision } from "./manifest.js";
 import { readNpz } from "./npz.js";
 
+/** Arrays of conditions, by the array of their rows. */
+const CONDITIONS = { x: "c", z: "c_z" } as const;
 const ARRAYS = { x: 2, mu: 2, logvar: 2, z: 2, reconstruction: 2, real_rows: 1 };
 /** fp32 on CPUs that add in another order than the exporting one; a wrong graph differs by far more. */
 export const LOAD_TOLERANCE = 1e-4;
@@ -33,9 +36,10 @@ export function requirePassed(replay: Replay): void {
   );
 }
 
-type Encode = (x: Rows) => Promise<readonly Rows[]>;
+type Encode = (x: Rows, c?: Rows) => Promise<readonly Rows[]>;
+type Decode = (z: Rows, c?: Rows) => Promise<Rows>;
 
-/** `x`, `mu`, `logvar`, and `z`, `reconstruction`; the first `real` rows are real data. */
+/** `x`, `mu`, `logvar`, and `z`, `reconstruction`; the first `real` rows are real data. With conditions `c` of x, `c_z` of z. */
 export class Golden {
   readonly real: number;
   private readonly arrays: ReadonlyMap<string, Rows>;
@@ -51,19 +55,22 @@ export class Golden {
   /** The vectors of `golden.npz`; `BundleError` if they do not fit the manifest. */
   static read(data: Bytes, manifest: Manifest, unit: Float64Array): Golden {
     const views = Object.fromEntries(manifest.views.map((view) => [view.name, view.dim]));
-    const dimensions = { ...ARRAYS, ...Object.fromEntries(Object.keys(views).map((name) => [name, 2])) };
+    const width = new Conditions(manifest.conditions).width;
+    const given: Record<string, number> = width ? { c: width, c_z: width } : {};
+    const dimensions = { ...ARRAYS, ...Object.fromEntries(Object.keys({ ...views, ...given }).map((name) => [name, 2])) };
     const found = readNpz(data, GOLDEN, dimensions);
     const [inputs, latents] = [manifest.input_dim, manifest.latent_dim];
-    const widths: Record<string, number> = { ...views, x: inputs, mu: latents, logvar: latents, z: latents, reconstruction: inputs };
+    const widths: Record<string, number> = { ...views, ...given, x: inputs, mu: latents, logvar: latents, z: latents, reconstruction: inputs };
     const rows = Object.fromEntries(Object.keys(widths).map((name) => [name, found.get(name)!.shape[0]]));
     const realRows = found.get("real_rows")!;
     const real = realRows.shape[0] === 1 ? realRows.data[0] : 0;
     const typed = Object.entries(widths).every(
       ([name, width]) => found.get(name)!.shape[1] === width && found.get(name)!.data instanceof Float32Array,
     );
-    const alike = ["mu", "logvar", ...Object.keys(views)].every((name) => rows[name] === rows.x);
+    const alike = ["mu", "logvar", ...Object.keys(views), ...(width ? ["c"] : [])].every((name) => rows[name] === rows.x);
+    const paired = ["reconstruction", ...(width ? ["c_z"] : [])].every((name) => rows[name] === rows.z);
     const few = real >= 1 && real <= rows.x && rows.x <= MOST_ROWS && rows.z >= 1 && rows.z <= MOST_ROWS;
-    if (!typed || !alike || !few || rows.z !== rows.reconstruction) {
+    if (!typed || !alike || !few || !paired) {
       const shapes = Object.keys(widths).map((name) => `('${name}', (${found.get(name)!.shape.join(", ")}))`);
       throw new BundleError(
         `${GOLDEN} holds [${shapes.join(", ")}], ${real} rows real: expected float32 vectors of this bundle's widths: ` +
@@ -81,11 +88,16 @@ export class Golden {
     return this.taken("x", this.real);
   }
 
+  /** c of the real rows, undefined for a model without conditions. */
+  get conditions(): Rows | undefined {
+    return this.given("x", this.real);
+  }
+
   /** Differences of mu, logvar and reconstruction; reduced precision is compared on the real rows only. */
-  async replay(encode: Encode, decode: (z: Rows) => Promise<Rows>, precision: Precision): Promise<Replay[]> {
+  async replay(encode: Encode, decode: Decode, precision: Precision): Promise<Replay[]> {
     const count = precision === "fp32" ? undefined : this.real;
-    const [mu, logvar] = await encode(this.taken("x", count));
-    const reconstruction = await decode(this.taken("z", count));
+    const [mu, logvar] = await encode(this.taken("x", count), this.given("x", count));
+    const reconstruction = await decode(this.taken("z", count), this.given("z", count));
     const results = { mu, logvar, reconstruction };
     if (precision !== "fp32") {
       return Object.entries(results).map(([name, value]) => this.typical(name, value, TWIN_TOLERANCE[precision]));
@@ -104,6 +116,10 @@ export class Golden {
   async replayView(name: string, embed: (x: Rows) => Promise<Rows>, precision: Precision): Promise<Replay> {
     const value = await embed(this.taken("x", precision === "fp32" ? undefined : this.real));
     return precision === "fp32" ? this.worst(name, value, this.sizes(name)) : this.typical(name, value, TWIN_TOLERANCE[precision]);
+  }
+
+  private given(name: "x" | "z", count?: number): Rows | undefined {
+    return this.arrays.has(CONDITIONS[name]) ? this.taken(CONDITIONS[name], count) : undefined;
   }
 
   private taken(name: string, count?: number): Rows {

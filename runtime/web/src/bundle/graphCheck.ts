@@ -1,7 +1,7 @@
 /** Check a raw ONNX graph: only operators and fields that the exporter writes are accepted; field numbers of onnx.proto. */
 
 import { BundleError } from "../errors.js";
-import { IR_VERSION, OPSET } from "./manifest.js";
+import { CONDITION, IR_VERSION, OPSET } from "./manifest.js";
 import type { GraphSpec, Precision, TensorSpec } from "./manifest.js";
 import { BLOB, FIXED, INT, Message, RefusedError } from "./protobuf.js";
 import type { Fields } from "./protobuf.js";
@@ -10,6 +10,7 @@ import type { Fields } from "./protobuf.js";
 const FP32 = [
   ...["Gemm", "Relu", "Add", "Sub", "Clip", "Exp", "Log", "Sigmoid", "Identity"],
   ...["Max", "Mul", "Neg", "ReduceMax", "ReduceMin"],
+  "Concat", // of rows with their conditions
 ];
 const OPERATORS: Readonly<Record<Precision, ReadonlySet<string>>> = {
   fp32: new Set(FP32),
@@ -25,6 +26,7 @@ const TYPE_BYTES: Readonly<Record<Precision, Readonly<Record<number, number>>>> 
 };
 const FLOAT = 1;
 const ATTRIBUTES: Readonly<Record<string, Readonly<Record<string, readonly number[]>>>> = {
+  Concat: { axis: [1] },
   Gemm: { alpha: [1], beta: [1], transA: [0], transB: [0, 1] },
   Cast: { to: [1, 10] },
   QuantizeLinear: { axis: [0, 1], saturate: [1] },
@@ -192,6 +194,10 @@ function checkNode(node: Message, known: Known, operators: ReadonlySet<string>):
     for (const name of outputs) ranks.set(name, 2);
     return;
   }
+  if (operator === "Concat" && (inputs.length !== 2 || inputs[1] !== CONDITION)) {
+    // So that widths cannot multiply.
+    throw new RefusedError(`a Concat joins [${inputs.join(", ")}]: expected rows and the input '${CONDITION}'`);
+  }
   inputs.forEach((name, place) => {
     if (!fits(operator, place, name, known)) {
       throw new RefusedError(`input ${place} of a ${operator} is '${name}', which is not allowed there`);
@@ -205,7 +211,7 @@ function fits(operator: string, place: number, name: string, known: Known): bool
   const rank = known.ranks.get(name);
   if (operator === "Expand") return place === 0 ? rank === 0 : known.shapes.has(name); // a scalar, to an activation's shape
   if (PRODUCTS.includes(operator) && place === 1) return rank === 2;
-  return known.computed.has(name) || (place > 0 && (rank === 0 || rank === 1));
+  return known.computed.has(name) || (place > 0 && (rank === 0 || rank === 1) && operator !== "Concat");
 }
 
 /** Check that attributes have known names and values; reductions keep their axis (keepdims), except in int8 graphs. */

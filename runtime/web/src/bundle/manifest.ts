@@ -1,6 +1,6 @@
 /** The manifest of a bundle: its fields, and the names of the bundle's files. Field names are those of the JSON. */
 
-import { bool, fail, float, int, list, named, object, oneOf, optional, orNull, pair, text } from "./schema.js";
+import { bool, float, int, list, named, object, oneOf, optional, orNull, pair, text } from "./schema.js";
 import type { Check } from "./schema.js";
 
 export const MANIFEST = "manifest.json";
@@ -15,6 +15,9 @@ export const AXES = "axes.weight";
 export const UNSEALED = "0".repeat(64);
 export const OPSET = 20;
 export const IR_VERSION = 10;
+/** The second input of encoder and decoder, where a model has conditions. */
+export const CONDITION = "c";
+export const MOST_CONDITIONS = 4096; // numbers of c
 export const FILE_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}";
 
 export type Precision = "fp32" | "int8" | "fp16";
@@ -91,19 +94,20 @@ const schema1 = {
   ),
   seal: optional(digest, UNSEALED),
 };
-/** No conditions: the graphs of a bundle with them have a second input, which this runtime does not feed. */
-const noConditions: Check<readonly never[]> = (value, path) =>
-  Array.isArray(value) && value.length === 0
-    ? []
-    : fail("The bundle takes conditions, which only the Python runtime gives: load it in Python", path);
-
+const columnName = text(1000);
+const condition = object({
+  name: columnName,
+  categories: optional(list(columnName), []),
+  mean: optional(float(), 0),
+  scale: optional(float(0, true), 1),
+});
 const schema2 = {
   ...schema1,
   views: optional(list(view), []),
-  columns: optional(orNull(list(text(1000))), null),
+  columns: optional(orNull(list(columnName)), null),
   missing: optional(oneOf("error", "mean"), "error"),
   marginals: optional(bool, false),
-  conditions: optional(noConditions, []),
+  conditions: optional(list(condition), []),
 };
 const newest = object(schema2);
 const oldest = object(schema1);
@@ -112,6 +116,7 @@ export type Manifest = ReturnType<typeof newest>;
 export type GraphSpec = Manifest["encoder"];
 export type TensorSpec = GraphSpec["inputs"][number];
 export type View = Manifest["views"][number];
+export type Condition = Manifest["conditions"][number];
 export type FileEntry = Manifest["files"][number];
 
 /** The check of a manifest by `schema_version`: fields that an older schema lacks have their defaults. */
@@ -142,14 +147,18 @@ export function graphsOf(manifest: Manifest, precision: Precision): string[] {
   return [graphFile("encoder", precision), graphFile("decoder", precision), ...views];
 }
 
-/** `x [batch, inputs] -> mu, logvar [batch, latents]`. */
-export function encoderSpec(inputs: number, latents: number): GraphSpec {
-  return { inputs: [tensorOf("x", inputs)], outputs: [tensorOf("mu", latents), tensorOf("logvar", latents)] };
+/** `x [batch, inputs], c [batch, given] -> mu, logvar [batch, latents]`; no c without conditions. */
+export function encoderSpec(inputs: number, latents: number, given: number): GraphSpec {
+  return { inputs: [tensorOf("x", inputs), ...conditionOf(given)], outputs: [tensorOf("mu", latents), tensorOf("logvar", latents)] };
 }
 
-/** `z [batch, latents] -> reconstruction [batch, inputs]`. */
-export function decoderSpec(inputs: number, latents: number): GraphSpec {
-  return { inputs: [tensorOf("z", latents)], outputs: [tensorOf("reconstruction", inputs)] };
+/** `z [batch, latents], c [batch, given] -> reconstruction [batch, inputs]`; no c without conditions. */
+export function decoderSpec(inputs: number, latents: number, given: number): GraphSpec {
+  return { inputs: [tensorOf("z", latents), ...conditionOf(given)], outputs: [tensorOf("reconstruction", inputs)] };
+}
+
+function conditionOf(given: number): readonly TensorSpec[] {
+  return given ? [tensorOf(CONDITION, given)] : [];
 }
 
 /** `x [batch, inputs] -> metric or similarity [batch, dim]`. */

@@ -1,5 +1,6 @@
 /** Read a bundle and check every byte against its manifest before use; `sources.ts` opens the files. */
 
+import { Conditions } from "../conditions.js";
 import { BundleError } from "../errors.js";
 import { shown } from "../text.js";
 import { sha256 } from "./bytes.js";
@@ -103,6 +104,19 @@ function checkViews(manifest: Manifest): void {
   }
 }
 
+function checkConditions({ conditions, columns }: Manifest): void {
+  const found = conditions.map((condition) => condition.name);
+  const { width } = new Conditions(conditions);
+  const distinct = (values: readonly string[]): boolean => new Set(values).size === values.length;
+  const clash = found.some((name) => columns?.includes(name)) || !distinct(found);
+  if (clash || !conditions.every(({ categories }) => distinct(categories)) || width > names.MOST_CONDITIONS) {
+    throw new BundleError(
+      `${MANIFEST} has conditions ${found.join(", ")} of ${width} numbers: expected different names, none of a feature, ` +
+        `different categories, and at most ${names.MOST_CONDITIONS} numbers: export the bundle again`,
+    );
+  }
+}
+
 function checkNames(manifest: Manifest): void {
   checkViews(manifest);
   const columns = manifest.columns === null ? manifest.input_dim : new Set(manifest.columns).size;
@@ -122,15 +136,18 @@ function checkNames(manifest: Manifest): void {
   }
   const size = manifest.files.reduce((sum, entry) => sum + entry.bytes, 0);
   if (size > BUNDLE_LIMIT) throw new BundleError(`${MANIFEST} lists ${size} bytes of files: expected ${BUNDLE_LIMIT} at most`);
+  checkConditions(manifest);
   checkGraphs(manifest);
 }
 
 function checkGraphs(manifest: Manifest): void {
-  const [inputs, latents] = [manifest.input_dim, manifest.latent_dim];
+  const widths = [manifest.input_dim, manifest.latent_dim, new Conditions(manifest.conditions).width] as const;
   const found = JSON.stringify([manifest.encoder, manifest.decoder]);
-  if (found !== JSON.stringify([names.encoderSpec(inputs, latents), names.decoderSpec(inputs, latents)])) {
+  if (found !== JSON.stringify([names.encoderSpec(...widths), names.decoderSpec(...widths)])) {
+    const given = widths[2] ? ` and ${widths[2]} numbers of conditions` : "";
     throw new BundleError(
-      `${MANIFEST} describes other graphs than ${inputs} features and ${latents} latents need: export the bundle again`,
+      `${MANIFEST} describes other graphs than ${widths[0]} features and ${widths[1]} latents${given} need: export the ` +
+        "bundle again",
     );
   }
 }

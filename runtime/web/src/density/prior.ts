@@ -8,27 +8,32 @@ import { LOG_2PI, logAddExp } from "./functions.js";
 import { normalRows, Stream, uniformColumn } from "./noise.js";
 
 export const PRIOR_ARRAYS = { weights: 1, means: 2, factors: 3 };
+export const OPTIONAL_PRIOR_ARRAYS = { gate: 2 };
 export const MAX_TEMPERATURE = 1e6; // beyond, decoded values overflow float32
 
-/** Mixture of K Gaussians over L latents; K = 0 is the standard normal. */
+/**
+ * Mixture of K Gaussians over L latents; K = 0 is the standard normal.
+ *
+ * Given conditions c [C], the weights are softmax(log `weights` + `gate` c) with a `gate` [K, C], where there is one (`under`).
+ */
 export class LatentPrior {
   readonly latentDim: number;
-  /** Shares of the components [K]. */
+  /** Shares of the components [K]; [N, K] of rows under their conditions. */
   readonly weights: Float64Array;
   /** Centres [K, L], one after another. */
   readonly means: Float64Array;
   /** Lower Cholesky factors of the covariances [K, L, L], one after another. */
   readonly factors: Float64Array;
+  private readonly gate: Float64Array | undefined;
 
-  private constructor(latentDim: number, weights: Float64Array, means: Float64Array, factors: Float64Array) {
+  private constructor(latentDim: number, arrays: readonly [Float64Array, Float64Array, Float64Array], gate?: Float64Array) {
     this.latentDim = latentDim;
-    this.weights = weights;
-    this.means = means;
-    this.factors = factors;
+    [this.weights, this.means, this.factors] = arrays;
+    this.gate = gate;
   }
 
   static standard(latentDim: number): LatentPrior {
-    return new LatentPrior(latentDim, new Float64Array(), new Float64Array(), new Float64Array());
+    return new LatentPrior(latentDim, [new Float64Array(), new Float64Array(), new Float64Array()]);
   }
 
   /** The prior of the arrays of `prior.npz`; `BundleError` for invalid arrays. */
@@ -55,7 +60,48 @@ export class LatentPrior {
           "with a positive diagonal: export the bundle again",
       );
     }
-    return new LatentPrior(width, weights.data, means.data, factors.data);
+    const gate = arrays.get("gate");
+    if (gate !== undefined && gate.shape[0] !== count) {
+      throw new BundleError(
+        `prior has a gate (${gate.shape.join(", ")}): expected finite numbers [${count}, C]: export the bundle again`,
+      );
+    }
+    return new LatentPrior(width, [weights.data, means.data, factors.data], gate && Float64Array.from(gate.data));
+  }
+
+  /** K. */
+  get components(): number {
+    return this.latentDim ? this.means.length / this.latentDim : 0;
+  }
+
+  /** C of the gate, undefined without one. */
+  get gateWidth(): number | undefined {
+    return this.gate && this.gate.length / this.components;
+  }
+
+  /** The density of rows under conditions c [N, C]: with weights [N, K], and for N rows. Itself without a gate. */
+  under(c: Rows | undefined): LatentPrior {
+    if (c === undefined || this.gate === undefined) return this;
+    const count = this.components;
+    const shares = new Float64Array(c.length * count);
+    for (let i = 0; i < c.length; i++) shares.set(this.sharesUnder(c.row(i)), i * count);
+    return new LatentPrior(this.latentDim, [shares, this.means, this.factors]);
+  }
+
+  private sharesUnder(c: Float32Array): Float64Array {
+    const logits = this.weights.map((weight, k) =>
+      c.reduce((sum, value, j) => sum + this.gate![k * c.length + j] * value, Math.log(weight)),
+    );
+    const most = Math.max(...logits);
+    const shares = logits.map((logit) => Math.exp(logit - most));
+    const total = shares.reduce((sum, share) => sum + share, 0);
+    return shares.map((share) => share / total);
+  }
+
+  /** The weights of row `i` [K]. */
+  private weightsOf(i: number): Float64Array {
+    const count = this.components;
+    return this.weights.length > count ? this.weights.subarray(i * count, (i + 1) * count) : this.weights;
   }
 
   /** log p(z) of each row, in nats: [N]. */
@@ -64,7 +110,7 @@ export class LatentPrior {
     return Float64Array.from({ length: z.length }, (_, i) => {
       const row = z.row(i);
       if (!this.weights.length) return constant - 0.5 * row.reduce((sum, value) => sum + value * value, 0);
-      return this.weights.reduce((sum, weight, k) => logAddExp(sum, Math.log(weight) + constant + this.exponent(row, k)), -Infinity);
+      return this.weightsOf(i).reduce((sum, weight, k) => logAddExp(sum, Math.log(weight) + constant + this.exponent(row, k)), -Infinity);
     });
   }
 
@@ -93,15 +139,8 @@ export class LatentPrior {
     if (!this.weights.length) return noise;
     const choice = uniformColumn(seed, start, stop, Stream.COMPONENT);
     const z = Rows.empty(noise.length, this.latentDim);
-    for (let i = 0; i < noise.length; i++) this.place(z.row(i), noise.row(i), this.component(choice[i]));
+    for (let i = 0; i < noise.length; i++) this.place(z.row(i), noise.row(i), componentOf(this.weightsOf(i), choice[i]));
     return z;
-  }
-
-  /** The component that a number in [0, 1) chooses. */
-  private component(choice: number): number {
-    let sum = 0;
-    const found = this.weights.findIndex((weight) => (sum += weight) > choice);
-    return found < 0 ? this.weights.length - 1 : found;
   }
 
   /** z = mean + factor noise, of component `k`. */
@@ -113,4 +152,11 @@ export class LatentPrior {
       z[i] = this.means[k * width + i] + sum;
     }
   }
+}
+
+/** The component that a number in [0, 1) chooses. */
+function componentOf(weights: Float64Array, choice: number): number {
+  let sum = 0;
+  const found = weights.findIndex((weight) => (sum += weight) > choice);
+  return found < 0 ? weights.length - 1 : found;
 }

@@ -2,6 +2,7 @@
 
 import type { InferenceSession, InferenceSessionFactory, TensorConstructor } from "onnxruntime-common";
 
+import { CONDITION } from "../bundle/manifest.js";
 import type { GraphSpec } from "../bundle/manifest.js";
 import { BundleError } from "../errors.js";
 import { asRows, refuseOverflow, Rows } from "../rows.js";
@@ -47,21 +48,22 @@ export class Network {
     }
   }
 
-  /** The named outputs of rows `x`. */
-  async run(x: Table, outputs: readonly string[]): Promise<Rows[]> {
+  /** The named outputs of rows `x`; `c` are the conditions [N, C] of a graph that takes them. */
+  async run(x: Table, outputs: readonly string[], c?: Rows): Promise<Rows[]> {
     const rows = asRows(x, this.width, this.input);
     const results = outputs.map((name) => Rows.empty(rows.length, this.widths.get(name)!));
     for (let start = 0; start < rows.length; start += CHUNK) {
       const chunk = rows.slice(start, start + CHUNK);
-      const parts = await this.runChunk(chunk, outputs);
+      const parts = await this.runChunk(chunk, outputs, c?.slice(start, start + CHUNK));
       refuseOverflow(this.input, chunk, start, parts);
       parts.forEach((part, i) => results[i].data.set(part.data, start * part.width));
     }
     return results;
   }
 
-  private async runChunk(chunk: Rows, outputs: readonly string[]): Promise<Rows[]> {
-    const feeds = { [this.input]: new this.backend.runtime.Tensor("float32", chunk.data, [chunk.length, this.width]) };
+  private async runChunk(chunk: Rows, outputs: readonly string[], c?: Rows): Promise<Rows[]> {
+    const tensor = (rows: Rows) => new this.backend.runtime.Tensor("float32", rows.data, [rows.length, rows.width]);
+    const feeds = { [this.input]: tensor(chunk), ...(c && { [CONDITION]: tensor(c) }) };
     const running = this.last.then(() => this.session.run(feeds, outputs));
     this.last = running.catch(() => undefined);
     let found: Awaited<typeof running>;
