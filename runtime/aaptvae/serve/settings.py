@@ -11,7 +11,7 @@ class Limits:
 
     body: int = 64 * MIB  # of a request or of the tensors of an answer
     rows: int = 1 << 16  # of a request
-    queue: int = 256  # requests that wait for a thread
+    queue: int = 1024  # requests that wait for a thread; `buffered` limits their bytes, `waiting` their time
     connections: int = 2048
     arrival: float = 30.0  # from the first byte of a request to its last; and to send an answer
     waiting: float = 30.0  # for a thread

@@ -8,12 +8,14 @@ import re
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from ..errors import InputError
 from ..rows import Array
@@ -27,7 +29,8 @@ DTYPES: dict[str, np.dtype[Any]] = {
     **{f"UINT{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
 }
 _begins_with_row = re.compile(rb"\s*\[\s*\[").match
-_NO_DATA = msgspec.Raw(b"")
+_rows_of_data = re.compile(rb'"data"\s*:\s*\[\s*\[').search
+_LARGE = 1 << 12  # bytes of JSON
 _MOST_VALUES = 1 << 40  # of a tensor; the limits of bodies and rows are far below
 _PARAMETERS = {"binary_data_output", "sequence_id", "sequence_start", "sequence_end", "priority", "timeout"}
 
@@ -46,13 +49,17 @@ class Port:
         return (8 if self.datatype == "FP64" else 4) * prod(self.shape[1:])
 
 
-class InputTensor(msgspec.Struct):
+_Data = TypeVar("_Data")  # what numbers are decoded to: their bytes, or lists of floats
+_Floats = list[float | None]
+
+
+class InputTensor(msgspec.Struct, Generic[_Data]):
     """A tensor of a request."""
 
     name: str
     datatype: str
     shape: list[int]
-    data: msgspec.Raw = _NO_DATA
+    data: _Data | UnsetType = UNSET
     parameters: dict[str, Any] | None = None
 
 
@@ -63,10 +70,10 @@ class OutputWanted(msgspec.Struct):
     parameters: dict[str, Any] | None = None
 
 
-class InferRequest(msgspec.Struct):
+class InferRequest(msgspec.Struct, Generic[_Data]):
     """The JSON of a request for inference; fields that other servers know are ignored."""
 
-    inputs: list[InputTensor]
+    inputs: list[InputTensor[_Data]]
     outputs: list[OutputWanted] | None = None
     id: str | None = None
     model_name: str | None = None  # sent by KServe's client beside the path, and ignored like other fields
@@ -83,9 +90,11 @@ class Inference(NamedTuple):
     id: str | None
 
 
-_decode, _encode = msgspec.json.Decoder(InferRequest).decode, msgspec.json.Encoder().encode
-_flat = {"float": msgspec.json.Decoder(list[float | None]).decode, "int": msgspec.json.Decoder(list[int]).decode}
-_rows = {"float": msgspec.json.Decoder(list[list[float | None]]).decode, "int": msgspec.json.Decoder(list[list[int]]).decode}
+_decode, _encode = msgspec.json.Decoder(InferRequest[msgspec.Raw]).decode, msgspec.json.Encoder().encode
+_decode_flat = msgspec.json.Decoder(InferRequest[_Floats]).decode
+_decode_rows = msgspec.json.Decoder(InferRequest[list[_Floats]]).decode
+_flat = {"float": msgspec.json.Decoder(_Floats).decode, "int": msgspec.json.Decoder(list[int]).decode}
+_rows = {"float": msgspec.json.Decoder(list[_Floats]).decode, "int": msgspec.json.Decoder(list[list[int]]).decode}
 
 
 def read_request(body: bytes, json_size: int | None, json_limit: int) -> Inference:
@@ -100,11 +109,7 @@ def read_request(body: bytes, json_size: int | None, json_limit: int) -> Inferen
         raise RequestError(
             413, f"the request has {size} bytes of JSON: expected {json_limit} at most: send tensors as binary data"
         )
-    try:
-        asked = _decode(body if size == len(body) else memoryview(body)[:size])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"the request is not JSON of the inference protocol V2 ({error})") from None
-    _refuse_repeated_keys(asked, body, size)
+    asked = _repeated(body[:size]) if size < min(_LARGE, len(body)) else _checked(body if size == len(body) else body[:size])
     wanted, parameters = asked.outputs or [], asked.parameters or {}
     outputs = {output.name: (output.parameters or {}).get("binary_data") is True for output in wanted}
     if len(outputs) < len(wanted):
@@ -114,27 +119,53 @@ def read_request(body: bytes, json_size: int | None, json_limit: int) -> Inferen
     return Inference(_arrays(asked.inputs, body, size), outputs, binary, options, asked.id)
 
 
-def _refuse_repeated_keys(asked: InferRequest, body: bytes, size: int) -> None:
+def _decoded(text: bytes) -> InferRequest[Any]:
+    """The request, with the numbers of its tensors as lists of floats where that takes one pass, else as JSON."""
+    if len(text) > _LARGE:
+        try:
+            asked = (_decode_flat if _rows_of_data(text) is None else _decode_rows)(text)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass  # the two passes below say what is wrong, and with which tensor
+        else:
+            if all(tensor.datatype.startswith("FP") for tensor in asked.inputs):  # floats do not hold all integers
+                return asked
+    return _decode(text)
+
+
+def _checked(text: bytes) -> InferRequest[Any]:
+    """The request in JSON `text`; `InputError` for other JSON, or an object with a key twice."""
+    try:
+        asked = _decoded(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"the request is not JSON of the inference protocol V2 ({error})") from None
+    _refuse_repeated_keys(asked, text)
+    return asked
+
+
+_repeated = lru_cache(64)(_checked)  # clients that send binary tensors send the same JSON before them
+
+
+def _refuse_repeated_keys(asked: InferRequest[Any], text: bytes) -> None:
     """Raise `InputError` where an object has a key twice, of which the decoder takes the last.
 
     A request with as many quotes as its fields need has none; only others are parsed again.
     """
-    few = size < 1 << 12  # numpy counts faster, but starts later
-    quotes = body.count(b'"', 0, size) if few else np.count_nonzero(np.frombuffer(body, np.uint8, size) == ord('"'))
+    few = len(text) < _LARGE  # numpy counts faster, but starts later
+    quotes = text.count(b'"') if few else np.count_nonzero(np.frombuffer(text, np.uint8) == ord('"'))
     if quotes == 2 * _strings(asked):
         return
     try:
-        json.loads(body[:size], object_pairs_hook=_distinct, parse_int=str, parse_float=str)
+        json.loads(text, object_pairs_hook=_distinct, parse_int=str, parse_float=str)
     except (ValueError, RecursionError) as error:
         raise InputError(f"the request is not JSON of the inference protocol V2 ({error})") from None
 
 
-def _strings(asked: InferRequest) -> int:
+def _strings(asked: InferRequest[Any]) -> int:
     """Strings in the JSON of a request, keys included, if it has no other fields and no null."""
     count = 1 + 2 * (asked.id is not None) + 2 * (asked.model_name is not None) + (asked.outputs is not None)
     count += _strings_of(asked.parameters)
     for tensor in asked.inputs:
-        count += 5 + (tensor.data != _NO_DATA) + _strings_of(tensor.parameters)
+        count += 5 + (tensor.data is not UNSET) + _strings_of(tensor.parameters)
     for wanted in asked.outputs or ():
         count += 2 + _strings_of(wanted.parameters)
     return count
@@ -153,7 +184,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-def _arrays(tensors: Sequence[InputTensor], body: bytes, offset: int) -> dict[str, Array]:
+def _arrays(tensors: Sequence[InputTensor[Any]], body: bytes, offset: int) -> dict[str, Array]:
     arrays: dict[str, Array] = {}
     for tensor in tensors:
         name, dtype = tensor.name[:100], DTYPES.get(tensor.datatype)
@@ -169,7 +200,7 @@ def _arrays(tensors: Sequence[InputTensor], body: bytes, offset: int) -> dict[st
         if size is None:
             arrays[name] = _from_json(tensor, name, dtype)
             continue
-        if tensor.data != _NO_DATA:
+        if tensor.data is not UNSET:
             raise InputError(f"{name} has data and binary_data_size: expected one of them")
         count = prod(tensor.shape)
         if type(size) is not int or size != count * dtype.itemsize or offset + size > len(body):
@@ -184,13 +215,17 @@ def _arrays(tensors: Sequence[InputTensor], body: bytes, offset: int) -> dict[st
     return arrays
 
 
-def _from_json(tensor: InputTensor, name: str, dtype: np.dtype[Any]) -> Array:
+def _from_json(tensor: InputTensor[Any], name: str, dtype: np.dtype[Any]) -> Array:
     """The numbers of a tensor, flat or in rows; null becomes NaN. Floats in double precision: the model rounds them."""
     kind = "float" if dtype.kind == "f" else "int"
-    data = memoryview(tensor.data)
-    nested = _begins_with_row(data) is not None
+    decoded: Any = tensor.data
     try:
-        decoded: Any = (_rows if nested else _flat)[kind](data)
+        if isinstance(decoded, list):
+            nested = bool(decoded) and type(decoded[0]) is list
+        else:
+            text = b"" if decoded is UNSET else memoryview(decoded)
+            nested = _begins_with_row(text) is not None
+            decoded = (_rows if nested else _flat)[kind](text)
         values = _doubles(decoded, nested) if kind == "float" else np.array(decoded, dtype)
     except (msgspec.MsgspecError, ValueError, OverflowError) as error:
         raise InputError(f"data of {name} is not a list of {kind}s, flat or in rows of equal length ({error})") from None

@@ -60,6 +60,45 @@ def test_hostile_bodies_are_refused_with_a_sentence(client: Client, server: Serv
     assert server.log.read_text() == log
 
 
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({}, 200),
+        ({"data": "[[0, 0, 0, 0, 0]]"}, 200),
+        ({"data": "[[0, 0], [0, 0, 0]]"}, 400),
+        ({"data": "[[0, 0, 0, 0, null]]"}, 400),
+        ({"data": "[0, 0, [0], 0, 0]"}, 400),
+        ({"data": "[1e999, 0, 0, 0, 0]"}, 400),
+        ({"data": "[]"}, 400),
+        ({"data": "null"}, 400),
+        ({"data": "[[]]", "shape": "[0, 5]"}, 400),
+        ({"datatype": '"INT64"', "data": "[9007199254740993, 0, 0, 0, 0]"}, 200),
+        ({"datatype": '"INT64"', "data": "[0.5, 0, 0, 0, 0]"}, 400),
+        ({"datatype": '"FP16"'}, 200),
+    ],
+)
+def test_long_requests_mean_what_short_ones_do(client: Client, fields: dict[str, str], status: int) -> None:
+    """Numbers of long ones are decoded with the rest of the request."""
+    short = whole(**fields)
+    found = client.send("tiny_embed", short)[::2]
+    assert found[0] == status
+    assert client.send("tiny_embed", short[:-1] + b" " * 5000 + b"}")[::2] == found
+
+
+def test_integers_of_long_requests_are_exact(client: Client) -> None:
+    seeds = [
+        client.send("tiny_sample", whole_sample(seed) + b" " * pad)[2] for seed in ((1 << 53) + 1, 1 << 53) for pad in (0, 5000)
+    ]
+    assert seeds[0] == seeds[1] != seeds[2] == seeds[3]
+
+
+def whole_sample(seed: int) -> bytes:
+    """A request of one sample."""
+    return b'{"inputs": [%s]}' % b", ".join(
+        b'{"name": "%s", "datatype": "INT64", "shape": [1], "data": [%d]}' % pair for pair in ((b"n", 1), (b"seed", seed))
+    )
+
+
 def test_huge_options_are_refused_with_a_sentence(client: Client) -> None:
     seeded = {"n": np.array([1]), "seed": np.array([1])}
     for value in (10**400, -(10**400), {"a": {}}, [1], None, "1"):
