@@ -14,9 +14,10 @@ from .bundle.manifest import Precision
 from .bundle.packing import packed
 from .bundle.reading import read_bundle
 from .bundle.sources import Place
+from .conditions import Conditions
 from .engine import usable_cpus
 from .errors import InputError
-from .rows import Array, as_count
+from .rows import Array, Rows, as_count
 from .scores import Scores
 from .tables import LATENTS, UNNAMED, as_table
 from .vae import VAE, load
@@ -25,14 +26,16 @@ Verb = Literal["embed", "metric", "similarity", "encode", "decode", "reconstruct
 Carry = Literal["bytes", "path"]
 _Results = dict[str, Array]  # by column
 
-_VERBS: dict[str, tuple[tuple[str, ...], Callable[[VAE, Array], Sequence[Array]]]] = {  # names and values of the results
-    "embed": (("mu",), lambda vae, x: [vae.embed(x)]),
-    "metric": (("metric",), lambda vae, x: [vae.embed(x, view="metric")]),
-    "similarity": (("similarity",), lambda vae, x: [vae.embed(x, view="similarity")]),
-    "encode": (("mu", "logvar"), lambda vae, x: vae.encode(x)),
-    "decode": (("reconstruction",), lambda vae, z: [vae.decode(z)]),
-    "reconstruct": (("reconstruction",), lambda vae, x: [vae.reconstruct(x)]),
-    "score": (Scores._fields, lambda vae, x: vae.score(x)),
+_Computed = Callable[[VAE, Array, Rows | None], Sequence[Array]]
+
+_VERBS: dict[str, tuple[tuple[str, ...], _Computed]] = {  # names and values of the results
+    "embed": (("mu",), lambda vae, x, c: [vae.embed(x, condition=c)]),
+    "metric": (("metric",), lambda vae, x, c: [vae.embed(x, view="metric", condition=c)]),
+    "similarity": (("similarity",), lambda vae, x, c: [vae.embed(x, view="similarity", condition=c)]),
+    "encode": (("mu", "logvar"), lambda vae, x, c: vae.encode(x, condition=c)),
+    "decode": (("reconstruction",), lambda vae, z, c: [vae.decode(z, condition=c)]),
+    "reconstruct": (("reconstruction",), lambda vae, x, c: [vae.reconstruct(x, condition=c)]),
+    "score": (Scores._fields, lambda vae, x, c: vae.score(x, condition=c)),
 }
 _MOST_OPEN = 8
 _opened: dict[tuple[object, ...], VAE] = {}  # of this process, for every copy of an encoder
@@ -43,7 +46,8 @@ class BatchEncoder:
 
     A batch is an Arrow table or record batch, a dict of arrays, a pandas or a Polars frame; or one column of vectors (Arrow
     array, Polars Series, array [N, D]), which gives one column. `column` names the column of vectors, or the columns of
-    numbers; None takes all that are not in `keep`. Vectors are fixed-size lists in Arrow, arrays in Polars and in each cell in
+    numbers; None takes all that are not in `keep`. Conditions are columns of the batch by their names, which are no features,
+    unless `condition` gives one value for all rows. Vectors are fixed-size lists in Arrow, arrays in Polars and in each cell in
     pandas, [N, L] in a dict. "score" gives a column for each figure. Results are those of `VAE`, bit for bit.
 
     Pickling carries the bundle as bytes, or as its path and digest. It is opened at the first batch of each process, with
@@ -58,6 +62,7 @@ class BatchEncoder:
         *,
         column: str | Sequence[str] | None = None,
         keep: Sequence[str] = (),
+        condition: Mapping[str, Any] | None = None,
         carry: Carry = "bytes",
         precision: Precision = "fp32",
         threads: int | None = None,
@@ -69,8 +74,8 @@ class BatchEncoder:
         found = read_bundle(bundle)
         if carry == "path" and isinstance(found.source, bytes):
             raise InputError("bundle is bytes, without a path to carry: pass its path, or carry='bytes'")
-        if found.manifest.conditions:
-            raise InputError("this bundle takes conditions, which BatchEncoder does not: call VAE in a function of your own")
+        self._conditions = Conditions(found.manifest.conditions)
+        self._fixed = self._conditions.fixed(condition)
         self._place = found.source if carry == "path" else packed(found.source)
         self._digest, self._inputs = found.digest, found.manifest.latent_dim if verb == "decode" else found.manifest.input_dim
         self._verb, self._column, self._keep = verb, column, (keep,) if isinstance(keep, str) else tuple(keep)
@@ -86,24 +91,26 @@ class BatchEncoder:
         """The batch with results."""
         package = type(batch).__module__.partition(".")[0]
         if isinstance(batch, Mapping):
-            part = {name: batch[name] for name in self._names(list(batch))}
-            return {name: batch[name] for name in self._keep} | self._compute(part, len(next(iter(batch.values()), ())))
+            part, held = ({name: batch[name] for name in names} for names in self._names(list(batch)))
+            return {name: batch[name] for name in self._keep} | self._compute(part, len(next(iter(batch.values()), ())), held)
         if package not in ("pandas", "polars", "pyarrow") or not hasattr(batch, "columns"):
             return self._one_column(batch, package)
         names = list(batch.schema.names if package == "pyarrow" else batch.columns)
-        taken = self._names(names)
-        results = self._compute(batch.select(taken) if package != "pandas" else batch[taken], len(batch))
+        taken, given = self._names(names)
+        held = {name: batch.column(name) if package == "pyarrow" else batch[name] for name in given}
+        results = self._compute(batch.select(taken) if package != "pandas" else batch[taken], len(batch), held)
         return _WRITERS[package](batch, list(self._keep), results)
 
-    def _names(self, names: list[Any]) -> list[Any]:
-        """The columns of features; `InputError` for one that the batch lacks."""
+    def _names(self, names: list[Any]) -> tuple[list[Any], list[Any]]:
+        """The columns of features and those of conditions; `InputError` for one of features that the batch lacks."""
         wanted = [self._column] if isinstance(self._column, str) else self._column
-        taken = [name for name in names if name not in self._keep] if wanted is None else list(wanted)
+        others = {*self._keep, *self._conditions.names}
+        taken = [name for name in names if name not in others] if wanted is None else list(wanted)
         if lacking := [name for name in (*taken, *self._keep) if name not in names]:
             raise InputError(f"the batch has no column {lacking[0]}: it has {', '.join(map(str, names[:12]))}")
-        return taken
+        return taken, [name for name in names if name in self._conditions.names and name not in self._fixed]
 
-    def _compute(self, part: Any, rows: int) -> _Results:
+    def _compute(self, part: Any, rows: int, held: Mapping[str, Any]) -> _Results:
         vae = self._vae()
         if rows == 0:  # engines try a function on no rows, whose columns of vectors have no width
             x = np.empty((0, self._inputs), np.float32)
@@ -111,11 +118,12 @@ class BatchEncoder:
             decodes = self._verb == "decode"
             x = as_table(part, columns=LATENTS if decodes else vae.columns or UNNAMED).values
             x = x if decodes else np.asarray(vae.features(x))
+        c = self._conditions.of_rows(self._fixed, rows, held) if self._conditions else None
         names, compute = _VERBS[self._verb]
-        return dict(zip(names, compute(vae, x), strict=True))
+        return dict(zip(names, compute(vae, x, c), strict=True))
 
     def _one_column(self, column: Any, package: str) -> Any:
-        results = self._compute(column, len(column))
+        results = self._compute(column, len(column), {})
         if len(results) > 1 or self._keep or self._column is not None:
             raise InputError(
                 f"the batch is a {type(column).__name__}: expected a table: {self._verb} gives {', '.join(results)}"

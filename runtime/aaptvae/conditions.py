@@ -13,6 +13,8 @@ from .tables.names import listed
 
 ConditionLike = Any  # a mapping from names to one value or to one for each row, a table, or c itself as an array [N, C]
 
+NO_CONDITION = "this bundle takes no condition: leave condition out, or train with --condition"
+
 
 def category_of(value: Any) -> str:
     """The name of a category: whole numbers without a decimal point, text as it is; "" for a missing value."""
@@ -57,6 +59,21 @@ class Conditions:
                 "with such columns"
             )
         return np.concatenate([encoded(spec, held[spec.name], rows, first) for spec in self.specs], axis=1)
+
+    def fixed(self, condition: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Values of which each stands for all rows of any batch; `InputError` for one that is no such value."""
+        if condition is not None and not self:
+            raise InputError(NO_CONDITION)
+        given = self._named(condition)
+        for spec in self.specs:
+            if spec.name in given and np.ndim(given[spec.name]):
+                raise InputError(
+                    f"condition {spec.name} has {len(given[spec.name])} values: expected one for all rows: leave it out to "
+                    "take the column of this name"
+                )
+            if spec.name in given:
+                encoded(spec, given[spec.name], 1)
+        return given
 
     def within(self, x: Any, width: int) -> dict[str, list[Any]]:
         """Columns of a table that are conditions; none of an array of `width` columns, whose columns have no names."""

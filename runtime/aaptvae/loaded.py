@@ -10,7 +10,7 @@ from .bundle import Bundle, Manifest, Precision, graph_file
 from .bundle.golden import Golden, Replay
 from .bundle.graph_check import check_graph
 from .bundle.manifest import GOLDEN, LOAD_TOLERANCE, metadata
-from .conditions import ConditionLike, Conditions
+from .conditions import NO_CONDITION, ConditionLike, Conditions
 from .densities import read_densities
 from .engine import Network, Settings
 from .errors import InputError
@@ -137,7 +137,7 @@ class LoadedBundle:
         if self._conditions is not None:
             return self._conditions.of_rows(condition, rows, held, first)
         if condition is not None:
-            raise InputError("this bundle takes no condition: leave condition out, or train with --condition")
+            raise InputError(NO_CONDITION)
         return None
 
     def _chunks(self, rows: int, copies: int = 1) -> Iterator[tuple[int, int]]:

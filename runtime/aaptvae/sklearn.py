@@ -1,6 +1,7 @@
 """A bundle as a scikit-learn transformer: rows to latents and back, without torch. Needs scikit-learn."""
 
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Self
 
@@ -8,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .bundle.packing import packed
+from .conditions import Conditions
 from .errors import MissingDependencyError
 from .rows import Array, Nats, Rows
-from .tables import latents_of, names_of, order_for
+from .tables import UNNAMED, as_table, column_values, latent_names, latents_of, names_of, order_for
 from .vae import VAE, load
 
 try:
@@ -31,6 +33,8 @@ class BundleTransformer(TransformerMixin, BaseEstimator):
     `bundle` is a folder, a .zip or the bytes of one, as in `aaptvae.load`. `fit` trains nothing: it reads the bundle and checks
     that the rows fit it. Named columns are matched with those of the model; after `fit`, their order must stay, as in all of
     scikit-learn. The fitted state holds the bytes of the bundle, so that it works where the folder does not exist.
+    Conditions of a bundle are columns of the rows by their names, beside the features and, for `inverse_transform`, beside the
+    latents z0, z1, ...: arrays have no names, so that steps before must keep them (`set_output`).
     `precision` and `threads` are those of `aaptvae.load`.
     """
 
@@ -43,25 +47,34 @@ class BundleTransformer(TransformerMixin, BaseEstimator):
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Read the bundle; `ValueError` unless rows [N, D] fit it, `BundleError` for a bundle that cannot be used."""
-        x = validate_data(self, X, dtype=NUMBERS)
-        self.state_ = self._bytes_for(x.shape[1])
+        self.state_ = self._bytes()
         self.latent_dim_ = self._vae().latent_dim
+        (x, _), manifest = self._checked(X, reset=True), self._vae().manifest
+        if x.shape[1] != manifest.input_dim:
+            raise ValueError(
+                f"X has {x.shape[1]} features: the bundle {manifest.name} encodes {manifest.input_dim}: pass its columns"
+            )
         self.order_ = self._order_of(X)
         return self
 
     def transform(self, X: ArrayLike) -> Rows:
         """Posterior means of rows: [N, D] -> float32 [N, L]."""
-        return self._vae().embed(self._checked(X))
+        x, c = self._checked(X)
+        return self._vae().embed(x, condition=c)
 
     def inverse_transform(self, X: ArrayLike) -> Rows:
         """Reconstructions of latents: [N, L] -> float32 [N, D]."""
         vae = self._vae()
-        z = check_array(latents_of(X, self.latent_dim_, named=False) if hasattr(X, "columns") else X, dtype=NUMBERS)
+        if vae.conditions:
+            z, c = self._beside_conditions(X, latent_names(self.latent_dim_))
+        else:
+            z, c = latents_of(X, self.latent_dim_, named=False) if hasattr(X, "columns") else X, None
+        z = check_array(z, dtype=NUMBERS)
         if z.shape[1] != self.latent_dim_:
             raise ValueError(
                 f"X has {z.shape[1]} latents, but BundleTransformer is expecting {self.latent_dim_} latents as input"
             )
-        rows = vae.decode(z)
+        rows = vae.decode(z, condition=c)
         order = getattr(self, "order_", None)  # not in states of before
         if order is not None:
             rows[:, order] = rows.copy()
@@ -69,7 +82,8 @@ class BundleTransformer(TransformerMixin, BaseEstimator):
 
     def score_samples(self, X: ArrayLike) -> Nats:
         """ELBO of each row, a lower bound of its log-likelihood in nats of the standardised features: [N]."""
-        return self._vae().score(self._checked(X)).elbo
+        x, c = self._checked(X)
+        return self._vae().score(x, condition=c).elbo
 
     def score(self, X: ArrayLike, y: object = None) -> float:
         """Mean ELBO of the rows, in nats."""
@@ -82,34 +96,44 @@ class BundleTransformer(TransformerMixin, BaseEstimator):
             raise ValueError(f"input_features should have length equal to number of features ({self.n_features_in_})")
         return np.array([f"z{number}" for number in range(self.latent_dim_)], dtype=object)
 
-    def _bytes_for(self, width: int) -> bytes:
-        """The bundle as a zip; `ValueError` unless it encodes this many columns."""
+    def _bytes(self) -> bytes:
+        """The bundle as a zip."""
         if self.bundle is None:
             raise ValueError("bundle is None: expected the path or the bytes of a bundle: BundleTransformer(bundle=...)")
-        state = packed(self.bundle)
-        manifest = _loaded(state, self.precision, self.threads).manifest
-        if manifest.conditions:
-            raise ValueError("the bundle takes conditions, which a transformer does not: use aaptvae.load")
-        if width != manifest.input_dim:
-            raise ValueError(
-                f"X has {width} features: the bundle {manifest.name} encodes {manifest.input_dim}: pass its columns"
-            )
-        return state
+        return packed(self.bundle)
 
     def _vae(self) -> VAE:
         check_is_fitted(self, "state_")
         return _loaded(self.state_, self.precision, self.threads)
 
-    def _checked(self, X: ArrayLike) -> Array:
+    def _checked(self, X: ArrayLike, *, reset: bool = False) -> tuple[Array, Rows | None]:
+        """Features [N, D] in the order of the model, which `fit` (`reset`) decides later, and conditions [N, C]."""
         check_is_fitted(self)
-        checked: Array = validate_data(self, X, dtype=NUMBERS, reset=False)
-        order = getattr(self, "order_", None) if names_of(X) is None else self._order_of(X)
-        return checked if order is None else checked[:, order]
+        vae = self._vae()
+        if vae.conditions:
+            validate_data(self, X, skip_check_array=True, reset=reset)
+            x, c = self._beside_conditions(X, vae.columns or UNNAMED)
+            return check_array(x, dtype=NUMBERS), c
+        checked: Array = validate_data(self, X, dtype=NUMBERS, reset=reset)
+        order = None if reset else getattr(self, "order_", None) if names_of(X) is None else self._order_of(X)
+        return checked if order is None else checked[:, order], None
+
+    def _beside_conditions(self, X: ArrayLike, columns: Sequence[str]) -> tuple[Array, Rows | None]:
+        """The columns of a table that are not conditions, in this order, and the conditions; `ValueError` without names."""
+        vae = self._vae()
+        if names_of(X) is None:
+            raise ValueError(
+                f"X has no named columns: this bundle takes {Conditions(vae.manifest.conditions)}: pass a table "
+                "with such columns"
+            )
+        values = as_table(X, columns=columns, passthrough=vae.conditions, name="X").values
+        return values, vae.conditions_of(None, len(values), column_values(X, vae.conditions, "X"))
 
     def _order_of(self, X: ArrayLike) -> list[int] | None:
-        """Positions of the model's columns in X; scikit-learn itself passes over names that are numbers."""
-        names = names_of(X)
-        return None if names is None else order_for(names, self._vae().columns, "X")
+        """Positions of the model's columns among the features of X; scikit-learn itself passes over names that are numbers."""
+        names, vae = names_of(X), self._vae()
+        features = None if names is None else [name for name in names if name not in vae.conditions]
+        return None if features is None else order_for(features, vae.columns, "X")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

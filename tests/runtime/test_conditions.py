@@ -13,6 +13,7 @@ import aaptvae
 from aaptvae.batches import BatchEncoder
 from aaptvae.bundle import read_bundle
 from aaptvae.bundle.manifest import encode_manifest
+from aaptvae.conditions import values_of
 from aaptvae.verify import verify
 
 
@@ -125,9 +126,59 @@ def test_a_pickled_model_takes_conditions(conditional, x) -> None:
     assert np.array_equal(again.embed(x, condition=condition), conditional.embed(x, condition=condition))
 
 
-def test_batch_functions_refuse_conditions(given) -> None:
-    with pytest.raises(aaptvae.InputError, match="takes conditions, which BatchEncoder does not"):
-        BatchEncoder(given)
+def frames_of(given_rows: dict[str, Any]) -> dict[str, Any]:
+    pandas, polars, arrow = (pytest.importorskip(name) for name in ("pandas", "polars", "pyarrow"))
+    return {"mapping": given_rows, "pandas": pandas.DataFrame(given_rows), "polars": polars.DataFrame(given_rows)} | {
+        "pyarrow": arrow.table({name: arrow.array(values.tolist()) for name, values in given_rows.items()})
+    }
+
+
+@pytest.mark.parametrize("verb", ["embed", "encode", "reconstruct", "score"])
+def test_batches_hold_their_conditions(given, conditional, given_rows, verb) -> None:
+    """Condition columns are no features and may be kept; results are those of `VAE`, of a pickled encoder too."""
+    expected = getattr(conditional, verb)(given_rows)
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    encoder = pickle.loads(pickle.dumps(BatchEncoder(given, verb, keep=["kind"])))  # noqa: S301 - our own
+    for batch in frames_of(given_rows).values():
+        made = encoder(batch)
+        names = list(made if isinstance(made, dict) else getattr(made, "column_names", made.columns))
+        assert names[0] == "kind" and values_of(made["kind"]) == list(given_rows["kind"])
+        assert all(
+            np.array_equal(np.array(values_of(made[name])), values, equal_nan=True)
+            for name, values in zip(names[1:], expected, strict=True)
+        )
+
+
+def test_values_for_all_rows_replace_columns(given, conditional, given_rows, x) -> None:
+    encoder = BatchEncoder(given, condition={"kind": "b", "age": 30})
+    expected = conditional.embed(x, condition={"kind": "b", "age": 30})
+    assert np.array_equal(encoder(given_rows)["mu"], expected)
+    assert np.array_equal(encoder(x), expected)
+    half = BatchEncoder(given, condition={"kind": "b"})(given_rows)["mu"]
+    assert np.array_equal(half, conditional.embed(given_rows, condition={"kind": "b"}))
+    decoded = BatchEncoder(given, "decode", column="z")({"z": expected, "kind": given_rows["kind"], "age": given_rows["age"]})
+    assert np.array_equal(
+        decoded["reconstruction"],
+        conditional.decode(expected, condition={"kind": given_rows["kind"], "age": given_rows["age"]}),
+    )
+    nothing = {name: values[:0] for name, values in given_rows.items()}
+    assert BatchEncoder(given)(nothing)["mu"].shape == (0, 2)
+
+
+def test_batches_without_conditions_are_refused(given, tiny, given_rows, x) -> None:
+    for condition, words in (
+        ({"kind": "z"}, "condition kind is 'z': expected one of a, b, c"),
+        ({"kind": ["a", "b"]}, "condition kind has 2 values: expected one for all rows"),
+        ({"sex": "f"}, "condition has sex: expected kind"),
+    ):
+        with pytest.raises(aaptvae.InputError, match=words):
+            BatchEncoder(given, condition=condition)
+    with pytest.raises(aaptvae.InputError, match="this bundle takes no condition"):
+        BatchEncoder(tiny, condition={"kind": "a"})
+    with pytest.raises(aaptvae.InputError, match="the condition age is missing"):
+        BatchEncoder(given)({name: values for name, values in given_rows.items() if name != "age"})
+    with pytest.raises(aaptvae.InputError, match="the condition kind, age is missing"):
+        BatchEncoder(given)(x)
 
 
 def test_two_conditions_of_one_name_are_refused(tmp_path, given) -> None:

@@ -32,10 +32,14 @@ TINY = Path(__file__).parent / "tiny"
 class OfAnyWidth(BundleTransformer):
     """The checks fit tables of many widths, a bundle has one: every table gets a small bundle of its width."""
 
-    def _bytes_for(self, width: int) -> bytes:
+    def fit(self, X, y=None):
+        self._width = max((1, *np.asarray(X).shape[1:]))
+        return super().fit(X, y)
+
+    def _bytes(self) -> bytes:
         data = io.BytesIO()
         with zipfile.ZipFile(data, "w") as archive:
-            for name, content in make_files(weights(0, d=width, h=3, latents=2)).items():
+            for name, content in make_files(weights(0, d=self._width, h=3, latents=2)).items():
                 archive.writestr(zipfile.ZipInfo(name), content)
         return data.getvalue()
 
@@ -98,9 +102,9 @@ def test_frames_keep_names_of_latents(package):
         transformer.transform(table[list("edcba")])
 
 
-def bundle_of(names, folder):
-    """TINY with names of its columns."""
-    made = shutil.copytree(TINY, folder / "named")
+def bundle_of(names, folder, source=TINY):
+    """A bundle with names of its columns."""
+    made = shutil.copytree(source, folder / "named")
     manifest = msgspec.structs.replace(read_manifest((made / "manifest.json").read_bytes()), columns=names)
     (made / "manifest.json").write_bytes(encode_manifest(manifest))
     return made
@@ -137,3 +141,38 @@ def test_other_names_are_refused(tmp_path):
     frames = pytest.importorskip("pandas")
     with pytest.raises(ValueError, match=r"X lacks the column a \(and has others: A: names differ in case"):
         BundleTransformer(bundle_of(tuple("abcde"), tmp_path)).fit(frames.DataFrame(rows(), columns=list("Abcde")))
+
+
+@pytest.mark.parametrize("package", ["pandas", "polars", "pyarrow"])
+def test_conditions_are_columns_by_name(package, given, conditional, given_rows, tmp_path):
+    """Between the features, in any order; `inverse_transform` finds them beside the latents."""
+    frames = pytest.importorskip(package)
+    order = ("f3", "kind", "f0", "f4", "age", "f2", "f1")
+    make = frames.table if package == "pyarrow" else frames.DataFrame
+    table = make({name: given_rows[name].tolist() for name in order})
+    transformer = BundleTransformer(bundle_of(tuple(f"f{k}" for k in range(5)), tmp_path, given)).fit(table)
+    assert transformer.n_features_in_ == 7
+    mu = transformer.transform(table)
+    assert np.allclose(mu, conditional.embed(given_rows), atol=1e-6)
+    assert np.allclose(transformer.score_samples(table), conditional.score(given_rows).elbo, atol=1e-4)
+    latents = make(
+        {"kind": given_rows["kind"].tolist(), "z1": mu[:, 1].tolist(), "z0": mu[:, 0].tolist()}
+        | {"age": given_rows["age"].tolist()}
+    )
+    expected = conditional.reconstruct(given_rows)[:, [3, 0, 4, 2, 1]]
+    assert np.allclose(transformer.inverse_transform(latents), expected, atol=1e-5)
+
+
+def test_conditions_that_have_no_names_are_refused(given, given_rows):
+    frames = pytest.importorskip("pandas")
+    transformer = BundleTransformer(given).set_output(transform="pandas")
+    with pytest.raises(ValueError, match=r"X has no named columns: this bundle takes kind \(a, b, c\); age"):
+        transformer.fit(rows())
+    with pytest.raises(ValueError, match="X has no column age"):
+        transformer.fit(frames.DataFrame(given_rows).drop(columns="age"))
+    made = transformer.fit_transform(frames.DataFrame(given_rows))
+    assert list(made.columns) == ["z0", "z1"]
+    with pytest.raises(ValueError, match="X has no column kind, age"):
+        transformer.inverse_transform(made)
+    with pytest.raises(ValueError, match="feature names"):
+        transformer.transform(frames.DataFrame(given_rows).drop(columns="f1"))
