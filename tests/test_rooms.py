@@ -40,8 +40,8 @@ ARROWS = {
         "verify": "bundle engine vae",
         "bench": "bundle engine vae",
         "push": "bundle hub",
-        "sklearn": "bundle errors rows tables vae",
-        "batches": "bundle engine errors rows scores tables vae",
+        "sklearn": "bundle conditions errors rows tables vae",
+        "batches": "bundle conditions engine errors rows scores tables vae",
         "serve": "bundle engine errors rows scores vae views",
         "explorer": "bundle errors files rows tables",
         "cli": "bench bundle conditions density engine errors explorer files interpolation push rows scores serve tables "

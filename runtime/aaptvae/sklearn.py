@@ -68,7 +68,7 @@ class BundleTransformer(TransformerMixin, BaseEstimator):
         if vae.conditions:
             z, c = self._beside_conditions(X, latent_names(self.latent_dim_))
         else:
-            z, c = latents_of(X, self.latent_dim_, named=False) if hasattr(X, "columns") else X, None
+            z, c = latents_of(X, self.latent_dim_, named=False) if hasattr(X, "columns") else np.asarray(X), None
         z = check_array(z, dtype=NUMBERS)
         if z.shape[1] != self.latent_dim_:
             raise ValueError(

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 import aaptvae
 from aaptvae.errors import InputError
 from aaptvae_export import export
-from aaptvae_training import AAPTVAE, read_run, train
+from aaptvae_training import AAPTVAE, Run, read_run, train
 from aaptvae_training.cli import train as verb
 from aaptvae_training.evaluate_run import evaluate
 from aaptvae_training.features import Moments, TableConditions, open_features
@@ -145,11 +145,62 @@ def test_unusable_conditions_are_refused(table, change, options, words):
         train(rows, **QUICK, **options)
 
 
-def test_iterators_and_own_loops_are_refused(table):
+def test_iterators_are_refused(table):
     with pytest.raises(InputError, match="features are an iterator, whose batches hold no conditions"):
         train(iter([table]), condition=["batch"], **QUICK)
-    with pytest.raises(InputError, match="for_data takes no condition"):
-        AAPTVAE.for_data(batches_of()[0], condition=["batch"])
+
+
+def part_of(table, start: int, stop: int) -> dict[str, object]:
+    """Some rows of a table, with its columns in another order."""
+    return {name: table[name][start:stop] for name in reversed(table)}
+
+
+@pytest.fixture(scope="module")
+def own(table):
+    """A model in a loop of one's own, started but not trained, and its run."""
+    model = AAPTVAE.for_data(table, condition=["batch", "age"], latent_dim=3, hidden_dim=8)
+    return model, Run.of(model, part_of(table, 0, 400), part_of(table, 400, 600), report=False)
+
+
+def test_a_loop_of_ones_own_has_conditions(own, table, run):
+    """The run of the start has the names, the baselines and nearly the figures of `train`."""
+    model, made = own
+    rows = model.rows_of(part_of(table, 400, 600))
+    assert rows.shape == (200, 10)
+    loss = model.loss_function(*((made := model(rows))[:1]), rows, *made[1:])
+    assert torch.isfinite(loss["loss"])
+    config = own[1].config
+    assert config.conditions == run.config.conditions and config.columns == tuple(NAMES)
+    figures = own[1].figures
+    assert figures["r2"]["model"] == pytest.approx(figures["r2"]["PCA"], abs=0.02)
+    assert figures["log_likelihood"]["pPCA"] == pytest.approx(run.figures["log_likelihood"]["pPCA"], abs=0.7)
+
+
+def test_rows_as_numbers_give_the_same_run(own, table):
+    model, made = own
+    again = Run.of(model, model.rows_of(part_of(table, 0, 400)), model.rows_of(part_of(table, 400, 600)).numpy(), report=False)
+    assert again.figures == made.figures
+
+
+def test_a_loop_of_ones_own_is_exported(own, table, tmp_path):
+    model, made = own
+    vae = aaptvae.load(export(made, tmp_path / "bundle").path)
+    assert vae.conditions == ("batch", "age")
+    with torch.no_grad():
+        expected = model.eval().encode(model.rows_of(table))[0].numpy()
+    assert np.allclose(vae.embed(table), expected, atol=1e-3)
+
+
+def test_unknown_conditions_of_own_loops_are_refused(own, table):
+    model, _ = own
+    with pytest.raises(InputError, match="x is an array, whose columns have no names"):
+        AAPTVAE.for_data(batches_of()[0], condition=["5"])
+    with pytest.raises(InputError, match="the model takes 2 numbers of conditions, whose names are not known"):
+        Run.of(AAPTVAE(6, 2, 8, condition_dim=2), table, table)
+    with pytest.raises(InputError, match="rows have 6 columns: this model was built for 10"):
+        Run.of(model, batches_of()[0], table)
+    with pytest.raises(InputError, match="condition batch is 'z' in row 0"):
+        model.rows_of({**table, "batch": np.array(["z"] * 600)})
 
 
 def test_a_refit_keeps_the_conditions(tmp_path, table):

@@ -56,7 +56,7 @@ def test_the_first_try_does_not_collapse(run):
 
 
 def test_the_model_starts_at_the_linear_optimum(data):
-    start = Run.of(AAPTVAE.for_data(data[0], latent_dim=6), *data)
+    start = Run.of(AAPTVAE.for_data(data[0], latent_dim=6), *data, report=False)
     assert start.figures["r2"]["model"] == pytest.approx(start.figures["r2"]["PCA"], abs=0.02)
 
 
@@ -78,7 +78,7 @@ def test_a_run_of_ones_own_is_a_run(run, tmp_path):
 def test_baselines_are_those_of_the_models_own_coordinates(data):
     """The model of the seed does not standardise: its baselines are measured in raw features too."""
     seed = fit(AAPTVAE(32, 6, 32), data[0], 1)
-    figures = Run.of(seed, *data).figures
+    figures = Run.of(seed, *data, report=False).figures
     _, axes = np.linalg.eigh(data[0].T.astype(np.float64) @ data[0])
     rest = data[1] - data[1] @ axes[:, -6:] @ axes[:, -6:].T
     half = 1 - (rest**2).sum() / ((data[1] - data[1].mean(axis=0)) ** 2).sum()
@@ -89,7 +89,7 @@ def test_baselines_are_those_of_the_models_own_coordinates(data):
 @pytest.mark.parametrize("options", [{"sigma": "learned"}, {"likelihood": "gaussian"}, {"linear_skip": False}])
 def test_every_kind_of_model_becomes_a_run(options, data):
     model = fit(AAPTVAE.for_data(data[0], latent_dim=3, hidden_dim=(16, 8), dropout=0.1, **options), data[0], 1)
-    found = Run.of(model, *data)
+    found = Run.of(model, *data, report=False)
     assert found.config.train.hidden_dim == (16, 8)
     assert found.config.train.dropout == 0.1
     assert np.isfinite([value for figure in found.figures.values() for value in figure.values()]).all()
@@ -98,7 +98,7 @@ def test_every_kind_of_model_becomes_a_run(options, data):
 def test_probabilities_need_the_means_of_the_rows(data):
     table = (data[0] > 0).astype(np.float32)
     model = AAPTVAE.for_data(table, latent_dim=2, hidden_dim=8, likelihood="bernoulli")
-    assert Run.of(model, table[:600], table[600:]).figures["log_likelihood"].keys() >= {"independent columns"}
+    assert Run.of(model, table[:600], table[600:], report=False).figures["log_likelihood"].keys() >= {"independent columns"}
     with pytest.raises(InputError, match=r"AAPTVAE\.for_data"):
         Run.of(AAPTVAE(32, 2, 8, likelihood="bernoulli"), table[:600], table[600:])
 

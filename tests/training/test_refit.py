@@ -12,7 +12,7 @@ from aaptvae_training.evaluate_run import evaluate
 from aaptvae_training.loop import Refit, ResidentBatches, World
 from aaptvae_training.model import AAPTVAE, Objective, scale_rows
 from aaptvae_training.progress import TrainingProgress
-from aaptvae_training.run.folder import load_model, read_config, read_evaluation
+from aaptvae_training.run import load_model, read_config, read_evaluation
 from aaptvae_training.run.layout import BEST, EVALUATION, PRIOR, REFIT
 from aaptvae_training.run.state import read_state
 from aaptvae_training.train_run import begun_with

@@ -152,3 +152,53 @@ def test_a_row_too_large_is_refused(fitted, rows, method, dtype):
     wild[3] = 1e308 if dtype == "float64" else 3e38
     with pytest.raises(ValueError, match=r"X row 3 is too large for the model"):
         getattr(fitted, method)(wild)
+
+
+@pytest.fixture(scope="module")
+def labelled(rows):
+    """Rows whose level depends on a column of text, with that column between the features."""
+    frames = pytest.importorskip("pandas")
+    kind = np.array(["low", "high"])[np.arange(200) % 2]
+    table = frames.DataFrame(rows + 8 * (kind == "high")[:, None], columns=list("abcdef"))
+    table.insert(2, "kind", kind)
+    return table
+
+
+@pytest.fixture(scope="module")
+def conditional(labelled) -> VAETransformer:
+    return quick(condition=["kind"]).fit(labelled)
+
+
+def test_conditions_are_columns_by_name(conditional, labelled, rows):
+    """Latents do not hold what the condition explains; samples and reconstructions have it."""
+    latents = conditional.set_output(transform="pandas").transform(labelled)
+    assert conditional.n_features_in_ == 7 and list(latents.columns) == ["z0", "z1"]
+    gap = latents[labelled["kind"] == "high"].mean() - latents[labelled["kind"] == "low"].mean()
+    assert (gap.abs() < 0.5).all()
+    back = conditional.inverse_transform(latents.assign(kind=labelled["kind"]))
+    features = labelled.drop(columns="kind").to_numpy()
+    assert 1 - ((features - back) ** 2).sum() / ((features - features.mean(axis=0)) ** 2).sum() > 0.8
+    drawn = conditional.sample(100, condition={"kind": ["low", "high"] * 50})
+    assert drawn[1::2].mean() - drawn[::2].mean() == pytest.approx(8, abs=0.7)
+    wrong = labelled.assign(kind=labelled["kind"].map({"low": "high", "high": "low"}))
+    assert conditional.score(labelled) > conditional.score(wrong) + 3
+    assert np.allclose(conditional.score_samples(labelled)[7:8], conditional.score_samples(labelled[7:8]), rtol=1e-5)
+
+
+def test_conditional_pickles_and_clones(conditional, labelled):
+    again = pickle.loads(pickle.dumps(conditional))  # noqa: S301 - our own bytes
+    assert np.array_equal(again.transform(labelled), conditional.transform(labelled))
+    assert clone(conditional).get_params()["condition"] == ["kind"]
+
+
+def test_wrong_conditions_are_refused(conditional, labelled, rows):
+    with pytest.raises(ValueError, match="feature names"):
+        conditional.transform(labelled.drop(columns="kind"))
+    with pytest.raises(ValueError, match="condition kind is 'middle' in row 0"):
+        conditional.transform(labelled.assign(kind="middle"))
+    with pytest.raises(ValueError, match="the condition kind is missing"):
+        conditional.sample(3)
+    with pytest.raises(ValueError, match="X has no column kind"):
+        conditional.inverse_transform(conditional.transform(labelled))
+    with pytest.raises(ValueError, match=r"give them as condition=\[...\]"):
+        quick(options={"condition": ["kind"]}).fit(rows)

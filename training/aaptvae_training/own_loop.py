@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from aaptvae.bundle.manifest import condition_dim
 from aaptvae.errors import InputError
+from aaptvae.files import Reading
 from aaptvae.files.publish import refuse_existing
 from aaptvae.rows import Rows
 
@@ -20,7 +22,10 @@ from .features import (
     SAMPLE_ROWS,
     Moments,
     Prepared,
+    Regression,
     Split,
+    Statistics,
+    TableConditions,
     check_probabilities,
     constant_columns,
     digest_of,
@@ -31,7 +36,7 @@ from .finish.finish import finish
 from .linear.axes import axes_count, find_axes
 from .linear.baseline import fit_baseline
 from .linear.start import scalar_start
-from .model import AAPTVAE, Objective, scale_rows
+from .model import AAPTVAE, Objective, features_of, scale_rows
 from .progress import TrainingProgress
 from .run import (
     BEST,
@@ -54,20 +59,22 @@ FEW_TEST_ROWS = 1e-9  # the share of a model that is only started: the split tak
 
 
 class Facts(NamedTuple):
-    """Facts that a loop of one's own tells: the seed of the split and the figures, and how many epochs it trained."""
+    """Facts of a loop of one's own: the seed of the split and the figures, its epochs, and whether to draw a report."""
 
     seed: int
     epochs: int
+    report: bool
 
 
 def model_for(x: Any, options: dict[str, Any]) -> AAPTVAE:
     """The model that `train` would begin with on `x`: scaler, noise and linear start fitted to its rows."""
     config = make_config({"test_share": FEW_TEST_ROWS, **options})
-    if config.condition:
-        raise InputError(
-            "for_data takes no condition: use train, or make AAPTVAE(..., condition_dim=C) and pass c beside the rows"
-        )
-    with open_features(x, missing=config.missing) as features, torch.random.fork_rng(devices=[]):
+    if config.condition and is_array(x):
+        raise InputError("x is an array, whose columns have no names: conditions are named columns: pass a table")
+    with (
+        open_features(x, missing=config.missing, conditions=TableConditions.of(config)) as features,
+        torch.random.fork_rng(devices=[]),
+    ):
         torch.manual_seed(config.seed)
         return start_model(*prepare_run(features, config, TrainingProgress()))[0]
 
@@ -75,9 +82,12 @@ def model_for(x: Any, options: dict[str, Any]) -> AAPTVAE:
 def run_of(model: AAPTVAE, rows: Any, heldout: Any, folder: str | os.PathLike[str] | None, facts: Facts) -> Run:
     """`Run.of`: write the files of a run around the weights of a model, then evaluate it."""
     refuse_not_finite(model)
-    if model.condition_dim:
-        raise InputError("Run.of takes models without conditions: train(x, condition=[...]) makes runs of models with them")
-    trained, unseen = (numbers(part, name, model.input_dim) for part, name in ((rows, "rows"), (heldout, "heldout")))
+    if condition_dim(model.conditions) != model.condition_dim:
+        raise InputError(
+            f"the model takes {model.condition_dim} numbers of conditions, whose names are not known: make it with "
+            "AAPTVAE.for_data(table, condition=[...])"
+        )
+    trained, unseen = (rows_for(model, part, name) for part, name in ((rows, "rows"), (heldout, "heldout")))
     if len(unseen) < LEAST_HELD_OUT or len(trained) < 2:
         raise InputError(
             f"got {len(trained)} rows and {len(unseen)} held-out ones: expected 2 and {LEAST_HELD_OUT} at least: the prior and "
@@ -96,12 +106,13 @@ def run_of(model: AAPTVAE, rows: Any, heldout: Any, folder: str | os.PathLike[st
 
 def write_run(folder: Path, model: AAPTVAE, trained: Rows, unseen: Rows, facts: Facts) -> None:
     """Every file of a run; the held-out rows are halved."""
-    seed, epochs = facts
+    seed, epochs, report = facts
     order = np.random.default_rng([seed, 0x5911]).permutation(len(unseen)) + len(trained)
     half = len(unseen) // 2
     split = Split(np.arange(len(trained)), np.sort(order[:half]), np.sort(order[half:]))
     table = np.concatenate([trained, unseen])
-    with open_features(table) as features:
+    with open_features(features_of(model, table)) as features:
+        features.conditions = TableConditions.known(model.conditions, table[:, model.input_dim :]) if model.conditions else None
         prepared = replace(prepared_for(model, table, split, digest_of(features)), table=features)
         config = RunConfig(
             input_dim=model.input_dim,
@@ -111,13 +122,11 @@ def write_run(folder: Path, model: AAPTVAE, trained: Rows, unseen: Rows, facts: 
             bounded=model.bounded,
             capped=False,
             axes=model.axes,
+            columns=model.columns,
+            conditions=model.conditions,
         )
         check_probabilities(config.train, prepared)
-        if model.likelihood == "bernoulli" and not np.allclose(prepared.statistics.mean, trained.mean(axis=0), atol=0.1):
-            raise InputError(
-                "the scaler of this bernoulli model does not hold the means of the rows, which are its baseline: make it with "
-                "AAPTVAE.for_data, or call model.scaler.standardise_by before training"
-            )
+        check_means(model, prepared, trained)
         write_held_out(folder, prepared.test, prepared.train_sample, split.test)
         write_json(folder / CONFIG, config)
         count = axes_count(prepared, model.latent_dim) if model.axes is None else model.axes or None
@@ -126,7 +135,17 @@ def write_run(folder: Path, model: AAPTVAE, trained: Rows, unseen: Rows, facts: 
         write_state(folder / BEST, model.state_dict(), {"epoch": epochs, "polish": 0.0})  # the weights stay as they are
         write_metrics(folder, [{"epoch": epochs, **validation_figures(model, prepared.validation, seed)}])
         finish(folder, config.train, prepared, features, TrainingProgress())
-        evaluate(folder)
+        evaluate(folder, report=report)
+
+
+def check_means(model: AAPTVAE, prepared: Prepared, trained: Rows) -> None:
+    """`InputError` for a bernoulli model whose scaler does not hold the means of its rows."""
+    means = features_of(model, trained).mean(axis=0)
+    if model.likelihood == "bernoulli" and not np.allclose(prepared.statistics.mean, means, atol=0.1):
+        raise InputError(
+            "the scaler of this bernoulli model does not hold the means of the rows, which are its baseline: make it with "
+            "AAPTVAE.for_data, or call model.scaler.standardise_by before training"
+        )
 
 
 def prepared_for(model: AAPTVAE, table: Rows, split: Split, sha256: str) -> Prepared:
@@ -134,16 +153,30 @@ def prepared_for(model: AAPTVAE, table: Rows, split: Split, sha256: str) -> Prep
 
     The covariance is taken around the scaler's mean, so that PCA and the Gaussian are those of the model's own coordinates.
     """
-    moments = Moments(table.shape[1], products=wants_covariance(len(split.train), table.shape[1]))
-    moments.add(table[split.train])
-    found = moments.finish()
     mean, scale = model.scaler.mean.cpu().numpy(), model.scaler.scale.cpu().numpy()
-    offset = found.mean - mean
-    covariance = None if found.covariance is None else found.covariance + np.outer(offset, offset)
-    statistics = replace(found, mean=mean, variance=found.variance + offset**2, covariance=covariance)
+    given = regression_of(model) if model.condition_dim else None
     sample = table[: len(split.train)][:: max(1, len(split.train) // SAMPLE_ROWS)][:SAMPLE_ROWS]
     parts = table[split.validation], table[split.test], np.ascontiguousarray(sample)
-    return Prepared(sha256, split, statistics, scale, constant_columns(found), *parts)
+    found = moments_of(features_of(model, table[split.train]))
+    prepared = Prepared(sha256, split, found, scale, constant_columns(found), *parts, given=given)
+    own = found if given is None else moments_of(np.asarray(prepared.residuals(table[split.train]), np.float32))
+    offset = own.mean - mean
+    covariance = None if own.covariance is None else own.covariance + np.outer(offset, offset)
+    statistics = replace(found, mean=mean, variance=own.variance + offset**2, covariance=covariance)
+    return replace(prepared, statistics=statistics)
+
+
+def moments_of(rows: Rows) -> Statistics:
+    """Mean, variance and covariance of training rows [N, D]."""
+    moments = Moments(rows.shape[1], products=wants_covariance(*rows.shape))
+    moments.add(rows)
+    return moments.finish()
+
+
+def regression_of(model: AAPTVAE) -> Regression:
+    """The part of the features' mean that the scaler of a model explains by its conditions, in raw units."""
+    scaler = model.scaler
+    return Regression(scaler.centre.cpu().numpy(), (scaler.regression * scaler.scale).cpu().numpy())
 
 
 def config_of(model: AAPTVAE, seed: int) -> TrainConfig:
@@ -161,6 +194,7 @@ def config_of(model: AAPTVAE, seed: int) -> TrainConfig:
             "fidelity": False,
             "similarity": "off",  # a head of its own, which is no part of the model
             "seed": seed,
+            "condition": [spec.name for spec in model.conditions],
         }
     )
 
@@ -175,15 +209,24 @@ def validation_figures(model: AAPTVAE, validation: Rows, seed: int) -> dict[str,
     return {"validation_elbo": -float((nll + kl).mean()), "validation_kl": float(kl.mean())}
 
 
-def numbers(x: Any, name: str, width: int) -> Rows:
-    """Rows as finite float32 [N, D]; `InputError` unless they are of this width."""
-    with open_features(x) as features:
+def rows_for(model: AAPTVAE, x: Any, name: str) -> Rows:
+    """Rows as finite float32 [N, D + C]: of a table by its names, of an array as they are; `InputError` for other columns."""
+    conditions = None
+    if model.conditions and not is_array(x):
+        conditions = TableConditions([spec.name for spec in model.conditions], specs=model.conditions)
+    with open_features(x, Reading(expected=model.columns), conditions=conditions) as features:
+        width = model.input_dim + (model.condition_dim if conditions is None else 0)
         if features.width != width:
             raise InputError(f"{name} have {features.width} columns: this model was built for {width}: give such rows")
         rows = features.read(0, features.rows)
     if not np.isfinite(rows).all():
         raise InputError(f"{name} have values that are not finite: drop or repair such rows")
     return rows
+
+
+def is_array(x: Any) -> bool:
+    """Whether `x` is an array or a tensor, whose columns have no names."""
+    return isinstance(x, torch.Tensor) or (isinstance(x, np.ndarray) and x.dtype.names is None)
 
 
 def refuse_not_finite(model: AAPTVAE) -> None:

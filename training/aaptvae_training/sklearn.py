@@ -1,6 +1,7 @@
 """A scikit-learn transformer that trains: rows to latents and back, with a density. Needs scikit-learn."""
 
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, Self
 
 import msgspec
@@ -8,10 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from aaptvae.conditions import ConditionLike, Conditions
 from aaptvae.density import SAMPLES, LatentPrior, LikelihoodBounds, ObservationModel, importance_draws
-from aaptvae.errors import MissingDependencyError
-from aaptvae.rows import Array, Nats, refuse_overflow
-from aaptvae.tables import match_columns, names_of
+from aaptvae.errors import InputError, MissingDependencyError
+from aaptvae.rows import Array, Nats, Rows, refuse_overflow
+from aaptvae.tables import as_table, column_values, latent_names, match_columns, names_of
+from aaptvae.tables.names import as_names
 
 from .config import make_config
 from .features import LEAST_ROWS
@@ -39,6 +42,7 @@ class Fitted(NamedTuple):
     model: AAPTVAE
     prior: LatentPrior
     observation: ObservationModel
+    conditions: Conditions
 
 
 class VAETransformer(TransformerMixin, BaseEstimator):
@@ -48,8 +52,10 @@ class VAETransformer(TransformerMixin, BaseEstimator):
     `options` holds further ones by name. `random_state` seeds the split, the weights, the order of rows and the noise.
     A tenth of the rows selects the weights and the prior, another tenth is not used; tables of less than 20,000 rows are then
     trained again on all rows, unless `options` hold `"refit": False`. `threads=None` means one or all, whichever
-    is faster. Its fitted state is one `bytes` object, so that it pickles without torch. `score_samples` is an
-    importance-weighted lower bound of log p(x) under the fitted prior, in nats of the raw features.
+    is faster. The columns that `condition` names are no features but conditions: columns of a table at every step, beside the
+    latents z0, z1, ... for `inverse_transform`; densities are then p(x | condition). Its fitted state is one `bytes` object,
+    so that it pickles without torch. `score_samples` is an importance-weighted lower bound of log p(x) under the fitted
+    prior, in nats of the raw features.
     """
 
     def __init__(  # noqa: PLR0913 - scikit-learn reads its parameters from here
@@ -64,6 +70,7 @@ class VAETransformer(TransformerMixin, BaseEstimator):
         batch_size: int | None = None,
         learning_rate: float = 1e-3,
         weight_decay: float | None = None,
+        condition: Sequence[str] | None = None,
         options: dict[str, Any] | None = None,
         device: str = "auto",
         threads: int | None = None,
@@ -78,6 +85,7 @@ class VAETransformer(TransformerMixin, BaseEstimator):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.condition = condition
         self.options = options
         self.device = device
         self.threads = threads
@@ -85,55 +93,67 @@ class VAETransformer(TransformerMixin, BaseEstimator):
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Train on rows [N, D]; `ValueError` for fewer than 10 rows, for values that are not finite and for wrong options."""
-        x = validate_data(self, X, dtype=NUMBERS, ensure_min_samples=LEAST_ROWS)
         given = self.get_params(deep=False)
-        other, threads, state = (given.pop(name) for name in ("options", "threads", "random_state"))
-        given["latent_dim"] = given["latent_dim"] or min(MOST_LATENTS, x.shape[1])
+        other, threads, state, condition = (given.pop(name) for name in ("options", "threads", "random_state", "condition"))
+        names, condition = names_of(X), as_names(condition or ())
+        if condition:  # columns of text are no numbers that scikit-learn could check
+            validate_data(self, X, skip_check_array=True)
+            x, width = X, self.n_features_in_ - len(condition)
+        else:
+            x = validate_data(self, X, dtype=NUMBERS, ensure_min_samples=LEAST_ROWS)
+            width = x.shape[1]
+        given |= {"latent_dim": given["latent_dim"] or min(MOST_LATENTS, width), "condition": condition}
         config = make_config({"similarity": "off", **given, **(other or {}), "seed": _seed(state)})
+        if config.condition != condition:
+            raise InputError(f"options name conditions, {', '.join(config.condition)}: give them as condition=[...]")
         folder = TemporaryFolder()
         with torch.random.fork_rng(devices=[]):
             train_unevaluated(x, folder.path / RUN, config, threads)
-        self.state_ = _pack(folder)
-        self.latent_dim_, self.columns_ = config.latent_dim, names_of(X)
+        self.state_, self.latent_dim_ = _pack(folder), config.latent_dim
+        self.columns_ = None if names is None else tuple(name for name in names if name not in condition)
         return self
 
     def transform(self, X: ArrayLike) -> Array:
         """Posterior means of rows: [N, D] -> [N, L], in the precision of the rows."""
-        return self._posterior(self._checked(X))[0]
+        return self._posterior(*self._checked(X))[0]
 
     def inverse_transform(self, X: ArrayLike) -> Array:
         """Reconstructions of latents: [N, L] -> [N, D], in the precision of the latents."""
         check_is_fitted(self)
-        z = check_array(X, dtype=NUMBERS)
+        z, c = self._beside_conditions(X, latent_names(self.latent_dim_)) if self._conditional() else (X, None)
+        z = check_array(z, dtype=NUMBERS)
         if z.shape[1] != self.latent_dim_:
             raise ValueError(f"X has {z.shape[1]} latents, but {type(self).__name__} is expecting {self.latent_dim_} latents")
-        return _decode(_fitted(self.state_, z.dtype.name).model, z)
+        return _decode(_fitted(self.state_, z.dtype.name).model, z, c)
 
     def score_samples(self, X: ArrayLike) -> Nats:
         """Log-likelihood of each row in nats [N]: a bound from 64 importance samples, the same ones for every row."""
-        x: Array = self._checked(X).astype(np.float64, copy=False)
-        model, prior, observation = _fitted(self.state_, x.dtype.name)
-        bounds, draws = (
-            LikelihoodBounds(lambda z: _decode(model, z), observation),
-            importance_draws(0, 0, 1, SAMPLES, self.latent_dim_),
-        )
+        x, c = self._checked(X)
+        x = x.astype(np.float64, copy=False)
+        model, prior, observation, _ = _fitted(self.state_, x.dtype.name)
+        draws = importance_draws(0, 0, 1, SAMPLES, self.latent_dim_)
         scores = np.empty(len(x))
         for start in range(0, len(x), CHUNK):
-            rows = x[start : start + CHUNK]
-            noise = np.tile(draws, (len(rows), 1))
-            scores[start : start + CHUNK] = bounds.importance_weighted([prior], rows, *self._posterior(rows), noise)[0]
+            rows, given = x[start : start + CHUNK], None if c is None else c[start : start + CHUNK]
+            bounds = LikelihoodBounds(partial(_decode, model, c=given), observation)
+            noise, posterior = np.tile(draws, (len(rows), 1)), self._posterior(rows, given)
+            scores[start : start + CHUNK] = bounds.importance_weighted([prior.under(given)], rows, *posterior, noise)[0]
         return scores if observation.kind == "bernoulli" else scores - np.log(observation.scale).sum()
 
     def score(self, X: ArrayLike, y: object = None) -> float:
         """Mean log-likelihood of the rows, in nats."""
         return float(self.score_samples(X).mean())
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> Array:
-        """New rows [n_samples, D] from the fitted prior, with observation noise: float32."""
+    def sample(self, n_samples: int = 1, random_state: Any = None, condition: ConditionLike = None) -> Array:
+        """New rows [n_samples, D] from the fitted prior, with observation noise: float32.
+
+        `condition` holds one value of each condition, or one for each row, by name.
+        """
         check_is_fitted(self)
-        model, prior, observation = _fitted(self.state_, "float32")
+        model, prior, observation, conditions = _fitted(self.state_, "float32")
+        c = conditions.of_rows(condition, n_samples) if conditions else None
         seed = _seed(self.random_state if random_state is None else random_state)
-        mean = _decode(model, prior.draw(seed, 0, n_samples))
+        mean = _decode(model, prior.under(c).draw(seed, 0, n_samples), c)
         return observation.add_noise(mean, seed, 0, n_samples)
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> Array:
@@ -143,17 +163,32 @@ class VAETransformer(TransformerMixin, BaseEstimator):
             raise ValueError(f"input_features should have length equal to number of features ({self.n_features_in_})")
         return np.array([f"z{number}" for number in range(self.latent_dim_)], dtype=object)
 
-    def _checked(self, X: ArrayLike) -> Array:
+    def _checked(self, X: ArrayLike) -> tuple[Array, Rows | None]:
+        """Features [N, D] in the order of `fit`, and conditions [N, C]."""
         check_is_fitted(self)
+        if self._conditional():
+            validate_data(self, X, skip_check_array=True, reset=False)
+            x, c = self._beside_conditions(X, self.columns_)
+            return check_array(x, dtype=NUMBERS), c
         checked: Array = validate_data(self, X, dtype=NUMBERS, reset=False)
         names, known = names_of(X), getattr(self, "columns_", None)  # not in states of before
         # scikit-learn passes over names that are numbers.
         order = None if names is None or known is None else match_columns(names, known, "X")
-        return checked if order is None else checked[:, order]
+        return (checked if order is None else checked[:, order]), None
+
+    def _conditional(self) -> bool:
+        return bool(getattr(self, "condition", None))  # not in states of before
+
+    def _beside_conditions(self, X: ArrayLike, columns: Sequence[str] | None) -> tuple[Array, Rows]:
+        """The columns of a table that are not conditions, in this order, and the conditions [N, C]."""
+        conditions = _fitted(self.state_, "float32").conditions
+        values = as_table(X, columns=columns, passthrough=conditions.names, name="X").values
+        return values, conditions.of_rows(None, len(values), column_values(X, conditions.names, "X"))
 
     @torch.no_grad()
-    def _posterior(self, x: Array) -> tuple[Array, Array]:
-        mu, logvar = (part.numpy() for part in _fitted(self.state_, x.dtype.name).model.encode(_tensor(x)))
+    def _posterior(self, x: Array, c: Rows | None) -> tuple[Array, Array]:
+        model = _fitted(self.state_, x.dtype.name).model
+        mu, logvar = (part.numpy() for part in model.encode(_tensor(x), None if c is None else _tensor(c.astype(x.dtype))))
         refuse_overflow("X", x, 0, (mu, logvar), getattr(self, "columns_", None))
         return mu, logvar
 
@@ -186,19 +221,22 @@ def _pack(folder: TemporaryFolder) -> bytes:
 def _fitted(state: bytes, precision: str) -> Fitted:
     """The model of a state in float32 or float64, on the CPU."""
     tensors, facts = decode_state(state, "the state of this VAETransformer")
+    config = msgspec.convert(facts["config"], RunConfig)
     with torch.random.fork_rng(devices=[]):
-        model = build_model(msgspec.convert(facts["config"], RunConfig))
+        model = build_model(config)
     model.load_state_dict({name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")})
     prior = LatentPrior.from_arrays(
         {name.removeprefix("prior."): t.numpy() for name, t in tensors.items() if name.startswith("prior.")}
     )
     model.eval()
-    return Fitted(model.double() if precision == "float64" else model, prior, observation_of(model))
+    observation = observation_of(model)
+    return Fitted(model.double() if precision == "float64" else model, prior, observation, Conditions(config.conditions))
 
 
 @torch.no_grad()
-def _decode(model: AAPTVAE, z: Array) -> Array:
-    decoded: Array = model.decode(_tensor(z).to(model.mu.weight.dtype)).numpy()
+def _decode(model: AAPTVAE, z: Array, c: Rows | None = None) -> Array:
+    kind = model.mu.weight.dtype
+    decoded: Array = model.decode(_tensor(z).to(kind), None if c is None else _tensor(c).to(kind)).numpy()
     return decoded
 
 

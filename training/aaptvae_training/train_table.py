@@ -9,14 +9,13 @@ from typing import Any
 
 import torch
 
-from aaptvae.errors import InputError
 from aaptvae.files import Reading
 from aaptvae.tables.names import as_names
 
 from . import train_run
 from .bars import bars_of
 from .config import TrainConfig, make_config
-from .features import open_features
+from .features import TableConditions, open_features
 from .loop import World, most_threads, on_threads, pick_device
 from .progress import TrainingProgress
 from .run import RUN, Run, TemporaryFolder, read_run
@@ -62,10 +61,12 @@ def train(  # noqa: PLR0913 - the arguments of a training
 
 def train_unevaluated(source: Any, run: Path, config: TrainConfig, threads: int | None = None) -> None:
     """`train` in this process alone, without the evaluation and the report, whose time small tables would mostly spend."""
-    if config.condition:
-        raise InputError("VAETransformer takes no condition: use aaptvae_training.train(table, condition=[...])")
     progress, world = TrainingProgress(), World(0, 1, pick_device(config.device))
-    with open_features(source, missing=config.missing) as features, on_threads(threads or most_threads()):
+    conditions = TableConditions.of(config)
+    with (
+        open_features(source, missing=config.missing, conditions=conditions) as features,
+        on_threads(threads or most_threads()),
+    ):
         resolved, prepared = train_run.prepare_run(features, config, progress)
         train_run.begin_folder(run, resolved, prepared)
         train_run.fit_phases(features, prepared, resolved, train_run.Phase(run, threads is None), world, progress)

@@ -9,7 +9,7 @@ from aaptvae_training.features.prepare import Prepared, prepare_features
 from aaptvae_training.features.split import split_copies, split_groups, split_rows, split_time
 from aaptvae_training.features.table import open_features
 from aaptvae_training.progress import TrainingProgress
-from aaptvae_training.run.folder import read_config, read_evaluation
+from aaptvae_training.run import read_config, read_evaluation
 
 from ..conftest import features_of, options, saved, train
 

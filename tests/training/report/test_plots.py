@@ -19,7 +19,7 @@ from aaptvae_training.report import JudgedRun, open_report
 from aaptvae_training.report.column_plots import columns_by_difference, traverse
 from aaptvae_training.report.latent_plots import principal_plane
 from aaptvae_training.report.picture_plots import tiles
-from aaptvae_training.run.folder import read_held_out
+from aaptvae_training.run import read_held_out
 
 PLOTS = sorted(name for name in report.__all__ if name.startswith("plot_") and name not in ("plot_tiles", "plot_trajectories"))
 

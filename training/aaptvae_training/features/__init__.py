@@ -16,6 +16,7 @@ from .prepare import (
     prepare_features,
     without,
 )
+from .regression import Regression
 from .rounding import sentence
 from .row_numbers import row_numbers
 from .split import FEW_ROWS, LEAST_ROWS, Index, Split, held_out_counts, split_rows
@@ -36,6 +37,7 @@ __all__ = [
     "Mask",
     "Moments",
     "Prepared",
+    "Regression",
     "RowKeys",
     "Split",
     "Statistics",

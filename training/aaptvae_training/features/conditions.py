@@ -44,6 +44,13 @@ class TableConditions:
         made.affine = config.likelihood != "bernoulli"
         return made
 
+    @classmethod
+    def known(cls, specs: tuple[Condition, ...], c: Rows) -> Self:
+        """Those of rows whose numbers c [N, C] are known."""
+        made = cls([spec.name for spec in specs], specs=specs)
+        made._c = c
+        return made
+
     def add(self, columns: Sequence[Any], kept: NDArray[np.bool_] | None = None) -> None:
         """Take in the values of every column, of all rows or of those `kept`."""
         for held, column in zip(self._held, columns, strict=True):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aaptvae.bundle.manifest import Condition
 from aaptvae.density.observation import LOG_2PI
 
 from . import losses
@@ -67,6 +68,9 @@ class AAPTVAE(nn.Module):
     A width below 1 or a sigma that is not positive is a `ValueError`.
     """
 
+    columns: tuple[str, ...] | None = None  # names of the features, which `for_data` knows
+    conditions: tuple[Condition, ...] = ()  # names and categories of c
+
     noise_is_free: Tensor
     broad_log_sigma: Tensor
     encoder_reach: Tensor
@@ -118,12 +122,19 @@ class AAPTVAE(nn.Module):
         """A model for a training loop of one's own on `x` [N, D], as `aaptvae_training.train` would begin with.
 
         The scaler, the observation noise and the linear paths are fitted to the rows, so that training starts at
-        probabilistic PCA. `options` are those of `train`; the ones about epochs, batches and rates have no effect. Raises
-        `InputError` for rows or options that cannot be used.
+        probabilistic PCA. `options` are those of `train`; the ones about epochs, batches and rates have no effect. With
+        `condition=["kind"]` these columns of the table `x` are the model's `conditions`: `rows_of` makes rows with them.
+        Raises `InputError` for rows or options that cannot be used.
         """
         from ..own_loop import model_for  # noqa: PLC0415 - a constructor that needs the rooms above
 
         return model_for(x, options)
+
+    def rows_of(self, x: Any) -> Tensor:
+        """Rows of a table as `forward` takes them, conditions by name included: [N, D + C]; `InputError` for unknown ones."""
+        from ..own_loop import rows_for  # noqa: PLC0415 - reads tables
+
+        return torch.from_numpy(rows_for(self, x, "x"))
 
     def _make_noise(self) -> None:
         number = isinstance(self.sigma, int | float)

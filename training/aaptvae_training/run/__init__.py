@@ -1,29 +1,21 @@
 """The run folder: file names, configuration, figures, weights and resumable state."""
 
 from .folder import (
-    Evaluation,
     Run,
-    RunConfig,
     build_model,
     final_folder,
-    is_empty,
-    is_unfinished,
     load_model,
     load_run,
     read_baseline,
-    read_config,
-    read_evaluation,
-    read_held_out,
-    read_positions,
     read_prior,
     read_run,
     write_baseline,
-    write_held_out,
-    write_json,
     write_prior,
 )
+from .held_out import read_held_out, read_positions, write_held_out
 from .layout import BEST, CONFIG, EVALUATION, LAST, METRICS, REFIT, REPORT, RUN
 from .marginals import read_marginals, write_marginals
+from .records import Evaluation, RunConfig, is_empty, is_unfinished, read_config, read_evaluation, write_json
 from .shown import TemporaryFolder
 from .state import damaged, read_metrics, read_state, write_metrics, write_state
 from .views import RunViews, read_views, write_views

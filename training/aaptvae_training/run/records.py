@@ -1,0 +1,100 @@
+"""The JSON files of a run: its configuration and its evaluation."""
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from aaptvae.bundle.manifest import ColumnName, Condition, Count, Digest, Width
+from aaptvae.files.publish import publish_file
+
+from ..config import TrainConfig
+from ..errors import RunError
+from ..linear.baseline import ColumnR2
+from .categories import CategoryFigures
+from .layout import CONFIG, EVALUATION
+
+MAX_JSON = 16 << 20
+
+T = TypeVar("T")
+
+
+class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`config.json`: size and digest of the features, and the options with every default decided."""
+
+    input_dim: Width
+    rows: Count
+    data_sha256: Digest
+    data_name: str = ""  # of the file or folder, without its path
+    train: TrainConfig
+    copies: int | None = None  # rows that equal an earlier row; None in runs begun before they were looked for
+    held_out_copies: int = 0  # held-out rows that equal a training row
+    refit: bool = False  # whether the model is fitted again to all rows once it is judged
+    bounded: bool = False  # runs of before had networks without bounds
+    capped: bool = True  # runs of before had larger scales for columns with values far out
+    findings: tuple[str, ...] = ()  # sentences about the columns of the table
+    axes: Annotated[int, Meta(ge=0, le=1 << 20)] | None = None  # principal axes of the model, None for all
+    columns: tuple[ColumnName, ...] | None = None  # names of the features [input_dim], None for features without names
+    missing: int = 0  # values that were replaced by means, or rows that were left out for them
+    warnings: tuple[str, ...] = ()  # about columns of the features
+    conditions: tuple[Condition, ...] = ()  # given to encoder and decoder beside the features
+
+
+class Evaluation(Struct, frozen=True, kw_only=True):
+    """`evaluation.json`: figures of the model on held-out rows, the same figures of the baselines, and warnings."""
+
+    rows: int
+    epochs: int
+    metrics: dict[str, float]
+    baseline: dict[str, float]
+    kl_per_latent: list[float]
+    warnings: list[str]
+    worst_columns: list[ColumnR2] = []
+    heldout_elbo: list[float] = []  # of held-out rows, ascending, against which `score` takes p-values
+    refit: bool = False  # figures are of the judged model; the one to use was then fitted again to all rows
+    by_category: list[CategoryFigures] = []  # of the conditions, where there are some
+
+
+def read_config(folder: Path) -> RunConfig:
+    """The configuration of a run; `RunError` if it is missing or damaged."""
+    return _read_json(folder / CONFIG, RunConfig)
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """The evaluation of a finished run; `RunError` if the run is not finished."""
+    refuse_unfinished(folder, EVALUATION)
+    return _read_json(folder / EVALUATION, Evaluation)
+
+
+def refuse_unfinished(folder: Path, name: str) -> None:
+    """`RunError` for a run that does not have the file `name` yet."""
+    if (folder / CONFIG).exists() and not (folder / name).exists():
+        raise RunError(f"{folder} is not finished: continue it with the same aaptvae train command and --resume")
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether `folder` does not exist or holds nothing."""
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether a training was interrupted here: it writes its configuration first and its evaluation last."""
+    return (folder / CONFIG).exists() and not (folder / EVALUATION).exists()
+
+
+def _read_json(path: Path, kind: type[T]) -> T:
+    try:
+        if path.stat().st_size > MAX_JSON:
+            raise RunError(f"{path} is larger than {MAX_JSON} bytes: give a folder that aaptvae train wrote")
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}: give a folder that aaptvae train wrote") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} is damaged ({error}): train again, or restore the file") from None
+
+
+def write_json(path: Path, value: Struct) -> None:
+    """Write a struct as indented JSON, atomically."""
+    with publish_file(path, force=True) as temporary:
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
