@@ -31,6 +31,13 @@ def features_of(rows: int, width: int = WIDTH, rank: int = RANK, seed: int = 0) 
     return (3.0 + mixed + 0.3 * rng.standard_normal((rows, width))).astype(np.float32)
 
 
+def conditioned(rows: int = 600) -> dict[str, np.ndarray]:
+    """Columns f0, f1, ... of such rows, shifted by a category, and its column `kind`."""
+    kind = np.array(["a", "b", "c"])[np.random.default_rng(3).integers(0, 3, rows)]
+    shifted = features_of(rows) + 3 * (kind == "b")[:, None].astype(np.float32)
+    return {f"f{index}": column for index, column in enumerate(shifted.T)} | {"kind": kind}
+
+
 def options(**changes: object) -> TrainConfig:
     """A configuration that trains in a blink; arithmetic that every processor does alike."""
     quick = {

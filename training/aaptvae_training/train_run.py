@@ -168,7 +168,7 @@ def begin_folder(run: Path, config: RunConfig, prepared: Prepared) -> None:
 def resumable(run: Path, config: RunConfig) -> RunConfig:
     """The configuration with what `run` was begun with; `RunError` unless rows and options are the same."""
     saved = read_config(run)
-    if saved.data_sha256 != config.data_sha256:
+    if (saved.data_sha256, saved.conditions) != (config.data_sha256, config.conditions):
         raise RunError(f"{run} was begun with other rows than these: resume it with the features it was begun with")
     before, now = (msgspec.structs.asdict(c.train) for c in (saved, config))
     if changed := [key for key in before if before[key] != now[key]]:

@@ -10,9 +10,11 @@ import msgspec
 import numpy as np
 import pytest
 
+import aaptvae
+from aaptvae_export import export
 from aaptvae_training import read_run
 
-from ..conftest import features_of, metrics_of, options, saved, train
+from ..conftest import conditioned, features_of, metrics_of, options, saved, train
 
 TRAIN = """
 import gc, json, sys, torch
@@ -105,3 +107,15 @@ def test_probabilities_train_in_two_processes(tmp_path):
     rows = saved(tmp_path, 1 / (1 + np.exp(3 - features_of(103))))
     torchrun(tmp_path, TRAIN, rows, tmp_path / "run", flags(options(likelihood="bernoulli", epochs=2)), "resident")
     assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["epochs"] == 2
+
+
+@pytest.mark.slow
+def test_conditions_train_in_two_processes(tmp_path):
+    """Each process reads the conditions itself; the run is exported and encodes the table."""
+    table = conditioned(203)
+    lines = [",".join(table), *(",".join(map(str, row)) for row in zip(*table.values(), strict=True))]
+    (tmp_path / "x.csv").write_text("\n".join(lines) + "\n")
+    config = options(condition=["kind"], epochs=2)
+    torchrun(tmp_path, TRAIN, tmp_path / "x.csv", tmp_path / "run", flags(config), "resident")
+    vae = aaptvae.load(export(tmp_path / "run", tmp_path / "bundle").path)
+    assert vae.embed(table).shape == (203, 3) and vae.conditions == ("kind",)

@@ -12,10 +12,10 @@ import pytest
 from aaptvae_training import RunError, read_run
 from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.run import state as checkpoint
-from aaptvae_training.run.layout import BEST, LAST, METRICS
+from aaptvae_training.run.layout import BEST, LAST, METRICS, REFIT
 from aaptvae_training.run.state import read_state, write_state
 
-from ..conftest import features_of, options, saved, train
+from ..conftest import conditioned, features_of, options, saved, train
 
 KILLING = Path(__file__).with_name("killing.py")
 OUTCOME = (
@@ -26,6 +26,8 @@ OUTCOME = (
     "metrics.jsonl",
     "statistics.safetensors",
 )
+
+REFITTED = tuple(name for name in OUTCOME if name not in ("evaluation.json", "metrics.jsonl"))
 
 
 class Interruption(Exception):  # noqa: N818 - as in KeyboardInterrupt
@@ -52,8 +54,8 @@ def interrupted(tmp_path, table, monkeypatch):
     return tmp_path / "run"
 
 
-def same(first: Path, second: Path) -> list[str]:
-    return [name for name in OUTCOME if (first / name).read_bytes() != (second / name).read_bytes()]
+def same(first: Path, second: Path, names: tuple[str, ...] = OUTCOME) -> list[str]:
+    return [name for name in names if (first / name).read_bytes() != (second / name).read_bytes()]
 
 
 @pytest.mark.slow
@@ -115,6 +117,25 @@ def test_every_kind_of_model_resumes_exactly(tmp_path, table, monkeypatch, chang
         train(table, tmp_path / "parts", config, InterruptedAt(2))
     train(table, tmp_path / "parts", config, resume=True)
     assert same(tmp_path / "whole", tmp_path / "parts") == []
+
+
+@pytest.mark.slow
+def test_conditions_resume_exactly(tmp_path, monkeypatch):
+    """Interrupted in the judged training and in the refit; other names of the same categories are other rows."""
+    monkeypatch.setattr("aaptvae_training.loop.trainer.SAVE_EVERY", 0.0)
+    table, config = conditioned(200), options(patience=1.0, epochs=2, refit=True, condition=["kind"])
+    train(table, tmp_path / "whole", config)
+    run = tmp_path / "parts"
+    with pytest.raises(Interruption):
+        train(table, run, config, InterruptedAt(1))
+    with pytest.raises(RunError, match="was begun with other rows than these"):
+        train(table | {"kind": np.char.upper(table["kind"])}, run, config, resume=True)
+    with pytest.raises(Interruption), monkeypatch.context() as patch:
+        before_writing(patch, f"{REFIT}/{LAST}", 1)
+        train(table, run, config, resume=True)
+    train(table, run, config, resume=True)
+    assert same(tmp_path / "whole", run) == []
+    assert same(tmp_path / "whole" / REFIT, run / REFIT, REFITTED) == []
 
 
 @pytest.mark.parametrize(("seconds", "occurrence"), [(0.0, 3), (5.0, 2)], ids=["an epoch", "the end"])
