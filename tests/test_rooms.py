@@ -64,7 +64,7 @@ ARROWS = {
         "evaluation": "config errors features linear model run similarity",
         "report": "config errors evaluation features linear model run",
         "diagnosis": "config errors features linear memory model progress",
-        "evaluate_run": "config errors evaluation features linear model report run progress",
+        "evaluate_run": "config errors evaluation features linear memory model report run progress",
         "finish": "similarity config errors evaluation features linear loop model run progress",
         "train_run": "config errors evaluate_run evaluation features finish linear loop memory model report run progress",
         "bars": "progress",

@@ -12,11 +12,13 @@ from .bundle.graph_check import check_graph
 from .bundle.manifest import GOLDEN, LOAD_TOLERANCE, metadata
 from .conditions import NO_CONDITION, ConditionLike, Conditions
 from .densities import read_densities
-from .engine import Network, Settings
+from .engine import Network, Settings, require_memory
 from .errors import InputError
 from .rows import BLOCK, Rows, shaped
 from .tables import UNNAMED, TableLike, as_table, filled
 from .views import Views
+
+_SESSIONS = 1.5  # bytes of sessions for each of their graphs, by measurement
 
 
 class LoadedBundle:
@@ -30,6 +32,8 @@ class LoadedBundle:
                 f"export with --precision {precision}"
             )
         self._source, self.precision, self._settings, self._golden = source, precision, settings, golden
+        graphs = sum(len(source.files[name]) for name in manifest.graphs(precision))
+        require_memory("opening the graphs of this bundle", _SESSIONS * graphs, "free memory, or load another precision")
         self._densities = read_densities(source)
         self.observation = self._densities.observation
         replayed = Golden.read(source.files[GOLDEN], manifest, self.observation.unit) if golden else None

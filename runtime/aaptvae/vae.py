@@ -20,11 +20,11 @@ from .density import (
     reparameterized,
     resolve_seed,
 )
-from .engine import Provider, Settings
+from .engine import Provider, Settings, new_output
 from .errors import InputError
 from .interpolation import Curve, resample, walk
 from .loaded import LoadedBundle
-from .rows import Nats, Rows, as_count, as_output, as_range, as_rows, numbered, shaped
+from .rows import Nats, Rows, as_count, as_range, as_rows, numbered, shaped
 from .scores import Scores
 from .tables import TableLike, latents_of
 from .views import ViewName
@@ -89,7 +89,7 @@ class VAE(LoadedBundle):
         if view == "mu":
             return self._decoded(z, self.conditions_of(condition, 0 if self._conditions is None else len(z)), out)
         inverse, source = self.views.inverse(view), shaped(z, self.latent_dim, view)
-        result = as_output(out, len(source), self.input_dim, source)
+        result = new_output(out, len(source), self.input_dim, source)
         for start, stop in self._chunks(len(source)):
             latents = inverse(as_rows(source[start:stop], self.latent_dim, view, start))
             self.decode(latents, out=result[start:stop])
@@ -102,7 +102,7 @@ class VAE(LoadedBundle):
         if len(source) <= self.batch_size and out is None:
             with numbered(0):  # the decoder's rows are those of x
                 return self._decoded(self._encoder(source, ("mu",), None, c)[0], c)
-        result = as_output(out, len(source), self.input_dim, source)
+        result = new_output(out, len(source), self.input_dim, source)
         for start, stop in self._chunks(len(source)):
             rows = as_rows(source[start:stop], self.input_dim, "x", start, self.columns)
             given = c if c is None else c[start:stop]
@@ -116,7 +116,7 @@ class VAE(LoadedBundle):
         if len(means) != len(spreads):
             raise InputError(f"mu has {len(means)} rows and logvar {len(spreads)}: expected equal numbers: pass pairs of rows")
         seed = resolve_seed(seed)
-        result = as_output(out, len(means), self.latent_dim, means, spreads)
+        result = new_output(out, len(means), self.latent_dim, means, spreads)
         for start, stop in self._chunks(len(means)):
             mu = as_rows(means[start:stop], self.latent_dim, "mu", start)
             result[start:stop] = reparameterized(
@@ -145,7 +145,7 @@ class VAE(LoadedBundle):
         maps = self._densities.maps() if as_observed else None
         n, density, seed = as_range(n), self._densities.prior_called(prior), resolve_seed(seed)
         c = self.conditions_of(condition, len(n))
-        result = as_output(out, len(n), self.input_dim)
+        result = new_output(out, len(n), self.input_dim)
         for start, stop in self._chunks(len(n)):
             first, last = n.start + start, n.start + stop
             given = c if c is None else c[start:stop]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aaptvae.errors import InputError
-from aaptvae_training.memory import Need, needs_of_diagnosis, needs_of_training, refuse_shortage
+from aaptvae_training.memory import Need, needs_of_diagnosis, needs_of_evaluation, needs_of_training, refuse_shortage
 
 from .conftest import options
 
@@ -38,6 +38,21 @@ def test_many_hidden_units_beside_all_columns_are_the_need() -> None:
     needs = list(needs_of_training(500, 20_000, options(sigma="learned", hidden_dim=[4000])))
     with pytest.raises(InputError, match=r"training on 500 rows .* choose a smaller --hidden-dim"):
         refuse_shortage(iter(needs), 500, 20_000, usable=4e9)
+
+
+def test_conditions_count_as_columns_do() -> None:
+    """A category of 4,000 values beside 5,000 columns needs more than half as much again in each stage that holds rows."""
+    plain, given = ({n.stage: n for n in needs_of_training(8_000, 5_000, options(), count)} for count in (0, 4_000))
+    for stage in ("reading", "training on", "evaluating"):
+        assert given[stage].parts["rows"] > 1.5 * plain[stage].parts["rows"]
+    with pytest.raises(InputError, match=r"reading 8,000 rows .* give --condition columns of fewer values"):
+        refuse_shortage(iter(given.values()), 8_000, 5_000, usable=plain["reading"].total)
+
+
+def test_an_evaluation_needs_memory_for_its_rows() -> None:
+    wanted = r"evaluating 20,000 rows of 20,000 columns needs about 16\.\d GB .* give fewer rows, or free memory"
+    with pytest.raises(InputError, match=wanted):
+        refuse_shortage(needs_of_evaluation(20_000, 20_000, 64), 20_000, 20_000, usable=8e9)
 
 
 @pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="limits of the address space are read from /proc")

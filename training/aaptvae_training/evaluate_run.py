@@ -29,6 +29,7 @@ from .evaluation.warnings import (
     warnings_of_unlike_rows,
 )
 from .features import TableConditions, digest_of, first_bad_value, open_features
+from .memory import needs_of_evaluation, refuse_shortage
 from .model import encode
 from .progress import TrainingProgress
 from .report.judged import open_judge
@@ -85,7 +86,7 @@ def _evaluated(run: Path, source: Any, progress: TrainingProgress, reading: Read
     folder = run if source is None else final_folder(run)
     config, judge = read_config(run), open_judge(folder)
     test, train_sample = read_held_out(run)
-    other = None if source is None else _other_rows(source, config, reading, judge.observation.mean)
+    other = None if source is None else _other_rows(source, config, reading, judge, len(train_sample))
     test = test if other is None else other.rows
     progress.stage("evaluating", 1)
     metrics, reference = _figures(folder, judge, test, train_sample)
@@ -175,11 +176,12 @@ class OtherRows(NamedTuple):
     missing: int
 
 
-def _other_rows(source: Any, config: RunConfig, reading: Reading, means: Matrix) -> OtherRows:
-    """Up to `MOST_OTHER_ROWS` rows of another table; missing values are treated as in training, with its `means` [D].
+def _other_rows(source: Any, config: RunConfig, reading: Reading, judge: Judge, sample: int) -> OtherRows:
+    """Up to `MOST_OTHER_ROWS` rows of another table, evaluated beside a `sample` of training rows.
 
-    `InputError` where the width or a value is wrong.
+    Missing values are treated as in training, with its means. `InputError` where the width or a value is wrong.
     """
+    means = judge.observation.mean
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else "the table"
     conditions = TableConditions.of(config.train, config.conditions)
     reading = replace(reading, expected=config.columns, usual=UNNAMED)
@@ -187,7 +189,10 @@ def _other_rows(source: Any, config: RunConfig, reading: Reading, means: Matrix)
         if features.width != config.input_dim:
             raise InputError(f"{name} has {features.width} columns: this run was trained on {config.input_dim}: give such rows")
         known = features.rows == config.rows and digest_of(features) == config.data_sha256
-        rows = features.read(0, min(features.rows, MOST_OTHER_ROWS))
+        count, width = min(features.rows, MOST_OTHER_ROWS), features.width + features.condition_dim
+        needs = needs_of_evaluation(count + sample, width, judge.ppca.eigenvectors.shape[1])
+        refuse_shortage(needs, count, width)
+        rows = features.read(0, count)
         missing = features.dropped
     if features.fill is not None:
         missing, rows[:, : len(means)] = int(np.isnan(rows).sum()), filled(rows[:, : len(means)], means)

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
-from aaptvae.engine.memory import usable_memory
-from aaptvae.errors import InputError
+from aaptvae.engine import require_memory
 
 from .config import TrainConfig
 from .features import BLOCK_NUMBERS, BLOCK_ROWS, SAMPLE_ROWS, held_out_counts, wants_covariance
@@ -20,6 +19,8 @@ HELP = {
     "columns": "give fewer columns with --columns or --drop",
     "axes": "choose a smaller --latent-dim, or fewer columns with --columns or --drop",
     "network": "choose a smaller --hidden-dim or --latent-dim",
+    "conditions": "give --condition columns of fewer values, or fewer columns with --columns or --drop",
+    "evaluated": "give fewer rows, or free memory",
 }
 
 
@@ -37,14 +38,9 @@ class Need(NamedTuple):
 
 def refuse_shortage(needs: Iterator[Need], rows: int, width: int, usable: float | None = None) -> None:
     """`InputError` for the first stage that needs more than the `usable` bytes, by default those the process may use."""
-    usable = usable_memory() if usable is None else usable
     for need in needs:
-        if need.total > usable:
-            largest = max(need.parts, key=lambda part: need.parts[part])
-            raise InputError(
-                f"{need.stage} {rows:,} rows of {width:,} columns needs about {need.total / 1e9:.1f} GB of memory, and this "
-                f"process may use {usable / 1e9:.1f} GB: {HELP[largest]}"
-            )
+        largest = max(need.parts, key=lambda part: need.parts[part])
+        require_memory(f"{need.stage} {rows:,} rows of {width:,} columns", need.total, HELP[largest], usable)
 
 
 def needs_of_diagnosis(rows: int, width: int) -> Iterator[Need]:
@@ -53,32 +49,47 @@ def needs_of_diagnosis(rows: int, width: int) -> Iterator[Need]:
     yield _axes(rows, width, most_axes(rows, width, 1), 0)
 
 
-def needs_of_training(rows: int, width: int, config: TrainConfig) -> Iterator[Need]:
-    """The stages of a training on a table, the refit included."""
+def needs_of_training(rows: int, width: int, config: TrainConfig, conditions: int = 0) -> Iterator[Need]:
+    """The stages of a training on a table with so many numbers of conditions beside its columns, the refit included."""
     held = sum(held_out_counts(rows, config.validation_share, config.test_share))
     sample = min(SAMPLE_ROWS, max(LEAST_SAMPLE_ROWS, MOST_NUMBERS // width), rows)
-    kept, axes = (held + sample) * width, most_axes(rows, width, config.latent_dim)
-    yield _reading(rows, rows - held, width, kept)
+    kept, axes = (held + sample) * (width + conditions), most_axes(rows, width, config.latent_dim)
+    yield _reading(rows, rows - held, width, kept, conditions)
     yield _axes(rows, width, axes, kept)
     along_axes = axes is not None and config.sigma == "spectral" and config.linear_skip and config.likelihood != "bernoulli"
     inner = axes if along_axes and axes is not None else width
     widths = (inner, *config.hidden_dim, config.latent_dim)
     weights = 2 * sum(a * b for a, b in pairwise(widths)) + 2 * inner * config.latent_dim
+    weights += conditions * (config.hidden_dim[0] + config.hidden_dim[-1])
     yield Need(
         "training on",
         {
             "network": NETWORK_COPIES * FLOAT * weights,
             "axes": AXES_COPIES * DOUBLE * width * (axes or width),
-            "rows": FLOAT * (kept + rows * min(inner + 1, width)),
+            "rows": FLOAT * (kept + rows * (min(inner + 1, width) + conditions)),
+            "conditions": AXES_COPIES * DOUBLE * width * conditions,
         },
     )
     yield Need("evaluating", {"rows": 5 * DOUBLE * kept, "axes": 4 * DOUBLE * width * (axes or width)})
 
 
-def _reading(rows: int, training: int, width: int, kept: float) -> Need:
-    block = min(rows, BLOCK_ROWS, max(1, BLOCK_NUMBERS // width)) * width
+def needs_of_evaluation(rows: int, width: int, axes: int) -> Iterator[Need]:
+    """An evaluation on rows that are not those of the run's training."""
+    yield Need("evaluating", {"evaluated": 5.0 * DOUBLE * rows * width, "axes": 4.0 * DOUBLE * width * axes})
+
+
+def _reading(rows: int, training: int, width: int, kept: float, conditions: int = 0) -> Need:
+    whole = width + conditions
+    block = min(rows, BLOCK_ROWS, max(1, BLOCK_NUMBERS // width)) * whole
     covariance = 3 * DOUBLE * width**2 if wants_covariance(training, width) else 0
-    return Need("reading", {"rows": (FLOAT + 3 * DOUBLE) * block + 2 * FLOAT * kept, "columns": float(covariance)})
+    return Need(
+        "reading",
+        {
+            "rows": (FLOAT + 3 * DOUBLE) * block + 2 * FLOAT * kept,
+            "columns": float(covariance),
+            "conditions": 6.0 * DOUBLE * conditions * whole,  # of their products, and of the regression on them
+        },
+    )
 
 
 def _axes(rows: int, width: int, axes: int | None, kept: float) -> Need:

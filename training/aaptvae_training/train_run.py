@@ -124,7 +124,8 @@ def prepare_run(
     features: Features, config: TrainConfig, progress: TrainingProgress, saved: RunConfig | None = None
 ) -> tuple[RunConfig, Prepared]:
     """Read the features: the configuration with every option decided, and the split with its statistics, as a `saved` run's."""
-    refuse_shortage(needs_of_training(features.rows, features.width, config), features.rows, features.width)
+    needs = needs_of_training(features.rows, features.width, config, features.condition_dim)
+    refuse_shortage(needs, features.rows, features.width)
     progress.stage("reading", features.rows)
     before = {} if saved is None else {"copies": saved.copies is not None, "capped": saved.capped}
     prepared = prepare_features(features, config, progress, **before)

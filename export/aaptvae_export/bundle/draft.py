@@ -69,9 +69,11 @@ def draft_bundle(run: Run, options: ExportOptions) -> Draft:
 def _needs(run: Run) -> Iterator[Need]:
     """Bytes of an export: each weight in both precisions of torch, in several forms of the graphs, and in their sessions."""
     weights = sum(parameter.numel() for parameter in run.model.parameters())
-    scaler, numbers = run.model.scaler, max(MOST_NUMBERS, LEAST_ROWS * run.config.input_dim)
-    axes = run.config.input_dim * scaler.inner if scaler.rotated else 0
-    yield Need("exporting a model of", {"network": BYTES_PER_WEIGHT * (weights + 2 * axes), "rows": BYTES_PER_INPUT * numbers})
+    width, given = run.config.input_dim, run.model.condition_dim
+    scaler, numbers = run.model.scaler, max(MOST_NUMBERS, LEAST_ROWS * (width + given))
+    weights += 2 * width * scaler.inner if scaler.rotated else 0
+    weights += width * given  # the regression on the conditions, in the decoder
+    yield Need("exporting a model of", {"network": BYTES_PER_WEIGHT * weights, "rows": BYTES_PER_INPUT * numbers})
 
 
 def _subspace(run: Run, heldout: Rows, options: ExportOptions) -> Subspace | None:

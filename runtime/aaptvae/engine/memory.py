@@ -4,9 +4,30 @@ import math
 import os
 from collections.abc import Iterator
 
+from ..errors import InputError
+from ..rows import Rows, as_output
 from .cpus import cgroups, words
 
 _PAGE = 4096
+_SMALL = 1 << 26  # bytes; less is not compared with the limits, whose files take a fraction of a millisecond to read
+
+
+def require_memory(stage: str, needed: float, remedy: str, usable: float | None = None) -> None:
+    """`InputError` for a stage that needs more bytes than the `usable` ones, by default those the process may use."""
+    if needed < _SMALL and usable is None:
+        return
+    usable = usable_memory() if usable is None else usable
+    if needed > usable:
+        raise InputError(
+            f"{stage} needs about {needed / 1e9:.1f} GB of memory, and this process may use {usable / 1e9:.1f} GB: {remedy}"
+        )
+
+
+def new_output(out: Rows | None, rows: int, width: int, *others: object) -> Rows:
+    """`as_output`; `InputError` for a new array [rows, width] that does not fit into the memory."""
+    if out is None:
+        require_memory(f"a result of {rows:,} rows of {width:,} numbers", 4.0 * rows * width, "ask for fewer rows at a time")
+    return as_output(out, rows, width, *others)
 
 
 def usable_memory(root: str | os.PathLike[str] = "/") -> float:

@@ -14,8 +14,9 @@ from ..bundle.graph_check import cut
 from ..bundle.graph_specs import CONDITION
 from ..bundle.manifest import GraphSpec, Precision
 from ..errors import BundleError, InputError, ProviderError
-from ..rows import BLOCK, Names, Rows, as_count, as_output, as_rows, refuse_overflow, shaped
+from ..rows import BLOCK, Names, Rows, as_count, as_rows, refuse_overflow, shaped
 from .cpus import multiplies_bytes, usable_cpus
+from .memory import new_output
 from .team import Team
 
 Provider = str | tuple[str, dict[str, Any]]
@@ -91,7 +92,7 @@ class Network:
         x = shaped(x, self.width, self.input)
         results = []
         for name, given in zip(outputs, [None] * len(outputs) if out is None else out, strict=True):
-            results.append(as_output(given, len(x), self.widths[name], x, *results))
+            results.append(new_output(given, len(x), self.widths[name], x, *results))
         # With enough rows for every thread, one chunk per thread is faster than all threads on one chunk, because
         # threads then do not wait for each other after every operator.
         even = min(self.chunk, -(-len(x) // (self._threads * BLOCK)) * BLOCK)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from test_cpus import tree
 
-from aaptvae.engine.memory import usable_memory
+import aaptvae
+from aaptvae.engine.memory import require_memory, usable_memory
 
 FREE = {"proc/meminfo": "MemTotal:  9 kB\nMemAvailable:    4000 kB\n"}
 V2 = {"proc/self/cgroup": "0::/a/b\n"}
@@ -57,3 +58,16 @@ def test_the_least_limit_counts(tmp_path: Path, files: dict[str, str], expected:
 
 def test_this_process_may_use_some() -> None:
     assert usable_memory() > 1 << 20
+
+
+def test_a_result_too_large_is_refused(vae: aaptvae.VAE) -> None:
+    """Before the first row is computed; numpy alone would hand out pages that do not exist."""
+    wanted = r"a result of 1,000,000,000,000 rows of 5 numbers needs about 20000\.0 GB of memory, .*: ask for fewer rows"
+    with pytest.raises(aaptvae.InputError, match=wanted):
+        vae.sample(10**12)
+
+
+def test_the_need_is_compared_with_what_is_left() -> None:
+    require_memory("opening", 1e9, "free memory", usable=2e9)
+    with pytest.raises(aaptvae.InputError, match=r"opening needs about 3\.0 GB of memory, and .* 2\.0 GB: free memory"):
+        require_memory("opening", 3e9, "free memory", usable=2e9)

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 
 from aaptvae.bundle.manifest import MOST_CONDITIONS, Condition
 from aaptvae.conditions import category_of, encoded, values_of
+from aaptvae.engine import require_memory
 from aaptvae.errors import InputError
 from aaptvae.rows import Matrix, Rows
 
 from ..config import TrainConfig
+
+_COPIES = 2  # of c in memory while it is made
 
 
 class TableConditions:
@@ -65,6 +68,9 @@ class TableConditions:
             raise InputError(
                 f"the conditions have {width:,} categories: expected at most {MOST_CONDITIONS:,}: give columns of fewer values"
             )
+        rows = len(self._held[0])
+        stage, remedy = f"encoding conditions of {rows:,} rows as {width:,} numbers", "give columns of fewer values"
+        require_memory(stage, _COPIES * 4 * rows * width, remedy)
         parts = [encoded(spec, values, len(values)) for spec, values in zip(self.specs, self._held, strict=True)]
         self._c, self._held = np.concatenate(parts, axis=1), []
         return self
