@@ -14,8 +14,8 @@ demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures
 	$(BIN)/aaptvae demo -o demo --force
 
 test: $(VENV)/ready ## everything: checks, tests, the wheel without torch, the oldest onnxruntime
-	$(MAKE) -j 2 check wheel-test
-	$(MAKE) floor-test unit-test
+	$(MAKE) -j 2 check wheel-test PASSED=$(VENV)/passed
+	$(MAKE) floor-test unit-test PASSED=$(VENV)/passed
 
 check: $(VENV)/ready ## lint, types, sizes, generated documentation
 	$(BIN)/ruff check .
@@ -40,8 +40,10 @@ web-build:
 web-reproducible: ## two builds of the npm package and of the page have the same bytes, and the page is the committed one
 	$(PYTHON) release/javascript.py
 
+# Compiled once for the hundreds of processes that tests start, also where PYTHONDONTWRITEBYTECODE is set.
 unit-test: $(VENV)/ready ## the tests alone; files in their order, as those of docs/ take longest
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m compileall -q runtime training export
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(if $(PASSED),--passed $(PASSED))
 
 pages-test: $(VENV)/ready ## every example of README.md and docs/, trainings included
 	$(BIN)/python -m cogapp --check -I docs $(PAGES)
@@ -53,7 +55,7 @@ gpu-test: $(VENV)/ready ## train on a CUDA device, export, verify
 	$(BIN)/aaptvae verify .gpu/bundle
 
 wheel-test: $(DIST)/SHA256SUMS ## the built wheel outside the clone, in an environment without torch, onnx and matplotlib
-	$(PYTHON) release/outside.py tests $(DIST)
+	$(PYTHON) release/outside.py tests $(DIST) $(PASSED)
 
 floor-test: $(DIST)/SHA256SUMS ## the committed bundles on the oldest supported onnxruntime and numpy
 	rm -rf .venv-floor && $(PYTHON) -m venv .venv-floor

@@ -1,9 +1,10 @@
-"""The built files in a new environment outside the clone, as a user meets them: `outside.py WHAT DIST [TOOLS]`.
+"""The built files in a new environment outside the clone, as a user meets them: `outside.py WHAT DIST [FILE]`.
 
-`tests` (make wheel-test): the tests of the runtime and of the pages, from the sdist, against the installed wheel.
+`tests` (make wheel-test): the tests of the runtime and of the pages, from the sdist, against the installed wheel; FILE, if
+there is one, gets the names of those that passed.
 `newest` (make newest-test): the same, with the newest versions that the wheel admits.
 `demo` (make first-picture): what the README's `make demo` shows, with the extra `train`.
-`contents` (make contents): SBOM, licences and known holes of what the wheel installs.
+`contents` (make contents): SBOM, licences and known holes of what the wheel installs; FILE is the folder of tools.
 """
 
 import json
@@ -58,15 +59,16 @@ def newest(folder: Path, dist: Path) -> None:
     tests(folder, dist, newest=True)
 
 
-def tests(folder: Path, dist: Path, newest: bool = False) -> None:
-    """Run the tests of the runtime and of the pages; no heavy package may be installed."""
+def tests(folder: Path, dist: Path, passed: Path | None = None, newest: bool = False) -> None:
+    """Run the tests of the runtime and of the pages, and write which passed; no heavy package may be installed."""
     python = environment(folder / "env")
     install(python, str(next(dist.glob("*.whl"))), "pytest", "pytest-xdist", "hypothesis", newest=newest)
     check = f"import importlib.util as i; found = [n for n in {FORBIDDEN} if i.find_spec(n)]; assert not found, found"
     run(python, "-c", check)
     where = unpacked(next(dist.glob("*.tar.gz")), folder / "sdist") / "tests"
-    parallel = ("-n", "2", "--dist", "loadfile")
-    run(python, "-m", "pytest", "-q", *parallel, "-c", "../pyproject.toml", "--rootdir", "..", "runtime", "docs", folder=where)
+    options = ["-n", "2", "--dist", "loadfile", "-c", "../pyproject.toml", "--rootdir", ".."]
+    options += ["--write-passed", str(passed)] if passed else []
+    run(python, "-m", "pytest", "-q", *options, "runtime", "docs", folder=where)
 
 
 def demo(folder: Path, dist: Path) -> None:
@@ -114,7 +116,4 @@ def without_local_files(text: str) -> str:
 if __name__ == "__main__":
     what, place, *others = sys.argv[1], *(Path(word).absolute() for word in sys.argv[2:])
     with tempfile.TemporaryDirectory() as name:
-        if what == "contents":
-            contents(Path(name), place, *others)
-        else:
-            {"tests": tests, "newest": newest, "demo": demo}[what](Path(name), place)
+        {"tests": tests, "newest": newest, "demo": demo, "contents": contents}[what](Path(name), place, *others)

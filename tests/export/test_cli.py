@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from forked import Done, command
 
 import aaptvae
 from aaptvae.cli import app
@@ -17,20 +18,14 @@ from aaptvae_training.digits import DIGITS_FILE
 from aaptvae_training.train_run import train
 
 
-def cli(*arguments, **options):
-    command = [sys.executable, "-m", "aaptvae", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
-
-
 @pytest.fixture
 def inside(capsys):
-    """The command line in this process, where torch and its exporter are imported already."""
+    """The command line in this process."""
 
     def call(*arguments):
         with pytest.raises(SystemExit) as end:
             app.run([str(argument) for argument in arguments])
-        shown = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, end.value.code, shown.out, shown.err)
+        return Done(end.value.code, *capsys.readouterr())
 
     return call
 
@@ -44,19 +39,19 @@ def trained(tmp_path_factory):
 
 
 def test_export_publishes_a_bundle_and_a_triton_repository(trained, tmp_path, inside):
-    done = cli("export", trained, "-o", tmp_path / "b", "--triton", tmp_path / "models", "--name", "tiny", "--json")
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    done = command("export", trained, "-o", tmp_path / "b", "--triton", tmp_path / "models", "--name", "tiny", "--json")
+    assert done.status == 0, done.err
+    report = json.loads(done.out)
     assert report["name"] == "tiny" and report["parity"]["comparisons"] > 100
     assert aaptvae.load(tmp_path / "b", sha256=report["digest"]).latent_dim == 4
     assert (tmp_path / "models" / "tiny_encoder" / "config.pbtxt").is_file()
     again = inside("export", trained, "-o", tmp_path / "b")
-    assert again.returncode == 1 and again.stderr.startswith("error: ") and "--force" in again.stderr
-    assert len(again.stderr.splitlines()) == 1 and not again.stdout
+    assert again.status == 1 and again.err.startswith("error: ") and "--force" in again.err
+    assert len(again.err.splitlines()) == 1 and not again.out
 
 
 def test_runtime_figures_equal_those_of_the_run(trained, tmp_path, inside):
-    assert inside("export", trained, "-o", tmp_path / "bundle").returncode == 0
+    assert inside("export", trained, "-o", tmp_path / "bundle").status == 0
     rows, figures = read_run(trained).heldout, json.loads((trained / "evaluation.json").read_text())["metrics"]
     vae = aaptvae.load(tmp_path / "bundle")
     for prior in ("standard", "fitted"):
@@ -67,17 +62,17 @@ def test_runtime_figures_equal_those_of_the_run(trained, tmp_path, inside):
 
 def test_zip_is_read_by_verify(trained, tmp_path, inside):
     done = inside("export", trained, "-o", tmp_path / "b.zip", "--zip")
-    assert done.returncode == 0, done.stderr
-    assert not done.stdout and "sha256" in done.stderr and "Warning" not in done.stderr
-    assert inside("verify", tmp_path / "b.zip").returncode == 0
+    assert done.status == 0, done.err
+    assert not done.out and "sha256" in done.err and "Warning" not in done.err
+    assert inside("verify", tmp_path / "b.zip").status == 0
 
 
 def test_export_writes_an_explorer_of_held_out_rows(trained, tmp_path, inside):
     page = ("--web", tmp_path / "site", "--web-rows", "heldout", "--image-shape", "8x8")
     done = inside("export", trained, "-o", tmp_path / "b", *page)
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.err
     heldout = read_run(trained).heldout
-    assert f"its map shows {len(heldout)} rows, which are in that folder" in done.stderr
+    assert f"its map shows {len(heldout)} rows, which are in that folder" in done.err
     assert np.array_equal(np.load(tmp_path / "site/rows.npy"), heldout)
     described = json.loads((tmp_path / "site/explorer.json").read_text())
     assert described["sha256"] == aaptvae.load(tmp_path / "site/bundle").digest and described["image_shape"] == [8, 8]
@@ -88,8 +83,8 @@ def test_export_writes_an_explorer_of_held_out_rows(trained, tmp_path, inside):
     [(["--image-shape", "8x7"], "image shape is 8x7: expected a product of 64"), (["--wasm", DIGITS_FILE], "is not ort-wasm")],
 )
 def test_a_wrong_page_is_refused_before_the_bundle(trained, tmp_path, page, words):
-    done = cli("export", trained, "-o", tmp_path / "b", "--web", tmp_path / "site", *page)
-    assert done.returncode == 1 and words in done.stderr
+    done = command("export", trained, "-o", tmp_path / "b", "--web", tmp_path / "site", *page)
+    assert done.status == 1 and words in done.err
     assert not list(tmp_path.iterdir())
 
 
@@ -103,19 +98,19 @@ def test_a_wrong_page_is_refused_before_the_bundle(trained, tmp_path, page, word
 )
 def test_invalid_options_write_nothing(trained, tmp_path, inside, arguments, words):
     done = inside("export", trained, "-o", tmp_path / "b", *arguments)
-    assert done.returncode == 2 and words in done.stderr.splitlines()[-1]
+    assert done.status == 2 and words in done.err.splitlines()[-1]
     assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_run_is_one_line(tmp_path, inside):
     done = inside("export", tmp_path / "none", "-o", tmp_path / "b")
-    assert done.returncode == 1 and done.stderr.startswith("error: cannot read") and len(done.stderr.splitlines()) == 1
+    assert done.status == 1 and done.err.startswith("error: cannot read") and len(done.err.splitlines()) == 1
 
 
 def test_missing_package_error_names_the_extra(trained, tmp_path):
     code = "import sys; sys.modules['onnx'] = None; from aaptvae.cli import main; main()"
-    command = [sys.executable, "-c", code, "export", str(trained), "-o", str(tmp_path / "b")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    arguments = [sys.executable, "-c", code, "export", str(trained), "-o", str(tmp_path / "b")]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "pip install torch onnx" in done.stderr and "onnx" in done.stderr
 
 

@@ -1,26 +1,17 @@
 """Features with a known spectrum, and one short training on them that many tests look at."""
 
 import json
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from aaptvae_training import train_run
 from aaptvae_training.config import TrainConfig, make_config
 
 WIDTH, RANK = 12, 4
 train = partial(train_run.train, report=False)  # drawing takes longer than these trainings; tests/training/report draws
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Small matrices gain nothing from a second thread, and suites that share two cores lose."""
-    torch.set_num_threads(1)
 
 
 def features_of(rows: int, width: int = WIDTH, rank: int = RANK, seed: int = 0) -> np.ndarray:
@@ -57,15 +48,6 @@ def saved(folder: Path, rows: np.ndarray, name: str = "features.npy") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / name, rows)
     return folder / name
-
-
-def script(code: str, *arguments: object, environment: dict[str, str] | None = None) -> str:
-    """Run Python code in a fresh process with these arguments; what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, env=environment, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def metrics_of(run: Path) -> list[dict[str, float]]:

@@ -1,17 +1,16 @@
 """`train`, `evaluate` and `diagnose` as real processes: what they refuse, in one line, leaving nothing behind."""
 
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import pytest
+from forked import Done, command
 
 from aaptvae.cli import app
 from aaptvae.files import opening
@@ -23,42 +22,14 @@ from .conftest import features_of
 SMALL = ("--latent-dim", 3, "--hidden-dim", 8, "--epochs", 2, "--batch-size", 32, "--precision", "fp32", "--no-report")
 
 
-class Done(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
 Cli = Callable[..., Done]
-
-# Processes are forked from one that has imported torch already: as real as any, and started in no time.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["aaptvae_training.train_run", "aaptvae_training.cli"])
-
-
-def enter(folder: str, arguments: list[str]) -> None:
-    """What a child does: the console script in a folder, with its streams in files."""
-    os.chdir(folder)
-    for descriptor, name in ((1, "../out"), (2, "../err")):
-        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
-    app.run(arguments)
 
 
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Run a verb as a process of its own in an empty folder, and give what it printed."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-
-    def run(*arguments: object) -> Done:
-        child = PROCESSES.Process(target=enter, args=(str(folder), [str(argument) for argument in arguments]))
-        child.start()
-        child.join()
-        assert child.exitcode is not None
-        return Done(child.exitcode, *((tmp_path / name).read_text() for name in ("out", "err")))
-
-    return run
+    monkeypatch.chdir(tmp_path)
+    return command
 
 
 def files() -> list[str]:
@@ -317,14 +288,17 @@ def test_without_torch_a_verb_says_what_to_install(verb: list[str], tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_tensorboard_its_flag_says_what_to_install(tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", x())
-    verb = ["train", "x.npy", "-o", "run", "--tensorboard", "events"]
-    code = f"import sys; sys.modules['tensorboard'] = None; from aaptvae.cli import app; app.run({verb})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr == "error: --tensorboard needs tensorboard, which is not installed: pip install tensorboard\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
+def test_without_tensorboard_its_flag_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", x())
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(SystemExit, match="1"):
+        app.run(["train", "x.npy", "-o", "run", "--tensorboard", "events"])
+    words = "error: --tensorboard needs tensorboard, which is not installed: pip install tensorboard\n"
+    assert capsys.readouterr().err == words
+    assert files() == ["x.npy"]
 
 
 def test_help_lists_the_formats_that_are_read() -> None:

@@ -20,7 +20,7 @@ DIGITS = np.load(DIGITS_FILE).astype(np.float32)
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("digits") / "run"
-    train(DIGITS_FILE, folder, TrainConfig(latent_dim=16, epochs=12, batch_size=128, refit=False))
+    train(DIGITS_FILE, folder, TrainConfig(latent_dim=16, epochs=12, batch_size=128, refit=False), report=False)
     return read_run(folder), folder
 
 
@@ -95,8 +95,8 @@ def test_a_split_is_disjoint_complete_and_seeded(rows):
 
 def test_a_bernoulli_model_learns_more_than_the_means(tmp_path):
     np.save(tmp_path / "x.npy", DIGITS / 16)
-    config = TrainConfig(latent_dim=8, hidden_dim=(64,), likelihood="bernoulli", epochs=30)
-    evaluation = train(tmp_path / "x.npy", tmp_path / "run", config)
+    config = TrainConfig(latent_dim=8, hidden_dim=(64,), likelihood="bernoulli", epochs=30, refit=False)
+    evaluation = train(tmp_path / "x.npy", tmp_path / "run", config, report=False)
     assert -29 < evaluation.baseline["independent_log_likelihood"] < -25
     assert evaluation.metrics["elbo"] > evaluation.baseline["independent_log_likelihood"] + 0.5
     assert evaluation.metrics["train_elbo"] > -26

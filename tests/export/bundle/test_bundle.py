@@ -4,7 +4,6 @@ import dataclasses
 import json
 import re
 import shutil
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from forked import script
 
 import aaptvae
 from aaptvae.bundle.graph_specs import decoder_spec, encoder_spec
@@ -50,8 +50,7 @@ def contents(folder):
 def elsewhere(tmp_path_factory):
     """A zip of the run of `in_both`, made by another process in another folder; and its files."""
     folder = tmp_path_factory.mktemp("elsewhere")
-    tests = Path(__file__).parents[2]
-    subprocess.run([sys.executable, "-c", SCRIPT, str(folder / "b"), str(tests)], check=True, cwd=folder)
+    script(SCRIPT, folder / "b", Path(__file__).parents[2])
     with zipfile.ZipFile(folder / "b.zip") as archive:
         archive.extractall(folder / "b")
     return folder

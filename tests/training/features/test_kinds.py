@@ -1,13 +1,12 @@
 """A table with every fault at once: each is said in one line, with its columns, by `diagnose` and by `train`."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from forked import command
 
 from aaptvae_training.features import ColumnFacts, Finding, findings
 
@@ -74,10 +73,6 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "aaptvae", *map(str, arguments)], capture_output=True, text=True, check=False)
-
-
 def test_every_kind_is_found_in_its_columns() -> None:
     table = faulty()
     kinds = by_kind(found_in(table), list(table))
@@ -123,8 +118,8 @@ def test_few_rows_say_nothing_of_distributions() -> None:
 def found(file: Path) -> dict[str, Any]:
     """The diagnosis of the table."""
     done = command("diagnose", file, "--json")
-    assert done.returncode == 0, done.stderr
-    diagnosis: dict[str, Any] = json.loads(done.stdout)
+    assert done.status == 0, done.err
+    diagnosis: dict[str, Any] = json.loads(done.out)
     return diagnosis
 
 
@@ -135,7 +130,7 @@ def test_diagnose_says_every_fault(file: Path, found: dict[str, Any]) -> None:
     assert set(kinds) == set(FAULTS) - {"identifier"}, "with rows twice nothing counts up"
     assert found["copied_rows"] == 20
     assert [names[column] for column in found["rounded"]] == ["stamp"]
-    text = command("diagnose", file).stdout
+    text = command("diagnose", file).out
     for finding in found["findings"]:
         assert f"\nnote: {finding['text']}\n" in text
     assert "float32 cannot hold the variation of 1 column (stamp)" in text
@@ -145,10 +140,10 @@ def test_diagnose_says_every_fault(file: Path, found: dict[str, Any]) -> None:
 def test_train_says_every_fault(file: Path, found: dict[str, Any], tmp_path: Path) -> None:
     arguments = ["--latent-dim", "2", "--hidden-dim", "8", "--epochs", "1", "--no-refit", "--device", "cpu"]
     done = command("train", file, "-o", tmp_path / "run", *arguments)
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.err
     assert metrics_of(tmp_path / "run")
     page = (tmp_path / "run" / "report.html").read_text()
     for finding in found["findings"]:
-        assert f"note: {finding['text']}" in done.stderr
+        assert f"note: {finding['text']}" in done.err
     assert f"{len(found['findings'])} findings" in page
     assert "the value -999 in " in page

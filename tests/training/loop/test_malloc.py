@@ -1,9 +1,9 @@
 """Page faults of a training step, which freed memory causes, measured in a fresh process."""
 
-import subprocess
 import sys
 
 import pytest
+from forked import script
 
 FAULTS = """
 import resource, tempfile
@@ -30,8 +30,7 @@ with freed_memory_kept():
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc can be told")
 def test_a_step_causes_few_page_faults() -> None:
-    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True, timeout=120)
-    assert float(done.stdout) < 50  # thousands where freed memory is returned at once, as some versions of glibc do
+    assert float(script(FAULTS)) < 50  # thousands where freed memory is returned at once, as some versions of glibc do
 
 
 KEPT = """
@@ -52,6 +51,5 @@ print(within, resident() - before)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc can be told")
 def test_kept_memory_is_returned_after_training() -> None:
-    done = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, check=True, timeout=120)
-    within, after = map(int, done.stdout.split())
+    within, after = map(int, script(KEPT).split())
     assert within > 300e6 and after < 50e6

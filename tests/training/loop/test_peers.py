@@ -3,7 +3,6 @@ clipping, selection and warm-up in test_trainer.py, dropped rows in test_batches
 
 import ast
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from forked import script
 
 import aaptvae_training
 from aaptvae_training import AAPTVAE, load_run, read_run
@@ -18,7 +18,7 @@ from aaptvae_training.config import make_config
 from aaptvae_training.model import losses
 from aaptvae_training.model.objective import Objective
 
-from ..conftest import features_of, metrics_of, options, saved, script, train
+from ..conftest import features_of, metrics_of, options, saved, train
 
 SOURCES = Path(aaptvae_training.__file__).parent
 PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
@@ -69,13 +69,13 @@ import json, sys, torch, numpy
 from pathlib import Path
 from aaptvae_training.config import make_config
 from aaptvae_training.train_run import train
-torch.set_num_threads(1); torch.rand(17); numpy.random.seed(4)
+torch.rand(17); numpy.random.seed(4)
 train(Path(sys.argv[1]), Path(sys.argv[2]), make_config(json.loads(sys.argv[3])), report=False)
 """
     given = {"latent_dim": 3, "hidden_dim": [8], "epochs": 4, "batch_size": 32, "precision": "fp32", "device": "cpu"}
     given["refit"] = False
     assert make_config(given) == options()
-    script(code, table, tmp_path / "run", json.dumps(given), environment=os.environ | {"OMP_NUM_THREADS": "1"})
+    script(code, table, tmp_path / "run", json.dumps(given))
     for name in ("best.safetensors", "last/state.safetensors", "prior.safetensors", "evaluation.json", "metrics.jsonl"):
         assert (tmp_path / "run" / name).read_bytes() == (finished / name).read_bytes(), name
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from forked import together
 
 import aaptvae
 from aaptvae_export import export
@@ -23,7 +25,6 @@ gc.disable()  # what is freed must not depend on when it collects
 from aaptvae_training.loop import batches
 from aaptvae_training.config import make_config
 from aaptvae_training.train_run import train
-torch.set_num_threads(1)
 batches.BLOCK_BYTES = 4096
 if sys.argv[4] == "streamed":
     batches.RESIDENT_BYTES = 0
@@ -43,11 +44,19 @@ with join("cpu") as world:
 """
 
 
+def pair(code: str, *arguments: object) -> None:
+    """Two CPU processes of the same code, with the variables that torchrun sets."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
+    together([place | {"RANK": rank} for rank in "01"], code, *arguments)
+
+
 def torchrun(folder: Path, code: str, *arguments: object) -> None:
-    """Two CPU processes of the same command."""
+    """The same by torchrun, which imports torch three times."""
     folder.mkdir(exist_ok=True)
     (folder / "command.py").write_text(code)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo"}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2"]
     done = subprocess.run(
         [*command, folder / "command.py", *map(str, arguments)], env=environment, capture_output=True, text=True, check=False
@@ -59,8 +68,8 @@ def flags(config) -> str:
     return msgspec.json.encode(config).decode()
 
 
-def test_sums_over_processes_are_exact(tmp_path):
-    torchrun(tmp_path, SUM)
+def test_sums_over_processes_are_exact():
+    pair(SUM)
 
 
 @pytest.mark.parametrize("source", ["resident", pytest.param("streamed", marks=pytest.mark.slow)])
@@ -69,7 +78,7 @@ def test_two_processes_reach_what_one_reaches(tmp_path, source):
     rows = saved(tmp_path, features_of(901))  # does not divide by two
     config = options(epochs=12, patience=1.0)
     train(rows, tmp_path / "one", config)
-    torchrun(tmp_path, TRAIN, rows, tmp_path / "two", flags(config), source)
+    pair(TRAIN, rows, tmp_path / "two", flags(config), source)
     one, two = ([line["validation_elbo"] for line in metrics_of(tmp_path / name)] for name in ("one", "two"))
     np.testing.assert_allclose(two, one, atol=0.15)
     assert len(two) == 13 and len(set(two)) == 13
@@ -97,8 +106,8 @@ with join("cpu") as world:
 """
 
 
-def test_an_error_of_the_first_process_stops_all(tmp_path):
-    torchrun(tmp_path, LEADING)
+def test_an_error_of_the_first_process_stops_all():
+    pair(LEADING)
 
 
 @pytest.mark.slow

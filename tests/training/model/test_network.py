@@ -1,7 +1,6 @@
 """The model as a user of plain torch meets it: widths, forward, losses, a training loop, generation, interpolation."""
 
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -161,15 +160,17 @@ def test_posterior_variances_stay_finite_far_from_the_data(vae):
     assert torch.isfinite(logvar.exp()).all() and logvar.max() <= 20 and logvar.min() >= -30
 
 
-def test_the_example_trains_samples_and_interpolates():
-    done = subprocess.run([sys.executable, EXAMPLE], capture_output=True, text=True, check=True)
-    lines = done.stdout.splitlines()
+def test_the_example_trains_samples_and_interpolates(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [str(EXAMPLE)])
+    runpy.run_path(str(EXAMPLE), run_name="__main__")
+    shown = capsys.readouterr()
+    lines = shown.out.splitlines()
     losses = [float(line.split("loss")[1].split()[0]) for line in lines if line.startswith("epoch")]
     assert losses[-1] < losses[0]
     explained = float(next(line for line in lines if line.startswith("reconstructions")).split()[2].rstrip("%"))
     assert explained > 50
     assert sum(line.endswith(tuple("0123456789")) and "of the way" in line for line in lines) == 5
-    assert done.stderr == ""
+    assert shown.err == ""
 
 
 def test_the_example_takes_a_feature_file(table, monkeypatch, capsys):

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from forked import script
 
 from aaptvae_training import load_run, read_run
 from aaptvae_training.errors import RunError
 from aaptvae_training.evaluate_run import evaluate
 from aaptvae_training.run.state import read_state, write_state
-
-from ..conftest import script
 
 
 def changed(run: Path, folder: Path, **values: object) -> Path:
