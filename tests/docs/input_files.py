@@ -209,6 +209,7 @@ FILES: dict[str, Write] = {
         file("1.csv", text(rows=X[:20])), file("2.csv", text("e,d,c,b,a", X[20:, ::-1]))
     ),
     "a folder of shards, one of other columns": folder_of(file("1.csv", text()), file("2.csv", text("a,b,c,d,z"))),
+    "a folder of shards, one a header alone": folder_of(file("1.csv", text()), file("2.csv", "e,d,c,b,a\n")),
     "a folder of partitions, part=1/, part=2/": folder_of(npy(X[:20], "part=1/x.npy"), npy(X[20:], "part=2/x.npy")),
     "a folder with brackets in its name": folder_of(npy(X, "data [v2]/x.npy"), pattern="data [v2]"),
     "a pattern below a folder with brackets": folder_of(npy(X, "data [v2]/x.npy"), pattern="data [v2]/*.npy"),

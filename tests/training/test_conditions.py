@@ -113,6 +113,14 @@ def test_files_give_the_conditions_that_tables_give(tmp_path, table, suffix):
     assert read.shape == (600, 10) and features.width == 6
 
 
+def test_shards_of_a_header_alone_have_no_conditions(tmp_path):
+    for name, text in (("1", "kind,a,b\n"), ("2", "b,kind,a\n2,u,1\n4,v,3\n"), ("3", "a,b,kind\n")):
+        (tmp_path / f"x{name}.csv").write_text(text)
+    with open_features(str(tmp_path), conditions=TableConditions(["kind"])) as features:
+        assert features.columns == ("a", "b")
+        assert features.read(0, features.rows).tolist() == [[1, 2, 1, 0], [3, 4, 0, 1]]
+
+
 def test_rows_without_values_leave_with_their_conditions(table):
     rows = {**table, "f0": np.where(np.arange(600) % 2, table["f0"], np.nan)}
     with open_features(rows, missing="drop", conditions=TableConditions(["batch", "age"])) as features:

@@ -197,14 +197,18 @@ def _held(name: str, stream: IO[bytes]) -> tuple[IO[bytes], int]:
 
 
 class ShardedRows(RowReader):
-    """Files of equal columns, in the natural order of their names; named columns are matched by name with the first file's."""
+    """Files of equal columns, in the natural order of their names; named columns are matched by name with the first file's.
+
+    A file of text that holds a header alone counts as empty, unless all do.
+    """
 
     def __init__(self, name: str, paths: list[str], format: str | None, reading: Reading = READ_ALL) -> None:
-        self.name, self.paths, self._format, self.reading = name, paths, format, replace(reading, width=None)
-        facts, notes = [], dict[str, str]()  # by what they say: of the first file that is read so
+        self.name, self.paths, self._format, self.reading = name, paths, format, replace(reading, width=None, empty=True)
+        facts, headers, notes = [], 0, dict[str, str]()  # by what they say: of the first file that is read so
         for path in paths:  # one at a time: the number of open files is limited
             with _open_one(path, format, self.reading) as reader:
                 facts.append((reader.width, reader.rows, reader.dtype))
+                headers += isinstance(reader, TextRows) and reader.rows == 0
                 notes |= {say: note for note in reader.notes if (say := note.removeprefix(path)) not in notes}
             if len(facts) == 1:
                 self.columns, self.ids, self.id_types = reader.columns, reader.ids, reader.id_types
@@ -216,6 +220,8 @@ class ShardedRows(RowReader):
                 )
             if (reader.columns is None) != (self.columns is None):
                 raise InputError(f"{reader.name} and {paths[0]} differ: one names its columns, one does not: expected the same")
+        if headers == len(paths):
+            raise InputError(f"{name} holds no rows but headers: expected one row of numbers a line")
         self.notes = tuple(notes.values())
         _, counts, dtypes = zip(*facts, strict=True)
         self.width = facts[0][0]

@@ -20,7 +20,8 @@ class Reading:
     Features are the columns `columns`, else all but those in `drop` and `ids`; with `expected` they are matched by name,
     without it names of positions behind one of the prefixes `usual` are taken in the order of the positions.
     `width` is checked if given; bad lines of text are skipped with `skip_bad`. A csv file has a header, a delimiter
-    and a decimal mark as given, else as its first lines show. With `missing`, a row that is checked may hold missing values.
+    and a decimal mark as given, else as its first lines show. With `missing`, a row that is checked may hold missing values;
+    with `empty`, a file of text may hold a header alone.
     """
 
     columns: tuple[str, ...] = ()
@@ -34,6 +35,7 @@ class Reading:
     delimiter: str | None = None
     decimal: str | None = None
     missing: bool = False
+    empty: bool = False
 
     @property
     def selects(self) -> bool:

@@ -25,7 +25,7 @@ class TextRows(RowReader):
     With a width that is checked, a row must be that many finite float32 numbers; without, the first row determines it.
     """
 
-    rows = None
+    rows: int | None = None  # 0 of a file that holds a header alone
     dtype = np.dtype(np.float64)
 
     def __init__(self, source: Source, syntax: type[Syntax]) -> None:
@@ -49,10 +49,14 @@ class TextRows(RowReader):
             raise InputError(f"{self.name} line {first[0][0]} cannot be split into fields ({error})") from None
         self.notes = self._syntax.notes
         data = first[self._syntax.header_lines :]
-        if not data:
+        if not data and not reading.empty:
             raise InputError(f"{self.name} holds no rows but a header: expected one row of numbers a line")
         self._lines: Iterator[Line] = itertools.chain(data, lines)
-        self._choose(*data[0])
+        if data:
+            self._choose(*data[0])
+        else:
+            self.rows = 0
+            self._take(self._syntax.names or (), first[0][0])
         self.ids = reading.ids
 
     def _choose(self, number: int, text: str) -> None:
@@ -72,12 +76,17 @@ class TextRows(RowReader):
             raise InputError(f"{self.name} line {number} {problem}")
         if (problem or plain) and width:  # a row of another width is refused or skipped when it is read
             types = [""] * width
-        chosen = choose(self.name, names, len(types), reading)
+        self._take(names, number, types)
+
+    def _take(self, names: tuple[str, ...] | None, number: int, types: list[str] | None = None) -> None:
+        """Take the columns that the options name; without `types`, of a header alone, all columns may hold numbers."""
+        types = [""] * len(names or ()) if types is None else types
+        chosen = choose(self.name, names, len(types), self._syntax.reading)
         refuse_others(self.name, types, chosen, names)
         self.width, self.columns = len(chosen.features), chosen.columns
         if not 1 <= self.width <= MAX_WIDTH:
             raise InputError(f"{self.name} line {number} has {self.width} values: expected 1 to {MAX_WIDTH}")
-        syntax.take(chosen, len(types))
+        self._syntax.take(chosen, len(types))
 
     def labelled(self, size: int, start: int = 0) -> Iterator[Batch]:
         """Parse lines; a bad one is skipped, or refused with its number."""

@@ -158,3 +158,42 @@ def test_each_way_of_reading_shards_is_said_once(tmp_path: Path) -> None:
             f"{tmp_path / '3.csv'} is read with semicolons between values",
         )
         assert np.concatenate(list(reader.batches(9))).tolist() == [[1, 2], [1.5, 2], [3.5, 2], [1.5, 2]]
+
+
+def written(folder: Path, **files: str) -> Path:
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / f"{name}.csv").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("first", ["a,b\n", "b,a\n1,2\n"])
+@pytest.mark.parametrize("last", ["a,b\n", "b,a\n", "a,b"])
+def test_a_shard_of_a_header_alone_is_empty(tmp_path: Path, first: str, last: str) -> None:
+    folder = written(tmp_path / "x", x1=first, x2="a,b\n3,4\n5,6\n", x3=last)
+    with open_rows(folder) as reader:
+        rows = np.concatenate(list(reader.batches(10)))
+        names = reader.columns
+    expected = [[4, 3], [6, 5]] if first.startswith("b") else [[3, 4], [5, 6]]
+    assert rows.tolist() == [[1, 2]] * first.count("1") + expected and names == tuple(first[:3].split(","))
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"x1": "a,b\n1,2\n", "x2": "a,c\n"}, "x2.csv lacks the column b"),
+        ({"x1": "a,b\n", "x2": "a,c\n1,2\n"}, "x2.csv lacks the column b"),
+        ({"x1": "a,b\n1,2\n", "x2": "a,b,c\n"}, "x2.csv has the column c"),
+        ({"x1": "a,b\n", "x2": "a,b\n"}, "x holds no rows but headers"),
+        ({"x1": "a,b\n1,2\n", "x2": ""}, "x2.csv holds no rows: expected one row"),
+        ({"x1": "a,b\n"}, "x holds no rows but headers"),
+    ],
+)
+def test_other_headers_and_headers_alone_are_refused(tmp_path: Path, files: dict[str, str], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        open_rows(written(tmp_path / "x", **files))
+
+
+def test_one_file_of_a_header_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no rows but a header"):
+        open_rows(written(tmp_path / "x", x="a,b\n") / "x.csv")
