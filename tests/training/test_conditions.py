@@ -226,7 +226,7 @@ def test_residuals_are_those_of_a_regression():
     for part in (rows[:250], rows[250:]):
         moments.add(part[:, :6])
         products.add(part)
-    given, statistics = products.regression(moments.finish(), affine=True)
+    given, statistics = products.regression(moments.statistics(), affine=True)
     residuals = x - given.location(rows)
     assert np.allclose(statistics.covariance, np.cov(residuals.T, bias=True), atol=1e-3)
     assert np.allclose(statistics.variance, np.diag(statistics.covariance))

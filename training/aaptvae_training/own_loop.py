@@ -32,7 +32,7 @@ from .features import (
     open_features,
     wants_covariance,
 )
-from .finish.finish import finish
+from .finish.complete import complete
 from .linear.axes import axes_count, find_axes
 from .linear.baseline import fit_baseline
 from .linear.start import scalar_start
@@ -134,7 +134,7 @@ def write_run(folder: Path, model: AAPTVAE, trained: Rows, unseen: Rows, facts: 
         write_baseline(folder, fit_baseline(prepared, scalar_start(axes.ppca(model.latent_dim))))
         write_state(folder / BEST, model.state_dict(), {"epoch": epochs, "polish": 0.0})  # the weights stay as they are
         write_metrics(folder, [{"epoch": epochs, **validation_figures(model, prepared.validation, seed)}])
-        finish(folder, config.train, prepared, features, TrainingProgress())
+        complete(folder, config.train, prepared, features, TrainingProgress())
         evaluate(folder, report=report)
 
 
@@ -170,7 +170,7 @@ def moments_of(rows: Rows) -> Statistics:
     """Mean, variance and covariance of training rows [N, D]."""
     moments = Moments(rows.shape[1], products=wants_covariance(*rows.shape))
     moments.add(rows)
-    return moments.finish()
+    return moments.statistics()
 
 
 def regression_of(model: AAPTVAE) -> Regression:

@@ -26,7 +26,7 @@ from .features import (
     open_features,
     prepare_features,
 )
-from .finish.finish import finish
+from .finish.complete import complete
 from .linear.axes import axes_count, find_axes, model_axes
 from .linear.baseline import fidelity_to, fit_baseline
 from .linear.ppca import PPCA
@@ -138,7 +138,7 @@ def fit_phases(
 ) -> None:
     """Fit the model and its prior and, where the configuration says so, both again to all rows."""
     start = fit(features, prepared, config, phase, world, progress)
-    world.leading(finish, phase.folder, config.train, prepared, features, progress)
+    world.leading(complete, phase.folder, config.train, prepared, features, progress)
     if config.refit:
         tail = tail_of(config, prepared, start.ppca)
         refit(features, prepared, config, refit_phase(phase.folder, phase.adapt, tail), world, progress)
@@ -225,7 +225,7 @@ def refit(
         config = msgspec.structs.replace(config, axes=model_axes(config.train, whole))
     world.leading(begin_refit, phase.folder, config)
     fit(features, whole, config, phase, world, progress)
-    world.leading(finish, phase.folder, config.train, whole, features, progress, phase.correction)
+    world.leading(complete, phase.folder, config.train, whole, features, progress, phase.correction)
 
 
 def begin_refit(folder: Path, config: RunConfig) -> None:
@@ -271,7 +271,7 @@ def tail_of(config: RunConfig, prepared: Prepared, ppca: PPCA) -> Tail | None:
     """The noise of discarded directions that the validation rows choose; None where the noise is not spectral."""
     if config.train.sigma != "spectral":
         return None
-    validation = prepared.standardise(prepared.validation).astype(np.float64)
+    validation = prepared.standardised_residuals(prepared.validation).astype(np.float64)
     return spectral_tail(ppca, validation, tails=config.train.likelihood == "student")
 
 

@@ -30,7 +30,7 @@ from ..errors import ExportError
 from ..graph import Subspace, TracedGraph, TracedPair, check_model, check_weights, trace_pair
 from ..options import ExportOptions
 from ..proof import LEAST_ROWS, MOST_NUMBERS, Gate, Inputs, Reference, check_parity
-from ..variants import CONVERTERS, Admission, Reduced, factor_heads, find_subspace, standardise
+from ..variants import CONVERTERS, Admission, Reduced, factor_heads, find_subspace, unfold_scaler
 from .arrays import write_arrays
 from .card import write_card
 from .describe import describe
@@ -129,7 +129,7 @@ def _reduce(pair: TracedPair, precision: Reduced, gate: Gate, heldout: Rows) -> 
     encoder, scaler = pair.encoder.model, gate.float64.model.scaler
     if precision == "int8":
         encoder = factor_heads(encoder, pair.encoder_layers, Inputs.of(gate.torch32, heldout).features)
-    encoder = standardise(encoder, scaler.mean.numpy(), scaler.scale.numpy(), scaler.constant.numpy())
+    encoder = unfold_scaler(encoder, scaler.mean.numpy(), scaler.scale.numpy(), scaler.constant.numpy())
     convert = CONVERTERS[precision]
     return [replace(pair.encoder, model=convert(encoder)), replace(pair.decoder, model=convert(pair.decoder.model))]
 

@@ -25,7 +25,7 @@ from ..graph import (
     inverse_of,
 )
 from ..proof import Gate, Graph, Inputs, Outputs, run_graph
-from ..variants import CONVERTERS, Reduced, standardise
+from ..variants import CONVERTERS, Reduced, unfold_scaler
 from .stamp import stamp
 
 MOST_RECALL_LOSS: dict[Reduced, float] = {"int8": 0.02, "fp16": 0.005}  # a view that loses more keeps its fp32 graph
@@ -131,7 +131,7 @@ def _view_twin(draft: ViewDraft, run: Run, manifest: Manifest, precision: Reduce
     """The view's graph in fewer bits, and the recall@10 of held-out rows that it loses."""
     scaler, view = run.model.scaler, draft.view
     mean, scale = scaler.mean.numpy(), scaler.scale.numpy()
-    model = CONVERTERS[precision](standardise(draft.graph.model, mean, scale, scaler.constant.numpy()))
+    model = CONVERTERS[precision](unfold_scaler(draft.graph.model, mean, scale, scaler.constant.numpy()))
     data = stamp(manifest, precision, [replace(draft.graph, model=model)])[graph_file(view.name, precision)]
     x = np.ascontiguousarray(run.heldout, np.float32)
     outputs: dict[str, Array] = {

@@ -35,7 +35,9 @@ _CONSTANTS: dict[str, Array] = {
 }
 
 
-def standardise(model: onnx.ModelProto, mean: _Statistics, scale: _Statistics, constant: NDArray[np.bool_]) -> onnx.ModelProto:
+def unfold_scaler(
+    model: onnx.ModelProto, mean: _Statistics, scale: _Statistics, constant: NDArray[np.bool_]
+) -> onnx.ModelProto:
     """The encoder with (x - mean) / scale [D] computed first and taken out of its weights again.
 
     With the scaler folded in, a nearly constant column has weights of 1e7 beside weights of 1, too far apart for one 8-bit

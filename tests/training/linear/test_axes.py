@@ -32,7 +32,7 @@ class Table:
 def table_of(x: np.ndarray, *, products: bool) -> Table:
     moments = Moments(x.shape[1], products=products)
     moments.add(x)
-    statistics = moments.finish()
+    statistics = moments.statistics()
     return Table(statistics, statistics.minimum == statistics.maximum, x)
 
 

@@ -126,7 +126,7 @@ def test_a_bernoulli_model_starts_at_the_logistic_loadings():
     x = (rng.random(chance.shape) < chance).astype(np.float32)
     moments = Moments(12)
     moments.add(x)
-    statistics = moments.finish()
+    statistics = moments.statistics()
     model = AAPTVAE(12, LATENTS, 4, linear_skip=True, likelihood="bernoulli")
     model.scaler.standardise_by(torch.from_numpy(statistics.mean), torch.from_numpy(1.7 * statistics.deviation))
     begin_bernoulli(model, statistics)

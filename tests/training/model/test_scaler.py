@@ -39,7 +39,7 @@ def test_moments_in_blocks_equal_those_of_all_rows():
     moments = Moments(rows.shape[1])
     for block in np.split(rows, [1, 300, 300, 777]):
         moments.add(block)
-    statistics = moments.finish()
+    statistics = moments.statistics()
     np.testing.assert_allclose(statistics.mean, rows.astype(np.float64).mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(statistics.covariance, np.cov(rows.astype(np.float64).T, bias=True), rtol=1e-8, atol=1e-8)
     assert statistics.rows == 1000
@@ -63,7 +63,7 @@ def test_a_column_of_deviation_1_is_not_constant(tmp_path):
     with open_features(saved(tmp_path, rows)) as features:
         moments = Moments(12)
         moments.add(features.read(0, 200))
-    statistics = moments.finish()
+    statistics = moments.statistics()
     constant = constant_columns(statistics)
     scaler.standardise_by(*map(torch.from_numpy, (statistics.mean, column_scale(statistics, constant), constant)))
     assert scaler.scale[4] == 1 and not scaler.constant.any()
@@ -74,13 +74,13 @@ def test_columns_of_rounding_errors_count_as_constant(tmp_path):
     rows[:, 2] = np.where(np.arange(200) % 2, np.float32(1000), np.nextafter(np.float32(1000), np.float32(2000)))
     prepared = prepared_from(tmp_path, rows)
     assert prepared.scale[2] == 1
-    assert abs(prepared.standardise(rows)[:, 2]).max() < 0.1
+    assert abs(prepared.standardised_residuals(rows)[:, 2]).max() < 0.1
 
 
 def test_a_column_of_small_values_is_standardised(tmp_path):
     rows = features_of(400)
     rows[:, 2] = 1e-12 * np.random.default_rng(0).standard_normal(400)
-    assert prepared_from(tmp_path, rows).standardise(rows)[:, 2].std() == pytest.approx(1, rel=0.1)
+    assert prepared_from(tmp_path, rows).standardised_residuals(rows)[:, 2].std() == pytest.approx(1, rel=0.1)
 
 
 def test_rarely_nonzero_columns_are_scaled_as_others(tmp_path):
@@ -91,7 +91,7 @@ def test_rarely_nonzero_columns_are_scaled_as_others(tmp_path):
     prepared = prepared_from(tmp_path, rows)
     np.testing.assert_allclose(prepared.scale, prepared.statistics.deviation)
     capped = with_capped_scale(prepared)
-    assert abs(capped.standardise(rows)[:, 0]).max() <= MOST_DEVIATIONS * 1.01
+    assert abs(capped.standardised_residuals(rows)[:, 0]).max() <= MOST_DEVIATIONS * 1.01
 
 
 def test_scaling_is_undone_exactly():
@@ -151,7 +151,7 @@ def test_large_means_lose_no_digits(tmp_path):
     rows = (1e6 + 3 * np.random.default_rng(0).standard_normal((4000, 4))).astype(np.float32)
     prepared = prepared_from(tmp_path, rows)
     exact = (rows.astype(np.float64) - prepared.statistics.mean) / prepared.scale
-    np.testing.assert_allclose(prepared.standardise(rows), exact, atol=1e-6)
+    np.testing.assert_allclose(prepared.standardised_residuals(rows), exact, atol=1e-6)
     np.testing.assert_allclose(prepared.statistics.deviation, rows.astype(np.float64).std(axis=0), rtol=0.05)
     model = AAPTVAE(4, 2, 3)
     model.scaler.standardise_by(torch.from_numpy(prepared.statistics.mean), torch.from_numpy(prepared.scale))
@@ -197,6 +197,6 @@ def test_constant_and_copied_columns_give_finite_figures(tmp_path):
 def test_column_scale_is_positive_for_extreme_values():
     moments = Moments(4)
     moments.add(np.array([[0, 1e-30, 3e38, -3e38], [0, 2e-30, -3e38, -3e38]], np.float32))
-    statistics = moments.finish()
+    statistics = moments.statistics()
     scale = column_scale(statistics, constant_columns(statistics))
     assert (scale > 0).all() and np.isfinite(scale).all()

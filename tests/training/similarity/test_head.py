@@ -29,7 +29,7 @@ def clustered(rows: int, seed: int = 0) -> np.ndarray:
 def baseline_of(x: np.ndarray) -> Baseline:
     moments = Moments(x.shape[1])
     moments.add(x)
-    statistics = moments.finish()
+    statistics = moments.statistics()
     scale = statistics.deviation
     values, vectors = principal_axes(statistics.standardised_covariance(scale))
     return Baseline(statistics.mean, scale, values, vectors, values, np.zeros(x.shape[1], bool))

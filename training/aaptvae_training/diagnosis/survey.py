@@ -98,7 +98,7 @@ def diagnose(
             progress.advance(len(block))
         facts = _facts_of(features, survey, os.fspath(path)) | {"copied_rows": keys.copies}
         if survey.moments.rows:
-            statistics = survey.moments.finish()
+            statistics = survey.moments.statistics()
             constant = constant_columns(statistics, np.dtype(features.dtype))
             facts |= spectrum_of(UsableRows(statistics, constant, features), sigma) | {"norms": survey.norms()}
             facts |= _findings(survey.columns, without(constant, features.rounding.columns()), features.called)

@@ -66,7 +66,7 @@ class Judge:
         scaler = self.model.scaler
         return scaler.location(torch.from_numpy(rows).double()).numpy() if self.model.condition_dim else 0.0
 
-    def residuals(self, rows: Rows) -> Matrix:
+    def standardised_residuals(self, rows: Rows) -> Matrix:
         """Standardised features less their mean given the conditions: [N, D]."""
         residuals: Matrix = self.standardise(rows) - self.location(rows)
         return residuals
@@ -102,14 +102,14 @@ class Judge:
         else:
             rows = test[: importance_rows(test.shape[1])]  # those that the model's own likelihood is taken over
             figures |= mean_and_median("ppca_log_likelihood", self._start_log_likelihood(rows))
-            along = self.ppca.coordinates(self.residuals(rows))
+            along = self.ppca.coordinates(self.standardised_residuals(rows))
             full = gaussian_log_likelihood(along, self.spectrum, self.ppca.others)
             figures |= mean_and_median("gaussian_log_likelihood", full)
         return figures
 
     def pca(self, x: Rows) -> Matrix:
         """PCA's reconstruction of raw rows from exactly L components, in standardised features: [N, D]."""
-        projection: Matrix = self.ppca.project(self.residuals(x)) + self.location(x)
+        projection: Matrix = self.ppca.project(self.standardised_residuals(x)) + self.location(x)
         return projection
 
     def pca_raw(self, x: Rows) -> Matrix:
@@ -140,7 +140,7 @@ class Judge:
         if self.model.likelihood == "bernoulli":
             means = self.observation.mean.clip(LEAST_CHANCE, 1 - LEAST_CHANCE).astype(np.float32)
             return self.observation.log_density(self.features(x), np.broadcast_to(means, (len(x), len(means))))
-        return self.ppca.log_likelihood(self.residuals(x))
+        return self.ppca.log_likelihood(self.standardised_residuals(x))
 
     def r2(self, x: Rows, reconstruction: Rows) -> float:
         """Share of the standardised variance that reconstructions [N, D] explain."""

@@ -82,7 +82,7 @@ class Moments(Sums):
         self._maximum = np.maximum(self._maximum, block.max(axis=0))
         self._products += centred.T @ centred if self._products.ndim == 2 else np.einsum("nd,nd->d", centred, centred)
 
-    def finish(self) -> Statistics:
+    def statistics(self) -> Statistics:
         """The moments of all rows added; `InputError` if there were none."""
         if self._shift is None:
             raise InputError("got no rows: training needs at least one file with rows")

@@ -69,7 +69,7 @@ class Prepared:
         """Raw features less the part of their mean that conditions explain: [n, D]; the rows themselves without conditions."""
         return rows if self.given is None else self.features_of(rows) - self.given.location(rows)
 
-    def standardise(self, rows: Rows) -> Rows:
+    def standardised_residuals(self, rows: Rows) -> Rows:
         """Raw rows as standardised float32 residuals [n, D], computed in float64 so that large means lose no digits."""
         width = self.statistics.width
         standardised, step = np.empty((len(rows), width), np.float32), max(1, MOST_NUMBERS // width)
@@ -247,7 +247,7 @@ def _gather(features: Features, split: Split, seed: int, each: Callable[[int, Ro
             products.add(rows)
         for index, parts in zip((split.validation, split.test, sample), kept, strict=True):
             parts.append(rows_within(index, start, block))
-    statistics = moments.finish()
+    statistics = moments.statistics()
     constant = constant_columns(statistics, np.dtype(features.dtype))
     validation, test, train_sample = (np.concatenate(rows) for rows in kept)
     scale = column_scale(statistics, constant)

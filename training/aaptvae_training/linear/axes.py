@@ -95,7 +95,7 @@ def find_axes(table: CentredRows, scale: Matrix, count: int | None) -> Axes:
             moments = Moments(statistics.width)
             for block in table.training_rows():
                 moments.add(block)
-            statistics = moments.finish()
+            statistics = moments.statistics()
         values, vectors = principal_axes(statistics.standardised_covariance(scale))
         return Axes(values, vectors) if count is None else _with_rest(values, vectors[:, :count], float(values.sum()))
     total = float((statistics.variance / scale**2).sum())

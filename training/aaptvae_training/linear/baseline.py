@@ -62,7 +62,7 @@ class Baseline:
 
 def fit_baseline(prepared: Prepared, start: Start) -> Baseline:
     """Statistics of the training rows, and the Gaussian whose shrinkage follows from them alone, not from L."""
-    ppca, sample = start.ppca, prepared.standardise(prepared.train_sample).astype(np.float64)
+    ppca, sample = start.ppca, prepared.standardised_residuals(prepared.train_sample).astype(np.float64)
     fourth_moment = float(((sample**2).sum(axis=1) ** 2).mean())  # of a sample of the rows: of all of them, if they are few
     spectrum = ledoit_wolf(ppca.eigenvalues, fourth_moment, prepared.statistics.rows, ppca.others)
     return Baseline(prepared.statistics.mean, prepared.scale, ppca.eigenvalues, ppca.eigenvectors, spectrum, prepared.constant)
@@ -89,7 +89,7 @@ def fidelity_to(ppca: PPCA, config: TrainConfig, prepared: Prepared) -> Fidelity
     """
     if not (config.fidelity and config.sigma == "spectral") or config.likelihood == "bernoulli":
         return Fidelity((ppca.variance,))
-    x = prepared.standardise(prepared.validation).astype(np.float64)
+    x = prepared.standardised_residuals(prepared.validation).astype(np.float64)
     error, total = (x - ppca.project(x)) ** 2, x**2
 
     def tolerated(weights: Matrix) -> float:

@@ -98,18 +98,20 @@ class FeatureScaler(nn.Module):
         if not self.others:
             return coordinates
         spread = self.spread.to(x.dtype)
-        squares = self.standardise(x).square().sum(dim=1) - (coordinates * spread[:-1]).square().sum(dim=1)
+        squares = self.standardised_residuals(x).square().sum(dim=1) - (coordinates * spread[:-1]).square().sum(dim=1)
         return torch.cat([coordinates, squares.clamp(min=0).sqrt()[:, None] / spread[-1]], dim=1)
 
-    def standardise(self, x: Tensor) -> Tensor:
+    def standardised_residuals(self, x: Tensor) -> Tensor:
         """Raw features [N, D] in units of their columns' deviations, less their mean given conditions beside them."""
         if not self.conditions:
             return (x - self.mean.to(x.dtype)) / self.scale.to(x.dtype)
         return (x[:, : len(self.mean)] - self.mean.to(x.dtype)) / self.scale.to(x.dtype) - self.location(x)
 
+    standardise = standardised_residuals  # its name in version 0.1.0
+
     def coordinates(self, x: Tensor) -> Tensor:
         """Scaled features without the length orthogonal to the axes: [N, D] -> [N, K]."""
-        standardised = self.standardise(x)
+        standardised = self.standardised_residuals(x)
         if not self.rotated:
             return standardised
         return (standardised @ self.axes.to(x.dtype)) / self.spread[: self.inner].to(x.dtype)

@@ -1,4 +1,4 @@
-"""After training: correct the best weights, fit the prior."""
+"""Complete a run: correct the best weights, fit views, prior and maps to observed values."""
 
 import math
 from pathlib import Path
@@ -35,7 +35,7 @@ LEAST_PRIOR_ROWS = 1_000  # of tables of many columns
 MOST_PRIOR_NUMBERS = 1 << 26  # of those rows
 
 
-def finish(
+def complete(
     folder: Path,
     options: TrainConfig,
     prepared: Prepared,
