@@ -23,6 +23,7 @@ FAULTS = {
     "heavy_tail": ["income"],
     "fill": ["sensor", "probe"],
     "time": ["seen", "stamp"],
+    "date": ["day"],
     "identifier": ["shuffled"],  # `row_numbers` warns of "key"
 }
 
@@ -41,9 +42,15 @@ def faulty(rows: int = ROWS) -> dict[str, np.ndarray]:
     table["probe"] = np.minimum(rng.standard_normal(rows), 1.0)
     table["seen"] = 1.6e9 + np.sort(rng.random(rows)) * 1e8
     table["stamp"] = 1.7e9 + rng.random(rows)
+    table["day"] = as_numbers(np.datetime64("2010-01-15") + rng.integers(0, 4_000, rows))
     table["key"] = np.arange(rows) + 17.0
     table["shuffled"] = rng.permutation(rows).astype(float)
     return table
+
+
+def as_numbers(days: np.ndarray) -> np.ndarray:
+    """Dates as numbers yyyymmdd."""
+    return np.array([int(str(day).replace("-", "")) for day in days], float)
 
 
 def found_in(table: dict[str, np.ndarray], block: int = 64) -> list[Finding]:
@@ -107,6 +114,33 @@ def test_small_counts_are_told_from_codes() -> None:
     table["zeros"][rng.random(2000) < 0.4] = 0
     kinds = by_kind(found_in({name: column.astype(float) for name, column in table.items()}), list(table))
     assert kinds == {"count": ["poisson", "zeros"], "code": ["even"], "zero_inflated": ["zeros"]}
+
+
+def test_every_day_is_a_date() -> None:
+    """Odd numbers of this size become other ones in float32: the 31st, the 29th of February, the first of a month."""
+    days = np.arange("1900-01-01", "2100-01-01", dtype="datetime64[D]")
+    firsts = np.arange("1990-01", "2020-01", dtype="datetime64[M]").astype("datetime64[D]")
+    table = {"day": as_numbers(days)[:: len(days) // 360][:360], "first": as_numbers(firsts), "last": as_numbers(firsts - 1)}
+    assert by_kind(found_in(table), list(table)) == {"date": ["day", "first", "last"]}
+    (found,) = found_in({"day": as_numbers(days)})
+    assert found.text.startswith("column day looks like dates written as numbers (yyyymmdd): trained as numbers")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_other_integers_are_no_dates(seed: int) -> None:
+    """In the range of dates: of any kind, multiples of 100, close to one date, in one month, numbered within a year."""
+    rng = np.random.default_rng(seed)
+    table = {
+        "any": rng.integers(19_000_101, 20_991_231, 60),
+        "hundreds": 100 * rng.integers(190_001, 209_912, 60),
+        "near": 20_240_131 + rng.integers(-60, 60, 60),
+        "month": 20_240_101 + rng.integers(0, 31, 60),
+        "serial": 20_240_001 + rng.permutation(9_999)[:60],
+        "floats": np.where(np.arange(60) == 7, 20_240_101 - 4_000_000.5, 20_240_101),
+        "zero": np.where(np.arange(60) % 9 == 0, 0, 20_240_101 + 100 * rng.integers(0, 12, 60)),
+    }
+    kinds = by_kind(found_in({name: column.astype(float) for name, column in table.items()}), list(table))
+    assert "date" not in kinds
 
 
 def test_few_rows_say_nothing_of_distributions() -> None:

@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from aaptvae.rows import Matrix, Rows
 
-Kind = Literal["constant", "copy", "binary", "count", "code", "zero_inflated", "heavy_tail", "fill", "time", "identifier"]
+from .dates import are_dates, in_several_months
+
+Kind = Literal[
+    "constant", "copy", "binary", "count", "code", "zero_inflated", "heavy_tail", "fill", "time", "date", "identifier"
+]
 Columns = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -54,7 +58,7 @@ class ColumnFacts:
         self.rows = 0
         self.low, self.high = np.full(width, np.inf), np.full(width, -np.inf)
         self.at_low, self.at_high, self.zeros = np.zeros((3, width), np.int64)
-        self.whole, self.counts_up = np.ones((2, width), bool)
+        self.whole, self.counts_up, self.dates = np.ones((3, width), bool)
         self._last: Rows | None = None
         self._sum = np.zeros(width)
         self._projected, self._weights = np.zeros((width, DIRECTIONS)), np.zeros(DIRECTIONS)
@@ -71,6 +75,8 @@ class ColumnFacts:
             part = block if columns.size == block.shape[1] else block[:, columns]
             self.whole[columns] = (part == np.rint(part)).all(axis=0)
         self._add_steps(block)
+        if (columns := np.flatnonzero(self.dates & self.whole)).size:
+            self.dates[columns] = are_dates(block[:, columns])
         if self._shift is None:
             self._shift = block[0].copy()
         weights = self._random.standard_normal((len(block), DIRECTIONS), dtype=np.float32)
@@ -148,7 +154,9 @@ def _kinds(facts: ColumnFacts, constant: Mask, called: Callable[[int], str]) -> 
     time, unit = _times(facts)
     time &= varies & ~identifier & ~binary
     yield from _of("time", time, unit)
-    rest = varies & ~binary & ~identifier & ~time
+    dates = varies & facts.dates & facts.whole & in_several_months(facts.low, facts.high) & ~binary & ~identifier
+    yield from _of("date", dates)
+    rest = varies & ~binary & ~identifier & ~time & ~dates
     filled = np.zeros_like(rest)
     for value, columns, cells in _fills(facts, sample, distinct, rest):
         filled[columns] = True
@@ -242,6 +250,9 @@ _WORDS: dict[Kind, str] = {
     "the column: if it stands for a missing value, leave the cell empty and give --missing mean or drop",
     "time": "{who} {times} ({detail} since 1970): trained as numbers, as far as float32 holds them: subtract an offset, or "
     "--drop them; --split time uses one to split",
+    "date": "{who} {dates} written as numbers (yyyymmdd): trained as numbers, for which a month ends about 70 days before the "
+    "next one begins, and which float32 rounds to even ones: write days since a date, or --drop them; --split time uses one to "
+    "split",
     "identifier": "{who} {count} the rows, in any order: trained as a number, though it says which row it is, not how: --drop "
     "it, or --id to keep it beside the results",
 }
@@ -255,6 +266,7 @@ _VERBS = {
     "heavy": ("has heavy tails", "have heavy tails"),
     "fill": ("has", "have"),
     "times": ("looks like a time stamp", "look like time stamps"),
+    "dates": ("looks like dates", "look like dates"),
     "count": ("counts", "count"),
 }
 
