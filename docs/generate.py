@@ -98,18 +98,23 @@ def _stub(node: ast.stmt) -> str:
 
 
 def rooms() -> str:
-    """Every module of the three packages with the first sentence of its docstring."""
+    """Every module of the three packages with the first sentence of its docstring, room by room."""
     text = []
     for floor in FLOORS:
-        paths = sorted((ROOT / floor).rglob("*.py"), key=lambda path: (path.parent != ROOT / floor, path.as_posix()))
-        rows = [f"| `{path.relative_to(ROOT / floor).as_posix()}` | {_first_sentence(path)} |" for path in paths]
-        text.append("\n".join([f"## {floor}\n", "| module | content |", "|---|---|", *rows]) + "\n")
+        for folder in sorted({path.parent for path in (ROOT / floor).rglob("*.py")}):
+            room = folder.relative_to(ROOT / floor).as_posix()
+            heading = f"## {floor}" if room == "." else f"### {room}"
+            names = sorted(path.name for path in folder.glob("*.py") if path.name != "__init__.py")
+            rows = [f"| `{name}` | {_first_sentence(folder / name)} |" for name in names]
+            table = "\n".join(["| module | content |", "|---|---|", *rows])
+            text.append(f"{heading}\n\n{_first_sentence(folder / '__init__.py')}.\n\n{table}\n")
     return "\n".join(text)
 
 
 def _first_sentence(path: Path) -> str:
-    text = " ".join((ast.get_docstring(ast.parse(path.read_text())) or "").split())
-    return re.split(r"(?<=[a-z)\"'`\]])[.:;] ", text, maxsplit=1)[0].rstrip(".").replace("|", "\\|")
+    paragraph = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")[0]
+    sentence = re.split(r"(?<=[a-z)\"'`\]])(?<! al)[.;]\s", paragraph, maxsplit=1)[0]
+    return " ".join(sentence.split()).rstrip(".").replace("|", "\\|")
 
 
 def operators() -> str:

@@ -1,1 +1,1 @@
-"""After the last epoch: correct the decoder, fit the prior, evaluate, write the report."""
+"""After the last epoch: the correction of the decoder, the views, the prior, and maps to observed values."""
