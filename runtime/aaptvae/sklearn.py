@@ -27,7 +27,36 @@ except ImportError as error:
 NUMBERS = [np.float64, np.float32]
 
 
-class BundleTransformer(TransformerMixin, BaseEstimator):
+class LatentTransformer(TransformerMixin, BaseEstimator):
+    """What transformers to latents have in common; `fit` sets the number of latents, `latent_dim_`."""
+
+    latent_dim_: int
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> Array:
+        """Names of the latents: z0, z1, ..."""
+        check_is_fitted(self)
+        if input_features is not None and len(np.asarray(input_features)) != self.n_features_in_:
+            raise ValueError(f"input_features should have length equal to number of features ({self.n_features_in_})")
+        return np.array([f"z{number}" for number in range(self.latent_dim_)], dtype=object)
+
+    def _latents(self, z: ArrayLike) -> Array:
+        """Latents [N, L] as numbers; `ValueError` for another width."""
+        checked: Array = check_array(z, dtype=NUMBERS)
+        if checked.shape[1] != self.latent_dim_:
+            expected = f"{type(self).__name__} is expecting {self.latent_dim_} latents as input"
+            raise ValueError(f"X has {checked.shape[1]} latents, but {expected}")
+        return checked
+
+
+def beside_conditions(X: ArrayLike, columns: Sequence[str] | None, conditions: Conditions) -> tuple[Array, Rows]:
+    """The columns of a table that are not conditions, in this order, and the conditions [N, C]; `ValueError` without names."""
+    if names_of(X) is None:
+        raise ValueError(f"X has no named columns: this model takes {conditions}: pass a table with such columns")
+    values = as_table(X, columns=columns, passthrough=conditions.names, name="X").values
+    return values, conditions.of_rows(None, len(values), column_values(X, conditions.names, "X"))
+
+
+class BundleTransformer(LatentTransformer):
     """The model of a bundle as a scikit-learn transformer: `transform` gives posterior means, always float32.
 
     `bundle` is a folder, a .zip or the bytes of one, as in `aaptvae.load`. `fit` trains nothing: it reads the bundle and checks
@@ -66,15 +95,10 @@ class BundleTransformer(TransformerMixin, BaseEstimator):
         """Reconstructions of latents: [N, L] -> float32 [N, D]."""
         vae = self._vae()
         if vae.conditions:
-            z, c = self._beside_conditions(X, latent_names(self.latent_dim_))
+            z, c = beside_conditions(X, latent_names(self.latent_dim_), Conditions(vae.manifest.conditions))
         else:
             z, c = latents_of(X, self.latent_dim_, named=False) if hasattr(X, "columns") else np.asarray(X), None
-        z = check_array(z, dtype=NUMBERS)
-        if z.shape[1] != self.latent_dim_:
-            raise ValueError(
-                f"X has {z.shape[1]} latents, but BundleTransformer is expecting {self.latent_dim_} latents as input"
-            )
-        rows = vae.decode(z, condition=c)
+        rows = vae.decode(self._latents(z), condition=c)
         order = getattr(self, "order_", None)  # not in states of before
         if order is not None:
             rows[:, order] = rows.copy()
@@ -88,13 +112,6 @@ class BundleTransformer(TransformerMixin, BaseEstimator):
     def score(self, X: ArrayLike, y: object = None) -> float:
         """Mean ELBO of the rows, in nats."""
         return float(self.score_samples(X).mean())
-
-    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> Array:
-        """Names of the latents: z0, z1, ..."""
-        check_is_fitted(self)
-        if input_features is not None and len(np.asarray(input_features)) != self.n_features_in_:
-            raise ValueError(f"input_features should have length equal to number of features ({self.n_features_in_})")
-        return np.array([f"z{number}" for number in range(self.latent_dim_)], dtype=object)
 
     def _bytes(self) -> bytes:
         """The bundle as a zip."""
@@ -112,22 +129,11 @@ class BundleTransformer(TransformerMixin, BaseEstimator):
         vae = self._vae()
         if vae.conditions:
             validate_data(self, X, skip_check_array=True, reset=reset)
-            x, c = self._beside_conditions(X, vae.columns or UNNAMED)
+            x, c = beside_conditions(X, vae.columns or UNNAMED, Conditions(vae.manifest.conditions))
             return check_array(x, dtype=NUMBERS), c
         checked: Array = validate_data(self, X, dtype=NUMBERS, reset=reset)
         order = None if reset else getattr(self, "order_", None) if names_of(X) is None else self._order_of(X)
         return checked if order is None else checked[:, order], None
-
-    def _beside_conditions(self, X: ArrayLike, columns: Sequence[str]) -> tuple[Array, Rows | None]:
-        """The columns of a table that are not conditions, in this order, and the conditions; `ValueError` without names."""
-        vae = self._vae()
-        if names_of(X) is None:
-            raise ValueError(
-                f"X has no named columns: this bundle takes {Conditions(vae.manifest.conditions)}: pass a table "
-                "with such columns"
-            )
-        values = as_table(X, columns=columns, passthrough=vae.conditions, name="X").values
-        return values, vae.conditions_of(None, len(values), column_values(X, vae.conditions, "X"))
 
     def _order_of(self, X: ArrayLike) -> list[int] | None:
         """Positions of the model's columns among the features of X; scikit-learn itself passes over names that are numbers."""

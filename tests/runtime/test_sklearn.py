@@ -166,7 +166,7 @@ def test_conditions_are_columns_by_name(package, given, conditional, given_rows,
 def test_conditions_that_have_no_names_are_refused(given, given_rows):
     frames = pytest.importorskip("pandas")
     transformer = BundleTransformer(given).set_output(transform="pandas")
-    with pytest.raises(ValueError, match=r"X has no named columns: this bundle takes kind \(a, b, c\); age"):
+    with pytest.raises(ValueError, match=r"X has no named columns: this model takes kind \(a, b, c\); age"):
         transformer.fit(rows())
     with pytest.raises(ValueError, match="X has no column age"):
         transformer.fit(frames.DataFrame(given_rows).drop(columns="age"))

@@ -13,7 +13,7 @@ from aaptvae.conditions import ConditionLike, Conditions
 from aaptvae.density import SAMPLES, LatentPrior, LikelihoodBounds, ObservationModel, importance_draws
 from aaptvae.errors import InputError, MissingDependencyError
 from aaptvae.rows import Array, Nats, Rows, refuse_overflow
-from aaptvae.tables import as_table, column_values, latent_names, match_columns, names_of
+from aaptvae.tables import latent_names, match_columns, names_of
 from aaptvae.tables.names import as_names
 
 from .config import make_config
@@ -25,15 +25,15 @@ from .run.state import decode_state, encode_state
 from .train_table import train_unevaluated
 
 try:
-    from sklearn.base import BaseEstimator, TransformerMixin
     from sklearn.utils import check_array, check_random_state
     from sklearn.utils.validation import check_is_fitted, validate_data
+
+    from aaptvae.sklearn import NUMBERS, LatentTransformer, beside_conditions
 except ImportError as error:
     raise MissingDependencyError(f"VAETransformer needs scikit-learn ({error}): add it with pip install scikit-learn") from None
 
 MOST_LATENTS = 64  # of a latent_dim that follows from the columns
 CHUNK = 256  # rows whose importance samples are in memory at once
-NUMBERS = [np.float64, np.float32]
 
 
 class Fitted(NamedTuple):
@@ -45,7 +45,7 @@ class Fitted(NamedTuple):
     conditions: Conditions
 
 
-class VAETransformer(TransformerMixin, BaseEstimator):
+class VAETransformer(LatentTransformer):
     """A variational autoencoder as a scikit-learn transformer: `transform` gives the posterior means of the latents.
 
     `latent_dim=None` means as many latents as columns, at most 64. The other parameters are options of `aaptvae train`;
@@ -121,9 +121,7 @@ class VAETransformer(TransformerMixin, BaseEstimator):
         """Reconstructions of latents: [N, L] -> [N, D], in the precision of the latents."""
         check_is_fitted(self)
         z, c = self._beside_conditions(X, latent_names(self.latent_dim_)) if self._conditional() else (X, None)
-        z = check_array(z, dtype=NUMBERS)
-        if z.shape[1] != self.latent_dim_:
-            raise ValueError(f"X has {z.shape[1]} latents, but {type(self).__name__} is expecting {self.latent_dim_} latents")
+        z = self._latents(z)
         return _decode(_fitted(self.state_, z.dtype.name).model, z, c)
 
     def score_samples(self, X: ArrayLike) -> Nats:
@@ -156,13 +154,6 @@ class VAETransformer(TransformerMixin, BaseEstimator):
         mean = _decode(model, prior.under(c).draw(seed, 0, n_samples), c)
         return observation.add_noise(mean, seed, 0, n_samples)
 
-    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> Array:
-        """Names of the latents: z0, z1, ..."""
-        check_is_fitted(self)
-        if input_features is not None and len(np.asarray(input_features)) != self.n_features_in_:
-            raise ValueError(f"input_features should have length equal to number of features ({self.n_features_in_})")
-        return np.array([f"z{number}" for number in range(self.latent_dim_)], dtype=object)
-
     def _checked(self, X: ArrayLike) -> tuple[Array, Rows | None]:
         """Features [N, D] in the order of `fit`, and conditions [N, C]."""
         check_is_fitted(self)
@@ -180,10 +171,7 @@ class VAETransformer(TransformerMixin, BaseEstimator):
         return bool(getattr(self, "condition", None))  # not in states of before
 
     def _beside_conditions(self, X: ArrayLike, columns: Sequence[str] | None) -> tuple[Array, Rows]:
-        """The columns of a table that are not conditions, in this order, and the conditions [N, C]."""
-        conditions = _fitted(self.state_, "float32").conditions
-        values = as_table(X, columns=columns, passthrough=conditions.names, name="X").values
-        return values, conditions.of_rows(None, len(values), column_values(X, conditions.names, "X"))
+        return beside_conditions(X, columns, _fitted(self.state_, "float32").conditions)
 
     @torch.no_grad()
     def _posterior(self, x: Array, c: Rows | None) -> tuple[Array, Array]:
