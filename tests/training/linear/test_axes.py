@@ -9,7 +9,7 @@ import torch
 from aaptvae_training.features import Moments, Statistics
 from aaptvae_training.linear import axes as module
 from aaptvae_training.linear.axes import axes_count, find_axes, most_axes
-from aaptvae_training.linear.ppca import fit_ppca, gaussian_log_likelihood
+from aaptvae_training.linear.ppca import gaussian_log_likelihood, ppca_of, principal_axes
 from aaptvae_training.linear.start import begin_at, scalar_start, spectral_tail, start_with
 from aaptvae_training.model import observation_of
 from aaptvae_training.model.network import AAPTVAE, silenced
@@ -85,7 +85,7 @@ def test_all_live_axes_give_the_density_of_all_axes() -> None:
     """Fewer rows than columns: axes without variance share one noise on both ways, so the linear start is the same."""
     x, held_out = rows()[:40], rows()[40:]
     table, exact = table_of(x, products=False), table_of(x, products=True)
-    scale, dense = scale_of(table), fit_ppca(exact.statistics.standardised_covariance(scale_of(table)), 4)
+    scale, dense = scale_of(table), ppca_of(*principal_axes(exact.statistics.standardised_covariance(scale_of(table))), 4)
     leading = find_axes(table, scale, 39).ppca(4)
     standardised = (held_out - table.statistics.mean) / scale
     np.testing.assert_allclose(leading.log_likelihood(standardised), dense.log_likelihood(standardised), rtol=1e-5)

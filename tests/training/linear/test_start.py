@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from aaptvae_training.features.moments import Moments
-from aaptvae_training.linear.ppca import fit_ppca, gaussian_log_likelihood
+from aaptvae_training.linear.ppca import gaussian_log_likelihood, ppca_of, principal_axes
 from aaptvae_training.linear.start import begin_at, begin_bernoulli, scalar_start, spectral_tail, start_with
 from aaptvae_training.loop.batches import ResidentBatches
 from aaptvae_training.loop.processes import World
@@ -52,7 +52,7 @@ def test_the_loop_finds_ppca_from_a_random_start(rows, tmp_path):
     trainer = Trainer(Objective(model), ResidentBatches(table, 200, 0, world), table, config, tmp_path, world)
     trainer.run(lambda steps, figures: None)
 
-    ppca = fit_ppca(rows.T @ rows / len(rows), LATENTS)
+    ppca = ppca_of(*principal_axes(rows.T @ rows / len(rows)), LATENTS)
     found = np.linalg.qr(trainer.best["decoder_skip.weight"].numpy())[0]
     cosine = np.linalg.svd(ppca.eigenvectors[:, :LATENTS].T @ found)[1].min()
     assert math.degrees(math.acos(min(1.0, cosine))) < 2
@@ -75,7 +75,7 @@ def evidence(model: AAPTVAE, rows: np.ndarray) -> torch.Tensor:
 
 @torch.no_grad()
 def test_the_warm_start_is_ppca_exactly(rows):
-    ppca = fit_ppca(rows.T @ rows / len(rows), LATENTS)
+    ppca = ppca_of(*principal_axes(rows.T @ rows / len(rows)), LATENTS)
     model = linear("learned").double()
     begin_at(model, scalar_start(ppca))
     # sigma is kept in float32, so that is how exact it is.
@@ -90,7 +90,7 @@ def test_the_warm_start_is_ppca_exactly(rows):
 
 @torch.no_grad()
 def test_the_spectral_start_is_the_full_gaussian_exactly(rows):
-    ppca = fit_ppca(rows.T @ rows / len(rows), LATENTS)
+    ppca = ppca_of(*principal_axes(rows.T @ rows / len(rows)), LATENTS)
     start = start_with(ppca, spectral_tail(ppca, rows, tails=False))
     np.testing.assert_allclose(start.variance, SPECTRUM, rtol=1e-6)
     model = linear("spectral").double()
@@ -103,14 +103,14 @@ def test_the_spectral_start_is_the_full_gaussian_exactly(rows):
 @torch.no_grad()
 def test_the_start_with_its_mlps_approximates_ppca(rows):
     torch.manual_seed(0)
-    ppca = fit_ppca(rows.T @ rows / len(rows), LATENTS)
+    ppca = ppca_of(*principal_axes(rows.T @ rows / len(rows)), LATENTS)
     model = AAPTVAE(WIDTH, LATENTS, 64, linear_skip=True, sigma="learned").double()
     begin_at(model, scalar_start(ppca))
     assert evidence(model, rows).mean().item() == pytest.approx(ppca.log_likelihood(rows).mean(), abs=0.05)
 
 
 def test_ppca_is_the_density_of_its_own_covariance(rows):
-    ppca = fit_ppca(rows.T @ rows / len(rows), LATENTS)
+    ppca = ppca_of(*principal_axes(rows.T @ rows / len(rows)), LATENTS)
     assert ppca.variance == pytest.approx(SPECTRUM[LATENTS:].mean())
     covariance = torch.from_numpy(ppca.loadings @ ppca.loadings.T + ppca.variance * np.eye(WIDTH))
     density = torch.distributions.MultivariateNormal(torch.zeros(WIDTH, dtype=torch.float64), covariance)

@@ -100,8 +100,3 @@ def ppca_of(eigenvalues: Matrix, eigenvectors: Matrix, latents: int, floor: floa
     latents = min(latents, max(live - 1, 0), components)
     variance = max(mean_of(eigenvalues[latents:], others), floor)
     return PPCA(eigenvalues, eigenvectors, latents, variance, components, others)
-
-
-def fit_ppca(covariance: Matrix, latents: int) -> PPCA:
-    """pPCA of a standardised covariance [D, D]."""
-    return ppca_of(*principal_axes(covariance), latents)
