@@ -115,8 +115,8 @@ engine-%: ## one of them, in an environment of its own
 
 PACKAGES_polars := polars
 PACKAGES_duckdb := duckdb
-PACKAGES_ray := "ray[data]"
-PACKAGES_spark := pyspark pandas
+PACKAGES_ray := "ray[data,train]" -e ".[train]"
+PACKAGES_spark := pyspark pandas -e ".[train]"
 PACKAGES_dask := "dask[dataframe]"
 PACKAGES_daft := daft
 PACKAGES_datasets := datasets

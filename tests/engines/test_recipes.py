@@ -25,7 +25,8 @@ ROOT = Path(__file__).parents[2]
 ROWS = int(os.environ.get("ENGINE_ROWS", "30000"))
 GROUP = 10_000  # rows of a row group
 PROGRAMS = dict(re.findall(r"^```python (\w+)\n(.*?)^```$", (ROOT / "docs/recipes.md").read_text(), re.DOTALL | re.MULTILINE))
-PACKAGES = {"spark": "pyspark"}
+PACKAGES = {"spark": "pyspark", "spark_train": "pyspark", "ray_train": "ray"}
+TRAININGS = ("ray_train", "spark_train")
 DIGITS = ROOT / "artifacts/digits"
 DISTRIBUTED = ("ray", "spark")  # these run in processes that they replace
 
@@ -114,12 +115,23 @@ def after_encoder(program: str, lines: str) -> str:
     return changed
 
 
-@pytest.mark.parametrize("name", [*map(engine, PROGRAMS)])
+@pytest.mark.parametrize("name", [*map(engine, sorted(PROGRAMS.keys() - set(TRAININGS)))])
 def test_each_row_is_there_once_with_the_bits_of_embed(name: str, folder: Path, tmp_path: Path) -> None:
     program = after_encoder(PROGRAMS[name], "import shutil\nshutil.rmtree('artifacts', ignore_errors=True)")
     seconds, memory = run(program, folder, tmp_path)
     CHECKS.get(name, check)(folder, tmp_path)
     print(f"| {name} | {seconds:.1f} s | {ROWS / seconds:,.0f} rows/s | {memory:.2f} GB |")
+
+
+@pytest.mark.parametrize("name", [*map(engine, TRAININGS)])
+def test_a_run_of_two_processes_can_be_exported(name: str, folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    seconds, memory = run(PROGRAMS[name], folder, tmp_path)
+    command = [sys.executable, "-m", "aaptvae", "export", str(tmp_path / "run"), "-o", str(tmp_path / "bundle")]
+    subprocess.run(command, check=True, capture_output=True)
+    mu = aaptvae.load(tmp_path / "bundle").embed(features(pq.read_table(folder / "rows.parquet"))[:100])
+    assert mu.shape == (100, 16) and mu.std() > 0.1
+    print(f"| {name} | {seconds:.1f} s | {ROWS:,} rows, 5 epochs | {memory:.2f} GB |")
 
 
 @pytest.mark.parametrize("name", [*map(engine, DISTRIBUTED)])

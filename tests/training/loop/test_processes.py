@@ -10,11 +10,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+import torch.distributed as dist
 from forked import together
 
 import aaptvae
 from aaptvae_export import export
 from aaptvae_training import read_run
+from aaptvae_training.loop.processes import join
 
 from ..conftest import conditioned, features_of, metrics_of, options, saved, train
 
@@ -66,6 +68,17 @@ def torchrun(folder: Path, code: str, *arguments: object) -> None:
 
 def flags(config) -> str:
     return msgspec.json.encode(config).decode()
+
+
+def test_a_process_group_of_the_caller_stays(tmp_path):
+    """Ray makes the group before it calls a training."""
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        with join("cpu") as world:
+            assert (world.rank, world.size) == (0, 1)
+        assert dist.is_initialized()
+    finally:
+        dist.destroy_process_group()
 
 
 def test_sums_over_processes_are_exact():

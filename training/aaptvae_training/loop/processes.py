@@ -64,9 +64,15 @@ class World:
 
 @contextmanager
 def join(device: str) -> Iterator[World]:
-    """The processes that the launcher started, or this one alone; `InputError` if there is no such device."""
+    """The processes of torch's process group if there is one, else those that the launcher started, or this one alone.
+
+    A group that was there stays: Ray makes one before it calls a training. `InputError` if there is no such device.
+    """
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     chosen = pick_device(device)
+    if dist.is_initialized():
+        yield World(dist.get_rank(), dist.get_world_size(), chosen)
+        return
     if size == 1:
         yield World(0, 1, chosen)
         return
