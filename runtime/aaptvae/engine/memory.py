@@ -25,7 +25,7 @@ def require_memory(stage: str, needed: float, remedy: str, usable: float | None 
 
 def new_output(out: Rows | None, rows: int, width: int, *others: object) -> Rows:
     """`as_output`; `InputError` for a new array [rows, width] that does not fit into the memory."""
-    if out is None:
+    if out is None and 4 * rows * width >= _SMALL:  # no words for one row, whose time they would add to
         require_memory(f"a result of {rows:,} rows of {width:,} numbers", 4.0 * rows * width, "ask for fewer rows at a time")
     return as_output(out, rows, width, *others)
 
