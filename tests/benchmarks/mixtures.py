@@ -13,9 +13,9 @@ from lines import Line
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.digits import DIGITS_FILE
 from aaptvae_training.evaluation.judge import IMPORTANCE_ROWS
+from aaptvae_training.features import open_features
 from aaptvae_training.features.split import split_rows
-from aaptvae_training.features.table import open_features
-from aaptvae_training.run.folder import read_baseline, read_held_out
+from aaptvae_training.run import read_baseline, read_held_out
 from aaptvae_training.train_run import train
 
 Rows = np.ndarray[tuple[int, int], np.dtype[np.float64]]

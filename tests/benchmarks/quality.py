@@ -20,7 +20,7 @@ from lines import Line, duration
 from aaptvae_training import AAPTVAE
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.digits import DIGITS_FILE
-from aaptvae_training.features.table import open_features
+from aaptvae_training.features import open_features
 from aaptvae_training.model import losses
 from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.run.folder import Evaluation, read_baseline, read_evaluation, read_held_out

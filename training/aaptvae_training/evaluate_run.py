@@ -28,6 +28,7 @@ from .evaluation.warnings import (
     warnings_of_training,
     warnings_of_unlike_rows,
 )
+from .evaluation.worst_rows import worst_rows
 from .features import TableConditions, digest_of, first_bad_value, open_features
 from .memory import needs_of_evaluation, refuse_shortage
 from .model import encode
@@ -38,6 +39,7 @@ from .run import (
     BEST,
     EVALUATION,
     Evaluation,
+    RowId,
     RunConfig,
     damaged,
     final_folder,
@@ -45,7 +47,9 @@ from .run import (
     read_config,
     read_evaluation,
     read_held_out,
+    read_ids,
     read_metrics,
+    read_positions,
     read_state,
     read_views,
     write_json,
@@ -114,6 +118,7 @@ def _evaluated(run: Path, source: Any, progress: TrainingProgress, reading: Read
         heldout_elbo=_reference(judge, test) if other is None else [],
         refit=final_folder(run) != run,
         by_category=figures_by_category(judge, test, config.conditions),
+        worst_rows=worst_rows(judge, test, *((read_positions(run), read_ids(run)) if other is None else (None, other.ids))),
     )
     return evaluation, judge
 
@@ -169,11 +174,15 @@ def _refuse_not_finite(figures: dict[str, float], x: Matrix, names: Sequence[str
 
 
 class OtherRows(NamedTuple):
-    """Rows that a run is evaluated on; `known` if they are those it was trained on; how many values or rows were missing."""
+    """Rows that a run is evaluated on, with their ids if there are some; `known` if they are those it was trained on.
+
+    `missing` counts values or rows.
+    """
 
     rows: Rows
     known: bool
     missing: int
+    ids: list[RowId] | None
 
 
 def _other_rows(source: Any, config: RunConfig, reading: Reading, judge: Judge, sample: int) -> OtherRows:
@@ -193,11 +202,11 @@ def _other_rows(source: Any, config: RunConfig, reading: Reading, judge: Judge, 
         needs = needs_of_evaluation(count + sample, width, judge.ppca.eigenvectors.shape[1])
         refuse_shortage(needs, count, width)
         rows = features.read(0, count)
-        missing = features.dropped
+        missing, ids = features.dropped, None if features.ids is None else features.ids.take(np.arange(len(rows)))
     if features.fill is not None:
         missing, rows[:, : len(means)] = int(np.isnan(rows).sum()), filled(rows[:, : len(means)], means)
     if len(rows) < 2:
         raise InputError(f"{name} has {len(rows)} rows: an evaluation needs at least 2: give more rows")
     if bad := first_bad_value(rows, 0, config.columns):
         raise InputError(f"features must be finite, but {bad} of {name}: drop or repair such rows")
-    return OtherRows(rows, known, missing)
+    return OtherRows(rows, known, missing, ids)

@@ -162,7 +162,9 @@ def begin_folder(run: Path, config: RunConfig, prepared: Prepared) -> None:
     """Create the folder of a run with its configuration and its held-out rows, atomically."""
     with publish_folder(run, force=True, marker=CONFIG) as folder:
         (folder / LAST).parent.mkdir()
-        write_held_out(folder, prepared.test, prepared.train_sample, prepared.split.test)
+        ids = prepared.table.ids if prepared.table else None
+        named = None if ids is None else ids.take(prepared.split.test)
+        write_held_out(folder, prepared.test, prepared.train_sample, prepared.split.test, named)
         write_json(folder / CONFIG, config)
 
 
@@ -204,6 +206,7 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
         bounded=config.linear_skip,  # without a linear path there is nothing to fall back on
         axes=model_axes(config, prepared),
         conditions=features.condition_specs,
+        ids=() if features.ids is None else features.ids.names,
     )
 
 

@@ -5,9 +5,9 @@ import pytest
 
 from aaptvae.errors import InputError
 from aaptvae_training.config import TrainConfig
+from aaptvae_training.features import open_features
 from aaptvae_training.features.prepare import Prepared, prepare_features
 from aaptvae_training.features.split import split_copies, split_groups, split_rows, split_time
-from aaptvae_training.features.table import open_features
 from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.run import read_config, read_evaluation
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from aaptvae.errors import InputError
+from aaptvae_training.features import open_features
 from aaptvae_training.features.split import split_rows
-from aaptvae_training.features.table import open_features
 from aaptvae_training.loop import batches
 from aaptvae_training.loop.batches import ResidentBatches, StreamedBatches
 from aaptvae_training.loop.processes import World

@@ -7,6 +7,7 @@ import torch
 from aaptvae.errors import InputError
 from aaptvae_training import AAPTVAE, FeatureScaler
 from aaptvae_training.config import TrainConfig
+from aaptvae_training.features import open_features
 from aaptvae_training.features.moments import Moments, first_bad_value
 from aaptvae_training.features.prepare import (
     MOST_DEVIATIONS,
@@ -16,7 +17,6 @@ from aaptvae_training.features.prepare import (
     prepare_features,
     with_capped_scale,
 )
-from aaptvae_training.features.table import open_features
 from aaptvae_training.model.as_numpy import scale_rows
 from aaptvae_training.progress import TrainingProgress
 

@@ -4,6 +4,7 @@ from .conditions import TableConditions
 from .copies import RowKeys
 from .kinds import ColumnFacts, Finding, findings
 from .moments import FEW_COLUMNS, MOST_COVARIANCE_COLUMNS, Moments, Statistics, first_bad_value, wants_covariance
+from .opening import open_features
 from .prepare import (
     SAMPLE_ROWS,
     Mask,
@@ -18,9 +19,10 @@ from .prepare import (
 )
 from .regression import Regression
 from .rounding import sentence
+from .row_ids import RowIds
 from .row_numbers import row_numbers
 from .split import FEW_ROWS, LEAST_ROWS, Index, Split, held_out_counts, split_rows
-from .table import BLOCK_NUMBERS, BLOCK_ROWS, Features, open_features, rows_within
+from .table import BLOCK_NUMBERS, BLOCK_ROWS, Features, rows_within
 
 __all__ = [
     "BLOCK_NUMBERS",
@@ -38,6 +40,7 @@ __all__ = [
     "Moments",
     "Prepared",
     "Regression",
+    "RowIds",
     "RowKeys",
     "Split",
     "Statistics",

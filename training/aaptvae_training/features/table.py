@@ -1,39 +1,22 @@
-"""Feature files, or a table in memory, as one table of float32 rows, read in blocks so that memory stays bounded.
+"""A feature table of one file or several, or of an array, read in blocks of float32 rows so that memory stays bounded."""
 
-The runtime reads the formats (`aaptvae.files`). Formats without random access (text, archives) are decoded once to a
-temporary .npy file.
-"""
-
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
-from itertools import chain
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aaptvae.bundle.manifest import Condition, condition_dim
 from aaptvae.errors import InputError
-from aaptvae.files import Layout, Reading, RowReader, open_output, open_rows
-from aaptvae.files.binary import BinaryRows
-from aaptvae.files.opening import READ_ALL, ShardedRows
+from aaptvae.files import RowReader, open_rows
 from aaptvae.rows import Array, Rows
-from aaptvae.tables import as_table, column_values
 
-from ..config import MissingRule
 from .conditions import TableConditions
 from .rounding import Rounding
+from .row_ids import RowIds
 from .split import Index
 
 BLOCK_ROWS = 4096
 BLOCK_NUMBERS = 1 << 24  # in a block of rows with many columns
-REMEDY = "choose the features with columns=[...], or leave out others with drop=[...]"
 MOST_OPEN = 64  # files at a time
-_RANDOM_ACCESS = (".npy", ".safetensors")
 
 
 class Features:
@@ -56,6 +39,7 @@ class Features:
         self.rounding = Rounding(width)
         self.fill: Rows | None = None
         self.conditions: TableConditions | None = None
+        self.ids: RowIds | None = None
         self.dropped = 0  # rows left out because a value was missing
         self._rounded = 0  # rows that `rounding` has seen
         self._files: list[tuple[str, int]] = []  # path and number of rows
@@ -115,6 +99,8 @@ class Features:
 
     def close(self) -> None:
         """Close the files."""
+        if self.ids is not None:
+            self.ids.close()
         for reader in self._open.values():
             reader.close()
 
@@ -156,145 +142,3 @@ class ArrayFeatures(Features):
 
     def _features(self, start: int, stop: int) -> Rows:
         return self._filled(as_float32(self.table[start:stop]))
-
-
-def array_features(
-    x: Any, reading: Reading = READ_ALL, missing: MissingRule = "error", conditions: TableConditions | None = None
-) -> ArrayFeatures:
-    """The table of an array, a tensor, a data frame or an Arrow table; `InputError` unless it is numbers [N, D]."""
-    left_out = (*reading.drop, *reading.ids, *(conditions.names if conditions else ()))
-    table, names = as_table(
-        x, columns=reading.expected or reading.usual, passthrough=left_out, chosen=reading.columns, remedy=REMEDY
-    )
-    if table.ndim != 2 or not table.shape[1]:
-        raise InputError(
-            f"features have shape {table.shape}: expected rows of one or more columns [N, D]: x[:, None] makes one"
-        )
-    if table.dtype.kind not in "fiu":
-        raise InputError(f"features have dtype {table.dtype}: expected floats or integers: choose the columns of numbers")
-    called = str if names is None else names.__getitem__
-    kept = _without_missing(table, 0, called) if missing == "drop" else table
-    features = ArrayFeatures(kept, names)
-    if conditions:
-        held = column_values(x, conditions.names)
-        conditions.add([held[name] for name in conditions.names], _complete(table) if missing == "drop" else None)
-        features.conditions = conditions.finished()
-    features.dropped = len(table) - len(kept)
-    return features
-
-
-@contextmanager
-def open_features(
-    source: Any, reading: Reading = READ_ALL, missing: MissingRule = "error", conditions: TableConditions | None = None
-) -> Iterator[Features]:
-    """A feature file, a folder of shards, a pattern, a table in memory or an iterator of such as one table.
-
-    `InputError` if it is none. `reading` says which columns are features, `conditions` which ones are conditions. Rows that
-    lack a value are left out if `missing` is "drop". A file is opened once; a shard twice, because the columns of all shards
-    are checked first.
-    """
-    if not isinstance(source, str | os.PathLike):
-        with _in_memory(source, reading, missing, conditions) as features:
-            features.fill = _unknown(features.width) if missing == "mean" else None
-            yield features
-        return
-    path = os.fspath(source)
-    if path == "-":
-        raise InputError("features are read more than once, which stdin does not allow: name a file")
-    reading = reading if conditions is None else replace(reading, ids=(*reading.ids, *conditions.names))
-    with ExitStack() as stack:
-        whole = open_rows(path, reading=reading)
-        shards = isinstance(whole, ShardedRows)
-        readers = (open_rows(p, reading=whole.reading) for p in whole.paths) if isinstance(whole, ShardedRows) else [whole]
-        features, scratch = Features(whole.width, str(whole.dtype), Path(path).name, whole.columns, whole.notes), None
-        features.fill = _unknown(whole.width) if missing == "mean" else None
-        try:
-            for number, reader in enumerate(readers):
-                random_access = isinstance(reader, BinaryRows) and reader.name.lower().endswith(_RANDOM_ACCESS)
-                if random_access and missing != "drop" and not conditions:
-                    features.append(reader)
-                else:
-                    scratch = scratch or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aaptvae-features-")))
-                    target = scratch / f"{number}.npy"
-                    features.append(open_rows(_decode(reader, target, features, missing == "drop", conditions)))
-            features.conditions = conditions.finished() if conditions else None
-            yield features
-        finally:
-            features.close()
-            if shards:
-                whole.close()
-
-
-@contextmanager
-def _in_memory(source: Any, reading: Reading, missing: MissingRule, conditions: TableConditions | None) -> Iterator[Features]:
-    """A table in memory; batches of an iterator are written to a temporary file first, because they are read again."""
-    if not isinstance(source, Iterator) or hasattr(source, "__arrow_c_stream__"):
-        yield array_features(source, reading, missing, conditions)
-        return
-    if conditions:
-        raise InputError("features are an iterator, whose batches hold no conditions: give one table, or the path of a file")
-    batches = (array_features(batch, reading, missing) for batch in source)
-    first = next(batches, None)
-    if first is None:
-        raise InputError(f"features are a {type(source).__name__} without a batch: expected arrays [n, D]: give a new one")
-    features = Features(first.width, first.dtype, columns=first.columns)
-    with tempfile.TemporaryDirectory(prefix="aaptvae-features-") as folder, closing(features):
-        path = Path(folder) / "batches.npy"
-        with open_output(path, Layout(width=first.width)) as writer:
-            for number, batch in enumerate(chain([first], batches)):
-                _check_batch(batch, first, number)
-                for start in range(0, batch.rows, BLOCK_ROWS):
-                    rows = batch.table[start : start + BLOCK_ROWS]
-                    features.rounding.add(rows)
-                    writer.write(as_float32(rows))
-                features.dropped += batch.dropped
-        features.append(open_rows(path))
-        yield features
-
-
-def _check_batch(batch: Features, first: Features, number: int) -> None:
-    """`InputError` unless a batch has the columns of the first one."""
-    if (batch.width, batch.columns) != (first.width, first.columns):
-        names = f" ({', '.join(batch.columns[:8])})" if batch.columns else ""
-        raise InputError(
-            f"batch {number} of the features has {batch.width} columns{names}: expected {first.width} as in the first batch, "
-            "by the same names in the same order: give equal batches"
-        )
-
-
-def _unknown(width: int) -> Rows:
-    return np.full(width, np.nan, np.float32)
-
-
-def _complete(rows: Array) -> NDArray[np.bool_]:
-    """Rows [N] that lack no value."""
-    return np.asarray(~np.isnan(rows).any(axis=1))
-
-
-def _without_missing(rows: Array, first: int, called: Callable[[int], str]) -> Array:
-    """Rows that lack no value; `InputError` names an infinity here, while rows are still counted as in the table."""
-    complete = _complete(rows)
-    kept: Array = rows[complete]
-    if not np.isfinite(as_float32(kept)).all():
-        row, column = np.argwhere(np.isinf(as_float32(rows)) & complete[:, None])[0].tolist()
-        raise InputError(
-            f"features must be finite, but row {first + row}, column {called(column)} is {as_float32(rows)[row, column]} in "
-            "float32: drop or repair such rows; aaptvae diagnose lists them"
-        )
-    return kept
-
-
-def _decode(reader: RowReader, target: Path, features: Features, drop: bool, conditions: TableConditions | None = None) -> Path:
-    """Copy rows of any format to an .npy file and close their reader; `drop` leaves out rows that lack a value."""
-    with reader, open_output(target, Layout(width=reader.width)) as writer:
-        first = features.rows + features.dropped
-        for batch in reader.labelled(BLOCK_ROWS):
-            rows = _without_missing(batch.values, first, features.called) if drop else batch.values
-            first += len(batch)
-            if conditions:
-                held = batch.ids[len(batch.ids) - len(conditions.names) :]
-                conditions.add(held, _complete(batch.values) if drop else None)
-            features.dropped += len(batch) - len(rows)
-            features.rounding.add(rows)
-            writer.write(as_float32(rows))
-    return target

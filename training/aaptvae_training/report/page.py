@@ -77,7 +77,7 @@ def page(run: JudgedRun, parts: list[str], trained: str) -> str:
         explore=explore_line(run),
         warnings=f'<ul class="notes">{notes}</ul>' if notes else '<p class="fine">No warnings.</p>',
         columns=findings_list(run.config),
-        figures=figures_table(run.evaluation) + categories_table(run.evaluation),
+        figures=figures_table(run.evaluation) + categories_table(run.evaluation) + rows_table(run.evaluation, run.config),
         plots="\n".join(parts),
         options=options_table(run.config),
         digest=f"SHA-256 of the features: {run.config.data_sha256}",
@@ -219,6 +219,21 @@ def categories_table(evaluation: Evaluation) -> str:
     ]
     head = "<tr><th>Held-out rows of</th><th>Rows</th><th>ELBO, nats</th><th>Squared error</th></tr>"
     return f'<table class="figures"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
+
+
+def rows_table(evaluation: Evaluation, config: RunConfig) -> str:
+    """The held-out rows with the largest errors, with their ids, in a list that opens; empty for an evaluation of before."""
+    if not evaluation.worst_rows:
+        return ""
+    rows = [
+        f"<tr><th>{each.row:,}</th>{''.join(f'<td>{escape(text)}</td>' for text in each.ids)}"
+        f"<td>{each.error:.3g}</td><td>{_minus(f'{each.elbo:.2f}')}</td></tr>"
+        for each in evaluation.worst_rows
+    ]
+    names = "".join(f"<th>{escape(name)}</th>" for name in config.ids)
+    head = f"<tr><th>Row of the table</th>{names}<th>Squared error</th><th>ELBO, nats</th></tr>"
+    table = f'<table class="figures"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
+    return f'<details class="fine"><summary>Held-out rows with the largest errors</summary>{table}</details>'
 
 
 def _named(figure: Figure) -> str:

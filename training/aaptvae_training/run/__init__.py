@@ -12,10 +12,10 @@ from .folder import (
     write_baseline,
     write_prior,
 )
-from .held_out import read_held_out, read_positions, write_held_out
+from .held_out import RowId, read_held_out, read_ids, read_positions, write_held_out
 from .layout import BEST, CONFIG, EVALUATION, LAST, METRICS, REFIT, REPORT, RUN
 from .marginals import read_marginals, write_marginals
-from .records import Evaluation, RunConfig, is_empty, is_unfinished, read_config, read_evaluation, write_json
+from .records import Evaluation, RowFigures, RunConfig, is_empty, is_unfinished, read_config, read_evaluation, write_json
 from .shown import TemporaryFolder
 from .state import damaged, read_metrics, read_state, write_metrics, write_state
 from .views import RunViews, read_views, write_views
@@ -30,6 +30,8 @@ __all__ = [
     "REPORT",
     "RUN",
     "Evaluation",
+    "RowFigures",
+    "RowId",
     "Run",
     "RunConfig",
     "RunViews",
@@ -45,6 +47,7 @@ __all__ = [
     "read_config",
     "read_evaluation",
     "read_held_out",
+    "read_ids",
     "read_marginals",
     "read_metrics",
     "read_positions",

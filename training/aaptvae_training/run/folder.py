@@ -18,7 +18,7 @@ from aaptvae.rows import Rows
 from ..errors import RunError
 from ..linear.baseline import Baseline
 from ..model import AAPTVAE, observation_of
-from .held_out import read_held_out
+from .held_out import RowId, read_held_out, read_ids
 from .layout import BEST, CONFIG, PRIOR, REFIT, REPORT, STATISTICS
 from .marginals import read_marginals
 from .records import RunConfig, is_unfinished, read_config, read_evaluation, refuse_unfinished
@@ -33,8 +33,8 @@ EXPORT_ROWS = 2_048  # held-out rows on which an export compares its precisions
 class Run:
     """A finished run: `model` is in eval mode with the best weights; `heldout` are raw rows that training did not use.
 
-    `folder` holds its files. A temporary one is removed with this object: `save` copies it. Functions that take the path of a
-    run take the object too.
+    `heldout_ids` hold the text of each `ids` column for those rows. `folder` holds its files. A temporary one is removed with
+    this object: `save` copies it. Functions that take the path of a run take the object too.
     """
 
     config: RunConfig
@@ -46,6 +46,7 @@ class Run:
     views: RunViews | None = None
     heldout_elbo: list[float] = field(default_factory=list)
     marginals: Marginals | None = None
+    heldout_ids: list[RowId] | None = None
     folder: Path | None = None
     owner: TemporaryFolder | None = field(default=None, repr=False, compare=False)
 
@@ -135,7 +136,9 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     )
     views = read_views(final_folder(folder), config.input_dim, model.latent_dim)
     further = views, evaluation.heldout_elbo, read_marginals(final_folder(folder), config.input_dim)
-    return Run(config, model, prior, observation_of(model), test[:EXPORT_ROWS], summary, *further, folder)
+    ids = read_ids(folder)
+    named = None if ids is None else ids[:EXPORT_ROWS]
+    return Run(config, model, prior, observation_of(model), test[:EXPORT_ROWS], summary, *further, named, folder)
 
 
 def load_run(path: str | os.PathLike[str]) -> AAPTVAE:

@@ -39,6 +39,16 @@ class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     missing: int = 0  # values that were replaced by means, or rows that were left out for them
     warnings: tuple[str, ...] = ()  # about columns of the features
     conditions: tuple[Condition, ...] = ()  # given to encoder and decoder beside the features
+    ids: tuple[ColumnName, ...] = ()  # columns that name rows
+
+
+class RowFigures(Struct, frozen=True):
+    """One row: its position in the table that was read, its ids as text, mean squared error of standardised columns, ELBO."""
+
+    row: int
+    ids: list[str]
+    error: float
+    elbo: float
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):
@@ -54,6 +64,7 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     heldout_elbo: list[float] = []  # of held-out rows, ascending, against which `score` takes p-values
     refit: bool = False  # figures are of the judged model; the one to use was then fitted again to all rows
     by_category: list[CategoryFigures] = []  # of the conditions, where there are some
+    worst_rows: list[RowFigures] = []  # with the largest errors
 
 
 def read_config(folder: Path) -> RunConfig:

@@ -1,0 +1,107 @@
+"""Ids of rows: kept for held-out rows of a run, named in evaluations and in the report."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aaptvae.errors import InputError
+from aaptvae.files import Reading
+from aaptvae_training import RunError, read_run
+from aaptvae_training import train as train_table
+from aaptvae_training.evaluate_run import evaluate
+from aaptvae_training.features import open_features
+from aaptvae_training.report.page import rows_table
+from aaptvae_training.run import read_evaluation, read_held_out, read_ids, read_positions
+from aaptvae_training.run.layout import HELD_OUT
+from aaptvae_training.run.state import read_state, write_state
+
+from .conftest import features_of, options, train
+
+NAMES = [f"f{index}" for index in range(12)]
+
+
+def table_of(rows: int = 120) -> dict[str, Any]:
+    """Features between two columns that name rows, of text and of numbers."""
+    named = [f"pati\N{LATIN SMALL LETTER E WITH DIAERESIS}nt {row}" for row in range(rows)]
+    columns = dict(zip(NAMES, features_of(rows).T, strict=True))
+    return {"patient": np.array(named), **columns, "visit": np.arange(rows) % 3 + 10}
+
+
+def csv_of(folder: Path, table: dict[str, Any]) -> Path:
+    lines = [",".join(table), *(",".join(map(str, row)) for row in zip(*table.values(), strict=True))]
+    (folder / "x.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder / "x.csv"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ids")
+    reading = Reading(ids=("visit", "patient"))
+    train(csv_of(folder, table_of()), folder / "run", options(epochs=1), reading=reading)
+    return folder / "run"
+
+
+def test_held_out_rows_keep_their_ids(run: Path) -> None:
+    table, positions, ids = table_of(), read_positions(run), read_ids(run)
+    assert positions is not None and len(positions) == len(read_held_out(run)[0])
+    assert ids == [(str(table["visit"][row]), table["patient"][row]) for row in positions]
+    assert read_run(run).config.ids == ("visit", "patient")
+
+
+def test_worst_rows_are_named(run: Path) -> None:
+    table, worst = table_of(), read_evaluation(run).worst_rows
+    assert len(worst) == 10 and [each.error for each in worst] == sorted((each.error for each in worst), reverse=True)
+    assert all(each.ids == [str(table["visit"][each.row]), table["patient"][each.row]] for each in worst)
+    shown = rows_table(read_evaluation(run), read_run(run).config)
+    assert "<th>visit</th><th>patient</th>" in shown and f"<td>{worst[0].ids[1]}</td>" in shown
+    assert read_run(run).heldout_ids == read_ids(run)
+
+
+def test_other_rows_are_named_by_their_own_ids(run: Path) -> None:
+    other = table_of(40)
+    other["patient"] = np.array([f"other {row}" for row in range(40)])
+    found = evaluate(run, other, reading=Reading(ids=("patient", "visit"))).worst_rows
+    assert all(each.ids[0] == f"other {each.row}" for each in found)
+    unnamed = evaluate(run, {name: other[name] for name in NAMES}).worst_rows
+    assert [(each.row, each.ids) for each in unnamed] == [(each.row, []) for each in found]
+
+
+def test_a_run_without_ids_names_positions(finished: Path) -> None:
+    assert read_ids(finished) is None
+    positions, worst = read_positions(finished), evaluate(finished, report=False).worst_rows
+    assert positions is not None and {each.row for each in worst} <= set(positions.tolist())
+    assert all(each.ids == [] for each in worst)
+
+
+def test_ids_of_tables_files_and_batches_agree(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    table = table_of()
+    table["f0"] = np.where(np.arange(120) % 2, table["f0"], np.nan)
+    frame = pandas.DataFrame(table)
+    frame.to_parquet(tmp_path / "x.parquet", index=False)
+    expected = [(table["patient"][row], str(table["visit"][row])) for row in range(1, 120, 2)]
+    sources = frame, str(tmp_path / "x.parquet"), str(csv_of(tmp_path, table)), iter([frame[:50], frame[50:50], frame[50:]])
+    for source in sources:
+        with open_features(source, Reading(ids=("patient", "visit")), missing="drop") as features:
+            assert features.columns == tuple(NAMES) and features.ids is not None
+            assert features.ids.take(np.arange(features.rows)) == expected
+            assert features.ids.take(np.array([3, 50])) == [expected[3], expected[50]]
+
+
+def test_training_from_python_keeps_ids() -> None:
+    made = train_table(table_of(), ids=["patient", "visit"], latent_dim=2, hidden_dim=4, epochs=1, refit=False, report=False)
+    ids = read_ids(Path(made))
+    assert ids is not None and ids[0][0].startswith("pati")
+    with pytest.raises(InputError, match="x has no column name"):
+        train_table(table_of(), ids=["name"], latent_dim=2)
+
+
+def test_damaged_ids_are_refused(run: Path, tmp_path: Path) -> None:
+    copy = read_run(run).save(tmp_path / "copy")
+    tensors, facts = read_state(Path(copy) / HELD_OUT)
+    for change in ({"id_ends": tensors["id_ends"][1:]}, {"id_text": tensors["id_text"][1:]}, {"id_ends": -tensors["id_ends"]}):
+        write_state(Path(copy) / HELD_OUT, tensors | change, facts)
+        with pytest.raises(RunError, match="is damaged"):
+            read_ids(Path(copy))
