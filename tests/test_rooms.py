@@ -43,7 +43,7 @@ ARROWS = {
         "sklearn": "bundle conditions errors rows tables vae",
         "batches": "bundle conditions engine errors rows scores tables vae",
         "serve": "bundle engine errors rows scores vae views",
-        "explorer": "bundle errors files rows tables",
+        "explorer": "bundle conditions errors files rows tables",
         "cli": "bench bundle conditions density engine errors explorer files interpolation push rows scores serve tables "
         "vae verify",
     },

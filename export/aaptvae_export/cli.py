@@ -10,6 +10,9 @@ from aaptvae.cli.options import PRECISIONS, examples
 from aaptvae.cli.verbs_explore import look_options, wasm_at_hand
 
 if TYPE_CHECKING:
+    from aaptvae.explorer import MapRows
+    from aaptvae_training import Run
+
     from .bundle import Export
 
 PATH = click.Path(path_type=Path)
@@ -69,7 +72,6 @@ def export(run: Path, output: Path, archive: bool, triton: Path | None, force: b
     tolerance, or if a lower precision loses too much (for int8 also: if it is too slow here).
     """
     from aaptvae.errors import InputError  # noqa: PLC0415
-    from aaptvae.explorer import check_shape  # noqa: PLC0415
     from aaptvae.files.publish import refuse_existing  # noqa: PLC0415 - numpy and torch, only when the verb runs
     from aaptvae_training import read_run  # noqa: PLC0415
 
@@ -78,6 +80,8 @@ def export(run: Path, output: Path, archive: bool, triton: Path | None, force: b
 
     page = {key: options.pop(key) for key in ("web", "web_rows", "image_shape", "curve", "wasm")}
     offline = options.pop("offline")
+    if page["web"] is None and page["web_rows"] is not None:
+        raise click.UsageError("--web-rows names rows of an explorer: pass --web DIR too")
     for folder in (triton, page["web"]):
         if folder is not None:
             refuse_existing(folder, force)
@@ -87,27 +91,40 @@ def export(run: Path, output: Path, archive: bool, triton: Path | None, force: b
         raise click.UsageError(str(error)) from None
     found = read_run(run)
     if page["web"] is not None:
-        check_shape(page["image_shape"], found.config.input_dim)
-        page["wasm"] = wasm_at_hand(offline, page["wasm"])
+        page |= {
+            "table": _map_rows(found, page.pop("web_rows"), page["image_shape"]),
+            "wasm": wasm_at_hand(offline, page["wasm"]),
+        }
     made = export_bundle(found, output, chosen, archive=archive or output.suffix == ".zip", force=force)
     if triton is not None:
         write_triton(made.manifest, made.files, triton, force=force)
     if page["web"] is not None:
-        _write_explorer(made, found.heldout, force, **page)
+        _write_explorer(made, force, **page)
     if as_json:
         click.echo(json.dumps(made.report(), indent=2))
     else:
         click.echo("\n".join(made.summary()), err=True)
 
 
-def _write_explorer(made: "Export", heldout: Any, force: bool, *, web: Path, web_rows: str | None, **look: Any) -> None:
+def _map_rows(run: "Run", source: str | None, shape: tuple[int, int] | None) -> "MapRows | None":
+    """Rows for an explorer's map, which are read before anything is written; None for those that the bundle carries."""
+    from aaptvae.conditions import Conditions  # noqa: PLC0415
+    from aaptvae.explorer import check_shape, heldout_rows, read_table, reading_for  # noqa: PLC0415
+
+    config = run.config
+    check_shape(shape, config.input_dim)
+    if source is None or source == "heldout":
+        return None if source is None else heldout_rows(run.heldout, config.input_dim)
+    reading = reading_for(config.input_dim, config.columns, "mean" if config.train.missing == "mean" else "error")
+    return read_table(source, reading, Conditions(config.conditions))
+
+
+def _write_explorer(made: "Export", force: bool, *, web: Path, table: "MapRows | None", **look: Any) -> None:
     """A page that runs the exported bundle, with the rows that were asked for."""
     from aaptvae.bundle import read_bundle  # noqa: PLC0415
-    from aaptvae.explorer import MapRows, Site, read_table  # noqa: PLC0415
+    from aaptvae.explorer import Site  # noqa: PLC0415
 
-    bundle = read_bundle(made)
-    table = MapRows(heldout) if web_rows == "heldout" else None if web_rows is None else read_table(web_rows, bundle)
-    Site(bundle=bundle, table=table, **look).write(web, force=force)
+    Site(bundle=read_bundle(made), table=table, **look).write(web, force=force)
     shown = f"{len(table.rows)} rows, which are in that folder" if table else "the rows that the bundle carries"
     click.echo(f"explorer: put {web} on a web server, or run aaptvae explore {made.path}; its map shows {shown}", err=True)
 

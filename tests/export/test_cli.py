@@ -80,7 +80,11 @@ def test_export_writes_an_explorer_of_held_out_rows(trained, tmp_path, inside):
 
 @pytest.mark.parametrize(
     ("page", "words"),
-    [(["--image-shape", "8x7"], "image shape is 8x7: expected a product of 64"), (["--wasm", DIGITS_FILE], "is not ort-wasm")],
+    [
+        (["--image-shape", "8x7"], "image shape is 8x7: expected a product of 64"),
+        (["--wasm", DIGITS_FILE], "is not ort-wasm"),
+        (["--web-rows", "none.npy"], "none.npy cannot be read"),
+    ],
 )
 def test_a_wrong_page_is_refused_before_the_bundle(trained, tmp_path, page, words):
     done = command("export", trained, "-o", tmp_path / "b", "--web", tmp_path / "site", *page)

@@ -13,10 +13,15 @@ import pytest
 from click.testing import CliRunner
 
 from aaptvae.bundle import read_bundle
+from aaptvae.bundle.manifest import Condition
 from aaptvae.cli.verbs_explore import explore
 from aaptvae.errors import BundleError
-from aaptvae_export.bundle import packed_run
+from aaptvae.explorer import Site
+from aaptvae_export.bundle import export_bundle, packed_run
+from aaptvae_export.cli import _map_rows
 from aaptvae_training import RunError, read_run
+
+from .conftest import make_run
 
 OLD = Path(__file__).parents[1] / "fixtures/schema1"
 
@@ -40,6 +45,14 @@ def test_a_run_becomes_a_bundle_in_memory() -> None:
 def test_runs_are_refused_in_words(place: str, options: tuple[str, ...], error: type[Exception], words: str) -> None:
     result = CliRunner().invoke(explore, [str(OLD / place), "--no-open", *options])
     assert isinstance(result.exception, error) and words in str(result.exception)
+
+
+def test_held_out_rows_keep_their_conditions(tmp_path: Path) -> None:
+    run = make_run(5, 2, (3,), conditions=(Condition(name="kind", categories=("a", "b")), Condition(name="age")))
+    table = _map_rows(run, "heldout", None)
+    assert table is not None and np.array_equal(np.concatenate([table.rows, table.c], axis=1), run.heldout)
+    site = Site(bundle=read_bundle(export_bundle(run, tmp_path / "a")), table=table)
+    assert json.loads(site.files()["explorer.json"])["conditions"] == "conditions.npy"
 
 
 @pytest.mark.slow

@@ -75,6 +75,8 @@ def results(folder: str, precision: Any) -> dict[str, Any]:
     }
     if vae.manifest.marginals:
         computed["as_observed"] = vae.sample(range(60, 160), seed=7, as_observed=True, condition=many)
+    if vae.conditions:
+        computed["sample_under"] = vae.sample(100, seed=7, condition={"kind": "b", "age": 50})
     for prior in ("standard", "fitted"):
         computed[f"log_likelihood_{prior}"] = vae.log_likelihood(x, 8, seed=5, prior=prior, condition=c)
     found = vae.score(x, condition=c)._asdict()

@@ -110,7 +110,7 @@ def export_bundle(
 
 
 def packed_run(path: str | os.PathLike[str]) -> tuple[bytes, Rows]:
-    """A bundle of the run in a folder as the bytes of one zip, written nowhere, and the run's held-out rows [N, D]."""
+    """A bundle of the run in a folder as the bytes of one zip, written nowhere, and the run's held-out rows [N, D + C]."""
     run = read_run(path)
     return _pack(draft_bundle(run, ExportOptions()).files), run.heldout
 

@@ -9,7 +9,7 @@ import click
 
 from ..errors import InputError, MissingDependencyError
 from .app import EXTRA, entry_points
-from .options import PRECISIONS, examples, printable, together
+from .options import PRECISIONS, condition_option, examples, printable, together
 
 if TYPE_CHECKING:
     from ..bundle import Bundle
@@ -55,7 +55,7 @@ def _opened(place: str, sha256: str | None) -> "tuple[Bundle, MapRows | None]":
     """The bundle at `place`, and None; of a run, a bundle that is written nowhere, and its held-out rows."""
     from ..bundle import read_bundle  # noqa: PLC0415 - msgspec, numpy, only when a verb runs
     from ..bundle.sources import is_run  # noqa: PLC0415
-    from ..explorer import MapRows  # noqa: PLC0415
+    from ..explorer import heldout_rows  # noqa: PLC0415
 
     if not is_run(place):
         return read_bundle(place, sha256=sha256), None
@@ -70,7 +70,8 @@ def _opened(place: str, sha256: str | None) -> "tuple[Bundle, MapRows | None]":
         ) from None
     click.echo(printable(f"exporting {place} in memory; its map shows held-out rows"), err=True)
     data, heldout = packed_run(place)
-    return read_bundle(data, sha256=sha256), MapRows(heldout)
+    found = read_bundle(data, sha256=sha256)
+    return found, heldout_rows(heldout, found.manifest.input_dim)
 
 
 @click.command(
@@ -84,6 +85,7 @@ def _opened(place: str, sha256: str | None) -> "tuple[Bundle, MapRows | None]":
     help="Rows for the map. Default: those that the bundle carries, or held-out rows of the run.",
 )
 @click.option("--label", metavar="NAME", help="Column of --rows that is no feature, by which points are coloured.")
+@condition_option
 @click.option("--precision", default="fp32", show_default=True, type=click.Choice(PRECISIONS))
 @look_options
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: a free port.")
@@ -97,13 +99,21 @@ def explore(
     A page on 127.0.0.1 runs the bundle itself: rows do not leave this machine. Ends with Ctrl+C. A run is exported in memory
     first, which needs torch.
     """
-    from ..explorer import Served, Site, read_table  # noqa: PLC0415
+    from ..conditions import Conditions  # noqa: PLC0415
+    from ..explorer import Served, Site, read_table, reading_for  # noqa: PLC0415
 
+    condition = look.pop("condition")
     if label is not None and rows is None:
         raise click.UsageError("--label names a column of --rows: pass both")
+    if condition and rows is None:
+        raise click.UsageError("--condition is a condition of --rows: pass both, or choose one on the page")
     found, table = _opened(bundle, sha256)
     look["wasm"] = wasm_at_hand(look.pop("offline"), look["wasm"])
-    site = Site(bundle=found, table=table if rows is None else read_table(rows, found, label), **look)
+    if rows is not None:
+        manifest = found.manifest
+        reading = reading_for(manifest.input_dim, manifest.columns, manifest.missing)
+        table = read_table(rows, reading, Conditions(manifest.conditions), label=label, condition=condition)
+    site = Site(bundle=found, table=table, **look)
     with Served(site.files(), port) as served:
         click.echo(printable(f"{found.manifest.name} is at {served.address} until Ctrl+C"), err=True)
         if browser:

@@ -3,8 +3,9 @@
 The page is built from `runtime/web/page` and committed in `page/`.
 """
 
+from .map_rows import MapRows, heldout_rows, read_table, reading_for
 from .serving import Served
-from .site import MapRows, Site, check_shape, read_table
+from .site import Site, check_shape
 from .wasm import VERSION, find_wasm
 
-__all__ = ["VERSION", "MapRows", "Served", "Site", "check_shape", "find_wasm", "read_table"]
+__all__ = ["VERSION", "MapRows", "Served", "Site", "check_shape", "find_wasm", "heldout_rows", "read_table", "reading_for"]

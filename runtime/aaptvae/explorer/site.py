@@ -6,49 +6,19 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from ..bundle import Bundle, Precision
 from ..errors import InputError
-from ..files import Batch, Reading, open_rows
 from ..files.publish import publish_folder
-from ..rows import Array, Rows, as_rows
-from ..tables import UNNAMED
+from ..rows import Array, Rows
+from .map_rows import MapRows
 from .wasm import ADDRESS, CDN, FILE, INTEGRITY, VERSION
 
 MARKER = "explorer.json"
-MOST_ROWS = 200_000
+ROWS, CONDITIONS = "rows.npy", "conditions.npy"
 _PAGE = Path(__file__).with_name("page")
-_BATCH = 4096
-
-
-class MapRows(NamedTuple):
-    """Rows [N, D] for the map and, by the name of a column, values [N] to colour them by."""
-
-    rows: Rows
-    name: str = ""
-    labels: Array | None = None
-
-
-def read_table(path: str | os.PathLike[str], bundle: Bundle, label: str | None = None) -> MapRows:
-    """The rows of a feature file; the column `label` is not a feature. `InputError` for more than `MOST_ROWS`."""
-    manifest = bundle.manifest
-    ids = (label,) if label else ()
-    width, fills = manifest.input_dim, manifest.missing == "mean"
-    reading = Reading(width=width, expected=manifest.columns, usual=UNNAMED, ids=ids, missing=fills)
-    with open_rows(path, reading=reading) as reader:
-        parts, count = [], 0
-        for batch in reader.labelled(_BATCH):
-            parts.append(batch)
-            count += len(batch)
-            if count > MOST_ROWS:
-                raise InputError(f"{reader.name} has over {MOST_ROWS:,} rows: the explorer shows as many at most: take a part")
-    if not count:
-        raise InputError(f"{os.fspath(path)} has no rows: expected one or more for the map")
-    whole = Batch.joined(parts)
-    return MapRows(as_rows(whole.values, manifest.input_dim, reader.name), label or "", whole.ids[0] if label else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,22 +38,25 @@ class Site:
 
     def __post_init__(self) -> None:
         precisions = self.bundle.manifest.precisions
-        if self.bundle.manifest.conditions:
-            raise InputError("the page of the explorer gives no conditions, which this bundle takes: load the bundle in Python")
         if self.precision not in precisions:
             raise InputError(
                 f"precision is {self.precision!r}: expected {', '.join(precisions)}, as in this bundle: choose one"
             )
         check_shape(self.image_shape, self.bundle.manifest.input_dim)
+        if self.table is not None:
+            c, wanted = self.table.c, self.bundle.manifest.condition_dim
+            if (0 if c is None else c.shape[1]) != wanted or (c is not None and len(c) != len(self.table.rows)):
+                found = "none" if c is None else f"an array of shape {c.shape}"
+                raise InputError(f"conditions of the map's rows are {found}: expected c [{len(self.table.rows)}, {wanted}]")
 
     def files(self) -> dict[str, bytes]:
         """Every file by its path below the folder."""
         files = {path.name: path.read_bytes() for path in sorted(_PAGE.iterdir()) if path.suffix in (".html", ".js", ".css")}
         files |= {f"bundle/{name}": data for name, data in self.bundle.files.items()}
         if self.table is not None:
-            stream = io.BytesIO()
-            np.save(stream, np.asarray(self.table.rows, "<f4"), allow_pickle=False)
-            files["rows.npy"] = stream.getvalue()
+            files[ROWS] = _npy(self.table.rows)
+            if self.table.c is not None:
+                files[CONDITIONS] = _npy(self.table.c)
         if self.wasm is not None:
             files[FILE] = self.wasm
             files["index.html"] = files["index.html"].replace(f" {CDN}".encode(), b"")
@@ -99,7 +72,8 @@ class Site:
             "wasm": {"url": ADDRESS if self.wasm is None else FILE, "integrity": INTEGRITY, "version": VERSION},
             "image_shape": self.image_shape,
             "curve": self.curve,
-            "rows": None if table is None else "rows.npy",
+            "rows": None if table is None else ROWS,
+            "conditions": None if table is None or table.c is None else CONDITIONS,
             "labels": labels,
         }
 
@@ -115,6 +89,13 @@ def check_shape(shape: tuple[int, int] | None, width: int) -> None:
     """`InputError` unless rows of `width` features are pictures of this height and width."""
     if shape is not None and shape[0] * shape[1] != width:
         raise InputError(f"image shape is {shape[0]}x{shape[1]}: expected a product of {width}, the number of features")
+
+
+def _npy(rows: Rows) -> bytes:
+    """Rows as the bytes of a .npy of float32."""
+    stream = io.BytesIO()
+    np.save(stream, np.ascontiguousarray(rows, "<f4"), allow_pickle=False)
+    return stream.getvalue()
 
 
 def _plain(values: Array) -> list[str | float]:

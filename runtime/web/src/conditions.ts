@@ -68,12 +68,12 @@ export class Conditions {
 
   /** The values by name of one row of c. */
   valuesOf(c: ArrayLike<number>): Record<string, string | number> {
-    let at = 0;
+    let start = 0;
     const entries = this.specs.map((spec): [string, string | number] => {
-      const [start, width] = [at, widthOf(spec)];
-      at += width;
-      if (!spec.categories.length) return [spec.name, c[start] * spec.scale + spec.mean];
-      const hot = spec.categories.findIndex((_, k) => c[start + k] === Math.max(...Array.from(c).slice(start, at)));
+      const from = start;
+      start += widthOf(spec);
+      if (!spec.categories.length) return [spec.name, c[from] * spec.scale + spec.mean];
+      const hot = spec.categories.reduce((most, _, k) => (c[from + k] > c[from + most] ? k : most), 0);
       return [spec.name, spec.categories[hot]];
     });
     return Object.fromEntries(entries);

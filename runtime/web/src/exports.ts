@@ -6,6 +6,7 @@ export type { Condition } from "./bundle/manifest.js";
 export type { Place } from "./bundle/sources.js";
 export { Conditions } from "./conditions.js";
 export type { ConditionLike, ConditionValue } from "./conditions.js";
+export type { LatentPrior } from "./density/prior.js";
 export type { Seed } from "./density/noise.js";
 export { AaptvaeError, BundleError, InputError } from "./errors.js";
 export type { Curve } from "./interpolation.js";

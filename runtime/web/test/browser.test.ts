@@ -1,52 +1,16 @@
 /** The real page in a real browser: `aaptvae explore` serves it, Chromium opens it. */
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import type { Browser, Page } from "playwright-core";
 
 import { expected, filesOf, largestGap, ROOT, unpacked } from "./bundles.js";
-
-const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
-const PYTHON = process.env["PYTHON"] ?? join(ROOT, ".venv/bin/python");
-const SWITCHES = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"];
-SWITCHES.push("--disable-component-update", "--disable-sync", "--disable-quic");
-const skip = existsSync(CHROMIUM) && existsSync(PYTHON) ? false : `needs ${CHROMIUM} (CHROMIUM) and ${PYTHON} (PYTHON)`;
-const scratch = mkdtempSync(join(tmpdir(), "aaptvae-"));
-
-/** `aaptvae explore` of a bundle: its address, and how to end it. */
-async function explore(bundle: string, ...options: string[]): Promise<{ address: string; stop: () => void }> {
-  const child = spawn(PYTHON, ["-m", "aaptvae", "explore", bundle, "--no-open", "--offline", ...options], { cwd: ROOT });
-  let said = "";
-  for await (const part of child.stderr) {
-    said += String(part);
-    const address = /at (http:\S+) until/.exec(said)?.[1];
-    if (address) return { address, stop: () => child.kill() };
-  }
-  throw new Error(said);
-}
-
-/** A page and everything that it reported: requests of other origins, errors. */
-async function opened(browser: Browser, address: string, scheme: "light" | "dark" = "light", width = 1280): Promise<[Page, string[]]> {
-  const context = await browser.newContext({ colorScheme: scheme, viewport: { width, height: 900 }, acceptDownloads: true });
-  const page = await context.newPage();
-  const wrong: string[] = [];
-  page.on("console", (message) => message.type() === "error" && wrong.push(message.text()));
-  page.on("pageerror", (error) => wrong.push(error.message));
-  page.on("request", (request) => request.url().startsWith("http") && !request.url().startsWith(new URL(address).origin) && wrong.push(request.url()));
-  await page.goto(address);
-  return [page, wrong];
-}
-
-async function ready(page: Page): Promise<void> {
-  await page.waitForSelector("body[data-ready], #status.refused", { timeout: 120_000 });
-}
+import { downloaded, explore, launched, opened, ready, scratch, skip, until } from "./pages.js";
 
 /** The decoded picture, as text. */
 const picture = (page: Page): Promise<string> => page.evaluate('document.querySelector("#decoded canvas").toDataURL()');
@@ -66,6 +30,10 @@ function near(found: readonly number[], wanted: readonly number[], most = 1): vo
 /** The painted rows, as text. */
 const layer = (page: Page): Promise<string> => page.evaluate('document.querySelector("#map .points").toDataURL()');
 
+/** Whether the address holds the view as it is now. */
+const WRITTEN = `new URLSearchParams(location.hash.slice(1)).get("view") ===
+  [...explorer.state.view.across, ...explorer.state.view.up].map((end) => String(Number(end.toPrecision(5)))).join(",")`;
+
 /** The share of shown rows with a painted pixel at their place, and with one that no soft edge of another row has mixed. */
 const PAINTED = `(() => {
   const canvas = document.querySelector("#map .points");
@@ -83,13 +51,6 @@ const PAINTED = `(() => {
   return [painted / shown, plain / shown];
 })()`;
 
-/** Numbers of a .csv that a button downloads. */
-async function downloaded(page: Page, button: string): Promise<{ names: string[]; values: number[] }> {
-  const [file] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
-  const [names, ...lines] = readFileSync(await file.path(), "utf-8").trim().split("\n");
-  return { names: names.split(","), values: lines.flatMap((line) => line.split(",").map(Number)) };
-}
-
 describe("the explorer of digits", { skip }, () => {
   let browser: Browser;
   let page: Page;
@@ -97,8 +58,7 @@ describe("the explorer of digits", { skip }, () => {
   let site: Awaited<ReturnType<typeof explore>>;
 
   before(async () => {
-    const { chromium } = await import("playwright-core");
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: SWITCHES });
+    browser = await launched();
     site = await explore("artifacts/digits", "--image-shape", "8x8", "--rows", join(ROOT, "training/aaptvae_training/data/digits.npy"));
     [page, wrong] = await opened(browser, site.address);
     await ready(page);
@@ -116,7 +76,6 @@ describe("the explorer of digits", { skip }, () => {
 
   test("other bundles and int8 are confirmed too", async () => {
     for (const [name, { folder, precision }] of Object.entries(expected.bundles)) {
-      if (name === "conditional") continue; // the page gives no conditions yet
       const other = await explore(folder, "--precision", precision);
       const [another, problems] = await opened(browser, other.address);
       await ready(another);
@@ -143,14 +102,14 @@ describe("the explorer of digits", { skip }, () => {
   test("arrow keys, a slider and a picked row change the picture", async () => {
     const seen = new Set([await picture(page)]);
     const look = async (): Promise<void> => {
-      await page.waitForTimeout(500);
+      for (let tries = 0; tries < 50 && seen.has(await picture(page)); tries++) await page.waitForTimeout(100);
       seen.add(await picture(page));
     };
     await page.focus("#map");
     for (let i = 0; i < 5; i++) await page.keyboard.press("Shift+ArrowRight");
     await look();
     await page.focus("#sliders input");
-    for (let i = 0; i < 5; i++) await page.keyboard.press("ArrowRight");
+    for (let i = 0; i < 5; i++) await page.keyboard.press("ArrowLeft"); // the keys above moved it to its right end
     await look();
     await page.fill("#row", "7");
     await page.keyboard.press("Enter");
@@ -202,26 +161,27 @@ describe("the explorer of digits", { skip }, () => {
     const [wide] = await page.evaluate<[number, number]>("explorer.map.span()");
     await page.mouse.move(x, y);
     await page.mouse.wheel(0, -300);
-    await page.waitForFunction(`explorer.map.span()[0] < ${0.7 * wide}`);
+    await until(page, `explorer.map.span()[0] < ${0.7 * wide}`);
     near(await place(page, 7), [x, y]);
     const touch = await page.context().newCDPSession(page);
     for (const gap of [20, 30, 40, 0]) {
       const fingers = gap ? [-gap, gap].map((by, id) => ({ x: x + by, y, id })) : [];
       await touch.send("Input.dispatchTouchEvent", { type: gap ? (gap === 20 ? "touchStart" : "touchMove") : "touchEnd", touchPoints: fingers });
     }
-    await page.waitForFunction(`explorer.map.span()[0] < ${0.4 * wide}`);
+    await until(page, `explorer.map.span()[0] < ${0.4 * wide}`);
     near(await place(page, 7), [x, y], 3); // the browser rounds the fingers to pixels
     await page.waitForTimeout(100);
     const pair = "[explorer.map.across[7], explorer.map.up[7]]";
     const axes = await page.evaluate<number[]>(`explorer.map.chart.convertToPixel({ gridIndex: 0 }, ${pair})`);
     near(axes, await page.evaluate<number[]>("explorer.map.pixelOf(7)")); // axes and rows have one scale
-    const [other] = await opened(browser, (await page.waitForURL(/view=/), page.url()));
+    await until(page, WRITTEN);
+    const [other] = await opened(browser, page.url());
     await ready(other);
     near(await place(other, 7), await place(page, 7));
     await other.context().close();
     await page.focus("#map");
     await page.keyboard.press("0");
-    await page.waitForFunction(`explorer.map.span()[0] > ${0.99 * wide}`);
+    await until(page, `explorer.map.span()[0] > ${0.99 * wide}`);
   });
 
   test("rows are painted at their places, in the colour of their group", async () => {

@@ -116,6 +116,8 @@ test("conditions by name, of each row and as numbers are alike", async () => {
     assert.deepEqual(await vae.embed(x, { condition }), one);
   }
   assert.notDeepEqual(await vae.embed(x, { condition: { kind: "a", age: 50 } }), one);
+  const samples = await vae.sample(100, { seed: 7, condition: { kind: "b", age: 50 } });
+  assert.ok(largestGap(samples.data, unpacked(expected.bundles["conditional"]["sample_under"])) < 1e-4);
   assert.deepEqual(vae.conditions.valuesOf([0, 1, 0, 1]), { kind: "b", age: 50 });
   const own = vae.conditions.valuesOf(vae.goldenConditions!.row(0));
   assert.deepEqual(await vae.embed(x.slice(0, 1), { condition: own }), await vae.embed(x.slice(0, 1), { condition: vae.goldenConditions!.slice(0, 1) }));

@@ -13,15 +13,29 @@ import pytest
 
 from aaptvae import InputError
 from aaptvae.bundle import read_bundle
-from aaptvae.explorer import MapRows, Served, Site, find_wasm, read_table
+from aaptvae.conditions import Conditions
+from aaptvae.explorer import MapRows, Served, Site, find_wasm, heldout_rows, read_table, reading_for
 from aaptvae.explorer.wasm import FILE
 
 TINY = Path(__file__).parents[1] / "tiny"
+GIVEN = Path(__file__).parents[2] / "web/conditional"
 
 
 @pytest.fixture(scope="module")
 def bundle():
     return read_bundle(TINY)
+
+
+@pytest.fixture(scope="module")
+def given_bundle():
+    """A bundle of five features, a category and a number."""
+    return read_bundle(GIVEN)
+
+
+def table_of(path: Path, bundle, **options) -> MapRows:
+    manifest = bundle.manifest
+    reading = reading_for(manifest.input_dim, manifest.columns, manifest.missing)
+    return read_table(path, reading, Conditions(manifest.conditions), **options)
 
 
 def described(files: dict[str, bytes]) -> dict:
@@ -44,7 +58,7 @@ def test_the_bundle_is_copied_byte_for_byte(bundle) -> None:
 def test_rows_and_labels_are_those_of_the_file(bundle, tmp_path) -> None:
     lines = ["a,b,c,d,e,kind", *(f"{row},0,1,2,3,k{row % 2}" for row in range(4))]
     (tmp_path / "rows.csv").write_text("\n".join(lines))
-    files = Site(bundle=bundle, table=read_table(tmp_path / "rows.csv", bundle, "kind")).files()
+    files = Site(bundle=bundle, table=table_of(tmp_path / "rows.csv", bundle, label="kind")).files()
     rows = np.load(io.BytesIO(files["rows.npy"]))
     assert rows.dtype == np.float32 and rows.tolist() == [[row, 0, 1, 2, 3] for row in range(4)]
     assert described(files)["labels"] == {"name": "kind", "values": ["k0", "k1", "k0", "k1"]}
@@ -86,7 +100,43 @@ def test_options_that_do_not_fit_are_refused(bundle, options, words) -> None:
 def test_an_empty_table_is_refused(bundle, tmp_path) -> None:
     np.save(tmp_path / "none.npy", np.zeros((0, 5), np.float32))
     with pytest.raises(InputError, match="has no rows: expected one or more"):
-        read_table(tmp_path / "none.npy", bundle)
+        table_of(tmp_path / "none.npy", bundle)
+
+
+def test_rows_of_a_file_have_their_conditions(given_bundle, tmp_path) -> None:
+    lines = ["a,b,c,d,e,kind,age", *(f"{row},0,1,2,3,{'ab'[row % 2]},{40 + 10 * row}" for row in range(3))]
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    table = table_of(tmp_path / "rows.csv", given_bundle, label="kind")
+    c = [[1, 0, 0, 0], [0, 1, 0, 1], [1, 0, 0, 2]]
+    assert table.c is not None and table.c.tolist() == c and list(table.labels) == ["a", "b", "a"]
+    files = Site(bundle=given_bundle, table=table).files()
+    assert np.load(io.BytesIO(files["conditions.npy"])).tolist() == c and described(files)["conditions"] == "conditions.npy"
+    assert np.load(io.BytesIO(files["rows.npy"])).shape == (3, 5)
+    np.save(tmp_path / "rows.npy", table.rows)
+    fixed = table_of(tmp_path / "rows.npy", given_bundle, condition={"kind": "c", "age": "50"})
+    assert fixed.c is not None and fixed.c.tolist() == [[0, 0, 1, 1]] * 3
+
+
+def test_held_out_rows_are_followed_by_conditions() -> None:
+    table = heldout_rows(np.arange(14, dtype=np.float32).reshape(2, 7), 5)
+    assert table.rows.tolist() == [[0, 1, 2, 3, 4], [7, 8, 9, 10, 11]]
+    assert table.c is not None and table.c.tolist() == [[5, 6], [12, 13]]
+    assert heldout_rows(table.rows, 5).c is None
+
+
+def test_conditions_that_do_not_fit_are_refused(bundle, given_bundle, tmp_path) -> None:
+    rows = np.zeros((2, 5), np.float32)
+    with pytest.raises(InputError, match=r"conditions of the map's rows are none: expected c \[2, 4\]"):
+        Site(bundle=given_bundle, table=MapRows(rows))
+    with pytest.raises(InputError, match=r"array of shape \(2, 1\): expected c \[2, 0\]"):
+        Site(bundle=bundle, table=MapRows(rows, c=rows[:, :1]))
+    np.save(tmp_path / "rows.npy", rows)
+    with pytest.raises(InputError, match="this bundle takes no condition"):
+        table_of(tmp_path / "rows.npy", bundle, condition={"kind": "a"})
+    with pytest.raises(InputError, match="condition kind is 'z': expected one of a, b, c"):
+        table_of(tmp_path / "rows.npy", given_bundle, condition={"kind": "z", "age": "1"})
+    with pytest.raises(InputError, match=r"rows\.npy has no column kind"):
+        table_of(tmp_path / "rows.npy", given_bundle)
 
 
 def test_a_folder_is_replaced_only_if_it_is_an_explorer(bundle, tmp_path) -> None:

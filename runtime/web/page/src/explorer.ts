@@ -2,9 +2,12 @@
 
 import { Rows } from "../../src/index.js";
 import type { Scores, VAE } from "../../src/index.js";
+import { ConditionControls } from "./condition.js";
+import type { Values } from "./condition.js";
 import { grouped, legend } from "./colouring.js";
 import { Decoded } from "./decoded.js";
 import type { Form } from "./decoded.js";
+import { attempt, byId } from "./elements.js";
 import { Hint } from "./hint.js";
 import { Latents } from "./latents.js";
 import type { Direction } from "./latents.js";
@@ -15,9 +18,8 @@ import { readState, writeState } from "./state.js";
 import type { State } from "./state.js";
 import { featureNames } from "./tables.js";
 
-export const byId = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
-
 const SLIDERS = 8;
+const SHOWN = 4; // conditions of a row, in words
 const FEW = 20_000; // rows that are scored when the page opens; more only when a colour asks for it
 
 export class Explorer {
@@ -26,6 +28,10 @@ export class Explorer {
   readonly shape: readonly [number, number] | null;
   readonly range: readonly [number, number];
   rows: Rows;
+  /** Conditions of the rows, and of the point [1, C]; undefined for a model without. */
+  c: Rows | undefined;
+  given: Rows | undefined;
+  readonly controls: ConditionControls;
   state: State;
   private readonly site: Site;
   private readonly latents: Latents;
@@ -40,8 +46,8 @@ export class Explorer {
   /** How many times a row was decoded and drawn, and how long the last took, in ms. */
   frames = { count: 0, last: 0 };
 
-  static async of({ site, vae, rows }: Loaded): Promise<Explorer> {
-    const explorer = new Explorer(site, vae, rows, await vae.embed(rows));
+  static async of({ site, vae, rows, c }: Loaded): Promise<Explorer> {
+    const explorer = new Explorer(site, vae, rows, c, await vae.embed(rows, { condition: c }));
     if (rows.length <= FEW) await explorer.score();
     explorer.fill();
     const { view } = explorer.state;
@@ -51,13 +57,15 @@ export class Explorer {
     return explorer;
   }
 
-  private constructor(site: Site, vae: VAE, rows: Rows, mu: Rows) {
-    [this.site, this.vae, this.rows, this.mu] = [site, vae, rows, mu];
+  private constructor(site: Site, vae: VAE, rows: Rows, c: Rows | undefined, mu: Rows) {
+    [this.site, this.vae, this.rows, this.c, this.mu] = [site, vae, rows, c, mu];
     this.names = featureNames(vae.inputDim, vae.columns);
     this.shape = site.image_shape;
     this.range = rangeOf(rows);
-    this.latents = new Latents(vae, mu);
+    this.latents = new Latents(vae.prior, mu);
     this.state = readState(vae.latentDim, this.latents.directions.length);
+    this.controls = new ConditionControls(byId("conditions"), vae.conditions, (values) => void attempt(() => this.giveValues(values)));
+    byId("given").hidden = !vae.conditions.width;
     this.z = Float32Array.from(this.state.z ?? this.latents.centre);
     this.decoded = new Decoded(byId("decoded"), this.names, this.shape, this.range);
     this.map = new LatentMap(byId("map"), {
@@ -87,8 +95,9 @@ export class Explorer {
     const colours = [...(labels ? [["label", labels.name] as const] : []), ["none", "none"] as const];
     const figures = [["elbo", "ELBO"], ["p", "p-value"], ["error", "reconstruction error"]] as const;
     const features = this.names.map((name, j) => [`x${j}`, name] as const);
+    const given = this.vae.conditions.names.map((name, k) => [`c${k}`, name] as const);
     if (!this.state.colour) this.state.colour = labels ? "label" : "elbo";
-    options("colour", [...colours, ...figures, ...features], this.state.colour);
+    options("colour", [...colours, ...given, ...figures, ...features], this.state.colour);
     const forms: Form[] = [...(this.shape ? ["picture" as const] : []), "bars", "curve"];
     if (!forms.includes(this.state.form as Form)) this.state.form = this.shape ? "picture" : this.site.curve ? "curve" : "bars";
     options("form", forms.map((form) => [form, form]), this.state.form);
@@ -97,10 +106,8 @@ export class Explorer {
 
   private addSliders(): void {
     const sliders = this.latents.busiest.slice(0, SLIDERS).map((latent) => {
-      const { mean, deviation } = this.latents.range(latent);
       const label = document.createElement("label");
       const input = Object.assign(document.createElement("input"), { type: "range", step: "any" });
-      [input.min, input.max] = [String(mean - 3 * deviation), String(mean + 3 * deviation)];
       input.dataset["latent"] = String(latent);
       input.addEventListener("input", () => {
         this.z[latent] = Number(input.value);
@@ -110,12 +117,43 @@ export class Explorer {
       return label;
     });
     byId("sliders").replaceChildren(...sliders);
+    this.limitSliders();
+  }
+
+  /** Sliders go three deviations of the prior to either side of its mean. */
+  private limitSliders(): void {
+    for (const input of byId("sliders").querySelectorAll("input")) {
+      const { mean, deviation } = this.latents.range(Number(input.dataset["latent"]));
+      [input.min, input.max] = [String(mean - 3 * deviation), String(mean + 3 * deviation)];
+    }
   }
 
   private async start(): Promise<void> {
+    const { row, condition } = this.state;
     this.decoded.become(this.state.form as Form);
-    if (this.state.row !== null && this.state.row < this.rows.length) await this.pick(this.state.row);
-    else this.changed();
+    if (row !== null && row < this.rows.length) await this.pick(row);
+    if (this.vae.conditions.width && (this.given === undefined || condition !== null)) {
+      await attempt(() => this.giveValues({ ...this.controls.usual, ...condition }));
+    }
+    this.changed();
+  }
+
+  /** Decode and sample under the condition of these values; `InputError` for one that the model does not know. */
+  giveValues(values: Values): void {
+    this.give(this.vae.conditions.ofRows(values, 1));
+    this.redraw();
+    this.changed();
+  }
+
+  /** The point, the prior and samples are under these conditions [1, C]. */
+  private give(c: Rows | undefined): void {
+    if (c === undefined) return;
+    this.given = c;
+    const values = Object.entries(this.vae.conditions.valuesOf(c.row(0)));
+    this.state.condition = Object.fromEntries(values.map(([name, value]) => [name, typeof value === "number" ? Number(value.toPrecision(6)) : value]));
+    this.controls.show(this.state.condition);
+    this.latents.prior = this.vae.prior.under(c);
+    this.limitSliders();
   }
 
   get pair(): readonly [Direction, Direction] {
@@ -140,6 +178,10 @@ export class Explorer {
     const { colour } = this.state;
     const { labels } = this.site;
     if (colour === "label" && labels && labels.values.length === this.rows.length) return labels.values;
+    if (this.c && /^c\d/.test(colour)) {
+      const name = this.vae.conditions.names[Number(colour.slice(1))];
+      return Array.from({ length: this.rows.length }, (_, i) => this.vae.conditions.valuesOf(this.c!.row(i))[name]);
+    }
     if (colour.startsWith("x")) return Array.from({ length: this.rows.length }, (_, i) => this.rows.row(i)[Number(colour.slice(1))]);
     const scores = this.scores;
     const found = scores && { elbo: scores.elbo, p: scores.pValue, error: scores.reconstructionError }[colour];
@@ -155,14 +197,14 @@ export class Explorer {
 
   /** Scores of the rows on the map. */
   async score(): Promise<Scores> {
-    this.scores ??= await this.vae.score(this.rows);
+    this.scores ??= await this.vae.score(this.rows, { condition: this.c });
     return this.scores;
   }
 
-  /** Show other rows on the map. */
-  async replaceRows(rows: Rows): Promise<Scores> {
-    const mu = await this.vae.embed(rows);
-    [this.rows, this.mu, this.scores, this.state.row] = [rows, mu, null, null];
+  /** Show other rows, under conditions c [N, C], on the map. */
+  async replaceRows(rows: Rows, c: Rows | undefined): Promise<Scores> {
+    const mu = await this.vae.embed(rows, { condition: c });
+    [this.rows, this.c, this.mu, this.scores, this.state.row] = [rows, c, mu, null, null];
     const scores = await this.score();
     this.state.colour = Number.isNaN(scores.pValue[0]) ? "elbo" : "p";
     byId<HTMLSelectElement>("colour").value = this.state.colour;
@@ -183,16 +225,21 @@ export class Explorer {
     this.move([x + across * wide, y + up * high]);
   }
 
-  /** Decode these latents. */
-  moveTo(z: ArrayLike<number>): void {
+  /** Decode these latents, under conditions [1, C]. */
+  moveTo(z: ArrayLike<number>, c: Rows | undefined): void {
     this.z.set(z);
+    this.give(c);
     this.changed();
   }
 
-  /** Pick a row: its posterior mean is decoded beside it. */
+  /** Pick a row: its posterior mean is decoded beside it, under its own conditions. */
   async pick(row: number): Promise<void> {
     this.state.row = row;
     this.z.set(this.mu.row(row));
+    if (this.c) {
+      this.give(this.c.slice(row, row + 1));
+      this.redraw();
+    }
     this.changed();
   }
 
@@ -231,7 +278,7 @@ export class Explorer {
       this.waiting = false;
       const begun = performance.now();
       const row = this.state.row;
-      const features = await this.vae.decode(new Rows(this.z.slice(), this.z.length));
+      const features = await this.vae.decode(new Rows(this.z.slice(), this.z.length), { condition: this.given });
       this.decoded.show(features.data, row === null ? null : this.rows.row(row));
       this.mark();
       this.frames = { count: this.frames.count + 1, last: performance.now() - begun };
@@ -242,7 +289,10 @@ export class Explorer {
 
   private words(row: number): string {
     const { labels } = this.site;
-    const label = labels && labels.values.length === this.rows.length ? `, ${labels.name} ${labels.values[row]}` : "";
+    const given = this.c ? Object.entries(this.vae.conditions.valuesOf(this.c.row(row))).slice(0, SHOWN) : [];
+    const own = labels && labels.values.length === this.rows.length ? [[labels.name, labels.values[row]] as const] : [];
+    const facts = new Map([...given, ...own]); // a label may be a condition
+    const label = [...facts].map(([name, value]) => `, ${name} ${typeof value === "number" ? Number(value.toPrecision(4)) : value}`).join("");
     if (this.scores === null) return `row ${row}${label}`;
     const { elbo, pValue, reconstructionError } = this.scores;
     const p = Number.isNaN(pValue[row]) ? "" : `, p-value ${pValue[row].toPrecision(2)}`;

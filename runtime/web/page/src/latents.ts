@@ -1,6 +1,6 @@
 /** Directions of the latent space on which rows are drawn, and the prior on them. */
 
-import type { Rows, VAE } from "../../src/index.js";
+import type { LatentPrior, Rows } from "../../src/index.js";
 
 /** A direction: `place(z) = (z - centre) . axis`. */
 export interface Direction {
@@ -70,14 +70,15 @@ export class Latents {
   readonly centre: Float64Array;
   /** Latents by the variance of their posterior mean, largest first. */
   readonly busiest: readonly number[];
-  private readonly vae: VAE;
+  /** The prior, under the chosen condition where there is one. */
+  prior: LatentPrior;
 
-  constructor(vae: VAE, mu: Rows) {
+  constructor(prior: LatentPrior, mu: Rows) {
     const { mean, covariance } = moments(mu);
-    const width = vae.latentDim;
+    const width = mu.width;
     const principal = eigenvectors(covariance, Math.min(width, 8));
     const unit = (j: number): Float64Array => Float64Array.from({ length: width }, (_, i) => (i === j ? 1 : 0));
-    this.vae = vae;
+    this.prior = prior;
     this.centre = mean;
     this.busiest = Array.from({ length: width }, (_, j) => j).sort((i, j) => covariance[j][j] - covariance[i][i]);
     this.directions = [
@@ -104,7 +105,7 @@ export class Latents {
 
   /** Mean and deviation of one latent under the prior. */
   range(latent: number): { mean: number; deviation: number } {
-    const { weights, means, factors, latentDim: width } = this.vae.prior;
+    const { weights, means, factors, latentDim: width } = this.prior;
     if (!weights.length) return { mean: 0, deviation: 1 };
     let [mean, square] = [0, 0];
     weights.forEach((weight, k) => {
@@ -118,7 +119,7 @@ export class Latents {
 
   /** Ellipses of the prior's components at one and at two deviations, on two directions: closed lines of points. */
   ellipses(pair: readonly [Direction, Direction]): [number, number][][] {
-    const { weights, means, factors, latentDim: width } = this.vae.prior;
+    const { weights, means, factors, latentDim: width } = this.prior;
     const components = weights.length || 1;
     const lines: [number, number][][] = [];
     for (let k = 0; k < components; k++) {

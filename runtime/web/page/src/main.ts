@@ -2,8 +2,9 @@
 
 import "./style.css";
 import type { Form } from "./decoded.js";
-import { byId, Explorer } from "./explorer.js";
-import { addInterpolation, addSamples, addTable, attempt } from "./panels.js";
+import { attempt, byId } from "./elements.js";
+import { Explorer } from "./explorer.js";
+import { addInterpolation, addSamples, addTable } from "./panels.js";
 import { loadSite } from "./site.js";
 import type { Loaded } from "./site.js";
 import { onTheme } from "./theme.js";

@@ -4,24 +4,13 @@ import { walk } from "../../src/interpolation.js";
 import type { Curve } from "../../src/interpolation.js";
 import { InputError, Rows } from "../../src/index.js";
 import type { Scores } from "../../src/index.js";
-import { byId } from "./explorer.js";
+import { attempt, byId } from "./elements.js";
 import type { Explorer } from "./explorer.js";
 import { Strip } from "./pictures.js";
 import { download, readCsv, readNpy, toCsv } from "./tables.js";
 
 const STEPS = 8;
 const SHOWN = 24; // samples
-
-/** Run `work` and show its refusal in the status line. */
-export async function attempt(work: () => Promise<void> | void): Promise<void> {
-  const status = byId("status");
-  try {
-    await work();
-    if (status.className === "refused") [status.textContent, status.className] = ["", ""];
-  } catch (error) {
-    [status.textContent, status.className] = [error instanceof Error ? error.message : String(error), "refused"];
-  }
-}
 
 function on(id: string, event: string, work: () => Promise<void> | void): void {
   byId(id).addEventListener(event, () => void attempt(work));
@@ -39,12 +28,18 @@ export function addInterpolation(explorer: Explorer): void {
     if (Number.isInteger(row) && row >= 0 && row < explorer.rows.length) return row;
     throw new InputError(`row is ${row}: expected a row of the map, 0 to ${explorer.rows.length - 1}`);
   };
-  const path = async (steps: number): Promise<Rows> => {
-    const ends = await explorer.vae.embed([explorer.rows.row(input("from")), explorer.rows.row(input("to"))]);
-    return walk(ends.slice(0, 1), ends.slice(1, 2), steps, byId<HTMLSelectElement>("path").value as Curve);
+  /** Latents on the path, and their conditions, which go straight from those of one row to those of the other. */
+  const path = async (steps: number): Promise<readonly [Rows, Rows | undefined]> => {
+    const { rows, c, vae } = explorer;
+    const taken = [input("from"), input("to")];
+    const [a, b] = taken.map((row) => c?.slice(row, row + 1));
+    const ends = await Promise.all(taken.map((row, k) => vae.embed(rows.slice(row, row + 1), { condition: [a, b][k] })));
+    const points = walk(ends[0], ends[1], steps, byId<HTMLSelectElement>("path").value as Curve);
+    return [points, a && b && walk(a, b, steps)];
   };
   const draw = async (): Promise<void> => {
-    const rows = await explorer.vae.decode(await path(STEPS));
+    const [z, condition] = await path(STEPS);
+    const rows = await explorer.vae.decode(z, { condition });
     const captions = Array.from({ length: STEPS + 1 }, (_, i) => `${i} of ${STEPS}`);
     strip.draw(rows, explorer.names, captions, explorer.shape, explorer.range);
   };
@@ -52,8 +47,9 @@ export function addInterpolation(explorer: Explorer): void {
   on("play", "click", async () => {
     await draw();
     const steps = matchMedia("(prefers-reduced-motion: reduce)").matches ? 4 : 60;
-    for (const z of eachRow(await path(steps))) {
-      explorer.moveTo(z);
+    const [points, c] = await path(steps);
+    for (let i = 0; i < points.length; i++) {
+      explorer.moveTo(points.row(i), c?.slice(i, i + 1));
       await new Promise((resolve) => setTimeout(resolve, 2000 / steps));
     }
   });
@@ -73,7 +69,8 @@ export function addSamples(explorer: Explorer): void {
   const drawn = async (): Promise<Rows> => {
     if (!/^\d{1,20}$/.test(field.value)) throw new InputError(`seed is '${field.value}': expected an integer from 0 to 2**64 - 1`);
     explorer.state.seed = field.value;
-    return explorer.vae.sample(Number(byId<HTMLInputElement>("count").value), { seed: BigInt(field.value) });
+    const count = Number(byId<HTMLInputElement>("count").value);
+    return explorer.vae.sample(count, { seed: BigInt(field.value), condition: explorer.given });
   };
   on("sample", "click", async () => {
     const rows = await drawn();
@@ -91,15 +88,17 @@ export function addTable(explorer: Explorer): void {
   let scores: Scores | null = null;
   const open = async (file: File): Promise<void> => {
     const { vae } = explorer;
-    const npy = file.name.endsWith(".npy");
-    const rows = npy
-      ? readNpy(new Uint8Array(await file.arrayBuffer()), vae.inputDim, file.name)
-      : readCsv(await file.text(), vae.inputDim, vae.columns, file.name);
+    const { rows, held } = file.name.endsWith(".npy")
+      ? { rows: readNpy(new Uint8Array(await file.arrayBuffer()), vae.inputDim, file.name), held: {} }
+      : readCsv(await file.text(), { width: vae.inputDim, columns: vae.columns, beside: vae.conditions.names }, file.name);
     if (!rows.length) throw new InputError(`${file.name} has no rows: expected one or more`);
-    scores = await explorer.replaceRows(rows);
+    const c = vae.conditions.width ? vae.conditions.ofRows({ ...explorer.controls.values, ...held }, rows.length) : undefined;
+    scores = await explorer.replaceRows(rows, c);
     const far = scores.pValue.filter((value) => value <= 0.01).length;
     const words = Number.isNaN(scores.pValue[0]) ? "this bundle has no p-values" : `${far} of them below a p-value of 0.01`;
-    byId("table-facts").textContent = `${rows.length} rows of ${file.name} are on the map; ${words}.`;
+    const fixed = vae.conditions.names.filter((name) => !(name in held));
+    const under = fixed.length ? ` All rows are under the chosen ${fixed.join(", ")}.` : "";
+    byId("table-facts").textContent = `${rows.length} rows of ${file.name} are on the map; ${words}.${under}`;
     byId<HTMLButtonElement>("download-scores").disabled = false;
   };
   const input = byId<HTMLInputElement>("file");

@@ -54,6 +54,7 @@ export class Strip {
       });
       return;
     }
+    const [min, max] = rows.data.reduce(([least, most], value) => [Math.min(least, value), Math.max(most, value)], range); // values outside are not drawn
     this.chart = echarts.init(this.element);
     this.chart.setOption({
       animation: false,
@@ -61,7 +62,7 @@ export class Strip {
       xAxis: { type: "category", data: names, ...axis("feature"), splitLine: { show: false } },
       yAxis: { type: "category", data: captions, inverse: true, ...axis(), splitLine: { show: false } },
       tooltip: { trigger: "item" },
-      visualMap: { show: false, min: range[0], max: range[1], inRange: { color: sequence } },
+      visualMap: { show: false, min, max, inRange: { color: [...sequence()] } },
       series: [{ type: "heatmap", data: captions.flatMap((_, i) => Array.from(rows.row(i), (value, j) => [j, i, value])) }],
       textStyle: { color: colours().ink },
     });

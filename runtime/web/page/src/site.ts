@@ -16,6 +16,8 @@ export interface Site {
   readonly curve: boolean;
   /** A .npy of rows [N, D], or null for the rows that the bundle carries. */
   readonly rows: string | null;
+  /** A .npy of the conditions of these rows, c [N, C], or null for a model without. */
+  readonly conditions: string | null;
   /** Values of one column by which points are coloured, and its name. */
   readonly labels: { readonly name: string; readonly values: readonly (string | number)[] } | null;
 }
@@ -24,6 +26,8 @@ export interface Loaded {
   readonly site: Site;
   readonly vae: VAE;
   readonly rows: Rows;
+  /** c of the rows, undefined for a model without conditions. */
+  readonly c: Rows | undefined;
 }
 
 async function fetched(address: string, init?: RequestInit): Promise<Response> {
@@ -40,7 +44,9 @@ export async function loadSite(): Promise<Loaded> {
   const { url, integrity } = site.wasm;
   setWasm(await (await fetched(url, { integrity, credentials: "omit" })).arrayBuffer());
   const vae = await load(new URL(site.bundle, location.href), { sha256: site.sha256, precision: site.precision });
-  if (site.rows === null) return { site, vae, rows: vae.goldenRows };
-  const data = new Uint8Array(await (await fetched(site.rows)).arrayBuffer());
-  return { site, vae, rows: readNpy(data, vae.inputDim, site.rows) };
+  if (site.rows === null) return { site, vae, rows: vae.goldenRows, c: vae.goldenConditions };
+  const read = async (name: string, width: number): Promise<Rows> =>
+    readNpy(new Uint8Array(await (await fetched(name)).arrayBuffer()), width, name);
+  const rows = await read(site.rows, vae.inputDim);
+  return { site, vae, rows, c: site.conditions === null ? undefined : await read(site.conditions, vae.conditions.width) };
 }

@@ -1,5 +1,6 @@
 /** What is shown, in the fragment of the address, so that a view can be sent. */
 
+import type { Values } from "./condition.js";
 import type { View } from "./view.js";
 
 export interface State {
@@ -10,10 +11,12 @@ export interface State {
   row: number | null;
   z: number[] | null;
   seed: string;
+  /** Values of the conditions by name, null for a model without. */
+  condition: Values | null;
   view: View | null;
 }
 
-const NONE: State = { across: 0, up: 1, colour: "", form: "", row: null, z: null, seed: "0", view: null };
+const NONE: State = { across: 0, up: 1, colour: "", form: "", row: null, z: null, seed: "0", condition: null, view: null };
 
 /** The state that the address names; what it lacks, or what is no number, has its default. */
 export function readState(latents: number, directions: number): State {
@@ -34,8 +37,20 @@ export function readState(latents: number, directions: number): State {
     row: Number.isInteger(row) && row >= 0 ? row : null,
     z: z.length === latents && z.every(Number.isFinite) ? z : null,
     seed: /^\d{1,20}$/.test(fields.get("seed") ?? "") ? fields.get("seed")! : NONE.seed,
+    condition: valuesIn(fields.get("condition")),
     view: shown ? { across: [ends[0], ends[1]], up: [ends[2], ends[3]] } : null,
   };
+}
+
+/** An object of text and numbers; null for anything else. */
+function valuesIn(text: string | null): Values | null {
+  try {
+    const found = JSON.parse(text ?? "null") as unknown;
+    const plain = typeof found === "object" && found !== null && !Array.isArray(found);
+    return plain && Object.values(found).every((value) => ["string", "number"].includes(typeof value)) ? (found as Values) : null;
+  } catch {
+    return null;
+  }
 }
 
 let waiting = 0;
@@ -49,6 +64,7 @@ export function writeState(state: State): void {
     if (state.form) fields.set("form", state.form);
     if (state.row !== null) fields.set("row", String(state.row));
     else if (state.z !== null) fields.set("z", state.z.map((value) => String(Number(value.toFixed(3)))).join(","));
+    if (state.condition) fields.set("condition", JSON.stringify(state.condition));
     if (state.view) fields.set("view", [...state.view.across, ...state.view.up].map((end) => String(Number(end.toPrecision(5)))).join(","));
     history.replaceState(null, "", `#${fields}`);
   }, 200) as unknown as number;

@@ -24,18 +24,33 @@ export function readNpy(data: Uint8Array<ArrayBuffer>, width: number, name: stri
   return new Rows(Float32Array.from(new Kind(body.buffer)), width);
 }
 
-/** Rows of a .csv with or without a line of names; columns are matched by name where the bundle has names. */
-export function readCsv(text: string, width: number, columns: readonly string[] | null, name: string): Rows {
+/** The features of a model, and the columns that may stand `beside` them. */
+interface Wanted {
+  readonly width: number;
+  readonly columns: readonly string[] | null;
+  readonly beside: readonly string[];
+}
+
+/**
+ * Rows of a .csv with or without a line of names; columns are matched by name where the bundle has names.
+ *
+ * `held` are the columns `beside` the features that the file has, by name.
+ */
+export function readCsv(text: string, { width, columns, beside }: Wanted, name: string): { rows: Rows; held: Record<string, string[]> } {
   const lines = text.split(/\r?\n/).filter((line) => line.trim() !== "");
   const cells = lines.map((line) => line.split(",").map((cell) => cell.trim().replace(/^"(.*)"$/, "$1")));
   const names = cells.length && cells[0].some((cell) => cell === "" || Number.isNaN(Number(cell))) ? cells.shift()! : null;
-  const places = columns && names ? columns.map((column) => names.indexOf(column)) : Array.from({ length: width }, (_, j) => j);
+  const found = beside.filter((column) => names?.includes(column));
+  const held = Object.fromEntries(found.map((column) => [column, cells.map((row) => row[names!.indexOf(column)])]));
+  const others = (names ?? cells[0] ?? []).flatMap((column, j) => (names && found.includes(column) ? [] : [j]));
+  const places = columns && names ? columns.map((column) => names.indexOf(column)) : others.slice(0, width);
   const lost = places.indexOf(-1);
   if (lost >= 0) throw new InputError(`${name} has no column ${columns![lost]}: expected the columns of the model: add it`);
   const rows = Rows.empty(cells.length, width);
   cells.forEach((row, i) => {
-    if (!(columns && names) && row.length !== width) {
-      throw new InputError(`${name} has ${row.length} columns in row ${i}: this bundle takes ${width}: pass its features`);
+    const count = row.length - found.length;
+    if (!(columns && names) && count !== width) {
+      throw new InputError(`${name} has ${count} columns in row ${i}: this bundle takes ${width}: pass its features`);
     }
     places.forEach((place, j) => {
       const value = row[place] === undefined || row[place] === "" ? NaN : Number(row[place]);
@@ -45,7 +60,7 @@ export function readCsv(text: string, width: number, columns: readonly string[] 
       rows.data[i * width + j] = value;
     });
   });
-  return rows;
+  return { rows, held };
 }
 
 /** Columns of numbers as .csv. */
