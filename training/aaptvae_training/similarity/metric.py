@@ -16,9 +16,8 @@ from ..model.as_numpy import decode, encode
 from ..model.network import AAPTVAE
 from .recall import Geometry
 
-PASSES = 1 << 17  # rows times features that the Jacobians may take backward
+MOST_NUMBERS = 1 << 17  # rows times features whose Jacobians are computed
 FLOOR = 1e-6  # of G's largest eigenvalue: a latent that the decoder ignores still has an inverse
-MOST_BACKWARD = 1024  # features
 CHUNK = 1 << 22  # numbers of Jacobians at once
 RIDGE = 1e-6  # of the mean variance of mu
 
@@ -39,7 +38,7 @@ class MetricMap:
 def metric_maps(model: AAPTVAE, x: Rows, geometry: Geometry) -> dict[str, MetricMap]:
     """Candidates by name, from raw rows [N, D]: "jacobian" as above, "regression" with the J that fits features best."""
     mu = encode(model, x)[0]
-    rows = max(1, min(len(x), PASSES // model.input_dim))
+    rows = max(1, min(len(x), MOST_NUMBERS // model.input_dim))
     chosen = np.linspace(0, len(x) - 1, rows).astype(np.int64)
     scale = _scale(model, x, geometry)
     gram, jacobian = _jacobians(model, mu[chosen], scale)
@@ -56,24 +55,7 @@ def _scale(model: AAPTVAE, x: Rows, geometry: Geometry) -> Matrix:
 
 
 def _jacobians(model: AAPTVAE, mu: Rows, scale: Matrix) -> tuple[Matrix, Matrix]:
-    """Mean of J'J [L, L] and of J [D, L] over rows, in float64; one backward pass for each feature, or, where features
-
-    are many, one forward pass for each latent.
-    """
-    if model.input_dim > MOST_BACKWARD:
-        return _forward_jacobians(model, mu, scale)
-    z = torch.from_numpy(mu).requires_grad_()
-    columns = (model.decode(z) / torch.from_numpy(scale).float()).sum(dim=0)
-    gram, means = np.zeros((model.latent_dim, model.latent_dim)), []
-    for column in columns:
-        slopes = torch.autograd.grad(column, z, retain_graph=True)[0].double().numpy()  # [N, L]
-        gram += slopes.T @ slopes
-        means.append(slopes.mean(axis=0))
-    return gram / len(mu), np.stack(means)
-
-
-def _forward_jacobians(model: AAPTVAE, mu: Rows, scale: Matrix) -> tuple[Matrix, Matrix]:
-    """The same from the derivatives of the decoder along each latent.
+    """Mean of J'J [L, L] and of J [D, L] over rows, in float64, from the derivatives of the decoder along each latent.
 
     J u is the derivative of v'J u with respect to v, and J'v one backward pass, so that two passes give J u for all rows.
     """
