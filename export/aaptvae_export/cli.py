@@ -109,10 +109,11 @@ def export(run: Path, output: Path, archive: bool, triton: Path | None, force: b
 def _map_rows(run: "Run", source: str | None, shape: tuple[int, int] | None) -> "MapRows | None":
     """Rows for an explorer's map, which are read before anything is written; None for those that the bundle carries."""
     from aaptvae.conditions import Conditions  # noqa: PLC0415
-    from aaptvae.explorer import check_shape, heldout_rows, read_table, reading_for  # noqa: PLC0415
+    from aaptvae.explorer import heldout_rows, read_table, reading_for  # noqa: PLC0415
+    from aaptvae.rows import check_image_shape  # noqa: PLC0415
 
     config = run.config
-    check_shape(shape, config.input_dim)
+    check_image_shape(shape, config.input_dim)
     if source is None or source == "heldout":
         return None if source is None else heldout_rows(run.heldout, config.input_dim)
     reading = reading_for(config.input_dim, config.columns, "mean" if config.train.missing == "mean" else "error")

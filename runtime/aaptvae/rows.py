@@ -182,3 +182,9 @@ def steady_product(a: NDArray[np.floating], b: NDArray[np.floating]) -> Matrix:
         for j in range(0, b.shape[1], BLOCK):
             product[:, :, j : j + BLOCK] += stack[:, :, i : i + BLOCK] @ b[i : i + BLOCK, j : j + BLOCK]
     return product.reshape(blocks * BLOCK, b.shape[1])[: len(a)]
+
+
+def check_image_shape(shape: tuple[int, int] | None, width: int) -> None:
+    """`InputError` unless rows of `width` features are pictures of this height and width."""
+    if shape is not None and shape[0] * shape[1] != width:
+        raise InputError(f"image shape is {shape[0]}x{shape[1]}: expected a product of {width}, the number of features")

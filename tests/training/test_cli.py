@@ -166,7 +166,7 @@ def test_train_refuses_an_option_out_of_range(flags: tuple[object, ...], cli: Cl
 
 def test_train_refuses_pictures_of_another_size(cli: Cli) -> None:
     np.save("x.npy", x())
-    words = "--image-shape 5x5 means 25 pixels: features have 12 columns"
+    words = "image shape is 5x5: expected a product of 12, the number of features"
     assert refused(cli("train", "x.npy", "-o", "run", "--image-shape", "5x5"), words)
     assert files() == ["x.npy"]
 

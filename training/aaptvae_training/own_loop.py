@@ -81,7 +81,7 @@ def model_for(x: Any, options: dict[str, Any]) -> AAPTVAE:
 
 def run_of(model: AAPTVAE, rows: Any, heldout: Any, folder: str | os.PathLike[str] | None, facts: Facts) -> Run:
     """`Run.of`: write the files of a run around the weights of a model, then evaluate it."""
-    refuse_not_finite(model)
+    refuse_diverged(model)
     if condition_dim(model.conditions) != model.condition_dim:
         raise InputError(
             f"the model takes {model.condition_dim} numbers of conditions, whose names are not known: make it with "
@@ -229,7 +229,7 @@ def is_array(x: Any) -> bool:
     return isinstance(x, torch.Tensor) or (isinstance(x, np.ndarray) and x.dtype.names is None)
 
 
-def refuse_not_finite(model: AAPTVAE) -> None:
+def refuse_diverged(model: AAPTVAE) -> None:
     """`RunError` for a weight that is not finite."""
     for name, tensor in model.state_dict().items():
         if not torch.isfinite(tensor).all():

@@ -13,6 +13,7 @@ from aaptvae.errors import InputError
 from aaptvae.files import Reading
 from aaptvae.files.opening import READ_ALL
 from aaptvae.files.publish import publish_folder, refuse_existing
+from aaptvae.rows import check_image_shape
 
 from .config import TrainConfig
 from .errors import RunError
@@ -45,7 +46,6 @@ from .loop import (
 from .memory import needs_of_training, refuse_shortage
 from .model import AAPTVAE, Objective, scale_rows, share_within_reach
 from .progress import TrainingProgress
-from .report.judged import check_shape
 from .run import (
     BEST,
     CONFIG,
@@ -107,7 +107,7 @@ def train(  # noqa: PLR0913 - the arguments of a training
     conditions = TableConditions.of(config)
     with join(config.device) as world, open_features(source, reading, config.missing, conditions) as features:
         progress = progress if progress is not None and world.leads else TrainingProgress()
-        check_shape(image_shape, features.width)
+        check_image_shape(image_shape, features.width)
         saved = read_config(run) if begun else None
         resolved, prepared = prepare_run(features, config, progress, saved)
         if saved is None:

@@ -21,7 +21,7 @@ from ..proof import Gate
 _PRODUCERS = ("aaptvae", "torch", "onnx", "onnxruntime", "numpy")
 
 
-def describe(run: Run, gate: Gate, pair_id: str, name: str | None) -> Manifest:
+def manifest_of(run: Run, gate: Gate, pair_id: str, name: str | None) -> Manifest:
     """The manifest without files and precisions beside fp32; the default name is made of the widths."""
     model = run.model
     return Manifest(

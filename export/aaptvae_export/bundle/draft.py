@@ -33,7 +33,7 @@ from ..proof import LEAST_ROWS, MOST_NUMBERS, Gate, Inputs, Reference, check_par
 from ..variants import CONVERTERS, Admission, Reduced, factor_heads, find_subspace, unfold_scaler
 from .arrays import write_arrays
 from .card import write_card
-from .describe import describe
+from .describe import manifest_of
 from .stamp import stamp
 from .view_draft import ViewDraft, draft_views, prove_views, view_twins
 
@@ -87,7 +87,7 @@ def _prove(run: Run, gate: Gate, pair: TracedPair, views: list[ViewDraft], heldo
     graphs = pair.encoder, pair.decoder
     for graph in graphs:
         check_model(graph)
-    manifest = msgspec.structs.replace(describe(run, gate, pair.pair_id, name), views=tuple(draft.view for draft in views))
+    manifest = msgspec.structs.replace(manifest_of(run, gate, pair.pair_id, name), views=tuple(draft.view for draft in views))
     files = write_arrays(run, gate, heldout, views) | stamp(manifest, "fp32", graphs)
     for graph in graphs:
         check_weights(graph)

@@ -5,7 +5,7 @@ The page is built from `runtime/web/page` and committed in `page/`.
 
 from .map_rows import MapRows, heldout_rows, read_table, reading_for
 from .serving import Served
-from .site import Site, check_shape
+from .site import Site
 from .wasm import VERSION, find_wasm
 
-__all__ = ["VERSION", "MapRows", "Served", "Site", "check_shape", "find_wasm", "heldout_rows", "read_table", "reading_for"]
+__all__ = ["VERSION", "MapRows", "Served", "Site", "find_wasm", "heldout_rows", "read_table", "reading_for"]

@@ -12,7 +12,7 @@ import numpy as np
 from ..bundle import Bundle, Precision
 from ..errors import InputError
 from ..files.publish import publish_folder
-from ..rows import Array, Rows
+from ..rows import Array, Rows, check_image_shape
 from .map_rows import MapRows
 from .wasm import ADDRESS, CDN, FILE, INTEGRITY, VERSION
 
@@ -42,7 +42,7 @@ class Site:
             raise InputError(
                 f"precision is {self.precision!r}: expected {', '.join(precisions)}, as in this bundle: choose one"
             )
-        check_shape(self.image_shape, self.bundle.manifest.input_dim)
+        check_image_shape(self.image_shape, self.bundle.manifest.input_dim)
         if self.table is not None:
             c, wanted = self.table.c, self.bundle.manifest.condition_dim
             if (0 if c is None else c.shape[1]) != wanted or (c is not None and len(c) != len(self.table.rows)):
@@ -83,12 +83,6 @@ class Site:
             (temporary / "bundle").mkdir()
             for name, data in self.files().items():
                 (temporary / name).write_bytes(data)
-
-
-def check_shape(shape: tuple[int, int] | None, width: int) -> None:
-    """`InputError` unless rows of `width` features are pictures of this height and width."""
-    if shape is not None and shape[0] * shape[1] != width:
-        raise InputError(f"image shape is {shape[0]}x{shape[1]}: expected a product of {width}, the number of features")
 
 
 def _npy(rows: Rows) -> bytes:

@@ -149,7 +149,7 @@ def test_without_an_image_shape_there_is_no_picture(run: Path, tmp_path: Path) -
 
 
 def test_a_wrong_image_shape_leaves_the_old_report(run: Path, text: str) -> None:
-    with pytest.raises(InputError, match="--image-shape 5x5 means 25 pixels: features have 12 columns"):
+    with pytest.raises(InputError, match="image shape is 5x5: expected a product of 12"):
         evaluate(run, image_shape=(5, 5))
     assert (run / REPORT).read_text(encoding="utf-8") == text
 

@@ -135,7 +135,7 @@ def _prepared(features: Features, config: TrainConfig, progress: TrainingProgres
             prepared = _gather(features, wanted, config.seed, lambda start, block: None)
         prepared = replace(prepared, copies=keys.copies, held_out_copies=keys.shared(wanted))
         prepared = replace(prepared, findings=_findings(facts, prepared.constant, features, progress))
-    return replace(prepared, sha256=digest.hexdigest(), warnings=warnings_of(features, progress))
+    return replace(prepared, sha256=digest.hexdigest(), warnings=column_warnings(features, progress))
 
 
 def _findings(facts: ColumnFacts, constant: Mask, features: Features, progress: TrainingProgress) -> tuple[Finding, ...]:
@@ -146,7 +146,7 @@ def _findings(facts: ColumnFacts, constant: Mask, features: Features, progress: 
     return tuple(found)
 
 
-def warnings_of(features: Features, progress: TrainingProgress) -> tuple[str, ...]:
+def column_warnings(features: Features, progress: TrainingProgress) -> tuple[str, ...]:
     """Warnings about columns: rounding to float32, and row numbers; shown at once, with how the files are read."""
     warnings = row_numbers(features)
     if lossy := features.rounding.columns():

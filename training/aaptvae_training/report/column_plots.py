@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from .judged import JudgedRun
 from .picture_plots import show_tiles
-from .style import BASELINE, GAUSSIAN, GROUPS, MODEL, ROWS, SMALL, axes_or_new, bins_for, filled, outline, plain
+from .style import BASELINE, GAUSSIAN, GROUPS, MODEL, ROWS, SMALL, axes_or_new, bins_for, filled_histogram, outline, plain
 
 Values = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ def plot_feature_histogram(run: JudgedRun, column: int | None = None, ax: Axes |
     rows, samples = run.test[:, column].astype(np.float64), run.samples[:, column].astype(np.float64)
     low, high = np.percentile(np.concatenate([rows, samples]), (0.5, 99.5))
     edges = np.linspace(low, high if high > low else low + 1.0, bins_for(len(rows), BINS) + 1)
-    groups = [(rows, ROWS, "held-out rows", filled), (samples, MODEL, "samples", outline)]
+    groups = [(rows, ROWS, "held-out rows", filled_histogram), (samples, MODEL, "samples", outline)]
     if run.judge.marginals is not None and run.judge.marginals.rules[column]:
         groups.append((run.samples_as_observed[:, column].astype(np.float64), GAUSSIAN, "samples as observed", outline))
     for values, colour, label, draw in groups:

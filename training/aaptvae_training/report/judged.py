@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aaptvae.errors import InputError
-from aaptvae.rows import Matrix, Rows
+from aaptvae.rows import Matrix, Rows, check_image_shape
 
 from ..evaluation.judge import Judge, kl_of_latents
 from ..features.split import Index, split_rows
@@ -127,7 +127,7 @@ def judged_run(
 ) -> JudgedRun:
     """A run that has just been evaluated; `InputError` for a shape or labels that do not fit."""
     config, (test, seen) = read_config(folder), read_held_out(folder)
-    check_shape(image_shape, config.input_dim)
+    check_image_shape(image_shape, config.input_dim)
     named = None if labels is None else held_out_labels(np.asarray(labels), config, len(test), read_positions(folder))
     parts, c = (judge.features(test), seen, read_metrics(folder)), judge.conditions(test)
     return JudgedRun(folder.resolve().name, config, evaluation, judge, *parts, image_shape, named, c)
@@ -152,12 +152,3 @@ def split_position(config: RunConfig) -> int:
     """The number of the column that a split went by."""
     column, names = config.train.split_column, config.columns or ()
     return names.index(str(column)) if column in names else int(column or 0)
-
-
-def check_shape(shape: tuple[int, int] | None, width: int) -> None:
-    """`InputError` unless rows of this width are pictures of this shape."""
-    if shape is not None and shape[0] * shape[1] != width:
-        raise InputError(
-            f"--image-shape {shape[0]}x{shape[1]} means {shape[0] * shape[1]} pixels: features have {width} columns, "
-            "so give a shape that fits them"
-        )

@@ -12,7 +12,7 @@ from aaptvae.errors import InputError
 
 from ..linear.ppca import principal_axes
 from .judged import JudgedRun
-from .style import BASELINE, GROUPS, HIGH, LOW, MIDDLE, MODEL, ROWS, SMALL, axes_or_new, bins_for, filled, plain
+from .style import BASELINE, GROUPS, HIGH, LOW, MIDDLE, MODEL, ROWS, SMALL, axes_or_new, bins_for, filled_histogram, plain
 
 Values = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ REACH = 4.0  # deviations that histograms of latents show
 def plot_kl_spectrum(run: JudgedRun, ax: Axes | None = None) -> Axes:
     """KL divergence of each latent, beside that of probabilistic PCA: ln(eigenvalue / noise variance) / 2."""
     ax = axes_or_new(ax)
-    filled(ax, run.kl[run.order], np.arange(len(run.kl) + 1) + 0.5, MODEL, "this model")
+    filled_histogram(ax, run.kl[run.order], np.arange(len(run.kl) + 1) + 0.5, MODEL, "this model")
     if run.judge.model.likelihood != "bernoulli":
         ppca = run.judge.ppca
         linear = 0.5 * np.log(np.maximum(ppca.eigenvalues[: ppca.latents] / ppca.variance, 1.0))
@@ -58,7 +58,7 @@ def plot_latent_histogram(run: JudgedRun, latent: int | None = None, ax: Axes | 
     noise = normal_rows(run.judge.seed, 0, len(mu), mu.shape[1], Stream.LATENT)[:, latent]
     z = mu[:, latent] + np.exp(0.5 * logvar[:, latent]) * noise
     heights, edges = np.histogram(np.clip(z, -REACH, REACH), bins_for(len(z), BINS), (-REACH, REACH))
-    filled(ax, heights / (len(z) * (edges[1] - edges[0])), edges, MODEL, "posterior of held-out rows")
+    filled_histogram(ax, heights / (len(z) * (edges[1] - edges[0])), edges, MODEL, "posterior of held-out rows")
     grid = np.linspace(-REACH, REACH, 81)
     ax.plot(grid, np.exp(-0.5 * grid**2) / np.sqrt(2 * np.pi), color=BASELINE, label="N(0, 1)")
     ax.set(xlabel=f"latent {latent}", ylabel="density", xlim=(-REACH, REACH))

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from .judged import JudgedRun
-from .style import BASELINE, GAUSSIAN, MODEL, ROWS, axes_or_new, bins_for, filled, logarithmic, outline, plain
+from .style import BASELINE, GAUSSIAN, MODEL, ROWS, axes_or_new, bins_for, filled_histogram, logarithmic, outline, plain
 
 Values = NDArray[np.float64]
 
@@ -58,7 +58,7 @@ def plot_reconstruction_errors(run: JudgedRun, ax: Axes | None = None) -> Axes:
     edges = np.linspace(low, max(high, low + 0.1), bins_for(len(x), BINS) + 1)
     for (label, errors), colour in zip(logs.items(), (MODEL, ROWS, BASELINE), strict=True):
         share = 100 * np.histogram(np.clip(errors, edges[0], edges[-1]), edges)[0] / len(errors)
-        (filled if colour == MODEL else outline)(ax, share, 10**edges, colour, label)
+        (filled_histogram if colour == MODEL else outline)(ax, share, 10**edges, colour, label)
     logarithmic(ax, "x")
     ax.set(xlabel="mean squared error of standardised columns", ylabel="% of rows")
     ax.legend(fontsize="small")

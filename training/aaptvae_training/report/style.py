@@ -37,7 +37,7 @@ def outline(ax: Axes, counts: Any, edges: Any, colour: str, label: str) -> None:
     ax.stairs(counts, edges, color=colour, linewidth=1.6, label=label)
 
 
-def filled(ax: Axes, counts: Any, edges: Any, colour: str, label: str) -> None:
+def filled_histogram(ax: Axes, counts: Any, edges: Any, colour: str, label: str) -> None:
     """A histogram as a filled area with a line around it."""
     ax.stairs(counts, edges, fill=True, color=colour, alpha=0.3)
     ax.stairs(counts, edges, color=colour, linewidth=1.2, label=label)
