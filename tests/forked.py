@@ -37,7 +37,7 @@ class Child:
         self.process.start()
 
     def wait(self) -> Done:
-        """What became of it."""
+        """Its exit status and output, when it has ended."""
         self.process.join()
         out, err = ((self.streams / name).read_text() for name in ("out", "err"))
         shutil.rmtree(self.streams)

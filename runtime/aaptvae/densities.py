@@ -1,4 +1,4 @@
-"""What a bundle holds beside its graphs: the prior, the observation model, and how its samples are calibrated."""
+"""The densities of a bundle, beside its graphs: the prior, the observation model, and how its samples are calibrated."""
 
 from typing import Literal, NamedTuple
 

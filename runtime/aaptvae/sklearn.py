@@ -28,7 +28,7 @@ NUMBERS = [np.float64, np.float32]
 
 
 class LatentTransformer(TransformerMixin, BaseEstimator):
-    """What transformers to latents have in common; `fit` sets the number of latents, `latent_dim_`."""
+    """Names and checks of a transformer to latents; `fit` sets the number of latents, `latent_dim_`."""
 
     latent_dim_: int
 

@@ -37,7 +37,7 @@ def train(vae: AAPTVAE, features: torch.Tensor) -> None:
 
 @torch.no_grad()
 def show(vae: AAPTVAE, features: torch.Tensor) -> None:
-    """What a trained model is for: reconstruct, sample, interpolate."""
+    """Use a trained model: reconstruct, sample, interpolate."""
     mu, _ = vae.encode(features)
     explained = 1 - (vae.decode(mu) - features).var(dim=0).sum() / features.var(dim=0).sum()
     print(f"reconstructions explain {explained:.1%} of the variance")

@@ -78,6 +78,6 @@ def compact_metric(metric: MetricMap, subspace: Subspace | None) -> MetricMap:
 
 
 def inverse_of(metric: MetricMap) -> dict[str, Matrix]:
-    """What `views.npz` holds: mu = (metric - offset) @ inverse."""
+    """The arrays of `views.npz`: mu = (metric - offset) @ inverse."""
     inverse: Matrix = np.linalg.inv(metric.matrix).astype(np.float64)
     return {"inverse": inverse, "offset": metric.offset}

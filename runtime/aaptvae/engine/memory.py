@@ -46,7 +46,7 @@ def _free(root: str | os.PathLike[str]) -> Iterator[float]:
 
 
 def _cgroup_limits(root: str | os.PathLike[str]) -> Iterator[float]:
-    """What every memory cgroup above this process leaves, v2 and v1; "max" and v1's huge number mean no limit."""
+    """Bytes left in every memory cgroup above this process, v2 and v1; "max" and v1's huge number mean no limit."""
     for level in cgroups("memory", root):
         for limit, used, pages in (
             ("memory.max", "memory.current", "inactive_file"),
@@ -64,7 +64,7 @@ def _reclaimable(path: str, name: str) -> int:
 
 
 def _own_limit(root: str | os.PathLike[str]) -> Iterator[float]:
-    """What `ulimit -v` leaves of the address space."""
+    """Bytes of address space left by `ulimit -v`."""
     for line in words(f"{root}/proc/self/limits", "\n"):
         if line.startswith("Max address space") and line.split()[3].isdigit():
             size = words(f"{root}/proc/self/statm")

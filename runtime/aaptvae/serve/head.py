@@ -1,4 +1,4 @@
-"""The head of one HTTP request: its path, and the headers that the server heeds."""
+"""The head of one HTTP request: its path, and the headers that the server uses."""
 
 from .answers import RequestError
 

@@ -22,7 +22,7 @@ OPEN = {b"/v2/health/live", b"/v2/health/ready"}  # without a token: probes of K
 
 
 class Request:
-    """What an answer depends on; `json_size` is the value of Inference-Header-Content-Length."""
+    """A request, as far as its answer depends on it; `json_size` is the value of Inference-Header-Content-Length."""
 
     __slots__ = ("begun", "body", "json_size", "key", "method", "path")
 

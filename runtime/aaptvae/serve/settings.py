@@ -7,7 +7,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """What a worker accepts: sizes in bytes, times in seconds."""
+    """Limits of a worker: sizes in bytes, times in seconds."""
 
     body: int = 64 * MIB  # of a request or of the tensors of an answer
     rows: int = 1 << 16  # of a request

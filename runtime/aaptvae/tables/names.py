@@ -117,7 +117,7 @@ def _refuse(names: Sequence[str], expected: Sequence[str], name: str, remedy: st
 
 
 def _nearly(missing: Sequence[str], unknown: Sequence[str]) -> str:
-    """What is to be said about names that differ only in case, in spaces or in the Unicode form of a letter."""
+    """A hint about names that differ only in case, in spaces or in the Unicode form of a letter."""
     same = {_folded(key) for key in missing} & {_folded(key) for key in unknown}
     return ": names differ in case, spaces or Unicode form" if same else ""
 

@@ -1,4 +1,4 @@
-"""What the columns of a table hold: constants, copies, codes, counts, fill values and others, in sentences.
+"""The kinds of columns of a table: constants, copies, codes, counts, fill values and others, in sentences.
 
 Extremes, zeros and whole numbers are counted over all rows; shapes of distributions come from a sample of them.
 """

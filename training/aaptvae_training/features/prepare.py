@@ -139,7 +139,7 @@ def _prepared(features: Features, config: TrainConfig, progress: TrainingProgres
 
 
 def _findings(facts: ColumnFacts, constant: Mask, features: Features, progress: TrainingProgress) -> tuple[Finding, ...]:
-    """What the columns hold, shown at once."""
+    """Findings about the columns, shown at once."""
     found = findings(facts, without(constant, features.rounding.columns()), features.called)
     for finding in found:
         progress.note(f"note: {finding.text}")

@@ -116,7 +116,7 @@ def open_report(
 
 
 def open_judge(folder: Path) -> Judge:
-    """What evaluates the model of exactly this folder: of a run, the one before a refit."""
+    """The judge of the model of exactly this folder: of a run, the one before a refit."""
     model, baseline = load_model(folder), read_baseline(folder)
     ppca, seed, maps = baseline.ppca(model.latent_dim), read_config(folder).train.seed, read_marginals(folder, model.input_dim)
     return Judge(model, read_prior(folder), observation_of(model), ppca, baseline.spectrum, seed, maps)

@@ -92,7 +92,7 @@ def explore_line(run: JudgedRun) -> str:
 
 
 def findings_list(config: RunConfig) -> str:
-    """What the columns hold, in a list that opens; empty where there is nothing to say."""
+    """Findings about the columns, in a list that opens; empty without findings."""
     items = "".join(f"<li>{escape(text)}</li>" for text in config.findings)
     count = f"{len(config.findings)} finding{'s' * (len(config.findings) != 1)}"
     return f'<details class="fine"><summary>Columns: {count}</summary><ul>{items}</ul></details>' if items else ""
