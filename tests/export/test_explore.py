@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +17,11 @@ from aaptvae.bundle import read_bundle
 from aaptvae.bundle.manifest import Condition
 from aaptvae.cli.verbs_explore import explore
 from aaptvae.errors import BundleError
-from aaptvae.explorer import Site
+from aaptvae.explorer import Site, heldout_rows
 from aaptvae_export.bundle import export_bundle, packed_run
 from aaptvae_export.cli import _map_rows
 from aaptvae_training import RunError, read_run
+from aaptvae_training.run import read_held_out, write_held_out
 
 from .conftest import make_run
 
@@ -28,11 +30,24 @@ OLD = Path(__file__).parents[1] / "fixtures/schema1"
 
 def test_a_run_becomes_a_bundle_in_memory() -> None:
     before = sorted(OLD.rglob("*"))
-    data, heldout = packed_run(OLD / "run")
+    data, heldout, ids = packed_run(OLD / "run")
     bundle = read_bundle(data)
     assert bundle.manifest.input_dim == 24 and bundle.manifest.training.data_sha256 == read_run(OLD / "run").config.data_sha256
     assert np.array_equal(heldout, read_run(OLD / "run").heldout)
-    assert sorted(OLD.rglob("*")) == before
+    assert sorted(OLD.rglob("*")) == before and ids == {}
+
+
+def test_ids_of_held_out_rows_are_named(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(OLD / "run", tmp_path / "run"))
+    test, sample = read_held_out(folder)
+    write_held_out(folder, test, sample, np.arange(len(test)), [(f"p{row}", str(row % 2)) for row in range(len(test))])
+    config = json.loads((folder / "config.json").read_bytes()) | {"ids": ["patient", "visit"]}
+    (folder / "config.json").write_text(json.dumps(config))
+    data, heldout, ids = packed_run(folder)
+    table = heldout_rows(heldout, 24, ids)
+    shown = json.loads(Site(bundle=read_bundle(data), table=table).files()["explorer.json"])["ids"]
+    assert [column["name"] for column in shown] == ["patient", "visit"] and shown[0]["values"][:2] == ["p0", "p1"]
+    assert len(shown[1]["values"]) == len(heldout)
 
 
 @pytest.mark.parametrize(

@@ -109,10 +109,15 @@ def export_bundle(
     return Export(target, digest, draft.manifest, draft.files, draft.rows_per_second)
 
 
-def packed_run(path: str | os.PathLike[str]) -> tuple[bytes, Rows]:
-    """A bundle of the run in a folder as the bytes of one zip, written nowhere, and the run's held-out rows [N, D + C]."""
+def packed_run(path: str | os.PathLike[str]) -> tuple[bytes, Rows, dict[str, list[str]]]:
+    """A bundle of the run in a folder as the bytes of one zip, written nowhere, and the run's held-out rows [N, D + C].
+
+    And their ids, by the names of the columns that hold them.
+    """
     run = read_run(path)
-    return _pack(draft_bundle(run, ExportOptions()).files), run.heldout
+    columns = zip(*run.heldout_ids or [], strict=True)
+    ids = {name: [*values] for name, values in zip(run.config.ids, columns, strict=True)}
+    return _pack(draft_bundle(run, ExportOptions()).files), run.heldout, ids
 
 
 def _check_written(path: Path, manifest: Manifest) -> None:

@@ -9,7 +9,7 @@ import click
 
 from ..errors import InputError, MissingDependencyError
 from .app import EXTRA, entry_points
-from .options import PRECISIONS, condition_option, examples, printable, together
+from .options import PRECISIONS, condition_option, examples, printable, row_ids_option, together
 
 if TYPE_CHECKING:
     from ..bundle import Bundle
@@ -69,9 +69,9 @@ def _opened(place: str, sha256: str | None) -> "tuple[Bundle, MapRows | None]":
             "or explore a bundle that aaptvae export made of it"
         ) from None
     click.echo(printable(f"exporting {place} in memory; its map shows held-out rows"), err=True)
-    data, heldout = packed_run(place)
+    data, heldout, ids = packed_run(place)
     found = read_bundle(data, sha256=sha256)
-    return found, heldout_rows(heldout, found.manifest.input_dim)
+    return found, heldout_rows(heldout, found.manifest.input_dim, ids)
 
 
 @click.command(
@@ -85,6 +85,7 @@ def _opened(place: str, sha256: str | None) -> "tuple[Bundle, MapRows | None]":
     help="Rows for the map. Default: those that the bundle carries, or held-out rows of the run.",
 )
 @click.option("--label", metavar="NAME", help="Column of --rows that is no feature, by which points are coloured.")
+@row_ids_option
 @condition_option
 @click.option("--precision", default="fp32", show_default=True, type=click.Choice(PRECISIONS))
 @look_options
@@ -103,8 +104,9 @@ def explore(
     from ..explorer import Served, Site, read_table, reading_for  # noqa: PLC0415
 
     condition = look.pop("condition")
-    if label is not None and rows is None:
-        raise click.UsageError("--label names a column of --rows: pass both")
+    ids = look.pop("id")
+    if (label is not None or ids) and rows is None:
+        raise click.UsageError(f"{'--id' if ids else '--label'} names a column of --rows: pass both")
     if condition and rows is None:
         raise click.UsageError("--condition is a condition of --rows: pass both, or choose one on the page")
     found, table = _opened(bundle, sha256)
@@ -112,7 +114,7 @@ def explore(
     if rows is not None:
         manifest = found.manifest
         reading = reading_for(manifest.input_dim, manifest.columns, manifest.missing)
-        table = read_table(rows, reading, Conditions(manifest.conditions), label=label, condition=condition)
+        table = read_table(rows, reading, Conditions(manifest.conditions), label=label, ids=ids, condition=condition)
     site = Site(bundle=found, table=table, **look)
     with Served(site.files(), port) as served:
         click.echo(printable(f"{found.manifest.name} is at {served.address} until Ctrl+C"), err=True)

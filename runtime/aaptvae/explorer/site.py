@@ -75,6 +75,7 @@ class Site:
             "rows": None if table is None else ROWS,
             "conditions": None if table is None or table.c is None else CONDITIONS,
             "labels": labels,
+            "ids": None if table is None or not table.ids else [{"name": n, "values": [*v]} for n, v in table.ids.items()],
         }
 
     def write(self, folder: str | os.PathLike[str], *, force: bool = False) -> None:

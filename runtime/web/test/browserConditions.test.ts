@@ -24,13 +24,13 @@ describe("the explorer of a model with conditions", { skip }, () => {
   let page: Page;
   let wrong: string[];
   let site: Awaited<ReturnType<typeof explore>>;
-  const line = (i: number): string => `${[0, 1, 2, 3, 4].map((j) => ((i * (j + 3)) % 11) - 5).join(",")},${"abc"[i % 3]},${30 + i}`;
+  const line = (i: number): string => `${[0, 1, 2, 3, 4].map((j) => ((i * (j + 3)) % 11) - 5).join(",")},${"abc"[i % 3]},${30 + i},p${100 + i}`;
 
   before(async () => {
     browser = await launched();
     const rows = join(scratch, "given.csv");
-    writeFileSync(rows, ["x0,x1,x2,x3,x4,kind,age", ...Array.from({ length: 30 }, (_, i) => line(i))].join("\n"));
-    site = await explore("tests/web/conditional", "--rows", rows);
+    writeFileSync(rows, ["x0,x1,x2,x3,x4,kind,age,patient", ...Array.from({ length: 30 }, (_, i) => line(i))].join("\n"));
+    site = await explore("tests/web/conditional", "--rows", rows, "--id", "patient");
     [page, wrong] = await opened(browser, site.address);
     await ready(page);
   });
@@ -71,7 +71,7 @@ describe("the explorer of a model with conditions", { skip }, () => {
   test("a picked row brings its condition, which can be changed", async () => {
     await page.fill("#row", "5");
     await page.keyboard.press("Enter");
-    assert.match((await page.textContent("#row-facts"))!, /^row 5, kind c, age 35: ELBO -?\d/);
+    assert.match((await page.textContent("#row-facts"))!, /^row 5, patient p105, kind c, age 35: ELBO -?\d/);
     assert.deepEqual(await chosen(page), ["c", "35"]);
     const own = await page.evaluate<number[]>(`(async () => {
       const { vae, rows, c } = explorer;
@@ -129,6 +129,7 @@ describe("the explorer of a model with conditions", { skip }, () => {
     assert.match((await page.textContent("#table-facts"))!, /All rows are under the chosen age\.$/);
     const c = await page.evaluate<number[]>("[...explorer.c.data].map((value) => Math.round(1000 * value))");
     assert.deepEqual(c, [0, 0, 1000, 100, 0, 1000, 0, 100]);
+    assert.equal(await page.evaluate("explorer.ids.length"), 0); // ids of the rows before
     writeFileSync(`${file}.csv`, "kind,x0,x1,x2,x3,x4\nd,1,2,3,4,5\n");
     await page.setInputFiles("#file", `${file}.csv`);
     await page.waitForSelector("#status.refused");

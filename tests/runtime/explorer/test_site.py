@@ -64,6 +64,15 @@ def test_rows_and_labels_are_those_of_the_file(bundle, tmp_path) -> None:
     assert described(files)["labels"] == {"name": "kind", "values": ["k0", "k1", "k0", "k1"]}
 
 
+def test_ids_name_rows_of_the_file(bundle, tmp_path) -> None:
+    lines = ["id,a,b,c,d,e,kind", *(f"{row + 7},{row},0,1,2,3,k{row % 2}" for row in range(3))]
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    table = table_of(tmp_path / "rows.csv", bundle, label="kind", ids=("id", "kind"))
+    shown = described(Site(bundle=bundle, table=table).files())["ids"]
+    assert shown == [{"name": "id", "values": ["7", "8", "9"]}, {"name": "kind", "values": ["k0", "k1", "k0"]}]
+    assert described(Site(bundle=bundle).files())["ids"] is None
+
+
 def test_numeric_labels_stay_numbers(bundle) -> None:
     table = MapRows(np.zeros((2, 5), np.float32), "year", np.array(["2020", "2021.5"]))
     assert described(Site(bundle=bundle, table=table).files())["labels"]["values"] == [2020, 2021.5]

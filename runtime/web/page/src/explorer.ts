@@ -34,6 +34,7 @@ export class Explorer {
   readonly controls: ConditionControls;
   state: State;
   private readonly site: Site;
+  private ids: NonNullable<Site["ids"]>;
   private readonly latents: Latents;
   readonly map: LatentMap;
   private readonly decoded: Decoded;
@@ -59,6 +60,7 @@ export class Explorer {
 
   private constructor(site: Site, vae: VAE, rows: Rows, c: Rows | undefined, mu: Rows) {
     [this.site, this.vae, this.rows, this.c, this.mu] = [site, vae, rows, c, mu];
+    this.ids = site.ids ?? [];
     this.names = featureNames(vae.inputDim, vae.columns);
     this.shape = site.image_shape;
     this.range = rangeOf(rows);
@@ -205,6 +207,7 @@ export class Explorer {
   async replaceRows(rows: Rows, c: Rows | undefined): Promise<Scores> {
     const mu = await this.vae.embed(rows, { condition: c });
     [this.rows, this.c, this.mu, this.scores, this.state.row] = [rows, c, mu, null, null];
+    this.ids = [];
     const scores = await this.score();
     this.state.colour = Number.isNaN(scores.pValue[0]) ? "elbo" : "p";
     byId<HTMLSelectElement>("colour").value = this.state.colour;
@@ -291,7 +294,8 @@ export class Explorer {
     const { labels } = this.site;
     const given = this.c ? Object.entries(this.vae.conditions.valuesOf(this.c.row(row))).slice(0, SHOWN) : [];
     const own = labels && labels.values.length === this.rows.length ? [[labels.name, labels.values[row]] as const] : [];
-    const facts = new Map([...given, ...own]); // a label may be a condition
+    const ids = this.ids.map(({ name, values }) => [name, values[row]] as const);
+    const facts = new Map([...ids, ...given, ...own]); // a label may be a condition or an id
     const label = [...facts].map(([name, value]) => `, ${name} ${typeof value === "number" ? Number(value.toPrecision(4)) : value}`).join("");
     if (this.scores === null) return `row ${row}${label}`;
     const { elbo, pValue, reconstructionError } = this.scores;

@@ -20,6 +20,8 @@ export interface Site {
   readonly conditions: string | null;
   /** Values of one column by which points are coloured, and its name. */
   readonly labels: { readonly name: string; readonly values: readonly (string | number)[] } | null;
+  /** Columns that name the rows, or null for rows without ids. */
+  readonly ids: readonly { readonly name: string; readonly values: readonly string[] }[] | null;
 }
 
 export interface Loaded {
