@@ -149,16 +149,6 @@ def test_partial_outputs_of_two_jobs_never_mix(tmp_path: Path, tiny: Path, rows:
         assert np.array_equal(np.load(tmp_path / f"{name}.npy"), whole)
 
 
-def test_resume_refuses_other_outputs_in_one_line(tmp_path: Path, tiny: Path, rows: Path) -> None:
-    command = ["encode", tiny, rows, "-o", tmp_path / "z.npy", "--resume"]
-    with slow(*command, "--logvar", tmp_path / "v.npy") as job:
-        wait_for((tmp_path / ".v.npy.record.aaptvae-tmp").exists, job)
-        job.kill()
-    done = run(*command)
-    assert done.returncode == 1
-    assert done.stderr.endswith(b"was begun with another list of outputs: to start again, give --force, not --resume\n")
-
-
 def test_resume_refuses_one_more_output(tmp_path: Path, tiny: Path, rows: Path) -> None:
     command = ["encode", tiny, rows, "-o", tmp_path / "z.npy", "--resume"]
     with slow(*command) as job:
@@ -167,7 +157,8 @@ def test_resume_refuses_one_more_output(tmp_path: Path, tiny: Path, rows: Path) 
         job.communicate()
     kept = (tmp_path / ".z.npy.record.aaptvae-tmp").read_bytes()
     done = run(*command, "--logvar", tmp_path / "v.npy")
-    assert (done.returncode, b"was begun with another list of outputs" in done.stderr) == (1, True)
+    assert done.returncode == 1
+    assert done.stderr.endswith(b"was begun with another list of outputs: to start again, give --force, not --resume\n")
     assert (tmp_path / ".z.npy.record.aaptvae-tmp").read_bytes() == kept
     assert run(*command).returncode == 0
 
@@ -277,15 +268,14 @@ def test_a_full_disk_gives_one_line_no_debris(tmp_path: Path, tiny: Path, rows: 
 
 
 def test_a_reader_that_leaves_ends_the_job_quietly(tiny: Path, rows: Path) -> None:
-    for verb in ("encode", "reconstruct"):
-        for format in ("csv", "npy", "jsonl"):
-            with slow(verb, tiny, rows, "-o", "-", "--format", format) as job:
-                assert job.stdout is not None
-                assert job.stderr is not None
-                assert len(job.stdout.read(100)) == 100
-                job.stdout.close()
-                assert job.stderr.read() == b""
-            assert job.returncode == 1
+    for verb, format in (("encode", "csv"), ("reconstruct", "npy"), ("encode", "jsonl")):
+        with slow(verb, tiny, rows, "-o", "-", "--format", format) as job:
+            assert job.stdout is not None
+            assert job.stderr is not None
+            assert len(job.stdout.read(100)) == 100
+            job.stdout.close()
+            assert job.stderr.read() == b""
+        assert job.returncode == 1
 
 
 @pytest.mark.parametrize(("number", "status"), ENDINGS)
