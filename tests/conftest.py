@@ -6,6 +6,7 @@ tests of the runtime with the built wheel, and leaves those that passed there ou
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item.nodeid not in passed]
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if file := config.getoption("--write-passed"):
         names = {report.nodeid for report in terminalreporter.getreports("passed")}
         Path(file).write_text("".join(f"{name}\n" for name in sorted(names)))
