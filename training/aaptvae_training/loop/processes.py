@@ -66,12 +66,15 @@ class World:
 def join(device: str) -> Iterator[World]:
     """The processes of torch's process group if there is one, else those that the launcher started, or this one alone.
 
-    A group that was there stays: Ray makes one before it calls a training. `InputError` if there is no such device.
+    A group that was there stays: Ray makes one before it calls a training. No process goes on before all of them are here.
+    `InputError` if there is no such device.
     """
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     chosen = pick_device(device)
     if dist.is_initialized():
-        yield World(dist.get_rank(), dist.get_world_size(), chosen)
+        world = World(dist.get_rank(), dist.get_world_size(), chosen)
+        world.wait()  # as the making of a group does: what a process looks at before must not be what another one writes after
+        yield world
         return
     if size == 1:
         yield World(0, 1, chosen)
