@@ -9,6 +9,11 @@ export class InputError extends AaptvaeError {
   override name = "InputError";
 }
 
+/** A device that is not available. */
+export class ProviderError extends AaptvaeError {
+  override name = "ProviderError";
+}
+
 /** A bundle that is missing, damaged, inconsistent, hostile or newer than this package. */
 export class BundleError extends AaptvaeError {
   override name = "BundleError";

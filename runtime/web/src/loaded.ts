@@ -19,16 +19,22 @@ import type { Table } from "./rows.js";
 import { shown } from "./text.js";
 import { Views } from "./views.js";
 
+/** Where graphs run in a browser; "auto": WebGPU if it is there and computes the golden vectors, else WebAssembly. */
+export type Device = "wasm" | "webgpu" | "auto";
+
 export interface LoadOptions {
   /** The digest that the bundle must have. */
   readonly sha256?: string;
   readonly precision?: Precision;
   /** false skips the comparison with the golden vectors. */
   readonly golden?: boolean;
+  /** "wasm" unless another is chosen; Node runs on the CPU. */
+  readonly device?: Device;
 }
 
 /** What a bundle's files hold, checked, and its open graphs. */
 export interface Opened {
+  readonly device: Backend["provider"];
   readonly bundle: Bundle;
   readonly precision: Precision;
   readonly densities: Densities;
@@ -57,14 +63,17 @@ export async function open(backend: Backend, bundle: Bundle, { precision = "fp32
     checkGraph(files.get(name)!, name, manifest[graph], precision, metadataOf(manifest, graph, precision));
   }
   const views = new Views(bundle, precision, backend, golden ? vectors : null);
-  const opening = graphs.map((graph) => Network.open(backend, files.get(graphFile(graph, precision))!, manifest[graph]));
-  const [encoder, decoder] = await Promise.all(opening);
-  return { bundle, precision, densities, golden: vectors, views, encoder, decoder };
+  const network = (graph: (typeof graphs)[number]): Promise<Network> =>
+    Network.open(backend, files.get(graphFile(graph, precision))!, manifest[graph]);
+  const [encoder, decoder] = [await network("encoder"), await network("decoder")]; // WebGPU opens one at a time
+  return { device: backend.provider, bundle, precision, densities, golden: vectors, views, encoder, decoder };
 }
 
 export class LoadedBundle {
   /** Differences from the golden vectors on this machine; empty where they were not compared. */
   replays: readonly Replay[] = [];
+  /** Why graphs do not run on the device that was preferred, null where they do. */
+  fallback: string | null = null;
   /** The conditions that the model takes; `conditions.names` is empty for a model without. */
   readonly conditions: Conditions;
   protected readonly opened: Opened;
@@ -92,6 +101,11 @@ export class LoadedBundle {
   /** SHA-256 of the bundle's manifest, for `load(..., {sha256})`. */
   get digest(): string {
     return this.opened.bundle.digest;
+  }
+
+  /** Where the graphs run. */
+  get device(): "wasm" | "webgpu" | "cpu" {
+    return this.opened.device;
   }
 
   get precision(): Precision {

@@ -1,7 +1,6 @@
 /** The VAE of a bundle: encode, decode, sample, interpolate and score. */
 
-import { readBundle } from "./bundle/reading.js";
-import type { Place } from "./bundle/sources.js";
+import type { Bundle } from "./bundle/reading.js";
 import type { ConditionLike } from "./conditions.js";
 import type { PriorName } from "./densities.js";
 import { expectedLogDensity, importanceWeighted, klDivergence, PAIRS, pValues, SAMPLES } from "./density/bounds.js";
@@ -44,9 +43,9 @@ export interface SampleOptions extends Conditioned {
   readonly asObserved?: boolean;
 }
 
-/** Load a bundle on `backend`, check it, and compare it with its golden vectors. */
-export async function loadOn(backend: Backend, place: Place, options: LoadOptions = {}): Promise<VAE> {
-  const opened = await open(backend, await readBundle(place, options.sha256), options);
+/** A bundle on `backend`, checked and compared with its golden vectors. */
+export async function loadOn(backend: Backend, bundle: Bundle, options: LoadOptions): Promise<VAE> {
+  const opened = await open(backend, bundle, options);
   const vae = new VAE(opened);
   if (options.golden ?? true) await vae.replay();
   return vae;

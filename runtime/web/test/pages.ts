@@ -11,7 +11,7 @@ import { ROOT } from "./bundles.js";
 
 const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 const PYTHON = process.env["PYTHON"] ?? join(ROOT, ".venv/bin/python");
-const SWITCHES = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"];
+const SWITCHES = ["--no-sandbox", "--no-first-run", "--disable-background-networking"];
 SWITCHES.push("--disable-component-update", "--disable-sync", "--disable-quic");
 export const skip = existsSync(CHROMIUM) && existsSync(PYTHON) ? false : `needs ${CHROMIUM} (CHROMIUM) and ${PYTHON} (PYTHON)`;
 export const scratch = mkdtempSync(join(tmpdir(), "aaptvae-"));
@@ -44,9 +44,10 @@ export async function ready(page: Page): Promise<void> {
   await page.waitForSelector("body[data-ready], #status.refused", { timeout: 120_000 });
 }
 
+/** A browser: without a GPU, or with these switches. */
 export async function launched(...switches: string[]): Promise<Browser> {
   const { chromium } = await import("playwright-core");
-  return chromium.launch({ executablePath: CHROMIUM, args: [...SWITCHES, ...switches] });
+  return chromium.launch({ executablePath: CHROMIUM, args: [...SWITCHES, ...(switches.length ? switches : ["--disable-gpu"])] });
 }
 
 /** Numbers of a .csv that a button downloads. */

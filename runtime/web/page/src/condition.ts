@@ -1,6 +1,6 @@
 /** The controls of a condition: a list of categories or a field for a number, for each that the model takes. */
 
-import type { Conditions } from "../../src/index.js";
+import type { Conditions } from "../../src/exports.js";
 
 export type Values = Readonly<Record<string, string | number>>;
 

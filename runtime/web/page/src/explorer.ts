@@ -1,7 +1,7 @@
 /** The explorer's state and what is drawn from it: one latent point, two directions, a colour, and rows on the map. */
 
-import { Rows } from "../../src/index.js";
-import type { Scores, VAE } from "../../src/index.js";
+import { Rows } from "../../src/exports.js";
+import type { Scores, VAE } from "../../src/exports.js";
 import { ConditionControls } from "./condition.js";
 import type { Values } from "./condition.js";
 import { grouped, legend } from "./colouring.js";

@@ -1,6 +1,6 @@
 /** Directions of the latent space on which rows are drawn, and the prior on them. */
 
-import type { LatentPrior, Rows } from "../../src/index.js";
+import type { LatentPrior, Rows } from "../../src/exports.js";
 
 /** A direction: `place(z) = (z - centre) . axis`. */
 export interface Direction {

@@ -2,8 +2,8 @@
 
 import { walk } from "../../src/interpolation.js";
 import type { Curve } from "../../src/interpolation.js";
-import { InputError, Rows } from "../../src/index.js";
-import type { Scores } from "../../src/index.js";
+import { InputError, Rows } from "../../src/exports.js";
+import type { Scores } from "../../src/exports.js";
 import { attempt, byId } from "./elements.js";
 import type { Explorer } from "./explorer.js";
 import { Strip } from "./pictures.js";

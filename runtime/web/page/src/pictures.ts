@@ -1,7 +1,7 @@
 /** Rows as grey pictures, and as a heat map where they are no pictures. */
 
 import { axis, colours, echarts, sequence } from "./theme.js";
-import type { Rows } from "../../src/index.js";
+import type { Rows } from "../../src/exports.js";
 
 export type Shape = readonly [height: number, width: number];
 

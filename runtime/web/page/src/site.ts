@@ -1,8 +1,8 @@
 /** What `aaptvae export --web` and `aaptvae explore` put beside the page, and the VAE that it loads. */
 
-import { load, setWasm } from "../../src/index.js";
-import { AaptvaeError, Rows } from "../../src/index.js";
-import type { Precision, VAE } from "../../src/index.js";
+import { AaptvaeError, Rows } from "../../src/exports.js";
+import type { Precision, VAE } from "../../src/exports.js";
+import { load, setWasm } from "../../src/wasm.js";
 import { readNpy } from "./tables.js";
 
 /** `explorer.json`. */

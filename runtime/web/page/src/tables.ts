@@ -1,7 +1,7 @@
 /** Tables that people bring (.csv, .npy) and take away (.csv). */
 
 import { ascii } from "../../src/bundle/bytes.js";
-import { InputError, Rows } from "../../src/index.js";
+import { InputError, Rows } from "../../src/exports.js";
 
 const HEADER = /^\{'descr': '([<|>][fiu]\d)', 'fortran_order': False, 'shape': \((\d+), (\d+)\), \} *\n$/;
 

@@ -17,19 +17,24 @@ export interface Runtime {
 }
 
 /** Where graphs run: onnxruntime and the name of its execution provider. */
-export interface Backend {
+export class Backend {
   readonly runtime: Runtime;
-  readonly provider: "wasm" | "cpu";
+  readonly provider: "wasm" | "webgpu" | "cpu";
+  /** The last call, for which the next one waits: onnxruntime-web runs one at a time. */
+  last: Promise<unknown> = Promise.resolve();
+
+  constructor(runtime: Runtime, provider: Backend["provider"]) {
+    [this.runtime, this.provider] = [runtime, provider];
+  }
 }
 
-/** The session of one graph. Calls wait for each other: onnxruntime-web runs one at a time. */
+/** The session of one graph. */
 export class Network {
   private readonly backend: Backend;
   private readonly session: InferenceSession;
   private readonly input: string;
   private readonly width: number;
   private readonly widths: ReadonlyMap<string, number>;
-  private last: Promise<unknown> = Promise.resolve();
 
   private constructor(backend: Backend, session: InferenceSession, spec: GraphSpec) {
     this.backend = backend;
@@ -64,13 +69,13 @@ export class Network {
   private async runChunk(chunk: Rows, outputs: readonly string[], c?: Rows): Promise<Rows[]> {
     const tensor = (rows: Rows) => new this.backend.runtime.Tensor("float32", rows.data, [rows.length, rows.width]);
     const feeds = { [this.input]: tensor(chunk), ...(c && { [CONDITION]: tensor(c) }) };
-    const running = this.last.then(() => this.session.run(feeds, outputs));
-    this.last = running.catch(() => undefined);
+    const running = this.backend.last.then(() => this.session.run(feeds, outputs));
+    this.backend.last = running.catch(() => undefined);
     let found: Awaited<typeof running>;
     try {
       found = await running;
     } catch (error) {
-      throw failed(String(error));
+      throw failed(String(error).replaceAll(/\s+/g, " ").trim());
     }
     return outputs.map((name) => {
       const [dims, width] = [found[name].dims, this.widths.get(name)!];
