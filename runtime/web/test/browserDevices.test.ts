@@ -76,7 +76,7 @@ describe("the package in a browser", { skip }, () => {
     const software = await page(...SOFTWARE);
     const adapter = await software.evaluate<boolean>("Promise.resolve(navigator.gpu?.requestAdapter()).then(Boolean)");
     if (!adapter) return context.skip("this Chromium has no software adapter for WebGPU");
-    const all = process.env["EVERY_BUNDLE"] ? Object.keys(expected.bundles) : ["digits", "bounded", "conditional", "int8"];
+    const all = process.env["EVERY_BUNDLE"] ? Object.keys(expected.bundles) : ["bounded", "conditional", "int8"];
     for (const name of all) {
       const { folder, precision } = expected.bundles[name];
       const found = await loaded(software, folder, { device: "auto", precision });
