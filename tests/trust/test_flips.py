@@ -10,7 +10,7 @@ import pytest
 from . import flips
 
 ROOT = Path(__file__).parents[2]
-BUNDLES = [path for path in (ROOT / "artifacts/digits", ROOT / "tests/runtime/tiny") if (path / "manifest.json").is_file()]
+BUNDLES = [pytest.param(ROOT / "artifacts/digits", marks=pytest.mark.slow), ROOT / "tests/runtime/tiny"]
 
 
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
