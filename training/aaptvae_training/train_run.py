@@ -31,7 +31,8 @@ from .finish.complete import complete
 from .linear.axes import axes_count, find_axes, model_axes
 from .linear.baseline import fidelity_to, fit_baseline
 from .linear.ppca import PPCA
-from .linear.start import Start, Tail, begin_at, begin_bernoulli, bernoulli_noise, scalar_start, spectral_tail, start_with
+from .linear.start import Start, begin_at, begin_bernoulli, bernoulli_noise, scalar_start, start_with
+from .linear.tail import Tail, held_out_rows, spectral_tail
 from .loop import (
     Refit,
     Trainer,
@@ -271,11 +272,10 @@ def fit(
 
 
 def tail_of(config: RunConfig, prepared: Prepared, ppca: PPCA) -> Tail | None:
-    """The noise of discarded directions that the validation rows choose; None where the noise is not spectral."""
+    """The noise of discarded directions that held-out rows choose; None where the noise is not spectral."""
     if config.train.sigma != "spectral":
         return None
-    validation = prepared.standardised_residuals(prepared.validation).astype(np.float64)
-    return spectral_tail(ppca, validation, tails=config.train.likelihood == "student")
+    return spectral_tail(held_out_rows(prepared, ppca), tails=config.train.likelihood == "student")
 
 
 def start_model(config: RunConfig, prepared: Prepared, tail: Tail | None = None) -> tuple[AAPTVAE, Start]:

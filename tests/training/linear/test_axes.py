@@ -10,7 +10,8 @@ from aaptvae_training.features import Moments, Statistics
 from aaptvae_training.linear import axes as module
 from aaptvae_training.linear.axes import axes_count, find_axes, most_axes
 from aaptvae_training.linear.ppca import gaussian_log_likelihood, ppca_of, principal_axes
-from aaptvae_training.linear.start import begin_at, scalar_start, spectral_tail, start_with
+from aaptvae_training.linear.start import begin_at, scalar_start, start_with
+from aaptvae_training.linear.tail import HeldOut, spectral_tail
 from aaptvae_training.model import observation_of
 from aaptvae_training.model.network import AAPTVAE, silenced
 
@@ -93,7 +94,7 @@ def test_all_live_axes_give_the_density_of_all_axes() -> None:
     for ppca, axes in ((leading, 39), (dense, None)):
         model = AAPTVAE(WIDTH, 4, 8, linear_skip=True, sigma="spectral", likelihood="student", bounded=True, axes=axes)
         model.scaler.standardise_by(*map(torch.from_numpy, (table.statistics.mean, scale, table.constant)))
-        begin_at(model, start_with(ppca, spectral_tail(ppca, standardised, tails=True)))
+        begin_at(model, start_with(ppca, spectral_tail([HeldOut(ppca, standardised)], tails=True)))
         model = silenced(model).eval()
         mu, logvar = model.encode(torch.from_numpy(held_out))
         reconstruction = model.decode(mu).numpy()

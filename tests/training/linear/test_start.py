@@ -8,7 +8,8 @@ import torch
 
 from aaptvae_training.features.moments import Moments
 from aaptvae_training.linear.ppca import gaussian_log_likelihood, ppca_of, principal_axes
-from aaptvae_training.linear.start import begin_at, begin_bernoulli, scalar_start, spectral_tail, start_with
+from aaptvae_training.linear.start import begin_at, begin_bernoulli, scalar_start, start_with
+from aaptvae_training.linear.tail import HeldOut, spectral_tail
 from aaptvae_training.loop.batches import ResidentBatches
 from aaptvae_training.loop.processes import World
 from aaptvae_training.loop.trainer import Trainer
@@ -91,7 +92,7 @@ def test_the_warm_start_is_ppca_exactly(rows):
 @torch.no_grad()
 def test_the_spectral_start_is_the_full_gaussian_exactly(rows):
     ppca = ppca_of(*principal_axes(rows.T @ rows / len(rows)), LATENTS)
-    start = start_with(ppca, spectral_tail(ppca, rows, tails=False))
+    start = start_with(ppca, spectral_tail([HeldOut(ppca, rows)], tails=False))
     np.testing.assert_allclose(start.variance, SPECTRUM, rtol=1e-6)
     model = linear("spectral").double()
     begin_at(model, start)

@@ -10,7 +10,7 @@ from torch.distributions import Bernoulli, Independent, MultivariateNormal, Norm
 from aaptvae.density import kl_divergence as runtime_kl
 from aaptvae.density.observation import ObservationModel
 from aaptvae_training import AAPTVAE
-from aaptvae_training.linear.start import mean_log_density
+from aaptvae_training.linear.tail import mean_log_density
 from aaptvae_training.model import losses
 from aaptvae_training.model.as_numpy import observation_of
 

@@ -6,20 +6,18 @@ their own variances, so the start is one Gaussian with the full covariance, at a
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from aaptvae.density.observation import LOG_2PI
 from aaptvae.rows import Matrix
 
 from ..features.moments import Statistics
 from ..model.network import AAPTVAE, last_layer
 from .axes import Axes
-from .ppca import NULL, PPCA, coordinates, mean_of, principal_axes
+from .ppca import PPCA, mean_of, principal_axes
+from .tail import Tail, is_null, kept_axes, tail_variance
 
 LEAST_CHANCE = 1e-4  # of a feature that was never 1
 HEAD = 0.01  # factor on the initial weights of the MLPs' last layers beside a linear start
@@ -27,17 +25,6 @@ KEPT_NOISE = (
     0.25  # noise of a direction with a latent, as a share of the mean discarded variance; noise shrinks reconstructions
 )
 MOST_NOISE = 0.03  # its upper limit, as a share of the direction's variance: R2 loses the square of this share
-SHRINKAGES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
-FREEDOMS = (4.5, 8.0, 16.0, 32.0, 64.0, 256.0)
-TAIL_STEPS = 8
-
-
-class Tail(NamedTuple):
-    """Noise under which validation rows have the highest density: shrinkage, degrees of freedom, factor on the scales."""
-
-    shrinkage: float
-    freedom: float
-    factor: float
 
 
 @dataclass(frozen=True)
@@ -65,37 +52,10 @@ def scalar_start(ppca: PPCA) -> Start:
     return Start(ppca, np.full(len(ppca.eigenvalues), np.sqrt(ppca.variance)), np.inf, ppca.latents)
 
 
-def spectral_tail(ppca: PPCA, validation: Matrix, tails: bool) -> Tail:
-    """The noise of the discarded directions that gives validation rows [N, D] the highest density.
-
-    They decide how far the discarded variances shrink towards their mean (all the way is pPCA) and, with `tails`, the
-    degrees of freedom and the scale of a multivariate t in the discarded directions.
-    """
-    kept, live = _kept(ppca), ~is_null(ppca)[_kept(ppca) :]
-    squares = coordinates(validation, ppca.eigenvectors)[:, kept:] ** 2
-    best, chosen = -np.inf, Tail(1.0, np.inf, 1.0)
-    for shrinkage in SHRINKAGES if live.any() else SHRINKAGES[-1:]:
-        tail = shrink(ppca, shrinkage)[kept:]
-        for freedom in (FREEDOMS if live.any() else FREEDOMS[-1:]) if tails else (np.inf,):
-            others = ppca.others if live[-1:].all() else 1
-            factor = tail_scale((squares / tail)[:, live], freedom, others) if tails else 1.0
-            likelihood = mean_log_density(squares, np.where(live, tail * factor, tail), freedom, ppca.others)
-            if likelihood > best:
-                best, chosen = likelihood, Tail(shrinkage, freedom, factor)
-    return chosen
-
-
 def start_with(ppca: PPCA, tail: Tail) -> Start:
     """The start whose discarded directions have this noise."""
-    kept, live = _kept(ppca), ~is_null(ppca)[_kept(ppca) :]
-    scale = shrink(ppca, tail.shrinkage)[kept:]
-    scale = np.where(live, scale * tail.factor, scale)
-    return Start(ppca, np.sqrt(np.concatenate([kept_noise(ppca, scale), scale])), tail.freedom, kept)
-
-
-def _kept(ppca: PPCA) -> int:
-    """How many directions have a latent: with noise of their own all live axes may have one."""
-    return min(ppca.components, int((~is_null(ppca)[: ppca.eigenvectors.shape[1]]).sum()))
+    scale = tail_variance(ppca, tail)
+    return Start(ppca, np.sqrt(np.concatenate([kept_noise(ppca, scale), scale])), tail.freedom, kept_axes(ppca))
 
 
 def kept_noise(ppca: PPCA, scale: Matrix) -> Matrix:
@@ -103,49 +63,6 @@ def kept_noise(ppca: PPCA, scale: Matrix) -> Matrix:
     discarded = min(ppca.variance, mean_of(scale, ppca.others)) if len(scale) else ppca.variance
     kept = ppca.eigenvalues[: len(ppca.eigenvalues) - len(scale)]
     return np.maximum(np.minimum(KEPT_NOISE * discarded, MOST_NOISE * kept), 1e-9)
-
-
-def shrink(ppca: PPCA, amount: float) -> Matrix:
-    """The spectrum [D] with its discarded part moved towards their mean by a share of 0 to 1."""
-    spectrum = np.maximum(ppca.eigenvalues, ppca.variance)
-    tail = (1 - amount) * ppca.eigenvalues[ppca.latents :] + amount * ppca.variance
-    # Axes without variance (a constant column, a copy of another) have the noise of pPCA in every model: otherwise the
-    # likelihood there would grow without limit, and comparisons with pPCA would measure nothing else.
-    spectrum[ppca.latents :] = np.where(is_null(ppca)[ppca.latents :], ppca.variance, np.maximum(tail, 1e-3 * ppca.variance))
-    return spectrum
-
-
-def is_null(ppca: PPCA) -> NDArray[np.bool_]:
-    """Which axes [D] carry no variance at all."""
-    null: NDArray[np.bool_] = ppca.eigenvalues < NULL * ppca.eigenvalues[0]
-    return null
-
-
-def tail_scale(squares: Matrix, freedom: float, others: int = 1) -> float:
-    """Factor on the scales of a multivariate t that fits standardised squares [N, D] best, by EM (Lange et al. 1989).
-
-    The last square is the sum of `others`.
-    """
-    distance, width, factor = squares.sum(axis=1), squares.shape[1] + others - 1, 1.0
-    for _ in range(TAIL_STEPS if squares.shape[1] else 0):
-        weight = (freedom + width) / (freedom + distance / factor)
-        factor = max(float((weight * distance).mean()) / width, 1e-6)
-    return factor
-
-
-def mean_log_density(squares: Matrix, scale: Matrix, freedom: float, others: int = 1) -> float:
-    """Mean log density of a multivariate t (infinite freedom: Gaussian) from squares [N, D] and squared scales [D].
-
-    The last square is the sum of `others` with the same scale.
-    """
-    width = len(scale) + others - 1
-    distance, volume = (squares / scale).sum(axis=1), 0.5 * np.log(scale).sum()
-    if others > 1:
-        volume += 0.5 * (others - 1) * np.log(scale[-1])
-    if np.isinf(freedom):
-        return float(-0.5 * distance.mean() - volume - 0.5 * width * LOG_2PI)
-    norm = math.lgamma(0.5 * (freedom + width)) - math.lgamma(0.5 * freedom) - 0.5 * width * math.log(math.pi * freedom)
-    return float(norm - volume - 0.5 * (freedom + width) * np.log1p(distance / freedom).mean())
 
 
 @torch.no_grad()

@@ -15,7 +15,6 @@ DRAWS = 4096  # posterior draws that a validation ELBO averages at least
 ROWS_AT_ONCE = 2048
 
 RANGE = 8.0  # differences are clipped at this many times the typical difference
-ERRORS = 1.0  # standard errors that a gain must exceed
 
 
 class Validation:
@@ -53,6 +52,7 @@ class Gain(NamedTuple):
     mean: float
     clipped: float
     error: float
+    rows: int
 
     @classmethod
     def of(cls, differences: Tensor, world: World) -> Self:
@@ -64,7 +64,7 @@ class Gain(NamedTuple):
         clipped = differences.clamp(-most, most)
         first, second = (part / count for part in world.total(clipped.sum(), clipped.square().sum()))
         variance = (second - first.square()).clamp(min=0)
-        return cls(float(total / count), float(first), float((variance / (count - 1).clamp(min=1)).sqrt()))
+        return cls(float(total / count), float(first), float((variance / (count - 1).clamp(min=1)).sqrt()), int(count))
 
     @property
     def score(self) -> float:
@@ -73,8 +73,18 @@ class Gain(NamedTuple):
 
     @property
     def beyond_chance(self) -> bool:
-        """Whether the clipped gain exceeds its standard error and the plain mean does not lose."""
-        return self.clipped > ERRORS * self.error and self.mean >= 0
+        """Whether the clipped gain exceeds `student_quantile` standard errors and the plain mean does not lose."""
+        return self.clipped > student_quantile(self.rows - 1) * self.error and self.mean >= 0
+
+
+def student_quantile(freedom: int) -> float:
+    """The 99.5 % quantile of Student's t by a series in 1 / freedom (Fisher and Cornish 1960), too low below 3.
+
+    The level is strict because a gain is the largest of many epochs. A few rows must agree closely: three of them exceed
+    three standard errors by chance once in thirty epochs.
+    """
+    inverse = 1 / max(freedom, 1)
+    return 2.576 + inverse * (4.917 + inverse * (8.836 + inverse * (12.15 + inverse * 12.06)))
 
 
 def seed_noise(seed: int, epoch: int, rank: int) -> None:
