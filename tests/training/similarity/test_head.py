@@ -101,3 +101,17 @@ def test_without_training_it_is_pca_of_standardised_features():
     scores = centred @ np.linalg.svd(centred, full_matrices=False)[2][:DIM].T
     found = apply_head(head, x)
     np.testing.assert_allclose(found @ found.T, scores @ scores.T, atol=1e-3)
+
+
+def test_distances_start_at_the_svd_where_it_finds_more():
+    """The first axis of these rows is that of a few outlying ones, their mean that of the column which tells neighbours."""
+    rng = np.random.default_rng(0)
+    rare = (rng.random((400, 1)) < 0.02) + 0.05 * rng.standard_normal((400, 2))
+    x = np.column_stack([rare, 30 + rng.random(400)]).astype(np.float32)
+    baseline = baseline_of(x[:300])
+    search = Search.of(x[300:], x[:300], "euclidean", baseline)
+    head, choice = choose_head(x[:300], search, HeadFit(baseline, "euclidean", 1, 0), lambda _: None, methods=())
+    assert choice.method == "svd" and choice.recall > 0.15
+    found = apply_head(head, x)
+    expected = x / baseline.deviation @ search_axes(baseline, "euclidean", 1, about_zero=True)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from aaptvae.density.observation import LOG_2PI
 from aaptvae.rows import Matrix
 
-from ..features import FEW_COLUMNS, Moments, Prepared
+from ..features import FEW_COLUMNS, Prepared
 from .ppca import NULL, PPCA, coordinates, ppca_of, principal_axes
 
 SHRINKAGES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -64,10 +64,9 @@ def held_out_rows(prepared: Prepared, ppca: PPCA) -> list[HeldOut]:
     for first in range(FOLDS):
         others = np.ones(len(rows), bool)
         others[first::FOLDS] = False
-        moments = Moments(rows.shape[1])
-        moments.add(rows[others])
-        found = moments.finish()
-        parts.append(HeldOut(ppca_of(*principal_axes(found.covariance), ppca.components), rows[~others] - found.mean))
+        mean = rows[others].mean(axis=0)
+        centred = rows[others] - mean
+        parts.append(HeldOut(ppca_of(*principal_axes(centred.T @ centred / len(centred)), ppca.components), rows[~others] - mean))
     return parts
 
 

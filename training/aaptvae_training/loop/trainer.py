@@ -30,7 +30,7 @@ from .malloc import freed_memory_kept
 from .optimizer import make_optimizer
 from .processes import World, wants_bf16
 from .schedule import kl_weight, learning_rate
-from .validation import Gain, Validation, seed_noise
+from .validation import Gain, Validation, seed_noise, standard_error
 
 SMALLER_RATE = 0.1  # factor on the learning rate after an objective that is not finite
 MOST_R2_LOST = 0.001  # weights whose R2 of validation rows is further below PCA's are not kept
@@ -83,7 +83,7 @@ class Trainer:
         self.objective: nn.Module = objective if world.size == 1 else DistributedDataParallel(objective)
         self.average = copy.deepcopy(model).eval()  # of the weights over about one epoch: what is judged and kept
         self.bf16 = wants_bf16(config.precision, world.device)
-        self.linear = self.validation.bounds(silenced(self.average)).sum(dim=0) if model.bounded else None
+        self.linear = self.validation.judged(silenced(self.average), objective.goal) if model.bounded else None
 
     @cached_property
     def optimizer(self) -> torch.optim.Optimizer:
@@ -201,9 +201,9 @@ class Trainer:
         for kept, buffer in zip(self.average.buffers(), self.model.buffers(), strict=True):
             kept.copy_(buffer)
         goal, bounds = self.plain.goal, self.validation.bounds(self.average)
-        squares = self.validation.squared_errors(self.average, goal).sum(dim=1)
+        squares = self.validation.squared_errors(self.average, goal)
         rows = bounds.new_tensor(float(bounds.shape[1]))
-        nll, kl, count, *totals = map(float, self.world.total(*bounds.sum(dim=1), rows, *squares))
+        nll, kl, count, *totals = map(float, self.world.total(*bounds.sum(dim=1), rows, *squares.sum(dim=1)))
         faithful = self.adjust_fidelity(errors := [total / count for total in totals])
         elbo = -(nll + kl) / count
         if not math.isfinite(elbo):
@@ -219,9 +219,10 @@ class Trainer:
             progress.best_elbo = progress.promising = 0.0
             self.best = {name: tensor.clone() for name, tensor in silenced(self.average).state_dict().items()}
         else:
-            gain = Gain.of(self.linear - bounds.sum(dim=0), self.world)
+            gain = Gain.of(self.linear.losses - bounds.sum(dim=0), self.world)
             most = self.validation.largest_errors(self.model.scaler, goal, MOST_R2_LOST)
-            close = all(error <= limit for error, limit in zip(errors, most, strict=True))
+            unsure = [standard_error(row, self.world) for row in squares - self.linear.squares]
+            close = all(error + chance <= limit for error, chance, limit in zip(errors, unsure, most, strict=True))
             self.keep_best(faithful, gain.score, eligible=gain.beyond_chance and close)
 
     def keep_best(self, faithful: bool, score: float, *, eligible: bool) -> None:

@@ -17,6 +17,13 @@ ROWS_AT_ONCE = 2048
 RANGE = 8.0  # differences are clipped at this many times the typical difference
 
 
+class Judged(NamedTuple):
+    """Negative ELBO of each validation row [n], and its squared errors in each of the goal's units [U, n]."""
+
+    losses: Tensor
+    squares: Tensor
+
+
 class Validation:
     """This process's share of scaled validation rows [N, D]; the same random draws are used for every measurement."""
 
@@ -38,6 +45,10 @@ class Validation:
         """Squared error of each row's reconstruction, in each of the goal's units: [U, n]."""
         objective = Objective(model, goal=goal)
         return torch.cat([objective.squared_errors(x) for x in torch.split(self.rows, ROWS_AT_ONCE)], dim=1)
+
+    def judged(self, model: AAPTVAE, goal: Fidelity) -> Judged:
+        """Both figures of every row."""
+        return Judged(self.bounds(model).sum(dim=0), self.squared_errors(model, goal))
 
     def largest_errors(self, scaler: FeatureScaler, goal: Fidelity, lost: float) -> list[float]:
         """Squared errors per row at which R2 of all processes is `lost` below that of PCA, in each of the goal's units: [U]."""
@@ -62,9 +73,8 @@ class Gain(NamedTuple):
         typical, total, count = world.total(differences.abs().log1p().sum(), differences.sum(), count)
         most = RANGE * float(torch.expm1(typical / count))
         clipped = differences.clamp(-most, most)
-        first, second = (part / count for part in world.total(clipped.sum(), clipped.square().sum()))
-        variance = (second - first.square()).clamp(min=0)
-        return cls(float(total / count), float(first), float((variance / (count - 1).clamp(min=1)).sqrt()), int(count))
+        (first,) = world.total(clipped.sum())
+        return cls(float(total / count), float(first / count), standard_error(clipped, world), int(count))
 
     @property
     def score(self) -> float:
@@ -75,6 +85,14 @@ class Gain(NamedTuple):
     def beyond_chance(self) -> bool:
         """Whether the clipped gain exceeds `student_quantile` standard errors and the plain mean does not lose."""
         return self.clipped > student_quantile(self.rows - 1) * self.error and self.mean >= 0
+
+
+def standard_error(values: Tensor, world: World) -> float:
+    """Of the mean of values [n] over the rows of all processes."""
+    count = values.new_tensor(float(len(values)))
+    first, second, count = world.total(values.sum(), values.square().sum(), count)
+    variance = (second / count - (first / count).square()).clamp(min=0)
+    return float((variance / (count - 1).clamp(min=1)).sqrt())
 
 
 def student_quantile(freedom: int) -> float:

@@ -55,9 +55,9 @@ class Search:
         """The vectors whose neighbours are the true ones: raw features for cosines, else standardised."""
         return in_units(self.rows, self.baseline, self.geometry)
 
-    def recall(self, views: Mapping[str, Array]) -> dict[str, float]:
-        """recall@10 of each view [N, S] of the rows."""
-        return recall_at(NEIGHBOURS, self.full, views, self.geometry, self.queries)
+    def recall(self, views: Mapping[str, Array], *, all_rows: bool = False) -> dict[str, float]:
+        """recall@10 of each view [N, S] of the rows, of the queries or of `all_rows`."""
+        return recall_at(NEIGHBOURS, self.full, views, self.geometry, None if all_rows else self.queries)
 
 
 def in_units(x: Rows, baseline: Baseline, geometry: Geometry) -> Matrix:
@@ -66,20 +66,22 @@ def in_units(x: Rows, baseline: Baseline, geometry: Geometry) -> Matrix:
     return rows if geometry == "cosine" else (rows - baseline.mean) / baseline.deviation
 
 
-def search_axes(baseline: Baseline, geometry: Geometry, dim: int) -> Matrix:
-    """The best linear map to `dim` numbers without training, [D, dim]: PCA, for cosines SVD of the rows about zero."""
+def search_axes(baseline: Baseline, geometry: Geometry, dim: int, *, about_zero: bool | None = None) -> Matrix:
+    """The best linear map to `dim` numbers without training, [D, dim]: PCA, or SVD of the rows `about_zero`.
+
+    By default the latter for cosines.
+    """
     axes = baseline.eigenvectors.shape[1]
     spread = baseline.scale[:, None] * baseline.eigenvectors * np.sqrt(baseline.eigenvalues[:axes])
-    if geometry == "euclidean":
-        spread = spread / baseline.deviation[:, None]
+    units = baseline.deviation if geometry == "euclidean" else np.ones(len(spread))
+    spread, mean = spread / units[:, None], baseline.mean / units
+    about_zero = geometry == "cosine" if about_zero is None else about_zero
     if axes < len(spread):  # F F' has the eigenvectors F V of F' F, which is small
-        factor = spread if geometry == "euclidean" else np.column_stack([spread, baseline.mean])
+        factor = np.column_stack([spread, mean]) if about_zero else spread
         values, vectors = principal_axes(factor.T @ factor)
         live = values[:dim] > NULL * values[0]
         return with_signs(factor @ vectors[:, :dim][:, live] / np.sqrt(values[:dim][live]))
-    if geometry == "euclidean":
-        return principal_axes(spread @ spread.T)[1][:, :dim]
-    return principal_axes(spread @ spread.T + np.outer(baseline.mean, baseline.mean))[1][:, :dim]
+    return principal_axes(spread @ spread.T + (np.outer(mean, mean) if about_zero else 0.0))[1][:, :dim]
 
 
 def choose_metric(model: AAPTVAE, train: Rows, search: Search) -> tuple[MetricMap, Chosen]:
@@ -101,11 +103,14 @@ class HeadFit:
     seed: int
 
     def head(self, method: str, train: Rows, tick: Callable[[int], object]) -> SimilarityHead:
-        """The head of this method for raw training rows [N, D]; "start" is not trained."""
-        axes = search_axes(self.baseline, self.geometry, self.dim)
+        """The head of this method for raw training rows [N, D]; "start" and "svd" are not trained."""
+        axes = search_axes(self.baseline, self.geometry, self.dim, about_zero=True if method == "svd" else None)
         scale = self.baseline.scale if self.geometry == "cosine" else self.baseline.deviation
         torch.manual_seed(self.seed)
         head = starting_head(self.baseline.mean, scale, axes, self.geometry, HEADS.get(method, 0))
+        if method == "svd":
+            with torch.no_grad():
+                head.linear.bias.copy_(torch.from_numpy(self.baseline.mean / scale @ axes))
         if method in HEADS:
             distill(head, train, self.geometry, self.seed, tick)
         return head.eval()
@@ -119,8 +124,7 @@ def choose_head(
     So no head is worse on these rows than PCA, or SVD, with as many numbers. The MLP found more than the linear map on every
     set of texts, so that the latter is only trained where the MLP fails.
     """
-    start = fit.head("start", train, tick)
-    found = search.recall({"start": apply_head(start, search.rows)})["start"]
+    kind, start, found = _start(train, search, fit, tick)
     methods = tuple(methods)
     for tried, method in enumerate(methods, 1):
         head = fit.head(method, train, tick)
@@ -128,7 +132,22 @@ def choose_head(
         if recall > found + SPREAD / math.sqrt(search.queries):
             tick(head_steps(len(train), methods[tried:]))  # that are not taken
             return head, Chosen(method, recall, found)
-    return start, Chosen("start", found, found)
+    return start, Chosen(kind, found, found)
+
+
+def _start(train: Rows, search: Search, fit: HeadFit, tick: Callable[[int], object]) -> tuple[str, SimilarityHead, float]:
+    """The linear start, its name and its recall on validation rows; for distances PCA, or SVD where that finds more.
+
+    Neither map can fit single rows much, so that all rows ask: the mean can be a direction that tells neighbours better than
+    the last principal axis, and a few validation rows would not show it.
+    """
+    kinds = ("start",) if search.geometry == "cosine" else ("start", "svd")
+    heads = {kind: fit.head(kind, train, tick) for kind in kinds}
+    vectors = {kind: apply_head(head, search.rows) for kind, head in heads.items()}
+    found = search.recall(vectors, all_rows=True)
+    ahead = found[kinds[-1]] > found["start"] + SPREAD / math.sqrt(len(search.rows))
+    kind = kinds[-1] if ahead else "start"
+    return kind, heads[kind], search.recall({kind: vectors[kind]})[kind]
 
 
 def head_steps(rows: int, methods: Iterable[str] = tuple(HEADS)) -> int:
