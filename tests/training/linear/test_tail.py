@@ -15,7 +15,9 @@ def parts_of(rows: np.ndarray, latents: int = 1):
     config = options(latent_dim=latents)
     with open_features(rows) as features:
         prepared = prepare_features(features, config, TrainingProgress())
-        return held_out_rows(prepared, ppca_of(*principal_axes(prepared.statistics.standardised_covariance(prepared.scale)), latents))
+        return held_out_rows(
+            prepared, ppca_of(*principal_axes(prepared.statistics.standardised_covariance(prepared.scale)), latents)
+        )
 
 
 @pytest.mark.parametrize("seed", [6, 7])

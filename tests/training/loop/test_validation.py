@@ -39,6 +39,25 @@ def test_a_gain_within_its_error_is_chance():
     assert gain_of(noise - noise.mean() + 1.0).beyond_chance
 
 
+def test_three_rows_that_agree_are_not_enough():
+    """Five standard errors of three rows: the largest of a hundred epochs reaches that by chance."""
+    assert not gain_of(torch.tensor([0.10, 0.15, 0.20])).beyond_chance
+    assert gain_of(torch.tensor([0.10, 0.15, 0.20]).repeat(10)).beyond_chance
+
+
+def test_a_mean_of_uncertain_errors_is_not_close():
+    """Reconstructions of one row are much better than by PCA, those of all others slightly worse."""
+    model = AAPTVAE(6, 3, 8, bounded=True, linear_skip=True)
+    validation = Validation(torch.randn(20, 6), 0, WORLD)
+    linear = torch.ones(1, 20)
+    worse = linear + 0.05
+    worse[0, 3] = 0.0
+    goal = Fidelity((1.0,), (1.0,))
+    assert float(worse.mean()) < 1 and not validation.as_close_as_pca(worse, linear, model.scaler, goal)
+    assert validation.as_close_as_pca(linear, linear, model.scaler, goal)
+    assert validation.as_close_as_pca(linear - 0.05, linear, model.scaler, goal)
+
+
 @pytest.mark.parametrize("rows", [2, 67, 300])
 def test_validation_takes_few_passes(rows):
     model, passes = AAPTVAE(6, 3, 8, sigma="learned").eval(), []

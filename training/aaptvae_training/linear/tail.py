@@ -66,7 +66,9 @@ def held_out_rows(prepared: Prepared, ppca: PPCA) -> list[HeldOut]:
         others[first::FOLDS] = False
         mean = rows[others].mean(axis=0)
         centred = rows[others] - mean
-        parts.append(HeldOut(ppca_of(*principal_axes(centred.T @ centred / len(centred)), ppca.components), rows[~others] - mean))
+        parts.append(
+            HeldOut(ppca_of(*principal_axes(centred.T @ centred / len(centred)), ppca.components), rows[~others] - mean)
+        )
     return parts
 
 

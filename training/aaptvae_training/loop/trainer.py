@@ -30,10 +30,9 @@ from .malloc import freed_memory_kept
 from .optimizer import make_optimizer
 from .processes import World, wants_bf16
 from .schedule import kl_weight, learning_rate
-from .validation import Gain, Validation, seed_noise, standard_error
+from .validation import Gain, Validation, seed_noise
 
 SMALLER_RATE = 0.1  # factor on the learning rate after an objective that is not finite
-MOST_R2_LOST = 0.001  # weights whose R2 of validation rows is further below PCA's are not kept
 LEAST_FIDELITY = 0.25  # first weight of squared error where reconstructions are worse than PCA's; doubled after each epoch
 MOST_FIDELITY = (
     64.0  # largest weight: squared error dominates the likelihood; without a limit, gradients overflow after 70 epochs
@@ -204,7 +203,7 @@ class Trainer:
         squares = self.validation.squared_errors(self.average, goal)
         rows = bounds.new_tensor(float(bounds.shape[1]))
         nll, kl, count, *totals = map(float, self.world.total(*bounds.sum(dim=1), rows, *squares.sum(dim=1)))
-        faithful = self.adjust_fidelity(errors := [total / count for total in totals])
+        faithful = self.adjust_fidelity([total / count for total in totals])
         elbo = -(nll + kl) / count
         if not math.isfinite(elbo):
             where = f"; their largest feature is {self.farthest(self.validation.rows)}" if len(bounds[0]) else ""
@@ -220,9 +219,7 @@ class Trainer:
             self.best = {name: tensor.clone() for name, tensor in silenced(self.average).state_dict().items()}
         else:
             gain = Gain.of(self.linear.losses - bounds.sum(dim=0), self.world)
-            most = self.validation.largest_errors(self.model.scaler, goal, MOST_R2_LOST)
-            unsure = [standard_error(row, self.world) for row in squares - self.linear.squares]
-            close = all(error + chance <= limit for error, chance, limit in zip(errors, unsure, most, strict=True))
+            close = self.validation.as_close_as_pca(squares, self.linear.squares, self.model.scaler, goal)
             self.keep_best(faithful, gain.score, eligible=gain.beyond_chance and close)
 
     def keep_best(self, faithful: bool, score: float, *, eligible: bool) -> None:

@@ -14,6 +14,8 @@ from .processes import World
 DRAWS = 4096  # posterior draws that a validation ELBO averages at least
 ROWS_AT_ONCE = 2048
 
+MOST_R2_LOST = 0.001  # weights whose R2 of validation rows is further below PCA's are not kept
+SURE = 2.0  # standard errors by which it must be above that limit: otherwise a few rows decide
 RANGE = 8.0  # differences are clipped at this many times the typical difference
 
 
@@ -50,11 +52,19 @@ class Validation:
         """Both figures of every row."""
         return Judged(self.bounds(model).sum(dim=0), self.squared_errors(model, goal))
 
-    def largest_errors(self, scaler: FeatureScaler, goal: Fidelity, lost: float) -> list[float]:
-        """Squared errors per row at which R2 of all processes is `lost` below that of PCA, in each of the goal's units: [U]."""
-        squares = goal.errors(scaler, scaler.scaled_features(self.rows))
-        *totals, rows = self.world.total(*squares.sum(dim=1), squares.new_tensor(float(squares.shape[1])))
-        return [most + lost * float(total / rows) for most, total in zip(goal.tolerated, totals, strict=True)]
+    def as_close_as_pca(self, squares: Tensor, linear: Tensor, scaler: FeatureScaler, goal: Fidelity) -> bool:
+        """Whether squared errors [U, n] show that R2 of all processes is at most `MOST_R2_LOST` below PCA's in each unit.
+
+        `SURE` standard errors of their differences from the `linear` start's [U, n] must be left.
+        """
+        lengths = goal.errors(scaler, scaler.scaled_features(self.rows))
+        sums = [self.world.total(*part.sum(dim=1), part.new_tensor(float(part.shape[1]))) for part in (squares, lengths)]
+        errors, variances = ([float(total / rows) for total in totals] for *totals, rows in sums)
+        unsure = [standard_error(differences, self.world) for differences in squares - linear]
+        return all(
+            error + SURE * chance <= most + MOST_R2_LOST * variance
+            for error, chance, most, variance in zip(errors, unsure, goal.tolerated, variances, strict=True)
+        )
 
 
 class Gain(NamedTuple):
