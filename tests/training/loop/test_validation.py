@@ -49,13 +49,13 @@ def test_a_mean_of_uncertain_errors_is_not_close():
     """Reconstructions of one row are much better than by PCA, those of all others slightly worse."""
     model = AAPTVAE(6, 3, 8, bounded=True, linear_skip=True)
     validation = Validation(torch.randn(20, 6), 0, WORLD)
-    linear = torch.ones(1, 20)
-    worse = linear + 0.05
+    pca = torch.ones(1, 20)
+    worse = pca + 0.05
     worse[0, 3] = 0.0
     goal = Fidelity((1.0,), (1.0,))
-    assert float(worse.mean()) < 1 and not validation.as_close_as_pca(worse, linear, model.scaler, goal)
-    assert validation.as_close_as_pca(linear, linear, model.scaler, goal)
-    assert validation.as_close_as_pca(linear - 0.05, linear, model.scaler, goal)
+    assert float(worse.mean()) < 1 and not validation.as_close_as_pca(worse, pca, model.scaler, goal)
+    assert validation.as_close_as_pca(pca, pca, model.scaler, goal)
+    assert validation.as_close_as_pca(pca - 0.05, pca, model.scaler, goal)
 
 
 @pytest.mark.parametrize("rows", [2, 67, 300])

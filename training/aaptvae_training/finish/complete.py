@@ -11,6 +11,7 @@ from aaptvae.rows import Rows
 from ..config import TrainConfig
 from ..features import Features, Prepared
 from ..linear.baseline import Baseline, fidelity_to
+from ..linear.start import reconstruct_as_pca
 from ..loop import on_threads
 from ..model import AAPTVAE, posterior, scale_rows
 from ..progress import TrainingProgress
@@ -26,7 +27,7 @@ from ..run import (
     write_views,
 )
 from .marginal_fit import calibrate
-from .polish import polish, reconstruct_as_pca
+from .polish import polish
 from .prior_fit import Given, fit_prior
 from .view_fit import fit_views
 

@@ -20,7 +20,6 @@ AMOUNTS = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)
 RIDGE = 1e-3  # of the variance of mu
 MOST_NATS = 0.005  # per feature: largest loss of validation ELBO through a correction
 MOST_LOST = 0.5  # and of a row of many features
-LARGEST_SHRINKAGE = 0.1  # of a latent that carries an axis; the others have no weights to correct
 
 
 @torch.no_grad()
@@ -50,19 +49,6 @@ def polish(
     best = min(missing, key=lambda amount: missing[amount])
     _correct(model, original, best * weight, best * bias)
     return best
-
-
-@torch.no_grad()
-def reconstruct_as_pca(model: AAPTVAE) -> None:
-    """Undo the shrinkage of reconstructions of a linear model at its start: they are PCA's then, in any units.
-
-    A posterior variance r below the prior's means that the decoder returns 1 - r of a row along that latent. The densities
-    change by r^2 nats per latent or so, and r is at most 0.03.
-    """
-    if model.decoder_skip is None or model.likelihood == "bernoulli":
-        return
-    variance = model.logvar.bias.exp()
-    model.decoder_skip.weight.div_(torch.where(variance < LARGEST_SHRINKAGE, 1 - variance, 1.0))
 
 
 def _correct(model: AAPTVAE, original: dict[str, torch.Tensor], weight: torch.Tensor, bias: torch.Tensor) -> None:

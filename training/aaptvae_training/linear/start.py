@@ -20,6 +20,7 @@ from .ppca import PPCA, mean_of, principal_axes
 from .tail import Tail, is_null, kept_axes, tail_variance
 
 LEAST_CHANCE = 1e-4  # of a feature that was never 1
+LARGEST_SHRINKAGE = 0.1  # of a latent that carries an axis; the others have no weights to correct
 HEAD = 0.01  # factor on the initial weights of the MLPs' last layers beside a linear start
 KEPT_NOISE = (
     0.25  # noise of a direction with a latent, as a share of the mean discarded variance; noise shrinks reconstructions
@@ -96,6 +97,19 @@ def begin_at(model: AAPTVAE, start: Start) -> None:
         model.decoder_skip.weight.zero_()[:, :latents] = _tensor(axes[:, :latents] * gain / outof[:, None])
     if model.likelihood == "student" and math.isfinite(start.freedom):  # else the model's own, which are many
         model.set_degrees_of_freedom(start.freedom)
+
+
+@torch.no_grad()
+def reconstruct_as_pca(model: AAPTVAE) -> None:
+    """Undo the shrinkage of reconstructions of a linear model at its start: they are PCA's then, in any units.
+
+    A posterior variance r below the prior's means that the decoder returns 1 - r of a row along that latent. The densities
+    change by r^2 nats per latent or so, and r is at most 0.03.
+    """
+    if model.decoder_skip is None or model.likelihood == "bernoulli":
+        return
+    variance = model.logvar.bias.exp()
+    model.decoder_skip.weight.div_(torch.where(variance < LARGEST_SHRINKAGE, 1 - variance, 1.0))
 
 
 @torch.no_grad()

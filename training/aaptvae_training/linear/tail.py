@@ -61,7 +61,7 @@ def held_out_rows(prepared: Prepared, ppca: PPCA) -> list[HeldOut]:
         return parts
     blocks = [(block - prepared.statistics.mean) / prepared.scale for block in prepared.training_rows()]
     rows = np.concatenate(blocks).astype(np.float64)
-    for first in range(FOLDS):
+    for first in range(min(FOLDS, len(rows))):
         others = np.ones(len(rows), bool)
         others[first::FOLDS] = False
         mean = rows[others].mean(axis=0)

@@ -82,7 +82,7 @@ class Trainer:
         self.objective: nn.Module = objective if world.size == 1 else DistributedDataParallel(objective)
         self.average = copy.deepcopy(model).eval()  # of the weights over about one epoch: what is judged and kept
         self.bf16 = wants_bf16(config.precision, world.device)
-        self.linear = self.validation.judged(silenced(self.average), objective.goal) if model.bounded else None
+        self.linear = self.validation.linear_start(model, objective.goal) if model.bounded else None
 
     @cached_property
     def optimizer(self) -> torch.optim.Optimizer:

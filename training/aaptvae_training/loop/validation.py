@@ -5,8 +5,9 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+from ..linear.start import reconstruct_as_pca
 from ..model.fidelity import Fidelity
-from ..model.network import AAPTVAE
+from ..model.network import AAPTVAE, silenced
 from ..model.objective import Objective
 from ..model.scaler import FeatureScaler
 from .processes import World
@@ -19,8 +20,8 @@ SURE = 2.0  # standard errors by which it must be above that limit: otherwise a 
 RANGE = 8.0  # differences are clipped at this many times the typical difference
 
 
-class Judged(NamedTuple):
-    """Negative ELBO of each validation row [n], and its squared errors in each of the goal's units [U, n]."""
+class LinearStart(NamedTuple):
+    """Negative ELBO of each validation row [n], and the squared errors of PCA in each of the goal's units [U, n]."""
 
     losses: Tensor
     squares: Tensor
@@ -48,19 +49,22 @@ class Validation:
         objective = Objective(model, goal=goal)
         return torch.cat([objective.squared_errors(x) for x in torch.split(self.rows, ROWS_AT_ONCE)], dim=1)
 
-    def judged(self, model: AAPTVAE, goal: Fidelity) -> Judged:
-        """Both figures of every row."""
-        return Judged(self.bounds(model).sum(dim=0), self.squared_errors(model, goal))
+    def linear_start(self, model: AAPTVAE, goal: Fidelity) -> LinearStart:
+        """Figures of an untrained model's linear start, which reconstructs as PCA does once its shrinkage is undone."""
+        linear = silenced(model).eval()
+        losses = self.bounds(linear).sum(dim=0)
+        reconstruct_as_pca(linear)
+        return LinearStart(losses, self.squared_errors(linear, goal))
 
-    def as_close_as_pca(self, squares: Tensor, linear: Tensor, scaler: FeatureScaler, goal: Fidelity) -> bool:
+    def as_close_as_pca(self, squares: Tensor, pca: Tensor, scaler: FeatureScaler, goal: Fidelity) -> bool:
         """Whether squared errors [U, n] show that R2 of all processes is at most `MOST_R2_LOST` below PCA's in each unit.
 
-        `SURE` standard errors of their differences from the `linear` start's [U, n] must be left.
+        `SURE` standard errors of their differences from the errors of PCA [U, n] must be left.
         """
         lengths = goal.errors(scaler, scaler.scaled_features(self.rows))
         sums = [self.world.total(*part.sum(dim=1), part.new_tensor(float(part.shape[1]))) for part in (squares, lengths)]
         errors, variances = ([float(total / rows) for total in totals] for *totals, rows in sums)
-        unsure = [standard_error(differences, self.world) for differences in squares - linear]
+        unsure = [standard_error(differences, self.world) for differences in squares - pca]
         return all(
             error + SURE * chance <= most + MOST_R2_LOST * variance
             for error, chance, most, variance in zip(errors, unsure, goal.tolerated, variances, strict=True)
