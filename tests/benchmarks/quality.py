@@ -23,7 +23,7 @@ from aaptvae_training.digits import DIGITS_FILE
 from aaptvae_training.features import open_features
 from aaptvae_training.model import losses
 from aaptvae_training.progress import TrainingProgress
-from aaptvae_training.run.folder import Evaluation, read_baseline, read_evaluation, read_held_out
+from aaptvae_training.run import Evaluation, read_baseline, read_evaluation, read_held_out
 from aaptvae_training.train_run import train
 
 PATIENCE = 60.0  # seconds that the plain loop gets

@@ -18,7 +18,7 @@ from aaptvae_export import ExportOptions, export_bundle
 from aaptvae_training import AAPTVAE, Run
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.digits import DIGITS_FILE
-from aaptvae_training.run.folder import RunConfig, read_run
+from aaptvae_training.run import RunConfig, read_run
 from aaptvae_training.train_run import train
 
 Rows = np.ndarray[Any, np.dtype[np.float32]]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from . import pictures, sources, texts
+from . import others, pictures, sources, texts
 from .table import SOURCES, MissingPackageError, Source, Table
 
 NAMES = tuple(SOURCES)
-MODULES = (sources, pictures, texts)  # importing them fills the list
+MODULES = (sources, pictures, texts, others)  # importing them fills the list
 
 
 def tables(names: list[str] | None = None, folder: Path | None = None) -> Iterator[Table]:

