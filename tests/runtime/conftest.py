@@ -22,6 +22,12 @@ def tiny() -> Path:
 
 
 @pytest.fixture(scope="session")
+def overflowing() -> np.ndarray:
+    """A row whose first latent is above float32 in any order of additions: its weights in the tiny bundle have these signs."""
+    return np.array([3e38, -3e38, -3e38, 3e38, 3e38], np.float32)
+
+
+@pytest.fixture(scope="session")
 def vae(tiny: Path) -> aaptvae.VAE:
     return aaptvae.load(tiny)
 

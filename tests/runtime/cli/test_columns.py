@@ -137,9 +137,15 @@ def test_missing_values_are_filled_as_trained(cli: Cli, named: Path, filling: Pa
 
 
 @pytest.mark.parametrize("verb", ["encode", "reconstruct", "score"])
-def test_rows_that_overflow_are_refused_by_number(cli: Cli, tiny: Path, x: np.ndarray, verb: str) -> None:  # noqa: F811
+def test_rows_that_overflow_are_refused_by_number(
+    cli: Cli,
+    tiny: Path,
+    x: np.ndarray,
+    overflowing: np.ndarray,
+    verb: str,  # noqa: F811
+) -> None:
     big = np.tile(x, (14, 1))
-    big[3700, 0] = 3e38
+    big[3700] = overflowing
     np.save("big.npy", big)
     done = cli(verb, tiny, "big.npy", "-o", "z.csv")
     assert done.status == 1 and "big.npy row 3700 is too large for the model" in done.err and not Path("z.csv").exists()
