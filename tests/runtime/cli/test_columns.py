@@ -142,7 +142,7 @@ def test_rows_that_overflow_are_refused_by_number(
     tiny: Path,
     x: np.ndarray,
     overflowing: np.ndarray,
-    verb: str,  # noqa: F811
+    verb: str,
 ) -> None:
     big = np.tile(x, (14, 1))
     big[3700] = overflowing

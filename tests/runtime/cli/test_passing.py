@@ -91,7 +91,7 @@ def test_a_row_too_large_is_named_in_every_verb(
     x: np.ndarray,
     overflowing: np.ndarray,
     verb: str,
-    row: int,  # noqa: F811
+    row: int,
 ) -> None:
     rows = np.concatenate([x, x])[:200].copy()
     rows[row] = overflowing
