@@ -138,7 +138,7 @@ def test_missing_values_are_filled_as_trained(cli: Cli, named: Path, filling: Pa
 
 @pytest.mark.parametrize("verb", ["encode", "reconstruct", "score"])
 def test_rows_that_overflow_are_refused_by_number(
-    cli: Cli,
+    cli: Cli,  # noqa: F811
     tiny: Path,
     x: np.ndarray,
     overflowing: np.ndarray,

@@ -86,7 +86,7 @@ def test_an_output_is_no_input(cli: Cli, tiny: Path, x: np.ndarray, source: str,
 @pytest.mark.parametrize("row", [0, 3, 63, 64, 199])
 @pytest.mark.parametrize("verb", ["encode", "reconstruct", "score", "interpolate"])
 def test_a_row_too_large_is_named_in_every_verb(
-    cli: Cli,
+    cli: Cli,  # noqa: F811
     tiny: Path,
     x: np.ndarray,
     overflowing: np.ndarray,
