@@ -43,7 +43,7 @@ web-reproducible: ## two builds of the npm package and of the page have the same
 # Compiled once for the hundreds of processes that tests start, also where PYTHONDONTWRITEBYTECODE is set.
 unit-test: $(VENV)/ready ## the tests alone; files in their order, as those of docs/ take longest
 	$(BIN)/python -m compileall -q runtime training export
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(if $(PASSED),--passed $(PASSED))
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(if $(PASSED),--passed=$(PASSED))
 
 pages-test: $(VENV)/ready ## every example of README.md and docs/, trainings included
 	$(BIN)/python -m cogapp --check -I docs $(PAGES)

@@ -67,7 +67,7 @@ def tests(folder: Path, dist: Path, passed: Path | None = None, newest: bool = F
     run(python, "-c", check)
     where = unpacked(next(dist.glob("*.tar.gz")), folder / "sdist") / "tests"
     options = ["-n", "2", "--dist", "loadfile", "-c", "../pyproject.toml", "--rootdir", ".."]
-    options += ["--write-passed", str(passed)] if passed else []
+    options += [f"--write-passed={passed}"] if passed else []
     run(python, "-m", "pytest", "-q", *options, "runtime", "docs", folder=where)
 
 
