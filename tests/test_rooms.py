@@ -31,7 +31,7 @@ ARROWS = {
         "tables": "errors rows",
         "files": "errors open_flags rows tables",
         "interpolation": "errors rows",
-        "conditions": "bundle errors rows tables",
+        "conditions": "bundle engine errors rows tables",
         "loaded": "bundle conditions densities engine errors rows tables views",
         "views": "bundle engine errors rows",
         "scores": "rows",

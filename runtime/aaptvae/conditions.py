@@ -1,11 +1,13 @@
 """Conditions of rows as numbers c [N, C]: categories one-hot, numbers standardised."""
 
 from collections.abc import Mapping, Sequence
+from numbers import Number
 from typing import Any
 
 import numpy as np
 
 from .bundle.manifest import Condition
+from .engine import require_memory
 from .errors import InputError
 from .rows import Array, Rows, as_rows
 from .tables import column_values
@@ -16,13 +18,35 @@ ConditionLike = Any  # a mapping from names to one value or to one for each row,
 NO_CONDITION = "this bundle takes no condition: leave condition out, or train with --condition"
 
 
-def category_of(value: Any) -> str:
-    """The name of a category: whole numbers without a decimal point, text as it is; "" for a missing value."""
-    if value is None or value != value:  # noqa: PLR0124 - NaN
+_MANY = 1 << 24  # numbers of c, of which fewer are not compared with the memory
+_MISSING = ("NAType", "NaTType")  # of pandas, which is not imported here: compared with itself, NA is no bool
+
+
+def text_of(value: Any) -> str:
+    """The text by which a value names a row: whole numbers without a decimal point; "" for a missing value.
+
+    `InputError` for text with half of a surrogate pair, which no file can hold.
+    """
+    if value is None or type(value).__name__ in _MISSING:
+        return ""
+    if isinstance(value, Number) and value != value:  # noqa: PLR0124 - NaN
         return ""
     if isinstance(value, float | np.floating) and value.is_integer():
         return str(int(value))
-    return str(value).strip()
+    text = str(value)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"{text[:100]!r} holds half of a surrogate pair: expected Unicode text: repair such rows"
+            ) from None
+    return text
+
+
+def category_of(value: Any) -> str:
+    """The name of a category: text without spaces around it; "" for a missing value."""
+    return text_of(value).strip()
 
 
 class Conditions:
@@ -49,6 +73,9 @@ class Conditions:
 
         `InputError` for a condition that is missing, unknown, of another number of rows or no known category.
         """
+        if rows * self.width > _MANY:
+            stage = f"encoding conditions of {rows:,} rows as {self.width:,} numbers"
+            require_memory(stage, 8.0 * rows * self.width, "ask for fewer rows at a time")
         if isinstance(condition, np.ndarray) and condition.dtype.names is None:
             return self._numbers_of(condition, rows)
         held = {**(table or {}), **self._named(condition)}
@@ -106,6 +133,8 @@ def encoded(spec: Condition, values: Any, rows: int, first: int = 0) -> Rows:
     """One condition's part of c [rows, width]; one value stands for all rows."""
     if isinstance(values, str | bytes) or not hasattr(values, "__len__") or np.ndim(values) == 0:
         return np.repeat(_numbers(spec, [values], None), rows, axis=0)
+    if getattr(values, "ndim", 1) > 1:
+        raise InputError(f"condition {spec.name} has shape {tuple(values.shape)}: expected one value for each row [{rows}]")
     held = values_of(values)
     if len(held) != rows:
         raise InputError(f"condition {spec.name} has {len(held)} values for {rows} rows: expected one, or one for each row")
@@ -113,7 +142,9 @@ def encoded(spec: Condition, values: Any, rows: int, first: int = 0) -> Rows:
 
 
 def values_of(column: Any) -> list[Any]:
-    """The values of a column of any package as Python objects."""
+    """The values of a column of any package as Python objects; dates and durations of numpy as text."""
+    if getattr(getattr(column, "dtype", None), "kind", "") in "mM" and isinstance(column, np.ndarray):
+        return list(column.astype(str).tolist())
     for method in ("to_pylist", "tolist", "to_list"):  # pyarrow; numpy and pandas; Polars
         if hasattr(column, method):
             return list(getattr(column, method)())
@@ -135,8 +166,8 @@ def _one_hot(spec: Condition, values: list[Any], first: int | None) -> Rows:
     if -1 in codes:
         row = codes.index(-1)
         raise InputError(
-            f"condition {spec.name} is {values[row]!r}{_place(row, first)}: expected one of {listed(spec.categories)}: pass a "
-            "category that the model was trained on"
+            f"condition {spec.name} is {_shown(values[row])}{_place(row, first)}: expected one of {listed(spec.categories)}: "
+            "pass a category that the model was trained on"
         )
     c = np.zeros((len(values), spec.width), np.float32)
     c[np.arange(len(values)), codes] = 1
@@ -144,23 +175,36 @@ def _one_hot(spec: Condition, values: list[Any], first: int | None) -> Rows:
 
 
 def _standardised(spec: Condition, values: list[Any], first: int | None) -> Rows:
-    try:
-        numbers: Array = np.array(values, np.float64)
-        bad = np.flatnonzero(~np.isfinite(numbers))
-    except (ValueError, TypeError):
-        bad = np.array([next(row for row, value in enumerate(values) if not _is_number(value))])
-    if len(bad):
+    bad = [row for row, value in enumerate(values) if isinstance(value, str) and not is_plain(value)]
+    c: Rows = np.empty((0, 1), np.float32)
+    if not bad:
+        try:
+            with np.errstate(over="ignore"):
+                c = ((np.array(values, np.float64) - spec.mean) / spec.scale).astype(np.float32)[:, None]
+            bad = np.flatnonzero(~np.isfinite(c)).tolist()
+        except (ValueError, TypeError, OverflowError):
+            bad = [next(row for row, value in enumerate(values) if not _is_number(value))]
+    if bad:
         raise InputError(
-            f"condition {spec.name} is {values[bad[0]]!r}{_place(int(bad[0]), first)}: expected a finite number: drop or "
-            "repair such rows"
+            f"condition {spec.name} is {_shown(values[bad[0]])}{_place(bad[0], first)}: expected a finite number in the "
+            "range of float32: drop or repair such rows"
         )
-    c: Rows = ((numbers - spec.mean) / spec.scale).astype(np.float32)[:, None]
     return c
+
+
+def is_plain(text: str) -> bool:
+    """Whether text has none of the forms of numbers that files do not: 1_000, digits of other scripts."""
+    return text.isascii() and "_" not in text
+
+
+def _shown(value: Any) -> str:
+    """A value in errors; an integer of many digits has no text that is worth its time."""
+    return "an integer of more than 300 digits" if type(value) is int and value.bit_length() > 1000 else repr(value)[:100]
 
 
 def _is_number(value: Any) -> bool:
     try:
         float(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return False
     return True

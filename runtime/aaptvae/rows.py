@@ -3,6 +3,7 @@
 import contextlib
 import math
 import operator
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -156,6 +157,8 @@ def as_range(n: int | range) -> range:
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
             raise InputError(f"n is {n!r}: expected the number of rows, an integer from 0 up")
         n = range(int(n))
+    if n.stop > sys.maxsize:
+        raise InputError(f"n ends above {sys.maxsize}: expected fewer rows")
     if n.start < 0 or n.step != 1:
         raise InputError(f"n is {n!r}: expected a range of rows from 0 up, one by one")
     return n

@@ -94,6 +94,12 @@ def test_samples_depend_on_seed_position_and_condition(conditional) -> None:
         ({"kind": "a", "age": "old"}, "condition age is 'old': expected a finite number"),
         ({"kind": "a", "age": float("nan")}, "condition age is nan: expected"),
         ({"kind": "a", "age": 1, "sex": "f"}, "condition has sex: expected kind"),
+        ({"kind": "a", "age": "1_0"}, "condition age is '1_0': expected a finite number"),
+        ({"kind": "a", "age": 10**400}, "condition age is an integer of more than 300 digits: expected a finite number"),
+        ({"kind": "a", "age": 1e300}, r"condition age is 1e\+300: expected a finite number in the range of float32"),
+        ({"kind": "a", "age": np.array(["2024-01-01"] * 300, "datetime64[ns]")}, "condition age is '2024-01-01T00:00:00.00"),
+        ({"kind": "a", "age": np.ones((300, 1))}, r"condition age has shape \(300, 1\): expected one value for each row"),
+        ({"kind": "\ud800", "age": 1}, "holds half of a surrogate pair"),
         ("a", "condition is 'a': expected values by name"),
         (np.zeros((300, 3)), r"array of shape \(300, 3\): expected c \[300, 4\]"),
     ],
@@ -101,6 +107,20 @@ def test_samples_depend_on_seed_position_and_condition(conditional) -> None:
 def test_wrong_conditions_are_refused(conditional, x, condition, words) -> None:
     with pytest.raises(aaptvae.InputError, match=words):
         conditional.encode(x, condition=condition)
+
+
+def test_missing_values_of_pandas_are_refused(conditional, x) -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    for missing in (pandas.NA, pandas.NaT):
+        for condition in ({"kind": missing, "age": 1}, {"kind": "a", "age": missing}):
+            with pytest.raises(aaptvae.InputError, match="expected"):
+                conditional.encode(x, condition=condition)
+
+
+@pytest.mark.parametrize("n", [10**12, 10**30])
+def test_more_samples_than_memory_holds_are_refused(conditional, n) -> None:
+    with pytest.raises(aaptvae.InputError, match=r"(expected|ask for) fewer rows"):
+        conditional.sample(n, condition={"kind": "a", "age": 1})
 
 
 def test_a_bundle_without_conditions_refuses_one(vae, x) -> None:

@@ -91,6 +91,32 @@ def test_a_bundle_of_the_run_gives_its_latents(tmp_path, table, run):
     assert held == pytest.approx(run.figures["log_likelihood"]["model"], abs=0.2)
 
 
+@pytest.mark.parametrize(
+    ("values", "categories"),
+    [
+        (["00", "01"], ("00", "01")),
+        (["nan", "1"], ("1", "nan")),
+        (np.array(["2024-01-01", "2024-02-01"], "datetime64[ns]"), None),
+        ([False, True], ("False", "True")),
+        ([3, 4], ()),
+    ],
+)
+def test_types_decide_between_categories_and_numbers(values, categories):
+    column = np.resize(values, 10) if isinstance(values, np.ndarray) else values * 5
+    with open_features({"x": np.arange(10.0), "c": column}, conditions=TableConditions(["c"])) as features:
+        (spec,) = features.condition_specs
+    assert spec.categories == categories or (categories is None and spec.categories[0].startswith("2024-01-01T"))
+
+
+@pytest.mark.parametrize(
+    ("texts", "categories"), [(["00", "01"], ()), (["1_0", "20"], ("1_0", "20")), (["a", "1"], ("1", "a"))]
+)
+def test_text_of_csv_is_numbers_where_all_of_it_is(tmp_path, texts, categories):
+    (tmp_path / "x.csv").write_text("x,c\n" + "".join(f"{row}.5,{text}\n" for row, text in enumerate(texts * 5)))
+    with open_features(tmp_path / "x.csv", conditions=TableConditions(["c"])) as features:
+        assert features.condition_specs[0].categories == categories
+
+
 def test_whole_numbers_are_categories_where_the_user_says_so(table):
     rows = {**table, "batch": np.array([2, 10, 1])[np.unique(table["batch"], return_inverse=True)[1]]}
     named = TableConditions(["batch"], ["batch"])
@@ -209,6 +235,11 @@ def test_unknown_conditions_of_own_loops_are_refused(own, table):
         Run.of(model, batches_of()[0], table)
     with pytest.raises(InputError, match="condition batch is 'z' in row 0"):
         model.rows_of({**table, "batch": np.array(["z"] * 600)})
+    for width in (6, 7, 11):  # features alone, or other numbers of conditions: the last features are none
+        with pytest.raises(
+            InputError, match=f"rows have {width} columns: expected 6 features and 4 numbers of their conditions"
+        ):
+            model(torch.zeros(3, width))
 
 
 def test_a_refit_keeps_the_conditions(tmp_path, table):

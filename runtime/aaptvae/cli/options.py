@@ -88,6 +88,9 @@ def _conditions(_: click.Context, __: click.Parameter, values: tuple[str, ...]) 
     parts = [value.partition("=") for value in values]
     if wrong := [name for name, equals, _ in parts if not (name and equals)]:
         raise click.BadParameter(f"{wrong[0]!r} is not NAME=VALUE, such as kind=a")
+    names = [name for name, _, _ in parts]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise click.BadParameter(f"{twice[0]} is given {names.count(twice[0])} times: expected one value for all rows")
     return {name: value for name, _, value in parts}
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..bundle.manifest import Missing
-from ..conditions import Conditions, category_of
+from ..conditions import Conditions, text_of
 from ..errors import InputError
 from ..files import Batch, Reading, open_rows
 from ..rows import Array, Rows, as_rows
@@ -60,7 +60,7 @@ def read_table(
         raise InputError("this bundle takes no condition: leave condition out, or train with --condition")
     given = {key: columns[key] for key in held} | dict(condition or {})
     c = conditions.of_rows(given, len(batch)) if conditions else None
-    rows, named = as_rows(batch.values, reading.width or 0, name), {key: [*map(category_of, columns[key])] for key in ids}
+    rows, named = as_rows(batch.values, reading.width or 0, name), {key: [*map(text_of, columns[key])] for key in ids}
     return MapRows(rows, label or "", columns[label] if label else None, c, named or None)
 
 

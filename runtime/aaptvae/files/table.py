@@ -77,6 +77,7 @@ class RowReader(ABC):
     id_types: tuple[Any, ...] = ()  # of Arrow, in the formats that have them
     bad: Sequence[str] = ()  # lines of text that were skipped so far
     notes: tuple[str, ...] = ()  # how the file is read, where that was found out from its content
+    typed: bool = True  # values that pass through have types; in csv all are text
 
     @abstractmethod
     def batches(self, size: int, start: int = 0) -> Iterator[Array]:

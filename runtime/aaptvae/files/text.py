@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..rows import Array
 from .header import Line
 from .reading import choose, refuse_others
-from .syntax import Syntax
+from .syntax import CsvSyntax, Syntax
 from .table import MAX_WIDTH, Batch, RowReader, Source, rebatch
 
 MAX_LINE = 16 << 20
@@ -34,7 +34,7 @@ class TextRows(RowReader):
         self.bad: list[str] = []
         self._strict, self._missing = reading.width is not None, reading.missing
         self._read, self._like, self._comments = False, "", [""]
-        self._kind, self._reading = syntax, reading
+        self._kind, self._reading, self.typed = syntax, reading, not issubclass(syntax, CsvSyntax)
         lines = self._numbered()
         first = list(itertools.islice(lines, 1))
         if not first:

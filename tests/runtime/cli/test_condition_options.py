@@ -43,6 +43,7 @@ def test_an_option_gives_the_condition_of_all_rows(cli: Cli, given: Path, condit
         ((), 1, "the condition kind, age is missing"),
         (("--condition", "kind=z", "--condition", "age=1"), 1, "expected one of a, b, c"),
         (("--condition", "kind"), 2, "is not NAME=VALUE"),
+        (("--condition", "kind=a", "--condition", "kind=b"), 2, "kind is given 2 times"),
     ],
 )
 def test_sampling_with_wrong_conditions_fails(cli: Cli, given: Path, options: Any, status: int, words: str) -> None:  # noqa: F811

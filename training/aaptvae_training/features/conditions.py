@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aaptvae.bundle.manifest import MOST_CONDITIONS, Condition
-from aaptvae.conditions import category_of, encoded, values_of
+from aaptvae.conditions import category_of, encoded, is_plain, values_of
 from aaptvae.engine import require_memory
 from aaptvae.errors import InputError
 from aaptvae.rows import Matrix, Rows
@@ -33,6 +33,7 @@ class TableConditions:
     def __init__(self, names: Sequence[str], categorical: Sequence[str] = (), specs: tuple[Condition, ...] = ()) -> None:
         self.names, self.specs, self._categorical = tuple(names), specs, frozenset(categorical)
         self.affine = True
+        self.typed = True  # a source without types, such as csv, has text alone: numbers are told from other text by its form
         self._held: list[list[Any]] = [[] for _ in names]
         self._c: Rows = np.empty((0, 0), np.float32)
 
@@ -80,7 +81,7 @@ class TableConditions:
         return np.concatenate([rows, self._c[start : start + len(rows)]], axis=1)
 
     def _spec(self, name: str, values: list[Any]) -> Condition:
-        numbers = None if name in self._categorical else _as_numbers(values)
+        numbers = None if name in self._categorical else _as_numbers(values, self.typed)
         if numbers is not None and not np.isfinite(numbers).all():
             row = int(np.flatnonzero(~np.isfinite(numbers))[0])
             raise InputError(
@@ -95,13 +96,14 @@ class TableConditions:
         return Condition(name=name, categories=tuple(sorted(found, key=_natural)))
 
 
-def _as_numbers(values: list[Any]) -> Matrix | None:
-    """Values as numbers; None unless all are, booleans excepted."""
-    if any(isinstance(value, bool) for value in values):
+def _as_numbers(values: list[Any], typed: bool) -> Matrix | None:
+    """Values as numbers; None unless all are: text of a `typed` source and booleans are categories."""
+    texts = [value for value in values if isinstance(value, str)]
+    if (texts and typed) or any(isinstance(value, bool) for value in values) or not all(map(is_plain, texts)):
         return None
     try:
         return np.array(values, np.float64)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

@@ -180,6 +180,7 @@ def _decode(
             first += len(batch)
             held = dict(zip(reader.ids, batch.ids, strict=True))
             for each in beside:
+                each.typed = each.typed and reader.typed
                 each.add([held[name] for name in each.names], _complete(batch.values) if drop else None)
             features.dropped += len(batch) - len(rows)
             features.rounding.add(rows)

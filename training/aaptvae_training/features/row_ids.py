@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aaptvae.conditions import category_of, values_of
+from aaptvae.conditions import text_of, values_of
 
 from .split import Index
 
@@ -17,6 +17,8 @@ _IN_MEMORY = 1 << 24  # bytes of text, of more the rest is in a temporary file
 
 class RowIds:
     """Text of the columns `names` [K] for each row, added block by block; `take` reads that of some rows."""
+
+    typed = True  # as conditions have it; ids are text in any case
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
@@ -27,7 +29,7 @@ class RowIds:
         """Take in the values of every column, of all rows or of those `kept`."""
         rows = zip(*map(values_of, columns), strict=True)
         chosen = rows if kept is None else itertools.compress(rows, kept)
-        texts = [category_of(value).encode() for row in chosen for value in row]
+        texts = [text_of(value).encode() for row in chosen for value in row]
         self._file.seek(0, 2)
         self._file.write(b"".join(texts))
         self._ends.append(self._size + np.cumsum([len(text) for text in texts], dtype=np.int64))

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from aaptvae.bundle.manifest import Condition
 from aaptvae.density.observation import LOG_2PI
+from aaptvae.errors import InputError
 
 from . import losses
 from .layers import direction_norms, fade, first_layer, mlp
@@ -165,6 +166,11 @@ class AAPTVAE(nn.Module):
     def encode(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Posterior parameters of raw features: [N, D] and c [N, C], or [N, D + C] -> mu [N, L], logvar [N, L]."""
         x = x if c is None else torch.cat([x, c], dim=1)
+        if self.condition_dim and x.shape[1] != self.input_dim + self.condition_dim:
+            raise InputError(
+                f"rows have {x.shape[1]} columns: expected {self.input_dim} features and {self.condition_dim} numbers of their "
+                "conditions: model.rows_of(table) makes them"
+            )
         return self.posterior(self.given(self.scaler.coordinates(x), x))
 
     def given(self, values: Tensor, rows: Tensor) -> Tensor:
