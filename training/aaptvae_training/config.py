@@ -65,7 +65,10 @@ class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     ] = "random"
     split_column: Annotated[
         Column | None,
-        Meta(description="Name of the column, or number from 0, that holds the time or the group [default: row order]."),
+        Meta(
+            description="Name of the column, or number from 0, that holds the time or the group, a feature or one of --id "
+            "[default: row order]."
+        ),
     ] = None
     condition: Annotated[
         tuple[ColumnName, ...],

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from aaptvae.errors import InputError
+from aaptvae.files import Reading
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.features import open_features
 from aaptvae_training.features.prepare import Prepared, prepare_features
-from aaptvae_training.features.split import split_copies, split_groups, split_rows, split_time
+from aaptvae_training.features.split import Split, split_copies, split_groups, split_rows, split_time
 from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.run import read_config, read_evaluation
 
@@ -99,6 +100,27 @@ def test_held_out_rows_are_those_of_the_column(tmp_path) -> None:
     rows[:, 2] %= 10
     grouped = prepared_from(tmp_path, rows, split="group", split_column=2)
     assert not set(grouped.test[:, 2]) & set(rows[grouped.split.train, 2])
+
+
+def test_ids_are_groups_and_times() -> None:
+    """A video's name and a date are no features, and decide the split all the same."""
+    rows = features_of(200)
+    video = np.array([f"video {row % 20}" for row in range(200)])
+    taken = np.random.default_rng(0).permutation(np.datetime64("2024-01-01") + np.arange(200))
+    table = {**{f"f{index}": column for index, column in enumerate(rows.T)}, "video": video, "taken": taken}
+    reading = Reading(ids=("video", "taken"))
+    with open_features(table, reading) as features:
+
+        def split(by: str, column: str) -> Split:
+            return prepare_features(features, TrainConfig(split=by, split_column=column), TrainingProgress()).split
+
+        grouped, later = split("group", "video"), split("time", "taken")
+        with pytest.raises(InputError, match="video is 'video 0' in row 0: expected a number, or a date such as 2024-01-31"):
+            split("time", "video")
+    assert features.width == rows.shape[1]
+    parts = [set(video[part]) for part in grouped]
+    assert all(parts) and sum(map(len, parts)) == 20
+    assert taken[later.train].max() < taken[later.validation].min() and taken[later.validation].max() < taken[later.test].min()
 
 
 def test_row_keys_compare_values_as_numpy_does(tmp_path) -> None:

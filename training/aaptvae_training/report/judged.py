@@ -17,12 +17,14 @@ from ..features.split import Index, split_rows
 from ..model import encode, observation_of
 from ..run import (
     Evaluation,
+    RowId,
     RunConfig,
     load_model,
     read_baseline,
     read_config,
     read_evaluation,
     read_held_out,
+    read_ids,
     read_marginals,
     read_metrics,
     read_positions,
@@ -37,7 +39,7 @@ class JudgedRun:
     """A run and its evaluation: `test` are held-out rows [N, D] and `seen` training rows [M, D + C], both raw.
 
     `conditions` [N, C] are those of the held-out rows, where the model has some. `history` holds the figures of each epoch;
-    `labels` [N] name the held-out rows.
+    `labels` [N] name the held-out rows, and so do `ids` [N], the text of the columns that `config.ids` names.
     """
 
     name: str
@@ -50,6 +52,7 @@ class JudgedRun:
     image_shape: tuple[int, int] | None = None
     labels: NDArray[Any] | None = None
     conditions: Rows | None = None
+    ids: list[RowId] | None = None
 
     @property
     def held_out(self) -> Rows:
@@ -96,6 +99,8 @@ class JudgedRun:
         """The group of each held-out row [N]: its label, else the value that a split by groups went by; None without."""
         if self.labels is not None or self.config.train.split != "group":
             return self.labels
+        if self.ids is not None and (column := self.config.train.split_column) in self.config.ids:
+            return np.array([row[self.config.ids.index(str(column))] for row in self.ids])
         return self.test[:, split_position(self.config)]
 
     def column(self, number: int) -> str:
@@ -130,7 +135,7 @@ def judged_run(
     check_image_shape(image_shape, config.input_dim)
     named = None if labels is None else held_out_labels(np.asarray(labels), config, len(test), read_positions(folder))
     parts, c = (judge.features(test), seen, read_metrics(folder)), judge.conditions(test)
-    return JudgedRun(folder.resolve().name, config, evaluation, judge, *parts, image_shape, named, c)
+    return JudgedRun(folder.resolve().name, config, evaluation, judge, *parts, image_shape, named, c, read_ids(folder))
 
 
 def held_out_labels(labels: NDArray[Any], config: RunConfig, held_out: int, positions: Index | None = None) -> NDArray[Any]:
