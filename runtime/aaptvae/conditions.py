@@ -13,6 +13,7 @@ from .rows import Array, Rows, as_rows
 from .tables import column_values
 from .tables.names import listed
 
+Positions = Sequence[int] | Array
 ConditionLike = Any  # a mapping from names to one value or to one for each row, a table, or c itself as an array [N, C]
 
 NO_CONDITION = "this bundle takes no condition: leave condition out, or train with --condition"
@@ -85,7 +86,7 @@ class Conditions:
                 f"the condition {listed(absent)} is missing: this bundle takes {self}: pass condition={example}, or rows "
                 "with such columns"
             )
-        return np.concatenate([encoded(spec, held[spec.name], rows, first) for spec in self.specs], axis=1)
+        return np.concatenate([encoded(spec, held[spec.name], rows, range(first, first + rows)) for spec in self.specs], axis=1)
 
     def fixed(self, condition: Mapping[str, Any] | None) -> dict[str, Any]:
         """Values of which each stands for all rows of any batch; `InputError` for one that is no such value."""
@@ -129,8 +130,8 @@ class Conditions:
         return given
 
 
-def encoded(spec: Condition, values: Any, rows: int, first: int = 0) -> Rows:
-    """One condition's part of c [rows, width]; one value stands for all rows."""
+def encoded(spec: Condition, values: Any, rows: int, positions: Positions | None = None) -> Rows:
+    """One condition's part of c [rows, width]; one value stands for all rows. Errors name rows by their `positions` [rows]."""
     if isinstance(values, str | bytes) or not hasattr(values, "__len__") or np.ndim(values) == 0:
         return np.repeat(_numbers(spec, [values], None), rows, axis=0)
     if getattr(values, "ndim", 1) > 1:
@@ -138,7 +139,7 @@ def encoded(spec: Condition, values: Any, rows: int, first: int = 0) -> Rows:
     held = values_of(values)
     if len(held) != rows:
         raise InputError(f"condition {spec.name} has {len(held)} values for {rows} rows: expected one, or one for each row")
-    return _numbers(spec, held, first)
+    return _numbers(spec, held, range(rows) if positions is None else positions)
 
 
 def values_of(column: Any) -> list[Any]:
@@ -151,22 +152,22 @@ def values_of(column: Any) -> list[Any]:
     return list(column)
 
 
-def _numbers(spec: Condition, values: list[Any], first: int | None) -> Rows:
-    return _one_hot(spec, values, first) if spec.categories else _standardised(spec, values, first)
+def _numbers(spec: Condition, values: list[Any], positions: Positions | None) -> Rows:
+    return _one_hot(spec, values, positions) if spec.categories else _standardised(spec, values, positions)
 
 
-def _place(row: int, first: int | None) -> str:
+def _place(row: int, positions: Positions | None) -> str:
     """Where a value is, in errors; nowhere for one value of all rows."""
-    return "" if first is None else f" in row {first + row}"
+    return "" if positions is None else f" in row {positions[row]}"
 
 
-def _one_hot(spec: Condition, values: list[Any], first: int | None) -> Rows:
+def _one_hot(spec: Condition, values: list[Any], positions: Positions | None) -> Rows:
     places = {name: index for index, name in enumerate(spec.categories)}
     codes = [places.get(category_of(value), -1) for value in values]
     if -1 in codes:
         row = codes.index(-1)
         raise InputError(
-            f"condition {spec.name} is {_shown(values[row])}{_place(row, first)}: expected one of {listed(spec.categories)}: "
+            f"condition {spec.name} is {_shown(values[row])}{_place(row, positions)}: expected one of {listed(spec.categories)}: "
             "pass a category that the model was trained on"
         )
     c = np.zeros((len(values), spec.width), np.float32)
@@ -174,7 +175,7 @@ def _one_hot(spec: Condition, values: list[Any], first: int | None) -> Rows:
     return c
 
 
-def _standardised(spec: Condition, values: list[Any], first: int | None) -> Rows:
+def _standardised(spec: Condition, values: list[Any], positions: Positions | None) -> Rows:
     bad = [row for row, value in enumerate(values) if isinstance(value, str) and not is_plain(value)]
     c: Rows = np.empty((0, 1), np.float32)
     if not bad:
@@ -186,7 +187,7 @@ def _standardised(spec: Condition, values: list[Any], first: int | None) -> Rows
             bad = [next(row for row, value in enumerate(values) if not _is_number(value))]
     if bad:
         raise InputError(
-            f"condition {spec.name} is {_shown(values[bad[0]])}{_place(bad[0], first)}: expected a finite number in the "
+            f"condition {spec.name} is {_shown(values[bad[0]])}{_place(bad[0], positions)}: expected a finite number in the "
             "range of float32: drop or repair such rows"
         )
     return c

@@ -21,6 +21,8 @@ from aaptvae.explorer import Site, heldout_rows
 from aaptvae_export.bundle import export_bundle, packed_run
 from aaptvae_export.cli import _map_rows
 from aaptvae_training import RunError, read_run
+from aaptvae_training.features import Features
+from aaptvae_training.features.row_ids import RowIds
 from aaptvae_training.run import read_held_out, write_held_out
 
 from .conftest import make_run
@@ -40,12 +42,15 @@ def test_a_run_becomes_a_bundle_in_memory() -> None:
 def test_ids_of_held_out_rows_are_named(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(OLD / "run", tmp_path / "run"))
     test, sample = read_held_out(folder)
-    write_held_out(folder, test, sample, np.arange(len(test)), [(f"p{row}", str(row % 2)) for row in range(len(test))])
+    table = Features(24)
+    table.ids = RowIds(("patient", "visit"))
+    table.ids.add([[f"p{row}" for row in range(len(test))], [row % 2 for row in range(len(test))]])
+    write_held_out(folder, test, sample, np.arange(len(test)), table)
+    table.close()
     config = json.loads((folder / "config.json").read_bytes()) | {"ids": ["patient", "visit"]}
     (folder / "config.json").write_text(json.dumps(config))
     data, heldout, ids = packed_run(folder)
-    table = heldout_rows(heldout, 24, ids)
-    shown = json.loads(Site(bundle=read_bundle(data), table=table).files()["explorer.json"])["ids"]
+    shown = json.loads(Site(bundle=read_bundle(data), table=heldout_rows(heldout, 24, ids)).files()["explorer.json"])["ids"]
     assert [column["name"] for column in shown] == ["patient", "visit"] and shown[0]["values"][:2] == ["p0", "p1"]
     assert len(shown[1]["values"]) == len(heldout)
 

@@ -156,6 +156,34 @@ def test_rows_without_values_leave_with_their_conditions(table):
     assert np.array_equal(kept[:, 6:9], whole[1::2, 6:9])
 
 
+@pytest.mark.parametrize("form", ["table", "csv", "shards"])
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [("batch", "", "has no value in row 20:"), ("age", np.inf, "is '?inf'? in row 20:")],
+)
+def test_rows_left_out_count_in_errors(tmp_path, table, form, name, value, words):
+    given = {key: np.array(column[:40]) for key, column in table.items()}
+    given["f0"][:10:2] = np.nan
+    given[name][20] = value
+    lines = [",".join(map(str, row)).replace("nan", "") for row in zip(*given.values(), strict=True)]
+    parts = [lines] if form == "csv" else [lines[:15], lines[15:]]
+    for number, part in enumerate(parts if form != "table" else ()):
+        (tmp_path / f"x{number}.csv").write_text("\n".join([",".join(given), *part]) + "\n")
+    source = given if form == "table" else str(tmp_path)
+    opened = open_features(source, missing="drop", conditions=TableConditions(["batch", "age"]))
+    with pytest.raises(InputError, match=f"condition {name} {words}"), opened:
+        pass
+
+
+def test_rows_left_out_count_for_other_rows(table, run):
+    other = {**table, "f0": np.where(np.arange(600) < 10, np.nan, table["f0"]), "batch": table["batch"].copy()}
+    other["batch"][20] = "z"
+    conditions = TableConditions(["batch", "age"], specs=run.config.conditions)
+    opened = open_features(other, missing="drop", conditions=conditions)
+    with pytest.raises(InputError, match="condition batch is 'z' in row 20"), opened:
+        pass
+
+
 def test_other_rows_need_known_categories(table, run):
     other = {**table, "batch": np.array(["a", "z"] * 300)}
     with pytest.raises(InputError, match="condition batch is 'z' in row 1: expected one of a, b, c"):

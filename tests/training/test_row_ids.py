@@ -68,6 +68,18 @@ def test_other_rows_are_named_by_their_own_ids(run: Path) -> None:
     assert [(each.row, each.ids) for each in unnamed] == [(each.row, []) for each in found]
 
 
+def test_worst_rows_count_rows_left_out(tmp_path: Path) -> None:
+    table = table_of() | {"visit": np.arange(120)}
+    table["f0"] = np.where(np.arange(120) % 3, table["f0"], np.nan)
+    source, reading = csv_of(tmp_path, table), Reading(ids=("visit", "patient"))
+    source.write_text(source.read_text(encoding="utf-8").replace("nan", ""), encoding="utf-8")
+    train(source, tmp_path / "run", options(epochs=1, missing="drop"), reading=reading)
+    batches = iter([{name: column[part] for name, column in table.items()} for part in (slice(50), slice(50, None))])
+    for other in (None, table, source, batches):
+        worst = evaluate(tmp_path / "run", other, reading=reading, report=False).worst_rows
+        assert worst and all(each.ids[0] == str(each.row) and each.row % 3 for each in worst)
+
+
 def test_a_run_without_ids_names_positions(finished: Path) -> None:
     assert read_ids(finished) is None
     positions, worst = read_positions(finished), evaluate(finished, report=False).worst_rows

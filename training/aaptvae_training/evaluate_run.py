@@ -29,7 +29,7 @@ from .evaluation.warnings import (
     warnings_of_unlike_rows,
 )
 from .evaluation.worst_rows import worst_rows
-from .features import TableConditions, digest_of, first_bad_value, open_features
+from .features import Index, TableConditions, digest_of, first_bad_value, open_features
 from .memory import needs_of_evaluation, refuse_shortage
 from .model import encode
 from .progress import TrainingProgress
@@ -49,8 +49,8 @@ from .run import (
     read_held_out,
     read_ids,
     read_metrics,
-    read_positions,
     read_state,
+    read_table_positions,
     read_views,
     write_json,
 )
@@ -118,7 +118,9 @@ def _evaluated(run: Path, source: Any, progress: TrainingProgress, reading: Read
         heldout_elbo=_reference(judge, test) if other is None else [],
         refit=final_folder(run) != run,
         by_category=figures_by_category(judge, test, config.conditions),
-        worst_rows=worst_rows(judge, test, *((read_positions(run), read_ids(run)) if other is None else (None, other.ids))),
+        worst_rows=worst_rows(
+            judge, test, *((read_table_positions(run), read_ids(run)) if other is None else (other.positions, other.ids))
+        ),
     )
     return evaluation, judge
 
@@ -176,13 +178,14 @@ def _refuse_not_finite(figures: dict[str, float], x: Matrix, names: Sequence[str
 class OtherRows(NamedTuple):
     """Rows that a run is evaluated on, with their ids if there are some; `known` if they are those it was trained on.
 
-    `missing` counts values or rows.
+    `missing` counts values or rows; `positions` are those in their table, None where no row was left out.
     """
 
     rows: Rows
     known: bool
     missing: int
     ids: list[RowId] | None
+    positions: Index | None
 
 
 def _other_rows(source: Any, config: RunConfig, reading: Reading, judge: Judge, sample: int) -> OtherRows:
@@ -202,6 +205,7 @@ def _other_rows(source: Any, config: RunConfig, reading: Reading, judge: Judge, 
         needs = needs_of_evaluation(count + sample, width, judge.ppca.eigenvectors.shape[1])
         refuse_shortage(needs, count, width)
         rows = features.read(0, count)
+        positions = features.positions
         missing, ids = features.dropped, None if features.ids is None else features.ids.take(np.arange(len(rows)))
     if features.fill is not None:
         missing, rows[:, : len(means)] = int(np.isnan(rows).sum()), filled(rows[:, : len(means)], means)
@@ -209,4 +213,4 @@ def _other_rows(source: Any, config: RunConfig, reading: Reading, judge: Judge, 
         raise InputError(f"{name} has {len(rows)} rows: an evaluation needs at least 2: give more rows")
     if bad := first_bad_value(rows, 0, config.columns):
         raise InputError(f"features must be finite, but {bad} of {name}: drop or repair such rows")
-    return OtherRows(rows, known, missing, ids)
+    return OtherRows(rows, known, missing, ids, positions)

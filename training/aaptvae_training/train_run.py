@@ -163,9 +163,7 @@ def begin_folder(run: Path, config: RunConfig, prepared: Prepared) -> None:
     """Create the folder of a run with its configuration and its held-out rows, atomically."""
     with publish_folder(run, force=True, marker=CONFIG) as folder:
         (folder / LAST).parent.mkdir()
-        ids = prepared.table.ids if prepared.table else None
-        named = None if ids is None else ids.take(prepared.split.test)
-        write_held_out(folder, prepared.test, prepared.train_sample, prepared.split.test, named)
+        write_held_out(folder, prepared.test, prepared.train_sample, prepared.split.test, prepared.table)
         write_json(folder / CONFIG, config)
 
 

@@ -115,7 +115,7 @@ def refuse_index(name: str, first: Sequence[Line], split: Split, key: str, readi
     """`InputError` for a first column without a name whose values count up, unless it is named by an option."""
     if key != "unnamed_0" or key in (*reading.columns, *reading.drop, *reading.ids) or len(first) < 2:
         return
-    value = split(first[1][1])[:1]
+    value = next(iter(_rows(first[:2], split)), [])[:1]
     if value in (["0"], ["1"]) and not (reading.expected and key in reading.expected):
         raise InputError(
             f"{name} has a first column without a name that counts up from {value[0]}, as an index of pandas or R: "

@@ -19,6 +19,7 @@ from .header import Line, has_header, is_row, names_in_comment, refuse_index, re
 from .reading import Reading, Selection, choose
 from .table import Batch
 
+_OPEN_QUOTES = "it ends inside quotes: a line break within a field is not read: take it out"
 _EXCHANGED = str.maketrans(",.", ".,")
 
 
@@ -30,6 +31,7 @@ class Syntax(ABC):
     notes: tuple[str, ...] = ()
     reading: Reading  # of the columns that a line is split into
     _chosen: Selection | None = None
+    _width: int | None = None  # of a whole row, once columns are chosen
 
     @abstractmethod
     def __init__(self, name: str, first: list[Line], reading: Reading, comment: str = "") -> None:
@@ -42,7 +44,7 @@ class Syntax(ABC):
 
     def take(self, chosen: Selection, width: int) -> None:
         """Read only these of `width` columns from now on."""
-        self._chosen = chosen
+        self._chosen, self._width = chosen, width
 
     @abstractmethod
     def types(self, text: str) -> list[str]:
@@ -112,12 +114,11 @@ class CsvSyntax(Syntax):
     def types(self, text: str) -> list[str]:
         """Text is the only other type of csv; an empty field is a missing number."""
         fields = self._fields(text)
-        if any("\n" in field for field in fields):
-            raise ValueError(text)
-        return ["" if self._number(field) or field.strip() in MISSING else "text" for field in fields]
+        return ["" if self._is_value(field) else "text" for field in fields]
 
-    def _number(self, field: str) -> bool:
-        return is_number(self._with_point(field))
+    def _is_value(self, field: str) -> bool:
+        """Whether a field is a number or a missing value."""
+        return is_number(self._with_point(field)) or field.strip() in MISSING
 
     def _with_point(self, field: str) -> str:
         """A field with a decimal point; beside decimal commas, a point of its own makes it no number."""
@@ -128,7 +129,7 @@ class CsvSyntax(Syntax):
     def parse(self, texts: list[str]) -> Batch:
         """Numbers by numpy; text that passes through by the csv module."""
         assert self._chosen is not None  # noqa: S101 - `take` comes first
-        ids = self._ids(texts) if self._chosen.ids else ()
+        ids = () if self._all is None else self._ids(texts)
         try:
             if self._comma and (self._delimiter == "," or any("." in text for text in texts)):
                 raise ValueError("commas or points that are not decimal ones")
@@ -140,10 +141,15 @@ class CsvSyntax(Syntax):
             return Batch(self._with_missing(texts), ids)
 
     def _ids(self, texts: list[str]) -> tuple[Any, ...]:
-        assert self._chosen is not None  # noqa: S101
-        fields = list(map(self._fields, texts))
-        if any(len(row) != len(fields[0]) for row in fields):
-            raise ValueError("rows of several lengths")
+        """Columns that pass through; `ValueError` for a row of another width, which `usecols` of numpy would hide."""
+        assert self._chosen is not None and self._width is not None  # noqa: S101
+        mark, marks = self._delimiter, self._width - 1
+        split = texts
+        if not self._chosen.ids and mark != " ":  # several spaces are one delimiter
+            split = [text for text in texts if text.count(mark) != marks or '"' in text]
+        fields = list(map(self._fields, split))
+        if any(len(row) != self._width for row in fields):
+            raise ValueError("rows of several widths")
         return tuple(np.fromiter((row[index] for row in fields), object) for index in self._chosen.ids)
 
     def _with_missing(self, texts: list[str]) -> Any:
@@ -154,24 +160,23 @@ class CsvSyntax(Syntax):
 
     def _taken(self, text: str) -> list[str]:
         fields = self._fields(text)
-        try:
-            return fields if self._all is None else [fields[index] for index in self._all]
-        except IndexError as error:
-            raise ValueError(str(error)) from None
+        return fields if self._all is None else [fields[index] for index in self._all]
 
     def unreadable(self, text: str) -> str:
         """Why a line is no row, with the first field that is no number."""
-        if self._delimiter not in text and (self.names is None or len(self.names) > 1):
+        try:
+            fields = self._fields(text)
+        except ValueError as error:
+            return f"cannot be split into fields ({error}): {text[:60]!r}"
+        if self._delimiter not in text and (self.names is None or len(self.names) > 1) and not self._is_value(text):
             return (
                 f"is not a row of numbers: {text[:60]!r}: expected {spelled(self._delimiter)} "
                 "between them, or name another character with --delimiter"
             )
-        try:
-            fields = self._fields(text)
-        except ValueError:
-            fields = []
+        if self._width not in (None, len(fields)):
+            return f"has {len(fields)} values: expected {self._width}"
         for column in self._chosen.features if self._chosen else range(len(fields)):
-            if column < len(fields) and not self._number(fields[column]) and fields[column].strip() not in MISSING:
+            if not self._is_value(fields[column]):
                 called = self.names[column] if self.names and column < len(self.names) else column
                 mark = " with a decimal comma" if self._comma else ""
                 return (
@@ -182,10 +187,14 @@ class CsvSyntax(Syntax):
 
 def _split(text: str, delimiter: str) -> list[str]:
     """The fields of a line; `ValueError` if it is none."""
+    lines = csv.reader([text, ""], delimiter=delimiter, skipinitialspace=True)
     try:
-        return next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])
+        fields = next(lines, [])
     except csv.Error as error:
         raise ValueError(str(error)) from None
+    if lines.line_num > 1:  # the field goes on in the next line
+        raise ValueError(_OPEN_QUOTES)
+    return fields
 
 
 class JsonSyntax(Syntax):
@@ -230,6 +239,8 @@ class JsonSyntax(Syntax):
         """Rows by msgspec; keys are looked up in each record."""
         if not self._record:
             rows = np.array(list(map(vector, texts)), np.float64, ndmin=2)
+            if self._all is not None and rows.shape[1] != self._width:
+                raise ValueError("rows of another width")
             return Batch(rows if self._all is None else rows[:, self._all])
         records = list(map(record, texts))
         try:
@@ -254,6 +265,8 @@ class JsonSyntax(Syntax):
         keys = (self._vector,) if self._vector is not None else (self._chosen and self._chosen.columns) or ()
         try:
             held = record(text) if self._record else {}
+            if not self._record and self._width not in (None, count := len(vector(text))):
+                return f"has {count} values: expected {self._width}"
         except ValueError:
             held, keys = {}, ()
         for key in (*keys, *self._ids) if self._record and keys else ():

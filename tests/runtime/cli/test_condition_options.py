@@ -49,3 +49,11 @@ def test_an_option_gives_the_condition_of_all_rows(cli: Cli, given: Path, condit
 def test_sampling_with_wrong_conditions_fails(cli: Cli, given: Path, options: Any, status: int, words: str) -> None:  # noqa: F811
     done = cli("sample", given, "-n", 3, "--seed", 0, "-o", "s.npy", *options)
     assert done.status == status and words in done.err and not Path("s.npy").exists()
+
+
+def test_a_row_too_long_is_refused_beside_options(cli: Cli, given: Path, given_rows: Any) -> None:  # noqa: F811
+    lines = Path(write({"id": ["y"] * len(given_rows["kind"]), **given_rows})).read_text().splitlines()
+    lines[2] = lines[2].replace("y,", "y,1,", 1)
+    Path("x.csv").write_text("\n".join(lines) + "\n")
+    done = cli("encode", given, "x.csv", "-o", "z.csv", "--id", "id", "--drop", "kind", "--condition", "kind=a")
+    assert done.status == 1 and f"line 3 has {len(given_rows) + 2} values: expected {len(given_rows) + 1}" in done.err

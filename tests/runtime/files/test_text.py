@@ -1,5 +1,7 @@
 """Text rows: what is read, what is refused with its line number, and in how much memory."""
 
+import gzip
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from aaptvae.errors import InputError
-from aaptvae.files import open_rows
+from aaptvae.files import Reading, open_rows
 
 
 def read(path: Path, data: str | bytes, **options: Any) -> list[list[float]]:
@@ -84,6 +86,60 @@ def test_a_bad_line_is_refused_or_skipped(tmp_path: Path, format: str, good: str
 def test_a_cell_that_is_no_number_is_named(tmp_path: Path, line: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         read(tmp_path / "x.csv", f"a,b,c\n{line}\n")
+
+
+SELECTIONS: list[dict[str, Any]] = [{"ids": ("id",)}, {"drop": ("id",)}, {"columns": ("a", "b")}, {"ids": ("c", "id")}]
+OTHER_WIDTHS = [
+    ("y,1,5,2,3", "has 5 values: expected 4"),
+    ('"y",1,"5",2,3', "has 5 values: expected 4"),
+    ("y,1,2", "has 3 values: expected 4"),
+    ('"y,1",2,3', "has 3 values: expected 4"),
+    ("7", "has 1 values: expected 4"),
+    ("y", "is not a row of numbers: 'y': expected commas between them"),
+    ('y,1,2,"3', "cannot be split into fields (it ends inside quotes: a line break within a field is not read"),
+    ('"y,1,2,3', "cannot be split into fields (it ends inside quotes"),
+]
+
+
+@pytest.mark.parametrize("selection", SELECTIONS, ids=str)
+@pytest.mark.parametrize(("bad", "words"), OTHER_WIDTHS)
+def test_rows_of_another_width_are_refused(tmp_path: Path, selection: Any, bad: str, words: str) -> None:
+    """Columns that are left out change nothing, nor does the place: the first rows, later blocks, packed files and shards."""
+    for rows in (2, 2000):
+        text = "\n".join(["id,a,b,c", *["y,1,2,3"] * rows, bad, "y,1", "y,1,2,3"])
+        with pytest.raises(InputError, match=re.escape(f"x.csv line {rows + 2} {words}")):
+            read(tmp_path / "x.csv", text, reading=Reading(**selection))
+    with pytest.raises(InputError, match=re.escape(f"x.csv.gz line 2002 {words}")):
+        read(tmp_path / "x.csv.gz", gzip.compress(text.encode()), reading=Reading(**selection))
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts/1.csv").write_text("id,a,b,c\ny,1,2,3\n")
+    (tmp_path / "parts/2.csv").write_text(text)
+    with (
+        open_rows(tmp_path / "parts", reading=Reading(**selection)) as reader,
+        pytest.raises(InputError, match=re.escape(f"2.csv line 2002 {words}")),
+    ):
+        list(reader.batches(64))
+
+
+def test_several_spaces_hide_no_missing_field(tmp_path: Path) -> None:
+    """Between values that are spaces apart, several spaces are one delimiter."""
+    reading = Reading(drop=("id",), delimiter=" ")
+    assert read(tmp_path / "x.csv", "id a b\ny 1   2\ny  3 4\n", reading=reading) == [[1, 2], [3, 4]]
+    with pytest.raises(InputError, match="line 3 has 2 values: expected 3"):
+        read(tmp_path / "x.csv", "id a b\n7 1 2\n7  3\n", reading=reading)
+
+
+@pytest.mark.parametrize("bad", ["[9,1,5,2]", "[9,1]"])
+def test_arrays_of_another_length_are_refused(tmp_path: Path, bad: str) -> None:
+    for drop in ("0", "2"):
+        with pytest.raises(InputError, match=rf"line 2 has {bad.count(',') + 1} values: expected 3"):
+            read(tmp_path / "x.jsonl", f"[9,1,2]\n{bad}\n[9,1,2]\n", drop=(drop,))
+
+
+@pytest.mark.parametrize("text", ['"a\nb",c\n1,2\n', 'a,"b\n1,2\n', '"",a\n"0,1\n1,2\n', 'a,b\n1,"2\n'])
+def test_a_row_that_ends_inside_quotes_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match=r"cannot be split into fields \(it ends inside quotes"):
+        read(tmp_path / "x.csv", text)
 
 
 def test_skipping_is_for_text(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from aaptvae.errors import InputError
 from aaptvae.rows import Matrix, Rows
 
 from ..config import TrainConfig
+from .split import Index
 
 _COPIES = 2  # of c in memory while it is made
 
@@ -61,10 +62,11 @@ class TableConditions:
             values = values_of(column)
             held.extend(values if kept is None else itertools.compress(values, kept))
 
-    def finished(self) -> Self:
-        """Itself with its `specs` and numbers c, now that every row is known."""
+    def finished(self, positions: Index | None = None) -> Self:
+        """Itself with its `specs` and numbers c, now that every row is known; errors name rows by their `positions` [N]."""
+        positions = np.arange(len(self._held[0])) if positions is None else positions
         if not self.specs:
-            self.specs = tuple(map(self._spec, self.names, self._held))
+            self.specs = tuple(self._spec(name, held, positions) for name, held in zip(self.names, self._held, strict=True))
         if (width := sum(spec.width for spec in self.specs)) > MOST_CONDITIONS:
             raise InputError(
                 f"the conditions have {width:,} categories: expected at most {MOST_CONDITIONS:,}: give columns of fewer values"
@@ -72,7 +74,7 @@ class TableConditions:
         rows = len(self._held[0])
         stage, remedy = f"encoding conditions of {rows:,} rows as {width:,} numbers", "give columns of fewer values"
         require_memory(stage, _COPIES * 4 * rows * width, remedy)
-        parts = [encoded(spec, values, len(values)) for spec, values in zip(self.specs, self._held, strict=True)]
+        parts = [encoded(spec, values, rows, positions) for spec, values in zip(self.specs, self._held, strict=True)]
         self._c, self._held = np.concatenate(parts, axis=1), []
         return self
 
@@ -80,19 +82,21 @@ class TableConditions:
         """Rows [n, D] that begin at row `start`, with their conditions: [n, D + C]."""
         return np.concatenate([rows, self._c[start : start + len(rows)]], axis=1)
 
-    def _spec(self, name: str, values: list[Any]) -> Condition:
+    def _spec(self, name: str, values: list[Any], positions: Index) -> Condition:
         numbers = None if name in self._categorical else _as_numbers(values, self.typed)
         if numbers is not None and not np.isfinite(numbers).all():
             row = int(np.flatnonzero(~np.isfinite(numbers))[0])
             raise InputError(
-                f"condition {name} is {values[row]!r} in row {row}: expected a finite number: drop or fill such rows"
+                f"condition {name} is {values[row]!r} in row {positions[row]}: expected a finite number: drop or fill such rows"
             )
         if numbers is not None:
             return Condition(name=name, mean=float(numbers.mean()), scale=float(numbers.std()) or 1.0)
         found = {category_of(value) for value in values}
         if "" in found:
             row = next(row for row, value in enumerate(values) if not category_of(value))
-            raise InputError(f"condition {name} has no value in row {row}: expected a category: drop or fill such rows")
+            raise InputError(
+                f"condition {name} has no value in row {positions[row]}: expected a category: drop or fill such rows"
+            )
         return Condition(name=name, categories=tuple(sorted(found, key=_natural)))
 
 

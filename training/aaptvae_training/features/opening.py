@@ -47,15 +47,16 @@ def array_features(
     if table.dtype.kind not in "fiu":
         raise InputError(f"features have dtype {table.dtype}: expected floats or integers: choose the columns of numbers")
     called = str if names is None else names.__getitem__
-    kept = _without_missing(table, 0, called) if missing == "drop" else table
-    features = ArrayFeatures(kept, names)
+    complete = _complete(table) if missing == "drop" else None
+    features = ArrayFeatures(table if complete is None else _without_missing(table, complete, 0, called), names)
+    if complete is not None:
+        features.keep(complete)
     features.ids = RowIds(reading.ids) if reading.ids else None
     for beside in (features.ids, conditions):
         if beside is not None:
             held = column_values(x, beside.names)
-            beside.add([held[name] for name in beside.names], _complete(table) if missing == "drop" else None)
-    features.conditions = conditions.finished() if conditions else None
-    features.dropped = len(table) - len(kept)
+            beside.add([held[name] for name in beside.names], complete)
+    features.conditions = conditions.finished(features.positions) if conditions else None
     return features
 
 
@@ -94,7 +95,7 @@ def open_features(
                     scratch = scratch or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aaptvae-features-")))
                     target = scratch / f"{number}.npy"
                     features.append(open_rows(_decode(reader, target, features, missing == "drop", beside)))
-            features.conditions = conditions.finished() if conditions else None
+            features.conditions = conditions.finished(features.positions) if conditions else None
             yield features
         finally:
             features.close()
@@ -126,7 +127,8 @@ def _in_memory(source: Any, reading: Reading, missing: MissingRule, conditions: 
                     rows = batch.table[start : start + BLOCK_ROWS]
                     features.rounding.add(rows)
                     writer.write(as_float32(rows))
-                features.dropped += batch.dropped
+                for complete in batch.complete:
+                    features.keep(complete)
                 if features.ids is not None and batch.ids is not None:
                     features.ids.add([*zip(*batch.ids.take(np.arange(batch.rows)), strict=True)])
                     batch.close()
@@ -153,9 +155,8 @@ def _complete(rows: Array) -> NDArray[np.bool_]:
     return np.asarray(~np.isnan(rows).any(axis=1))
 
 
-def _without_missing(rows: Array, first: int, called: Callable[[int], str]) -> Array:
-    """Rows that lack no value; `InputError` names an infinity here, while rows are still counted as in the table."""
-    complete = _complete(rows)
+def _without_missing(rows: Array, complete: NDArray[np.bool_], first: int, called: Callable[[int], str]) -> Array:
+    """The `complete` rows; `InputError` names an infinity here, while rows are still counted as in the table."""
     kept: Array = rows[complete]
     if not np.isfinite(as_float32(kept)).all():
         row, column = np.argwhere(np.isinf(as_float32(rows)) & complete[:, None])[0].tolist()
@@ -176,13 +177,16 @@ def _decode(
     with reader, open_output(target, Layout(width=reader.width)) as writer:
         first = features.rows + features.dropped
         for batch in reader.labelled(BLOCK_ROWS):
-            rows = _without_missing(batch.values, first, features.called) if drop else batch.values
+            rows, complete = batch.values, None
+            if drop:
+                complete = _complete(rows)
+                rows = _without_missing(rows, complete, first, features.called)
+                features.keep(complete)
             first += len(batch)
             held = dict(zip(reader.ids, batch.ids, strict=True))
             for each in beside:
                 each.typed = each.typed and reader.typed
-                each.add([held[name] for name in each.names], _complete(batch.values) if drop else None)
-            features.dropped += len(batch) - len(rows)
+                each.add([held[name] for name in each.names], complete)
             features.rounding.add(rows)
             writer.write(as_float32(rows))
     return target

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aaptvae.bundle.manifest import Condition, condition_dim
 from aaptvae.errors import InputError
@@ -41,6 +42,7 @@ class Features:
         self.conditions: TableConditions | None = None
         self.ids: RowIds | None = None
         self.dropped = 0  # rows left out because a value was missing
+        self.complete: list[NDArray[np.bool_]] = []  # whether a row stays, where rows may be left out, block by block
         self._rounded = 0  # rows that `rounding` has seen
         self._files: list[tuple[str, int]] = []  # path and number of rows
         self._open: dict[int, RowReader] = {}  # by position in `_files`; the most recently used comes last
@@ -56,6 +58,16 @@ class Features:
         """Rows start..stop: float32 [stop - start, D + C]; `InputError` if a file has changed since it was opened."""
         rows = self._features(start, stop)
         return rows if self.conditions is None else self.conditions.beside(rows, start)
+
+    def keep(self, complete: NDArray[np.bool_]) -> None:
+        """Note which rows of the next block of the table stay; the others are left out."""
+        self.complete.append(complete)
+        self.dropped += int((~complete).sum())
+
+    @property
+    def positions(self) -> Index | None:
+        """The rows' positions [N] in the table that was read; None where no row was left out."""
+        return np.flatnonzero(np.concatenate(self.complete)) if self.dropped else None
 
     @property
     def condition_dim(self) -> int:

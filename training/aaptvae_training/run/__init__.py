@@ -12,7 +12,7 @@ from .folder import (
     write_baseline,
     write_prior,
 )
-from .held_out import RowId, read_held_out, read_ids, read_positions, write_held_out
+from .held_out import RowId, read_held_out, read_ids, read_positions, read_table_positions, write_held_out
 from .layout import BEST, CONFIG, EVALUATION, LAST, METRICS, REFIT, REPORT, RUN
 from .marginals import read_marginals, write_marginals
 from .records import Evaluation, RowFigures, RunConfig, is_empty, is_unfinished, read_config, read_evaluation, write_json
@@ -54,6 +54,7 @@ __all__ = [
     "read_prior",
     "read_run",
     "read_state",
+    "read_table_positions",
     "read_views",
     "write_baseline",
     "write_held_out",

@@ -1,6 +1,5 @@
 """The rows of a run that its training did not use, and a sample of those that it did."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 from aaptvae.bundle.manifest import condition_dim
 from aaptvae.rows import Array, Rows
 
-from ..features import Index
+from ..features import Features, Index
 from .layout import HELD_OUT
 from .records import read_config
 from .state import damaged, read_arrays, read_state, write_state
@@ -17,11 +16,16 @@ from .state import damaged, read_arrays, read_state, write_state
 RowId = tuple[str, ...]  # one text for each column that names rows
 
 
-def write_held_out(folder: Path, test: Rows, train_sample: Rows, positions: Index, ids: Sequence[RowId] | None = None) -> None:
-    """Write the raw test rows, their positions in the table, their `ids`, and a sample of the raw training rows."""
+def write_held_out(folder: Path, test: Rows, train_sample: Rows, positions: Index, table: Features | None = None) -> None:
+    """Write the raw test rows, their positions among the rows of the run, and a sample of the raw training rows.
+
+    Of their `table`, their ids are written, and their positions in it where rows were left out for missing values.
+    """
     arrays: dict[str, Array] = {"test": test, "train_sample": train_sample, "positions": positions}
-    if ids is not None:
-        texts = [text.encode() for row in ids for text in row]
+    if table is not None and table.positions is not None:
+        arrays["table_positions"] = table.positions[positions]
+    if table is not None and table.ids is not None:
+        texts = [text.encode() for row in table.ids.take(positions) for text in row]
         arrays["id_text"] = np.frombuffer(b"".join(texts), np.uint8).copy()
         arrays["id_ends"] = np.cumsum([len(text) for text in texts], dtype=np.int64)
     write_state(folder / HELD_OUT, {name: torch.from_numpy(array) for name, array in arrays.items()})
@@ -36,9 +40,15 @@ def read_held_out(folder: Path) -> tuple[Rows, Rows]:
 
 
 def read_positions(folder: Path) -> Index | None:
-    """Positions of the test rows in the table [M]; None for a run of before, whose split was `split_rows`."""
+    """Positions of the test rows among the rows of the run [M]; None for a run of before, whose split was `split_rows`."""
     tensors, _ = read_state(folder / HELD_OUT)
     return tensors["positions"].numpy() if "positions" in tensors else None
+
+
+def read_table_positions(folder: Path) -> Index | None:
+    """Positions of the test rows in the table that was read [M]; in runs of before, rows left out are not counted."""
+    tensors, _ = read_state(folder / HELD_OUT)
+    return tensors["table_positions"].numpy() if "table_positions" in tensors else read_positions(folder)
 
 
 def read_ids(folder: Path) -> list[RowId] | None:
