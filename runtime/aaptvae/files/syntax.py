@@ -9,6 +9,7 @@ import re
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from functools import partial
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -144,10 +145,10 @@ class CsvSyntax(Syntax):
         """Columns that pass through; `ValueError` for a row of another width, which `usecols` of numpy would hide."""
         assert self._chosen is not None and self._width is not None  # noqa: S101
         mark, marks = self._delimiter, self._width - 1
-        split = texts
-        if not self._chosen.ids and mark != " ":  # several spaces are one delimiter
-            split = [text for text in texts if text.count(mark) != marks or '"' in text]
-        fields = list(map(self._fields, split))
+        plain = not self._chosen.ids and mark != " " and '"' not in "".join(texts)  # several spaces are one delimiter
+        if plain and set(map(methodcaller("count", mark), texts)) == {marks}:
+            return ()
+        fields = _split_all(texts, mark)
         if any(len(row) != self._width for row in fields):
             raise ValueError("rows of several widths")
         return tuple(np.fromiter((row[index] for row in fields), object) for index in self._chosen.ids)
@@ -187,14 +188,18 @@ class CsvSyntax(Syntax):
 
 def _split(text: str, delimiter: str) -> list[str]:
     """The fields of a line; `ValueError` if it is none."""
-    lines = csv.reader([text, ""], delimiter=delimiter, skipinitialspace=True)
+    return _split_all([text], delimiter)[0]
+
+
+def _split_all(texts: list[str], delimiter: str) -> list[list[str]]:
+    """The fields of each line; `ValueError` if one is none."""
     try:
-        fields = next(lines, [])
+        *rows, last = csv.reader([*texts, ""], delimiter=delimiter, skipinitialspace=True)
     except csv.Error as error:
         raise ValueError(str(error)) from None
-    if lines.line_num > 1:  # the field goes on in the next line
+    if last or len(rows) != len(texts):  # a field goes on in the next line
         raise ValueError(_OPEN_QUOTES)
-    return fields
+    return rows
 
 
 class JsonSyntax(Syntax):
