@@ -167,8 +167,8 @@ def _one_hot(spec: Condition, values: list[Any], positions: Positions | None) ->
     if -1 in codes:
         row = codes.index(-1)
         raise InputError(
-            f"condition {spec.name} is {_shown(values[row])}{_place(row, positions)}: expected one of {listed(spec.categories)}: "
-            "pass a category that the model was trained on"
+            f"condition {spec.name} is {_shown(values[row])}{_place(row, positions)}: expected one of "
+            f"{listed(spec.categories)}: pass a category that the model was trained on"
         )
     c = np.zeros((len(values), spec.width), np.float32)
     c[np.arange(len(values)), codes] = 1
