@@ -8,7 +8,7 @@ work=${WORK:-$(mktemp -d)}
 root=$work/root
 site=$root/usr/local/lib/python3.11/dist-packages
 
-cleanup() { umount "$root/proc/cpuinfo" "$root/proc" "$root/dev" 2>/dev/null || true; }
+cleanup() { umount "$root/proc/cpuinfo" "$root/proc" "$root/dev/pts" "$root/dev" 2>/dev/null || true; }
 trap cleanup EXIT
 
 # The kernel starts arm64 programs with qemu. F: the interpreter is opened now, so that it works inside the chroot.
@@ -34,6 +34,7 @@ echo 0-1 | tee "$root/sys/devices/system/cpu/possible" > "$root/sys/devices/syst
 printf 'processor\t: %s\nFeatures\t: fp asimd aes crc32 atomics fphp asimdhp asimddp\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU variant\t: 0x3\nCPU part\t: 0xd0c\nCPU revision\t: 1\n\n' 0 1 > "$work/cpuinfo"
 mount -t proc proc "$root/proc"
 mount --bind /dev "$root/dev"
+mount --bind /dev/pts "$root/dev/pts"
 mount --bind "$work/cpuinfo" "$root/proc/cpuinfo"
 
 inside() { chroot "$root" /usr/bin/env -i PATH=/usr/bin:/bin HOME=/tmp LC_ALL=C.UTF-8 ORT_DISABLE_TELEMETRY=1 "$@"; }

@@ -24,7 +24,7 @@ def tiny() -> Path:
 @pytest.fixture(scope="session")
 def overflowing() -> np.ndarray:
     """A row whose first latent is above float32 in any order of additions: its weights in the tiny bundle have these signs."""
-    return np.array([3e38, -3e38, -3e38, 3e38, 3e38], np.float32)
+    return np.array([3.4e38, -3.4e38, -3.4e38, 3.4e38, 3.4e38], np.float32)
 
 
 @pytest.fixture(scope="session")
