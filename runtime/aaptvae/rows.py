@@ -57,6 +57,9 @@ def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0, columns: 
     return rows
 
 
+_LARGEST = 2.0**127  # half of what float32 holds
+
+
 def _finite(rows: Rows) -> bool:
     """True if every value is finite: a finite sum proves it; else every value is checked, because sums may overflow."""
     if rows.size <= _FEW:
@@ -91,10 +94,17 @@ def called(column: int, columns: Names) -> str:
 
 
 def refuse_overflow(name: str, rows: Rows, first: int, results: Sequence[Rows], columns: Names = None) -> None:
-    """Raise `RowError` if a result [N, width] of finite `rows` [N, D] is not finite; `first` and `columns` as in `as_rows`."""
+    """Raise `RowError` if a result [N, width] of finite `rows` [N, D] is not finite, or too large to be told from one.
+
+    Matrix products of onnxruntime on arm64 give the largest float32 where a sum is above it. `first` and `columns` are as in
+    `as_rows`.
+    """
     for result in results:
-        if not _finite(result):
-            row = int(np.flatnonzero(~np.isfinite(result).all(axis=1))[0])
+        # Squares are finite below 1.8e19; only larger values are looked at one by one.
+        flat = result.reshape(-1)
+        squares = np.vdot(flat, flat) if flat.size <= _FEW else np.einsum("i,i->", flat, flat)
+        if not math.isfinite(squares) and not (within := (np.abs(result) < _LARGEST).all(axis=1)).all():
+            row = int(np.flatnonzero(~within)[0])
             column = int(np.abs(rows[row]).argmax())
             raise RowError(
                 name,
