@@ -244,8 +244,8 @@ _WORDS: dict[Kind, str] = {
     "code": "{who} {codes}: trained as numbers, in this order and with equal steps: make one column for each code if they "
     "have no order",
     "zero_inflated": "{who} {zeros}: trained as numbers, so samples do not repeat the zeros, except with sample --as-observed",
-    "heavy_tail": "{who} {heavy}: scaled so that no training value is more than 6 deviations out, which flattens the others: "
-    "a logarithm before training spreads them",
+    "heavy_tail": "{who} {heavy}: scaled by the standard deviation, which a few large values decide, and networks add nothing "
+    "to rows far out: a logarithm before training spreads the other values",
     "fill": "{who} {fill} {detail}, far from or unlike the other values: trained as a number like any other, which distorts "
     "the column: if it stands for a missing value, leave the cell empty and give --missing mean or drop",
     "time": "{who} {times} ({detail} since 1970): trained as numbers, as far as float32 holds them: subtract an offset, or "
