@@ -14,7 +14,7 @@ from forked import Done, command
 
 from aaptvae.cli import app
 from aaptvae.files import opening
-from aaptvae_training.cli import train
+from aaptvae_training.cli import WAITING, train
 from aaptvae_training.config import KEYS, TrainConfig
 
 from .conftest import features_of
@@ -303,3 +303,27 @@ def test_without_tensorboard_its_flag_says_what_to_install(
 
 def test_help_lists_the_formats_that_are_read() -> None:
     assert f": .{' .'.join(opening.FORMATS)}." in str(train.help)
+
+
+WATCH = """
+import os, sys
+from aaptvae_training.cli import WAITING
+class Watch:
+    def find_spec(self, name, path, target=None):
+        if name in ("numpy", "torch"):
+            print(name, all(os.environ.get(key) == value for key, value in WAITING.items()), file=sys.stderr)
+sys.meta_path.insert(0, Watch())
+from aaptvae.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("verb", [("train", "no.npy", "-o", "run"), ("evaluate", "no"), ("diagnose", "no.npy")])
+def test_limits_of_waiting_precede_numpy(verb: tuple[str, ...], tmp_path: Path) -> None:
+    """OpenBLAS and OpenMP read their environment once, when numpy and torch are imported."""
+    given = {name: value for name, value in os.environ.items() if name not in WAITING}
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH, *verb], env=given, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "numpy True" in done.stderr, done.stderr
+    assert "False" not in done.stderr

@@ -30,7 +30,9 @@ class TrainCommand(click.Command):
         return [*params[:count], *config_flags(), *params[count:]]
 
 
-SPINS = "1000"  # of an OpenMP thread before it sleeps: nothing lost on an idle machine, half the time on a busy one
+# How long threads of torch and numpy wait in a loop before they sleep: loops on an OpenMP thread, log2 of cycles on one of
+# OpenBLAS. Nothing is lost on an idle machine; on a busy one they leave the processors to threads that work.
+WAITING = {"GOMP_SPINCOUNT": "1000", "OPENBLAS_THREAD_TIMEOUT": "4"}
 
 
 @click.command(
@@ -70,9 +72,9 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
     A tenth of the rows selects the best weights; another tenth is used by the evaluation alone, which also evaluates PCA.
     Options without a default follow from the data.
     """
+    _limit_waiting()
     options = _options(config, flags)
     shape, chosen = _read_shape(image_shape), {"reading": _reading(flags), "report": report}
-    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read once, when torch is imported
     from . import train_run  # noqa: PLC0415 - torch, only when the verb runs
     from .run.layout import REPORT  # noqa: PLC0415
 
@@ -101,6 +103,7 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
 def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: bool, **options: Any) -> None:
     """Evaluate a finished RUN again on its held-out rows and write its report again; or evaluate it on FEATURES."""
     shape = _read_shape(image_shape)
+    _limit_waiting()
     from .evaluate_run import MOST_OTHER_ROWS  # noqa: PLC0415 - torch, only when the verb runs
     from .evaluate_run import evaluate as evaluate_run  # noqa: PLC0415
 
@@ -124,12 +127,19 @@ def diagnose(features: str, sigma: float | None, as_json: bool, **options: Any) 
 
     Reads the rows once and needs no torch. Rows with NaN or infinity are listed, counted and left out of everything else.
     """
+    _limit_waiting()
     from .diagnosis import describe  # noqa: PLC0415 - numpy, only when the verb runs
     from .diagnosis import diagnose as examine  # noqa: PLC0415
 
     with TerminalProgress() as progress:
         found = examine(features, sigma, progress, _reading(options))
     click.echo(_json(found) if as_json else "\n".join(describe(found)))
+
+
+def _limit_waiting() -> None:
+    """Set `WAITING`, which torch and numpy read once, when they are imported."""
+    for name, value in WAITING.items():
+        os.environ.setdefault(name, value)
 
 
 def _options(file: Path | None, flags: dict[str, Any], begun_with: Any = None) -> Any:

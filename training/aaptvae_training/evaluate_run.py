@@ -34,7 +34,6 @@ from .memory import needs_of_evaluation, refuse_shortage
 from .model import encode
 from .progress import TrainingProgress
 from .report.judged import open_judge
-from .report.page import write_report
 from .run import (
     BEST,
     EVALUATION,
@@ -76,6 +75,8 @@ def evaluate(
     run, progress = Path(run), progress or TrainingProgress()
     evaluation, judge = _evaluated(run, source, progress, reading)
     if source is None and report:
+        from .report.page import write_report  # noqa: PLC0415 - matplotlib, only where a page is drawn
+
         progress.stage("writing the report", 1)
         write_report(run, evaluation, judge, image_shape)
         progress.advance(1)

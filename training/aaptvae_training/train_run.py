@@ -105,6 +105,8 @@ def train(  # noqa: PLR0913 - the arguments of a training
     """
     if not (begun := resume and not is_empty(run)):  # a training may be killed before it has written anything
         check_folder(run, force)
+    if report:
+        import matplotlib  # noqa: F401, PLC0415 - a missing one is said before the training
     conditions = TableConditions.of(config)
     with join(config.device) as world, open_features(source, reading, config.missing, conditions) as features:
         progress = progress if progress is not None and world.leads else TrainingProgress()

@@ -13,7 +13,7 @@ from aaptvae.rows import Matrix, Rows
 
 from ..model import AAPTVAE, decode, features_of, given, observation_of
 
-MOST_KNOTS = 3 << 14  # of all columns: 384 KiB
+MOST_KNOTS = 5 << 13  # of all columns: 320 KiB
 LEAST_KNOTS = 4  # of a column that wants more
 MOST_VALUES = 1_024  # of a column with a step for each
 REPEATED = 0.5  # share of different values in a column of repeated ones, at most

@@ -3,7 +3,7 @@
 The threads of torch wait for each other by spinning, many times in a step. On an idle machine of two cores a second thread
 saves a fifth of the time of a large network and nothing of a small one; beside busy processes it can cost a factor of ten.
 Both counts are therefore timed on the steps of the training itself, again and again. The command line also limits how long
-threads spin (`cli.py`).
+threads of torch and numpy spin (`cli.py`).
 """
 
 import contextlib
