@@ -1,13 +1,13 @@
 """The verb that answers requests over HTTP: serve."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from ..serve.settings import MIB, Limits, Options
 from .options import PRECISIONS, examples, printable
 
-if TYPE_CHECKING:
-    from ..serve.settings import Options
+DEFAULTS = Limits()
 
 
 @click.command(
@@ -25,14 +25,30 @@ if TYPE_CHECKING:
 @click.option("--precision", default="fp32", show_default=True, type=click.Choice(PRECISIONS))
 @click.option("--provider", "providers", multiple=True, metavar="NAME", help="onnxruntime provider; repeatable.")
 @click.option("--token-file", type=click.Path(), metavar="FILE", help="File with the token that clients must send.")
-@click.option("--max-body", default=64, show_default=True, type=click.IntRange(1, 1024), help="MiB of a request or an answer.")
-@click.option("--max-rows", default=1 << 16, show_default=True, type=click.IntRange(1), help="Rows of a request.")
-@click.option("--queue", default=256, show_default=True, type=click.IntRange(0), help="Requests that wait for a thread.")
-@click.option("--connections", default=2048, show_default=True, type=click.IntRange(1), help="Open at once, per worker.")
 @click.option(
-    "--timeout", default=30.0, show_default=True, type=click.FloatRange(0.1), help="Seconds to send a request, or to wait."
+    "--max-body",
+    default=DEFAULTS.body // MIB,
+    show_default=True,
+    type=click.IntRange(1, 1024),
+    help="MiB of a request or an answer.",
 )
-@click.option("--drain", default=1.0, show_default=True, type=click.FloatRange(0), help="Seconds of answers after SIGTERM.")
+@click.option("--max-rows", default=DEFAULTS.rows, show_default=True, type=click.IntRange(1), help="Rows of a request.")
+@click.option(
+    "--queue", default=DEFAULTS.queue, show_default=True, type=click.IntRange(0), help="Requests that wait for a thread."
+)
+@click.option(
+    "--connections", default=DEFAULTS.connections, show_default=True, type=click.IntRange(1), help="Open at once, per worker."
+)
+@click.option(
+    "--timeout",
+    default=DEFAULTS.arrival,
+    show_default=True,
+    type=click.FloatRange(0.1),
+    help="Seconds to send a request, or to wait.",
+)
+@click.option(
+    "--drain", default=DEFAULTS.drain, show_default=True, type=click.FloatRange(0), help="Seconds of answers after SIGTERM."
+)
 def serve(bundles: tuple[str, ...], host: str, port: int, **chosen: Any) -> None:
     """Answer requests over HTTP, in the Open Inference Protocol V2 (as Triton and KServe).
 
@@ -56,9 +72,8 @@ def serve(bundles: tuple[str, ...], host: str, port: int, **chosen: Any) -> None
         server.run(listener)
 
 
-def _options(chosen: dict[str, Any]) -> "Options":
+def _options(chosen: dict[str, Any]) -> Options:
     from ..engine import usable_cpus  # noqa: PLC0415
-    from ..serve.settings import MIB, Limits, Options  # noqa: PLC0415
 
     limits = Limits(
         body=chosen["max_body"] * MIB,
