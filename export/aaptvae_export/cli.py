@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aaptvae.cli.options import PRECISIONS, examples
+from aaptvae.cli.options import PRECISIONS, examples, web_condition_option
 from aaptvae.cli.verbs_explore import look_options, wasm_at_hand
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class ToleranceOption(click.Option):
     metavar="FILE|heldout",
     help="Rows for the explorer's map, which DIR then holds. Default: those that the bundle carries.",
 )
+@web_condition_option
 @look_options
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
@@ -78,10 +79,7 @@ def export(run: Path, output: Path, archive: bool, triton: Path | None, force: b
     from .bundle import export_bundle, write_triton  # noqa: PLC0415
     from .options import ExportOptions  # noqa: PLC0415
 
-    page = {key: options.pop(key) for key in ("web", "web_rows", "image_shape", "curve", "wasm")}
-    offline = options.pop("offline")
-    if page["web"] is None and page["web_rows"] is not None:
-        raise click.UsageError("--web-rows names rows of an explorer: pass --web DIR too")
+    page, offline = _page_of(options), options.pop("offline")
     for folder in (triton, page["web"]):
         if folder is not None:
             refuse_existing(folder, force)
@@ -92,7 +90,7 @@ def export(run: Path, output: Path, archive: bool, triton: Path | None, force: b
     found = read_run(run)
     if page["web"] is not None:
         page |= {
-            "table": _map_rows(found, page.pop("web_rows"), page["image_shape"]),
+            "table": _map_rows(found, page.pop("web_rows"), page["image_shape"], page.pop("condition")),
             "wasm": wasm_at_hand(offline, page["wasm"]),
         }
     made = export_bundle(found, output, chosen, archive=archive or output.suffix == ".zip", force=force)
@@ -106,8 +104,21 @@ def export(run: Path, output: Path, archive: bool, triton: Path | None, force: b
         click.echo("\n".join(made.summary()), err=True)
 
 
-def _map_rows(run: "Run", source: str | None, shape: tuple[int, int] | None) -> "MapRows | None":
-    """Rows for an explorer's map, which are read before anything is written; None for those that the bundle carries."""
+def _page_of(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of an explorer, which are taken out of those of the command."""
+    page = {key: options.pop(key) for key in ("web", "web_rows", "condition", "image_shape", "curve", "wasm")}
+    if page["web"] is None and page["web_rows"] is not None:
+        raise click.UsageError("--web-rows names rows of an explorer: pass --web DIR too")
+    if page["condition"] and page["web_rows"] in (None, "heldout"):
+        raise click.UsageError("--condition is a condition of --web-rows FILE: pass a file; other rows have their own")
+    return page
+
+
+def _map_rows(run: "Run", source: str | None, shape: tuple[int, int] | None, condition: dict[str, str]) -> "MapRows | None":
+    """Rows for an explorer's map, which are read before anything is written; None for those that the bundle carries.
+
+    `condition` has values for all rows of a file.
+    """
     from aaptvae.conditions import Conditions  # noqa: PLC0415
     from aaptvae.explorer import heldout_rows, read_table, reading_for  # noqa: PLC0415
     from aaptvae.rows import check_image_shape  # noqa: PLC0415
@@ -117,7 +128,7 @@ def _map_rows(run: "Run", source: str | None, shape: tuple[int, int] | None) -> 
     if source is None or source == "heldout":
         return None if source is None else heldout_rows(run.heldout, config.input_dim)
     reading = reading_for(config.input_dim, config.columns, "mean" if config.train.missing == "mean" else "error")
-    return read_table(source, reading, Conditions(config.conditions))
+    return read_table(source, reading, Conditions(config.conditions), condition=condition)
 
 
 def _write_explorer(made: "Export", force: bool, *, web: Path, table: "MapRows | None", **look: Any) -> None:

@@ -16,10 +16,10 @@ from click.testing import CliRunner
 from aaptvae.bundle import read_bundle
 from aaptvae.bundle.manifest import Condition
 from aaptvae.cli.verbs_explore import explore
-from aaptvae.errors import BundleError
+from aaptvae.errors import BundleError, InputError
 from aaptvae.explorer import Site, heldout_rows
 from aaptvae_export.bundle import export_bundle, packed_run
-from aaptvae_export.cli import _map_rows
+from aaptvae_export.cli import _map_rows, export
 from aaptvae_training import RunError, read_run
 from aaptvae_training.features import Features
 from aaptvae_training.features.row_ids import RowIds
@@ -69,10 +69,29 @@ def test_runs_are_refused_in_words(place: str, options: tuple[str, ...], error: 
 
 def test_held_out_rows_keep_their_conditions(tmp_path: Path) -> None:
     run = make_run(5, 2, (3,), conditions=(Condition(name="kind", categories=("a", "b")), Condition(name="age")))
-    table = _map_rows(run, "heldout", None)
+    table = _map_rows(run, "heldout", None, {})
     assert table is not None and np.array_equal(np.concatenate([table.rows, table.c], axis=1), run.heldout)
     site = Site(bundle=read_bundle(export_bundle(run, tmp_path / "a")), table=table)
     assert json.loads(site.files()["explorer.json"])["conditions"] == "conditions.npy"
+
+
+def test_rows_of_a_file_take_a_condition(tmp_path: Path) -> None:
+    conditions = Condition(name="kind", categories=("a", "b")), Condition(name="age", mean=40.0, scale=10.0)
+    run = make_run(2, 1, (3,), conditions=conditions)
+    (tmp_path / "rows.csv").write_text("x0,x1,age\n1,2,50\n3,4,30\n")
+    table = _map_rows(run, str(tmp_path / "rows.csv"), None, {"kind": "b"})
+    assert table is not None and table.c is not None
+    assert table.c.tolist() == [[0, 1, 1], [0, 1, -1]] and table.rows.tolist() == [[1, 2], [3, 4]]
+    with pytest.raises(InputError, match=r"condition kind is 'z': expected one of a, b"):
+        _map_rows(run, str(tmp_path / "rows.csv"), None, {"kind": "z"})
+
+
+@pytest.mark.parametrize("rows", [(), ("--web-rows", "heldout")])
+def test_a_condition_needs_a_file_of_rows(tmp_path: Path, rows: tuple[str, ...]) -> None:
+    page = ["--web", str(tmp_path / "site"), *rows, "--condition", "kind=a"]
+    result = CliRunner().invoke(export, [str(OLD / "run"), "-o", str(tmp_path / "b"), *page])
+    assert result.exit_code == 2 and "--condition is a condition of --web-rows FILE" in result.output
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -2,13 +2,16 @@
 
 All have random weights. `int8` has twins; `bounded` has every operator of a graph and a mixture of two noises; `wide` has
 noise along eight principal axes, which lie in its decoder; `observed` has maps of samples to observed values: constant,
-binary, counted, half zero, and continuous; `conditional` takes a category and a number, and its prior depends on them.
+binary, counted, half zero, and continuous; `conditional` takes a category and a number, and its prior depends on them;
+`named` has int8 twins, the same conditions, a bernoulli likelihood, rows without missing values replaced, and names that are
+HTML, formulas of a spreadsheet, quoted and in other scripts.
 """
 
 import dataclasses
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 
@@ -25,10 +28,29 @@ from aaptvae_training.finish.marginal_fit import calibrate  # noqa: E402
 from aaptvae_training.model.as_numpy import observation_of  # noqa: E402
 
 HERE = ROOT / "tests/web"
+CONDITIONS = Condition(name="kind", categories=("a", "b", "c")), Condition(name="age", mean=40.0, scale=10.0)
+NAMES = (
+    "<img src=x onerror=\"document.title='run'\">",
+    "<script>document.title='run'</script>",
+    "{a|b} {value} %s",
+    'with "quotes", and a comma',
+    "=1+1",
+    "возраст",
+    "年齢",
+    "عمر",
+    "e\u0301 and \u00e9",
+    "& &lt; &amp;",
+    "one\ttab",
+    "a name of many words that is longer than any axis of a chart has room for, on any screen",
+)
+
+
+def admit_int8() -> None:
+    LIMITS["int8"] = dataclasses.replace(LIMITS["int8"], bytes_ratio=9, elbo_loss=9, r2_loss=9)  # too small to gain by int8
 
 
 def int8() -> None:
-    LIMITS["int8"] = dataclasses.replace(LIMITS["int8"], bytes_ratio=9, elbo_loss=9, r2_loss=9)  # too small to gain by int8
+    admit_int8()
     run = make_run(64, 8, (64,), rows=256, sigma="spectral", likelihood="student")
     export_bundle(run, HERE / "int8", ExportOptions(precisions=("int8",), speedup=0, name="int8"), force=True)
 
@@ -48,11 +70,18 @@ def observed() -> None:
 
 
 def conditional() -> None:
-    conditions = Condition(name="kind", categories=("a", "b", "c")), Condition(name="age", mean=40.0, scale=10.0)
-    run = make_run(5, 2, (8,), rows=64, conditions=conditions)
+    run = make_run(5, 2, (8,), rows=64, conditions=CONDITIONS)
     prior = dataclasses.replace(run.prior, gate=np.array([[2.0, -1.0, 0.0, 0.5], [-2.0, 1.0, 0.0, -0.5]]))
     run = dataclasses.replace(run, prior=prior, marginals=calibrate(run.model, prior, run.heldout, 0))
     export_bundle(run, HERE / "conditional", ExportOptions(name="conditional"), force=True)
+
+
+def named() -> None:
+    admit_int8()
+    run = make_run(len(NAMES), 3, (64, 64), rows=256, conditions=CONDITIONS, likelihood="bernoulli")
+    train = msgspec.structs.replace(run.config.train, missing="mean")
+    run = dataclasses.replace(run, config=msgspec.structs.replace(run.config, columns=NAMES, train=train))
+    export_bundle(run, HERE / "named", ExportOptions(precisions=("int8",), speedup=0, name="named"), force=True)
 
 
 def broad_run(*widths: int | tuple[int, ...], rows: int) -> Run:
@@ -71,6 +100,7 @@ def wide() -> None:
 
 
 if __name__ == "__main__":
-    makers = {"int8": int8, "bounded": bounded, "wide": wide, "observed": observed, "conditional": conditional}
-    for name in sys.argv[1:] or makers:
-        makers[name]()
+    makers = (int8, bounded, wide, observed, conditional, named)
+    for make in makers:
+        if make.__name__ in (sys.argv[1:] or [make.__name__]):
+            make()

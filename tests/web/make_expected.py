@@ -1,6 +1,6 @@
-"""Makes runtime/web/test/expected.json, what Python computes: python tests/web/make_expected.py
+"""Makes expected.json and refusals.json in runtime/web/test, what Python computes and says: python tests/web/make_expected.py
 
-tests/web/test_javascript.py fails where the committed file differs from what this script computes now.
+tests/web/test_javascript.py fails where a committed file differs from what this script computes now.
 """
 
 import base64
@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bad_calls import refusals
 
 import aaptvae
 from aaptvae.density.noise import Stream, chi_square_rows, normal_rows, uniform_rows
 
 ROOT = Path(__file__).parents[2]
 EXPECTED = ROOT / "runtime/web/test/expected.json"
+REFUSALS = ROOT / "runtime/web/test/refusals.json"
 BUNDLES = {
     "digits": ("artifacts/digits", "fp32"),
     "tiny": ("tests/runtime/tiny", "fp32"),
@@ -25,6 +27,7 @@ BUNDLES = {
     "wide": ("tests/web/wide", "fp32"),
     "observed": ("tests/web/observed", "fp32"),
     "conditional": ("tests/web/conditional", "fp32"),
+    "named": ("tests/web/named", "int8"),
 }
 SEEDS = 1_000
 
@@ -71,8 +74,11 @@ def results(folder: str, precision: Any) -> dict[str, Any]:
         "noisy": vae.sample(range(60, 160), seed=7, observation_noise=True, condition=many),
         "linear": vae.interpolate(x[:2], x[2:4], 4, condition=pairs),
         "slerp": vae.interpolate(x[:2], x[2:4], 4, path="slerp", condition=pairs),
+        **{view: vae.embed(x, view=view) for view in vae.views.names},
         "reparameterize": vae.reparameterize(*vae.encode(x, condition=c), seed=3),
     }
+    if "metric" in vae.views.names:
+        computed["of_metric"] = vae.decode(computed["metric"], view="metric")
     if vae.manifest.marginals:
         computed["as_observed"] = vae.sample(range(60, 160), seed=7, as_observed=True, condition=many)
     if vae.conditions:
@@ -97,3 +103,4 @@ def expected() -> dict[str, Any]:
 
 if __name__ == "__main__":
     EXPECTED.write_text(json.dumps(expected(), indent=1) + "\n")
+    REFUSALS.write_text("[\n" + ",\n".join(json.dumps(call, ensure_ascii=False) for call in refusals()) + "\n]\n")

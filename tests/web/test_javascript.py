@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from make_expected import EXPECTED, ROOT, expected
+from bad_calls import refusals
+from make_expected import EXPECTED, REFUSALS, ROOT, expected
 
 PACKAGE = ROOT / "runtime/web"
 HAS_NODE = shutil.which("node") is not None and (PACKAGE / "node_modules").is_dir()
@@ -37,6 +38,10 @@ def test_expected_values_are_what_python_computes() -> None:
         else:  # products in another order on another CPU
             pair = [np.frombuffer(base64.b64decode(text), "<f4") for text in (committed[path], value)]
             np.testing.assert_allclose(*pair, rtol=1e-4, atol=1e-4, err_msg=path)
+
+
+def test_expected_refusals_are_what_python_says() -> None:
+    assert json.loads(REFUSALS.read_text()) == refusals()
 
 
 @pytest.fixture(scope="module")

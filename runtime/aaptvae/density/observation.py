@@ -227,7 +227,7 @@ def _mask(arrays: Mapping[str, NDArray[Any]], width: int) -> NDArray[np.bool_] |
 def _bernoulli(x: Rows, p: Rows) -> Nats:
     if ((x < 0) | (x > 1)).any():
         raise InputError(
-            f"x goes from {x.min()} to {x.max()}: this bundle's likelihood is bernoulli and expects "
+            f"x goes from {x.min():g} to {x.max():g}: this bundle's likelihood is bernoulli and expects "
             "features in [0, 1]: rescale them as for training"
         )
     tiny = float(np.finfo(np.float32).eps)

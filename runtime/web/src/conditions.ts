@@ -125,7 +125,7 @@ function oneHot({ name, categories }: Condition, values: readonly ConditionValue
     const code = places.get(categoryOf(value));
     if (code === undefined) {
       throw new InputError(
-        `condition ${name} is ${shown(value)}${place(row)}: expected one of ${listed(categories)}: pass a category that the ` +
+        `condition ${name} is ${shown(value).slice(0, 100)}${place(row)}: expected one of ${listed(categories)}: pass a category that the ` +
           "model was trained on",
       );
     }
@@ -138,9 +138,11 @@ function standardised({ name, mean, scale }: Condition, values: readonly Conditi
   const numbers = values.map((value, row) => {
     const text = typeof value === "string" && NUMBER.test(value);
     const number = text || typeof value === "number" || typeof value === "bigint" || typeof value === "boolean" ? Number(value) : NaN;
-    if (Number.isFinite(number)) return (number - mean) / scale;
+    const c = (number - mean) / scale;
+    if (Number.isFinite(Math.fround(c))) return c;
     throw new InputError(
-      `condition ${name} is ${shown(value)}${place(row)}: expected a finite number: drop or repair such rows`,
+      `condition ${name} is ${shown(value).slice(0, 100)}${place(row)}: expected a finite number in the range of ` +
+        "float32: drop or repair such rows",
     );
   });
   return new Rows(Float32Array.from(numbers), 1);

@@ -53,7 +53,7 @@ export class Densities {
     if (this.marginals !== undefined) return this.marginals;
     throw new InputError(
       "asObserved is true: this bundle has no marginals.npz, which exports of before and bernoulli models lack: train and " +
-        "export again, or sample without it",
+        "export again, or sample with observationNoise",
     );
   }
 }

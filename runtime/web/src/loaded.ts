@@ -66,6 +66,7 @@ export async function open(backend: Backend, bundle: Bundle, { precision = "fp32
   const network = (graph: (typeof graphs)[number]): Promise<Network> =>
     Network.open(backend, files.get(graphFile(graph, precision))!, manifest[graph]);
   const [encoder, decoder] = [await network("encoder"), await network("decoder")]; // WebGPU opens one at a time
+  encoder.columns = manifest.columns;
   return { device: backend.provider, bundle, precision, densities, golden: vectors, views, encoder, decoder };
 }
 
@@ -151,11 +152,11 @@ export class LoadedBundle {
 
   /** `x` [N, D] as checked rows, with the mean of its column in place of NaN where the bundle's `missing` is "mean". */
   protected features(x: Table, name = "x"): Rows {
-    if (this.manifest.missing === "error") return asRows(x, this.inputDim, name);
+    if (this.manifest.missing === "error") return asRows(x, this.inputDim, name, this.columns);
     const mean = this.observation.mean;
     const filled = (row: ArrayLike<number>): number[] => Array.from(row, (value, j) => (Number.isNaN(value) ? mean[j] : value));
     const rows = x instanceof Rows ? Array.from({ length: x.length }, (_, i) => filled(x.row(i))) : x.map(filled);
-    return asRows(rows, this.inputDim, name);
+    return asRows(rows, this.inputDim, name, this.columns);
   }
 
   /** c [rows, C] of a condition, undefined for a model without conditions; `InputError` as every method with one. */

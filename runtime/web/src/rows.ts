@@ -37,8 +37,11 @@ export class Rows {
 /** Rows as this package takes them: `Rows`, or an array of rows. */
 export type Table = Rows | ReadonlyArray<ArrayLike<number>>;
 
-/** `x` as finite float32 rows of `width` numbers; `InputError` for anything else. */
-export function asRows(x: Table, width: number, name = "x"): Rows {
+/** Names of columns, null or undefined for columns that are called by their positions. */
+export type Names = readonly string[] | null | undefined;
+
+/** `x` as finite float32 rows of `width` numbers; `InputError` for anything else, with the names of `columns`. */
+export function asRows(x: Table, width: number, name = "x", columns?: Names): Rows {
   const rows = x instanceof Rows ? x : copied(x, width, name);
   if (rows.width !== width || !Number.isInteger(rows.length)) throw otherWidth(rows.width, width, name);
   const at = notFinite(rows.data);
@@ -46,7 +49,7 @@ export function asRows(x: Table, width: number, name = "x"): Rows {
     const row = Math.floor(at / width);
     const given = x instanceof Rows ? rows.data[at] : x[row][at % width];
     throw new InputError(
-      `${name} has ${plain(given)} at row ${row}, column ${at % width}: expected finite float32 numbers: ` +
+      `${name} has ${plain(given)} at row ${row}, column ${columns?.[at % width] ?? at % width}: expected finite float32 numbers: ` +
         "drop the row or fill in the value",
     );
   }
@@ -57,11 +60,16 @@ function copied(x: ReadonlyArray<ArrayLike<number>>, width: number, name: string
   if (!Array.isArray(x)) {
     throw new InputError(`${name} is a ${typeof x}: expected numbers [N, ${width}]: pass rows or an array of rows`);
   }
+  if (x.length && x.every((row) => typeof row === "number")) {
+    throw new InputError(`${name} has shape (${x.length},): expected two dimensions [N, ${width}]: for one row pass [${name}]`);
+  }
+  const several = x.some((row) => typeof row?.length === "number" && row.length !== x[0]?.length);
+  if (several) throw new InputError(`${name} is a list of rows of several lengths: expected as many numbers in each`);
   const rows = Rows.empty(x.length, width);
   x.forEach((row: ArrayLike<number>, i) => {
     if (typeof row !== "object" || row === null || typeof row.length !== "number") {
       throw new InputError(
-        `${name} has one dimension: expected two dimensions [N, ${width}]: for one row pass an array that holds the row`,
+        `${name} has ${shown(row)} as row ${i}: expected an array of ${width} numbers: pass rows or an array of rows`,
       );
     }
     if (row.length !== width) throw otherWidth(row.length, width, name);
@@ -76,11 +84,35 @@ function copied(x: ReadonlyArray<ArrayLike<number>>, width: number, name: string
   return rows;
 }
 
-/** The place of the first value that is not finite, -1 if all are. */
-function notFinite(values: Float32Array): number {
-  for (let at = 0; at < values.length; at++) if (!(values[at] - values[at] === 0)) return at;
+/** The place of the first value that is not finite, or not below a limit; -1 if all are. */
+function notFinite(values: Float32Array, limit = Infinity): number {
+  for (let at = 0; at < values.length; at++) if (!(Math.abs(values[at]) < limit)) return at;
   return -1;
 }
+
+/** A row of finite numbers for which the model's results are not finite. */
+class RowError extends InputError {
+  constructor(
+    readonly table: string,
+    readonly row: number,
+    readonly value: string,
+  ) {
+    super(`${table} row ${row} is too large for the model, whose results are not finite${value}: drop the row or clip its values`);
+  }
+}
+
+/** The result of `work`; a `RowError` of it counts rows from `first`, `share` computed ones for each of the table `name`. */
+export async function numbered<Result>(work: () => Promise<Result>, first = 0, name = "x", share = 1): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof RowError)) throw error;
+    const value = error.table === "x" ? error.value : ""; // that of a latent is no value of the table
+    throw new RowError(name, first + Math.floor(error.row / share), value);
+  }
+}
+
+const LARGEST = 2 ** 127; // half of what float32 holds
 
 function otherWidth(found: number, width: number, name: string): InputError {
   return new InputError(
@@ -88,19 +120,16 @@ function otherWidth(found: number, width: number, name: string): InputError {
   );
 }
 
-/** Throw `InputError` if a result of finite `rows` is not finite; `first` is the number of row 0. */
-export function refuseOverflow(name: string, rows: Rows, first: number, results: readonly Rows[]): void {
+/** `InputError` if a result of finite `rows` is not finite or nearly so, as in Python; `first` is the number of row 0. */
+export function refuseOverflow(name: string, rows: Rows, first: number, results: readonly Rows[], columns?: Names): void {
   for (const result of results) {
-    const at = notFinite(result.data);
+    const at = notFinite(result.data, LARGEST);
     if (at < 0) continue;
     const row = Math.floor(at / result.width);
     const values = rows.row(row);
     let column = 0;
     for (let j = 1; j < values.length; j++) if (Math.abs(values[j]) > Math.abs(values[column])) column = j;
-    throw new InputError(
-      `${name} row ${first + row} is too large for the model, whose results are not finite: the value in column ${column} ` +
-        `is ${general(values[column])}: drop the row or clip the value`,
-    );
+    throw new RowError(name, first + row, `: the value in column ${columns?.[column] ?? column} is ${general(values[column])}`);
   }
 }
 

@@ -12,7 +12,7 @@ import { walk } from "./interpolation.js";
 import type { Curve } from "./interpolation.js";
 import { LoadedBundle, open } from "./loaded.js";
 import type { LoadOptions } from "./loaded.js";
-import { asCount, asRows, Rows } from "./rows.js";
+import { asCount, asRows, numbered, refuseOverflow, Rows } from "./rows.js";
 import type { Table } from "./rows.js";
 import { shown } from "./text.js";
 import type { ViewName } from "./views.js";
@@ -39,6 +39,8 @@ export interface SampleOptions extends Conditioned {
   readonly temperature?: number;
   /** The first row of the seed's sequence. */
   readonly start?: number;
+  /** Add the likelihood's own noise. */
+  readonly observationNoise?: boolean;
   /** Add observation noise, and give every column the distribution of its training rows. */
   readonly asObserved?: boolean;
 }
@@ -81,7 +83,7 @@ export class VAE extends LoadedBundle {
   /** `decode(embed(x))`, deterministic. */
   async reconstruct(x: Table, { condition }: Conditioned = {}): Promise<Rows> {
     const [rows, c] = this.inputs(x, condition);
-    return this.decoded(await this.embed(rows, { condition: c }), c);
+    return numbered(async () => this.decoded(await this.embed(rows, { condition: c }), c));
   }
 
   /** `mu + exp(logvar / 2) * noise`; row i of the noise depends on `seed` and i alone. */
@@ -94,7 +96,9 @@ export class VAE extends LoadedBundle {
     }
     const noise = normalRows(resolveSeed(seed), 0, means.length, this.latentDim, Stream.LATENT);
     const points = means.data.map((mean, at) => mean + Math.fround(Math.exp(spreads.data[at] / 2)) * noise.data[at]);
-    return new Rows(points, this.latentDim);
+    const rows = new Rows(points, this.latentDim);
+    refuseOverflow("logvar", spreads, 0, [rows]);
+    return rows;
   }
 
   /** `n` new rows from the fitted or the standard prior; a seed defines an endless sequence of rows. */
@@ -103,9 +107,9 @@ export class VAE extends LoadedBundle {
     const [seed, start] = [resolveSeed(options.seed), options.start ?? 0];
     const [z, c] = this.drawn(n, { ...options, seed });
     const rows = await this.decoded(z, c);
-    if (maps === undefined) return rows;
+    if (maps === undefined && !options.observationNoise) return rows;
     const observed = this.observation.withNoise(rows, seed, start);
-    maps.apply(observed);
+    maps?.apply(observed);
     return observed;
   }
 
@@ -126,7 +130,7 @@ export class VAE extends LoadedBundle {
     }
     const points = walk(start, end, steps, path);
     const c = this.conditionsOf(condition, start.length);
-    return this.decoded(points, c && walk(c, c, steps));
+    return numbered(() => this.decoded(points, c && walk(c, c, steps)), 0, "a or b", steps + 1);
   }
 
   /** Reconstruction error, KL divergence, ELBO and p-value of each row; p-values are NaN for bundles of schema 1. */
@@ -134,9 +138,9 @@ export class VAE extends LoadedBundle {
     asCount(pairs, "pairs");
     const [rows, c] = this.inputs(x, condition);
     const { mu, logvar } = await this.posterior(rows, c);
-    const reconstructionError = this.observation.squaredError(rows, await this.decoded(mu, c));
-    const model = { decode: (z: Rows) => this.decoded(z, c), observation: this.observation };
-    const expected = await expectedLogDensity(model, rows, [mu, logvar], pairs);
+    const decode = (z: Rows): Promise<Rows> => numbered(() => this.decoded(z, c));
+    const reconstructionError = this.observation.squaredError(rows, await decode(mu));
+    const expected = await expectedLogDensity({ decode, observation: this.observation }, rows, [mu, logvar], pairs);
     const divergence = klDivergence(mu, logvar);
     const elbo = expected.map((value, i) => value - divergence[i]);
     return { reconstructionError, klDivergence: divergence, elbo, pValue: pValues(elbo, this.opened.densities.heldoutElbo) };
@@ -159,7 +163,8 @@ export class VAE extends LoadedBundle {
     for (let start = 0; start < rows.length; start += step) {
       const [part, ...posterior] = [rows, mu, logvar].map((whole) => whole.slice(start, start + step));
       const given = c?.slice(start, start + step);
-      const model = { decode: (z: Rows) => this.decoded(z, given), observation: this.observation };
+      const decode = (z: Rows): Promise<Rows> => numbered(() => this.decoded(z, given), start);
+      const model = { decode, observation: this.observation };
       bound.set(await importanceWeighted(model, density.under(given), part, posterior as [Rows, Rows], { ...draws, start }), start);
     }
     return bound;

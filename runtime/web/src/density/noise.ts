@@ -35,13 +35,13 @@ export function normalRows(seed: bigint, start: number, stop: number, width: num
   return rows;
 }
 
-/** Uniform numbers in [0, 1), rows start..stop of width 1. */
-export function uniformColumn(seed: bigint, start: number, stop: number, stream: number): Float64Array {
-  const values = new Float64Array(Math.max(0, stop - start));
+/** Uniform numbers in [0, 1), rows start..stop, one after another. */
+export function uniformRows(seed: bigint, start: number, stop: number, width: number, stream: number): Float64Array {
+  const values = new Float64Array(Math.max(0, stop - start) * width);
   eachBlock(start, stop, (block, skip, from, count) => {
     const generator = new Philox(seed, block, stream);
-    for (let i = 0; i < skip; i++) generator.uniform();
-    for (let i = 0; i < count; i++) values[from + i] = generator.uniform();
+    for (let i = 0; i < skip * width; i++) generator.uniform();
+    for (let i = 0; i < count * width; i++) values[from * width + i] = generator.uniform();
   });
   return values;
 }

@@ -6,7 +6,7 @@ import { BundleError, InputError } from "../errors.js";
 import { product, Rows, transposed } from "../rows.js";
 import { general } from "../text.js";
 import { LOG_2PI, logAddExp, logGamma } from "./functions.js";
-import { chiSquareColumn, normalRows, Stream, uniformColumn } from "./noise.js";
+import { chiSquareColumn, normalRows, Stream, uniformRows } from "./noise.js";
 
 export const OBSERVATION_ARRAYS = { mean: 1, scale: 1, sigma: 1 };
 export const OPTIONAL_ARRAYS = { basis: 2, freedom: 1, broad_sigma: 1, broad: 1, constant: 1, heldout_elbo: 1 };
@@ -97,11 +97,15 @@ export class ObservationModel {
     return density.map((value, i) => logAddExp(Math.log1p(-share) + value, Math.log(share) + broad[i]));
   }
 
-  /** Rows from `start` on of a seeded sequence of observations around `reconstruction`; not of a bernoulli likelihood. */
+  /** Rows from `start` on of a seeded sequence of observations around `reconstruction`. */
   withNoise(reconstruction: Rows, seed: bigint, start: number): Rows {
     const { width, length } = reconstruction;
+    if (this.kind === "bernoulli") {
+      const choice = uniformRows(seed, start, start + length, width, Stream.OBSERVATION);
+      return new Rows(reconstruction.data.map((probability, at) => Number(choice[at] < probability)), width);
+    }
     const white = normalRows(seed, start, start + length, width, Stream.OBSERVATION);
-    const choice = this.broad ? uniformColumn(seed, start, start + length, Stream.BREADTH) : new Float64Array(length).fill(1);
+    const choice = this.broad ? uniformRows(seed, start, start + length, 1, Stream.BREADTH) : new Float64Array(length).fill(1);
     const isBroad = Array.from(choice, (number) => this.broad !== undefined && number < this.broad.share);
     const noise = this.scaled(Float64Array.from(white.data), isBroad);
     if (this.kind === "student") {

@@ -5,7 +5,7 @@ import { BundleError, InputError } from "../errors.js";
 import { Rows } from "../rows.js";
 import { shown } from "../text.js";
 import { LOG_2PI, logAddExp } from "./functions.js";
-import { normalRows, Stream, uniformColumn } from "./noise.js";
+import { normalRows, Stream, uniformRows } from "./noise.js";
 
 export const PRIOR_ARRAYS = { weights: 1, means: 2, factors: 3 };
 export const OPTIONAL_PRIOR_ARRAYS = { gate: 2 };
@@ -137,7 +137,7 @@ export class LatentPrior {
     const noise = normalRows(seed, start, stop, this.latentDim, Stream.LATENT);
     noise.data.forEach((value, at) => (noise.data[at] = temperature * value));
     if (!this.weights.length) return noise;
-    const choice = uniformColumn(seed, start, stop, Stream.COMPONENT);
+    const choice = uniformRows(seed, start, stop, 1, Stream.COMPONENT);
     const z = Rows.empty(noise.length, this.latentDim);
     for (let i = 0; i < noise.length; i++) this.place(z.row(i), noise.row(i), componentOf(this.weightsOf(i), choice[i]));
     return z;

@@ -6,7 +6,7 @@ import { CONDITION } from "../bundle/manifest.js";
 import type { GraphSpec } from "../bundle/manifest.js";
 import { BundleError } from "../errors.js";
 import { asRows, refuseOverflow, Rows } from "../rows.js";
-import type { Table } from "../rows.js";
+import type { Names, Table } from "../rows.js";
 
 const CHUNK = 1024; // rows a call: bounds the memory that onnxruntime keeps
 
@@ -35,6 +35,8 @@ export class Network {
   private readonly input: string;
   private readonly width: number;
   private readonly widths: ReadonlyMap<string, number>;
+  /** Names of the input's columns, for errors. */
+  columns: Names;
 
   private constructor(backend: Backend, session: InferenceSession, spec: GraphSpec) {
     this.backend = backend;
@@ -55,12 +57,12 @@ export class Network {
 
   /** The named outputs of rows `x`; `c` are the conditions [N, C] of a graph that takes them. */
   async run(x: Table, outputs: readonly string[], c?: Rows): Promise<Rows[]> {
-    const rows = asRows(x, this.width, this.input);
+    const rows = asRows(x, this.width, this.input, this.columns);
     const results = outputs.map((name) => Rows.empty(rows.length, this.widths.get(name)!));
     for (let start = 0; start < rows.length; start += CHUNK) {
       const chunk = rows.slice(start, start + CHUNK);
       const parts = await this.runChunk(chunk, outputs, c?.slice(start, start + CHUNK));
-      refuseOverflow(this.input, chunk, start, parts);
+      refuseOverflow(this.input, chunk, start, parts, this.columns);
       parts.forEach((part, i) => results[i].data.set(part.data, start * part.width));
     }
     return results;
