@@ -292,7 +292,7 @@ def start_model(config: RunConfig, prepared: Prepared, tail: Tail | None = None)
     count = None if config.axes is None else config.axes or axes_count(prepared, options.latent_dim)
     ppca = find_axes(prepared, scale, count).ppca(options.latent_dim)
     tail = tail or tail_of(config, prepared, ppca)
-    start = scalar_start(ppca) if tail is None else start_with(ppca, tail)
+    start = scalar_start(ppca) if tail is None else start_with(ppca, tail, prepared)
     if options.likelihood == "bernoulli":
         begin_bernoulli(model, statistics, find_axes(prepared, bernoulli_noise(statistics)[1], count))
     elif options.linear_skip:

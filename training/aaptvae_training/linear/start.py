@@ -13,11 +13,12 @@ from torch import Tensor
 
 from aaptvae.rows import Matrix
 
+from ..features import Prepared
 from ..features.moments import Statistics
 from ..model.network import AAPTVAE, last_layer
 from .axes import Axes
 from .ppca import PPCA, mean_of, principal_axes
-from .tail import Tail, is_null, kept_axes, tail_variance
+from .tail import Tail, hides_rows, is_null, kept_axes, tail_variance
 
 LEAST_CHANCE = 1e-4  # of a feature that was never 1
 LARGEST_SHRINKAGE = 0.1  # of a latent that carries an axis; the others have no weights to correct
@@ -39,12 +40,13 @@ class Start:
     noise: Matrix
     freedom: float
     kept: int
+    null: float = 0.0  # variance along axes that have a latent and no variance among training rows
 
     @property
     def variance(self) -> Matrix:
         """Variance [D] along the axes: that of the data where a latent carries it, the noise's own elsewhere."""
         kept = self.kept
-        data = np.maximum(self.ppca.eigenvalues[:kept], 1.001 * self.noise[:kept] ** 2)
+        data = np.maximum(carried_variance(self.ppca, kept, self.null), 1.001 * self.noise[:kept] ** 2)
         return np.concatenate([data, self.noise[kept:] ** 2])
 
 
@@ -53,17 +55,29 @@ def scalar_start(ppca: PPCA) -> Start:
     return Start(ppca, np.full(len(ppca.eigenvalues), np.sqrt(ppca.variance)), np.inf, ppca.latents)
 
 
-def start_with(ppca: PPCA, tail: Tail) -> Start:
-    """The start whose discarded directions have this noise."""
-    scale = tail_variance(ppca, tail)
-    return Start(ppca, np.sqrt(np.concatenate([kept_noise(ppca, scale), scale])), tail.freedom, kept_axes(ppca))
+def start_with(ppca: PPCA, tail: Tail, prepared: Prepared | None = None) -> Start:
+    """The start whose discarded directions have this noise, of the training rows of `prepared`.
+
+    Directions without variance have a latent, as far as there are latents, where held-out rows go there, as they do where
+    training rows are fewer than columns, or most training rows differ there: with as many latents as columns every row is
+    reconstructed.
+    """
+    scale, null, kept = tail_variance(ppca, tail), max(tail.null, ppca.variance), kept_axes(ppca)
+    if tail.null or (prepared is not None and hides_rows(ppca, prepared)):
+        scale, kept = scale[ppca.components - kept :], ppca.components
+    noise = kept_noise(ppca, carried_variance(ppca, kept, null), scale)
+    return Start(ppca, np.sqrt(np.concatenate([noise, scale])), tail.freedom, kept, null)
 
 
-def kept_noise(ppca: PPCA, scale: Matrix) -> Matrix:
-    """Noise variance [K] of the directions that a latent carries, beside squared scales [D - K] of the others."""
+def carried_variance(ppca: PPCA, kept: int, null: float) -> Matrix:
+    """Variance [K] of the first K = `kept` directions, `null` where training rows have none."""
+    return np.where(is_null(ppca)[:kept], null, ppca.eigenvalues[:kept])
+
+
+def kept_noise(ppca: PPCA, variance: Matrix, scale: Matrix) -> Matrix:
+    """Noise variance [K] of directions whose `variance` a latent carries, beside squared scales [D - K] of the others."""
     discarded = min(ppca.variance, mean_of(scale, ppca.others)) if len(scale) else ppca.variance
-    kept = ppca.eigenvalues[: len(ppca.eigenvalues) - len(scale)]
-    return np.maximum(np.minimum(KEPT_NOISE * discarded, MOST_NOISE * kept), 1e-9)
+    return np.maximum(np.minimum(KEPT_NOISE * discarded, MOST_NOISE * variance), 1e-9)
 
 
 @torch.no_grad()
