@@ -4,9 +4,11 @@ A room is a folder of a floor, or a module at the floor's root.
 """
 
 import ast
+import functools
 import importlib
 import tomllib
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -96,13 +98,24 @@ def room_of(path: Path, floor: Path) -> str:
     return path.relative_to(floor).with_suffix("").parts[0]
 
 
+@functools.cache
+def imports_of(source: str) -> list[ast.Import | ast.ImportFrom]:
+    """Every import of a module, at any depth of its code."""
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+def names_in(imports: Iterable[ast.Import | ast.ImportFrom], *, new: bool = False) -> set[str]:
+    """The names that these imports take out of modules, or the `new` ones that they give them."""
+    return {alias.asname if new and alias.asname else alias.name for node in imports for alias in node.names}
+
+
 def imported_rooms(source: str, parents: tuple[str, ...], package: str) -> set[str]:
     """Rooms of `package` that a module inside the packages `parents` imports, at any depth of its code."""
     modules: list[tuple[str, ...]] = []
-    for node in ast.walk(ast.parse(source)):
+    for node in imports_of(source):
         if isinstance(node, ast.Import):
             modules += [tuple(alias.name.split(".")) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+        else:
             base = parents[: len(parents) - node.level + 1] if node.level else ()
             module = base + tuple((node.module or "").split(".") if node.module else ())
             modules += [module] if len(module) > 1 else [(*module, alias.name) for alias in node.names]
@@ -161,6 +174,24 @@ def test_a_made_up_circle_is_found() -> None:
 )
 def test_every_kind_of_import_is_seen(source: str, parents: tuple[str, ...]) -> None:
     assert imported_rooms(source, parents, "aaptvae") == {"vae"}
+
+
+APART = ("cli", "report")  # whose `__init__` imports when it is called
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_what_a_room_exports_is_imported_elsewhere(package: str) -> None:
+    """Rooms have no `__all__`: they export what their `__init__` imports."""
+    every = [node for floor in FLOORS for path in sources(floor) for node in imports_of(path.read_text())]
+    unused = {}
+    for init in sorted((ROOT / FLOORS[package] / package).glob("*/__init__.py")):
+        room = init.parent.name
+        inner = (node for node in imports_of(init.read_text()) if room not in APART and getattr(node, "level", 0))
+        exported = names_in(inner, new=True)
+        places = {(1, room), (2, room), (3, room), (0, f"{package}.{room}")}
+        used = names_in(node for node in every if isinstance(node, ast.ImportFrom) and (node.level, node.module) in places)
+        unused[room] = exported - used - {"packed_run"}  # which a string names
+    assert {room: names for room, names in unused.items() if names} == {}
 
 
 def named_modules() -> list[str]:

@@ -9,7 +9,8 @@ import torch
 
 from aaptvae_training import load_run, read_run
 from aaptvae_training.evaluate_run import evaluate
-from aaptvae_training.loop import Refit, ResidentBatches, World
+from aaptvae_training.loop import Refit, World
+from aaptvae_training.loop.batches import ResidentBatches
 from aaptvae_training.model import AAPTVAE, Objective, scale_rows
 from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.run import load_model, read_config, read_evaluation

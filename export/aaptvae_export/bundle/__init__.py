@@ -2,5 +2,3 @@
 
 from .publish import Export, export_bundle, packed_run
 from .triton import write_triton
-
-__all__ = ["Export", "export_bundle", "packed_run", "write_triton"]

@@ -4,19 +4,3 @@ from .folding import Subspace, fold_encoder
 from .modules import EncoderGraph
 from .onnx_model import TracedGraph, TracedPair, check_model, check_weights, to_bytes, trace_pair
 from .views import compact_metric, fold_metric, fold_similarity, inverse_of
-
-__all__ = [
-    "EncoderGraph",
-    "Subspace",
-    "TracedGraph",
-    "TracedPair",
-    "check_model",
-    "check_weights",
-    "compact_metric",
-    "fold_encoder",
-    "fold_metric",
-    "fold_similarity",
-    "inverse_of",
-    "to_bytes",
-    "trace_pair",
-]

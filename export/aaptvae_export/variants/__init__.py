@@ -4,5 +4,3 @@ from .admission import Admission, Reduced
 from .compaction import find_subspace
 from .low_rank import factor_heads
 from .quantization import CONVERTERS, unfold_scaler
-
-__all__ = ["CONVERTERS", "Admission", "Reduced", "factor_heads", "find_subspace", "unfold_scaler"]

@@ -3,8 +3,6 @@
 `npz` and `golden` need numpy, which `aaptvae info` does not: import them by module.
 """
 
-from .manifest import MANIFEST, GraphSpec, Manifest, Precision, graph_file
-from .reading import Bundle, read_bundle, read_manifest
+from .manifest import Manifest, Precision, graph_file
+from .reading import Bundle, read_bundle
 from .sources import Place
-
-__all__ = ["MANIFEST", "Bundle", "GraphSpec", "Manifest", "Place", "Precision", "graph_file", "read_bundle", "read_manifest"]

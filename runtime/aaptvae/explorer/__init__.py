@@ -7,5 +7,3 @@ from .map_rows import MapRows, heldout_rows, read_table, reading_for
 from .serving import Served
 from .site import Site
 from .wasm import VERSION, find_wasm
-
-__all__ = ["VERSION", "MapRows", "Served", "Site", "find_wasm", "heldout_rows", "read_table", "reading_for"]

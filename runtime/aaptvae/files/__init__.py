@@ -6,5 +6,3 @@ Files are not trusted: any content gives rows or an `InputError`, in bounded mem
 from .opening import open_output, open_rows
 from .reading import Reading
 from .table import Batch, Layout, RowReader, RowWriter
-
-__all__ = ["Batch", "Layout", "Reading", "RowReader", "RowWriter", "open_output", "open_rows"]

@@ -1,21 +1,5 @@
 """Tables in memory: names of columns, and arrays, tensors, data frames and Arrow tables as numbers."""
 
-from .convert import Table, TableLike, as_table, column_values, filled, latents_of
+from .convert import TableLike, as_table, column_values, filled, latents_of
 from .frames import names_of
 from .names import LATENTS, UNNAMED, check_names, latent_names, match_columns, order_for
-
-__all__ = [
-    "LATENTS",
-    "UNNAMED",
-    "Table",
-    "TableLike",
-    "as_table",
-    "check_names",
-    "column_values",
-    "filled",
-    "latent_names",
-    "latents_of",
-    "match_columns",
-    "names_of",
-    "order_for",
-]

@@ -24,7 +24,7 @@ from aaptvae.errors import BundleError, InputError
 from aaptvae.verify import verify
 from aaptvae_export import ExportError, ExportOptions, export_bundle
 from aaptvae_export.bundle.card import write_card
-from aaptvae_export.proof import BATCHES, Reference
+from aaptvae_export.proof.reference import BATCHES, Reference
 from aaptvae_export.variants import quantization
 from aaptvae_training.finish.marginal_fit import calibrate
 from aaptvae_training.model.as_numpy import observation_of

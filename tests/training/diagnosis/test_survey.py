@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from aaptvae.errors import InputError
-from aaptvae_training.diagnosis import Diagnosis, describe, diagnose
+from aaptvae_training.diagnosis import describe, diagnose
+from aaptvae_training.diagnosis.figures import Diagnosis
 from aaptvae_training.progress import TrainingProgress
 
 DIGITS = Path(sys.modules["aaptvae_training"].__file__ or "").parent / "data" / "digits.npy"

@@ -19,46 +19,6 @@ from .prepare import (
 )
 from .regression import Regression
 from .rounding import sentence
-from .row_ids import RowIds
 from .row_numbers import row_numbers
-from .split import FEW_ROWS, LEAST_ROWS, Index, Split, held_out_counts, split_rows
+from .split import FEW_ROWS, LEAST_ROWS, Index, Split, held_out_counts
 from .table import BLOCK_NUMBERS, BLOCK_ROWS, Features, rows_within
-
-__all__ = [
-    "BLOCK_NUMBERS",
-    "BLOCK_ROWS",
-    "FEW_COLUMNS",
-    "FEW_ROWS",
-    "LEAST_ROWS",
-    "MOST_COVARIANCE_COLUMNS",
-    "SAMPLE_ROWS",
-    "ColumnFacts",
-    "Features",
-    "Finding",
-    "Index",
-    "Mask",
-    "Moments",
-    "Prepared",
-    "Regression",
-    "RowIds",
-    "RowKeys",
-    "Split",
-    "Statistics",
-    "TableConditions",
-    "check_probabilities",
-    "column_scale",
-    "constant_columns",
-    "digest_of",
-    "everything",
-    "findings",
-    "first_bad_value",
-    "held_out_counts",
-    "open_features",
-    "prepare_features",
-    "row_numbers",
-    "rows_within",
-    "sentence",
-    "split_rows",
-    "wants_covariance",
-    "without",
-]

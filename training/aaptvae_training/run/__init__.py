@@ -1,17 +1,6 @@
 """The run folder: file names, configuration, figures, weights and resumable state."""
 
-from .folder import (
-    Run,
-    build_model,
-    final_folder,
-    load_model,
-    load_run,
-    read_baseline,
-    read_prior,
-    read_run,
-    write_baseline,
-    write_prior,
-)
+from .folder import Run, build_model, final_folder, load_model, read_baseline, read_prior, read_run, write_baseline, write_prior
 from .held_out import RowId, read_held_out, read_ids, read_positions, read_table_positions, write_held_out
 from .layout import BEST, CONFIG, EVALUATION, LAST, METRICS, REFIT, REPORT, RUN
 from .marginals import read_marginals, write_marginals
@@ -19,49 +8,3 @@ from .records import Evaluation, RowFigures, RunConfig, is_empty, is_unfinished,
 from .shown import TemporaryFolder
 from .state import damaged, read_metrics, read_state, write_metrics, write_state
 from .views import RunViews, read_views, write_views
-
-__all__ = [
-    "BEST",
-    "CONFIG",
-    "EVALUATION",
-    "LAST",
-    "METRICS",
-    "REFIT",
-    "REPORT",
-    "RUN",
-    "Evaluation",
-    "RowFigures",
-    "RowId",
-    "Run",
-    "RunConfig",
-    "RunViews",
-    "TemporaryFolder",
-    "build_model",
-    "damaged",
-    "final_folder",
-    "is_empty",
-    "is_unfinished",
-    "load_model",
-    "load_run",
-    "read_baseline",
-    "read_config",
-    "read_evaluation",
-    "read_held_out",
-    "read_ids",
-    "read_marginals",
-    "read_metrics",
-    "read_positions",
-    "read_prior",
-    "read_run",
-    "read_state",
-    "read_table_positions",
-    "read_views",
-    "write_baseline",
-    "write_held_out",
-    "write_json",
-    "write_marginals",
-    "write_metrics",
-    "write_prior",
-    "write_state",
-    "write_views",
-]
