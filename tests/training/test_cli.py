@@ -150,7 +150,7 @@ OPTIONS = {
     ("--dropout", 1): "dropout is 1.0, expected float < 1",
     ("--test-share", 0.7): "test_share is 0.7",
     ("--learning-rate", "nan"): "learning_rate is nan",
-    ("--image-shape", "12"): "--image-shape is '12': expected HEIGHTxWIDTH",
+    ("--image-shape", "12"): "'12' is no HEIGHTxWIDTH, such as 8x8",
     ("--threads", 0): "0 is not in the range x>=1",
 }
 

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import click
 
-from aaptvae.cli.options import examples, reading_of, training_columns_options
+from aaptvae.cli.options import examples, image_shape_option, reading_of, training_columns_options
 from aaptvae.cli.progress import Progress
 
 from .progress import TrainingProgress
@@ -50,7 +50,7 @@ WAITING = {"GOMP_SPINCOUNT": "1000", "OPENBLAS_THREAD_TIMEOUT": "4"}
 @click.option("--resume", is_flag=True, help="Continue an interrupted run with its own options; the result is the same.")
 @click.option("--force", is_flag=True, help="Replace an existing run.")
 @click.option("--tensorboard", type=PATH, metavar="DIR", help="Also write TensorBoard events.")
-@click.option("--image-shape", metavar="HxW", help="Show samples as grey pictures of this shape in the report.")
+@image_shape_option("Show samples as grey pictures of this shape in the report.")
 @click.option("--report/--no-report", default=True, help="Draw report.html; evaluate RUN draws it later.")
 @training_columns_options
 def train(  # noqa: PLR0913 - a command's options are its parameters
@@ -61,7 +61,7 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
     resume: bool,
     force: bool,
     tensorboard: Path | None,
-    image_shape: str | None,
+    image_shape: tuple[int, int] | None,
     threads: int | None,
     report: bool,
     **flags: Any,
@@ -74,7 +74,7 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
     """
     _limit_waiting()
     options = _options(config, flags)
-    shape, chosen = _read_shape(image_shape), {"reading": _reading(flags), "report": report}
+    chosen = {"image_shape": image_shape, "threads": threads, "reading": _reading(flags), "report": report}
     from . import train_run  # noqa: PLC0415 - torch, only when the verb runs
     from .run.layout import REPORT  # noqa: PLC0415
 
@@ -82,9 +82,7 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
         options = _options(config, flags, train_run.begun_with(output))
     try:
         with TerminalProgress(tensorboard) as progress:
-            evaluation = train_run.train(
-                features, output, options, progress, resume=resume, force=force, image_shape=shape, threads=threads, **chosen
-            )
+            evaluation = train_run.train(features, output, options, progress, resume=resume, force=force, **chosen)
     except (SystemExit, KeyboardInterrupt):
         if _is_first_process() and train_run.begun_with(output) is not None:
             click.echo(f"{output} is not finished: continue it with the same command and --resume", err=True)
@@ -97,18 +95,17 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
 @click.command(epilog=examples("evaluate frames-run", "evaluate frames-run other.npy --json"))
 @click.argument("run", type=PATH)
 @click.argument("features", required=False, type=click.Path())
-@click.option("--image-shape", metavar="HxW", help="Show samples as grey pictures of this shape in the report.")
+@image_shape_option("Show samples as grey pictures of this shape in the report.")
 @click.option("--json", "as_json", is_flag=True, help="Figures as JSON on stdout.")
 @training_columns_options
-def evaluate(run: Path, features: str | None, image_shape: str | None, as_json: bool, **options: Any) -> None:
+def evaluate(run: Path, features: str | None, image_shape: tuple[int, int] | None, as_json: bool, **options: Any) -> None:
     """Evaluate a finished RUN again on its held-out rows and write its report again; or evaluate it on FEATURES."""
-    shape = _read_shape(image_shape)
     _limit_waiting()
     from .evaluate_run import MOST_OTHER_ROWS  # noqa: PLC0415 - torch, only when the verb runs
     from .evaluate_run import evaluate as evaluate_run  # noqa: PLC0415
 
     with TerminalProgress() as progress:
-        evaluation = evaluate_run(run, features, shape, progress, _reading(options))
+        evaluation = evaluate_run(run, features, image_shape, progress, _reading(options))
     rows = "held-out rows" if features is None else f"rows of {features}, its first {MOST_OTHER_ROWS:,} at most"
     click.echo(_json(evaluation) if as_json else summary(evaluation, run, rows))
 
@@ -166,16 +163,6 @@ def _reading(options: dict[str, Any]) -> Any:
 def _is_first_process() -> bool:
     """Whether this process prints: of several, the first does."""
     return os.environ.get("RANK", "0") == "0"
-
-
-def _read_shape(text: str | None) -> tuple[int, int] | None:
-    """`16x32` as (16, 32); wrong usage for anything else."""
-    if text is None:
-        return None
-    height, _, width = text.partition("x")
-    if not (height.isdecimal() and width.isdecimal() and int(height) and int(width)):
-        raise click.UsageError(f"--image-shape is {text!r}: expected HEIGHTxWIDTH, such as 16x32")
-    return int(height), int(width)
 
 
 def summary(evaluation: Any, run: Path, rows: str = "held-out rows") -> str:

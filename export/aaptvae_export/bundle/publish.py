@@ -1,9 +1,7 @@
 """Write a drafted bundle to a folder or a zip, load it from there, and publish it under its final name."""
 
 import hashlib
-import io
 import os
-import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import msgspec
 
 from aaptvae.bundle.manifest import MANIFEST, Manifest
+from aaptvae.bundle.packing import zipped
 from aaptvae.bundle.reading import read_bundle
 from aaptvae.engine.network import Settings
 from aaptvae.errors import BundleError, InputError
@@ -98,7 +97,7 @@ def export_bundle(
     draft = draft_bundle(run, options or ExportOptions())
     if archive:
         with publish_file(target, force=force) as temporary:
-            temporary.write_bytes(_pack(draft.files))
+            temporary.write_bytes(zipped(draft.files))
             _check_written(temporary, draft.manifest)
     else:
         with publish_folder(target, force=force) as temporary:
@@ -117,7 +116,7 @@ def packed_run(path: str | os.PathLike[str]) -> tuple[bytes, Rows, dict[str, lis
     run = read_run(path)
     columns = zip(*run.heldout_ids or [], strict=True)
     ids = {name: [*values] for name, values in zip(run.config.ids, columns, strict=True)}
-    return _pack(draft_bundle(run, ExportOptions()).files), run.heldout, ids
+    return zipped(draft_bundle(run, ExportOptions()).files), run.heldout, ids
 
 
 def _check_written(path: Path, manifest: Manifest) -> None:
@@ -128,12 +127,3 @@ def _check_written(path: Path, manifest: Manifest) -> None:
             VAE(written, precision, Settings())
     except BundleError as error:
         raise ExportError(f"the written bundle does not load: {error}") from error
-
-
-def _pack(files: dict[str, bytes]) -> bytes:
-    """The files as one zip with the same bytes every time: sorted, not compressed, with a fixed date."""
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
-        for name in sorted(files):
-            archive.writestr(zipfile.ZipInfo(name), files[name])
-    return data.getvalue()

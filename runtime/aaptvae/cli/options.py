@@ -1,6 +1,7 @@
 """Options that several verbs share, and the bundle that they load."""
 
 import functools
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,19 @@ def _conditions(_: click.Context, __: click.Parameter, values: tuple[str, ...]) 
     if twice := [name for name in names if names.count(name) > 1]:
         raise click.BadParameter(f"{twice[0]} is given {names.count(twice[0])} times: expected one value for all rows")
     return {name: value for name, _, value in parts}
+
+
+def _shape(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    """8x16 as (8, 16)."""
+    found = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text or "")
+    if text is not None and found is None:
+        raise click.BadParameter(f"{text!r} is no HEIGHTxWIDTH, such as 8x8.")
+    return found and (int(found[1]), int(found[2]))
+
+
+def image_shape_option(text: str) -> Callable[[Command], Command]:
+    """--image-shape HxW."""
+    return click.option("--image-shape", metavar="HxW", callback=_shape, help=text)
 
 
 def _condition_option(text: str) -> Callable[[Command], Command]:

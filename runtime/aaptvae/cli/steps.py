@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import Layout, Reading, RowReader, open_rows
+from ..files import Batch, Layout, Reading, RowReader, open_rows
 from ..interpolation import Curve
 from ..rows import Array, RowError, Rows, as_rows, numbered
 from ..tables import UNNAMED
@@ -23,7 +23,7 @@ class Segments:
         self._vae, self._reader, self._steps, self._path, self._condition = vae, reader, steps, path, condition
         self._before: Rows | None = None
 
-    def __call__(self, batch: Array, first: int) -> tuple[Array]:
+    def __call__(self, batch: Array, first: int) -> tuple[Batch]:
         """The points [n, D] of a batch that begins at row `first`."""
         width, steps, vae = self._reader.width, self._steps, self._vae
         x = as_rows(vae.features(batch), width, self._reader.name, first, self._reader.columns)
@@ -37,7 +37,7 @@ class Segments:
         self._before = x[-1:]
         # The first point of a segment equals the last point of the segment before.
         rows = points.reshape(-1, steps + 1, width)[:, 1:].reshape(-1, width)
-        return (rows if first else rows[steps - 1 :],)
+        return (Batch(rows if first else rows[steps - 1 :]),)
 
 
 def walk_rows(steps: int, output: str, options: dict[str, Any]) -> None:

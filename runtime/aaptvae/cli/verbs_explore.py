@@ -1,7 +1,6 @@
 """The verb explore: a bundle, or a run as a bundle in memory, in the browser."""
 
 import importlib
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,22 +8,15 @@ import click
 
 from ..errors import InputError, MissingDependencyError
 from .app import EXTRA, entry_points
-from .options import PRECISIONS, condition_option, examples, printable, row_ids_option, together
+from .options import PRECISIONS, condition_option, examples, image_shape_option, printable, row_ids_option, together
 
 if TYPE_CHECKING:
     from ..bundle import Bundle
     from ..explorer import MapRows
 
 
-def _shape(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, int] | None:
-    found = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text or "")
-    if text is not None and found is None:
-        raise click.BadParameter(f"{text!r} is no HEIGHTxWIDTH, such as 8x8.")
-    return found and (int(found[1]), int(found[2]))
-
-
 look_options = together(
-    click.option("--image-shape", metavar="HxW", callback=_shape, help="Explorer: show rows as grey pictures of this shape."),
+    image_shape_option("Explorer: show rows as grey pictures of this shape."),
     click.option("--curve", is_flag=True, help="Explorer: show rows as curves, for features in an order."),
     click.option("--offline", is_flag=True, help="Explorer: refuse to fetch onnxruntime from a network."),
     click.option(

@@ -1,7 +1,7 @@
 """Verbs that generate rows: sample, interpolate."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -17,9 +17,6 @@ from .options import (
     output_option,
     output_options,
 )
-
-if TYPE_CHECKING:
-    from ..rows import Array
 
 
 def _temperature(_: click.Context, __: click.Parameter, value: float) -> float:
@@ -44,7 +41,7 @@ def _temperature(_: click.Context, __: click.Parameter, value: float) -> float:
 def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
     """Draw new rows from the prior."""
     from ..density import resolve_seed  # noqa: PLC0415
-    from ..files import Layout  # noqa: PLC0415 - numpy, only when a verb runs
+    from ..files import Batch, Layout  # noqa: PLC0415 - numpy, only when a verb runs
     from .job.job import Job  # noqa: PLC0415
     from .job.stream import batch_rows, same_bundle  # noqa: PLC0415
 
@@ -61,8 +58,8 @@ def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
     def ranges(start: int) -> Iterator[range]:
         return (range(first, min(first + size, rows)) for first in range(start, rows, size))
 
-    def drawn(part: range, _: int) -> tuple["Array"]:
-        return (vae.sample(part, seed=seed, **chosen),)
+    def drawn(part: range, _: int) -> tuple[Batch]:
+        return (Batch(vae.sample(part, seed=seed, **chosen)),)
 
     job = Job(
         verb="sample",

@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import InputError
-from ..open_flags import UNTRUSTED
 
 if sys.platform != "win32":
     import fcntl
 
+# Of `os.open`, for files that other users may have placed: no symbolic link, no waiting on a pipe.
+UNTRUSTED = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 SUFFIX = ".aaptvae-tmp"
 KEPT = "partial"
 RECORD = "record"  # beside a kept temporary: the progress of its job

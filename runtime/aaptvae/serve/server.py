@@ -9,8 +9,6 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 
-import uvloop
-
 from ..errors import AaptvaeError
 from .answers import Answer, RequestError, refused
 from .connection import Connection
@@ -178,8 +176,3 @@ class Worker:
             self._say(f"error: not reloaded, the bundles in memory stay: {error}")
         if self._again:
             self.reload()
-
-
-def run_worker(worker: Worker, listener: socket.socket, ready: Callable[[], object]) -> None:
-    """Run a worker in this process until it is told to stop."""
-    uvloop.run(worker.run(listener, ready))

@@ -11,13 +11,15 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+import uvloop
+
 from ..bundle import Precision
 from ..engine import Settings
 from ..errors import AaptvaeError, BundleError
 from .listening import address, allow_descriptors
 from .metrics import Board, Metrics
 from .repository import Read, Repository, ServedBundle, read_all
-from .server import Say, Worker, run_worker
+from .server import Say, Worker
 from .settings import Options
 
 _SOON = 1.0  # seconds: a worker that ends earlier is not replaced at once
@@ -62,7 +64,7 @@ class Server:
     def _work(self, number: int, listener: socket.socket, ready: Callable[[], object]) -> None:
         repository = Repository(self._bundles, self._precision, self._settings)
         worker = Worker(repository, self._sources, self._options, Metrics(self._board, number), self._say)
-        run_worker(worker, listener, ready)
+        uvloop.run(worker.run(listener, ready))
 
     def _start(self, number: int, listener: socket.socket, ready: Callable[[], object]) -> None:
         """Fork one worker; onnxruntime is loaded in the child only."""

@@ -89,18 +89,15 @@ class Trainer:
         """Made when it is needed: the first one of a process imports torch's compiler, a second after the start is known."""
         return make_optimizer(self.model, self.config)
 
-    def run(self, tick: Tick) -> TrainingState:
-        """Train to the end, telling `tick(steps, figures)`; `RunError` if the objective cannot be kept finite."""
-        with freed_memory_kept():
-            return self._run(tick)
-
     def begin(self) -> int:
         """Go back to the last checkpoint, if there is one and that was not done yet; how many epochs are done."""
         if not self.progress.history and (self.folder / LAST).exists():
             self.restore()
         return self.progress.epoch
 
-    def _run(self, tick: Tick) -> TrainingState:
+    @freed_memory_kept()
+    def run(self, tick: Tick) -> TrainingState:
+        """Train to the end, telling `tick(steps, figures)`; `RunError` if the objective cannot be kept finite."""
         self.begin()
         if not self.progress.history:
             self.validate({})

@@ -12,7 +12,6 @@ from aaptvae.files.publish import publish_file
 from ..config import TrainConfig
 from ..errors import RunError
 from ..linear.baseline import ColumnR2
-from .categories import CategoryFigures
 from .layout import CONFIG, EVALUATION
 
 MAX_JSON = 16 << 20
@@ -49,6 +48,16 @@ class RowFigures(Struct, frozen=True):
     ids: list[str]
     error: float
     elbo: float
+
+
+class CategoryFigures(Struct, frozen=True):
+    """Of the held-out rows of one category: their number, mean ELBO in nats, mean squared error of standardised columns."""
+
+    condition: str
+    category: str
+    rows: int
+    elbo: float
+    error: float
 
 
 class Evaluation(Struct, frozen=True, kw_only=True):

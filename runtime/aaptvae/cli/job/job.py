@@ -19,14 +19,13 @@ import msgspec
 from ...errors import AaptvaeError, InputError
 from ...files import Batch, Layout, RowWriter, open_output
 from ...files.publish import RECORD, SUFFIX, publish_file
-from ...rows import Array
 from ..progress import Progress
 from ..stop import STOP
 from .ahead import DEPTH, Ahead
 
 SAVE_SECONDS = 2.0
 
-Results = Sequence[Array | Batch]  # of one batch, for each output
+Results = Sequence[Batch]  # of one batch, for each output
 Pending = tuple[int, Future[Results]]  # rows of a batch, and its results
 
 Given = TypeVar("Given", bound=Sized)
@@ -59,7 +58,7 @@ class Job(msgspec.Struct, kw_only=True):
     seen: Callable[..., None] | None = None  # called with the results of each batch, in order
 
     def run(self, batches: Callable[[int], Iterable[Given]], compute: Callable[[Given, int], Results]) -> None:
-        """Write `compute(batch, first row)` for each of `batches(first row)`: one array for each output."""
+        """Write `compute(batch, first row)` for each of `batches(first row)`: one result for each output."""
         with contextlib.ExitStack() as stack:
             writers = [
                 stack.enter_context(open_output(path, layout, format=self.format, force=self.force, keep=self.resume))
@@ -89,12 +88,9 @@ class Job(msgspec.Struct, kw_only=True):
         for rows, future in pending:
             results = future.result()
             if self.seen is not None:
-                self.seen(*(result.values if isinstance(result, Batch) else result for result in results))
+                self.seen(*(result.values for result in results))
             for writer, result in zip(writers, results[: len(writers)], strict=True):  # no output: only `seen` uses them
-                if isinstance(result, Batch):
-                    writer.write(result.values, result.ids)
-                else:
-                    writer.write(result)
+                writer.write(result.values, result.ids)
             record.rows += rows
             if self.resume:
                 record.positions = [writer.stream.tell() for writer in writers]
