@@ -127,7 +127,7 @@ def _map_rows(run: "Run", source: str | None, shape: tuple[int, int] | None, con
     check_image_shape(shape, config.input_dim)
     if source is None or source == "heldout":
         return None if source is None else heldout_rows(run.heldout, config.input_dim)
-    reading = reading_for(config.input_dim, config.columns, "mean" if config.train.missing == "mean" else "error")
+    reading = reading_for(config.input_dim, config.columns, "mean" if config.options.missing == "mean" else "error")
     return read_table(source, reading, Conditions(config.conditions), condition=condition)
 
 

@@ -43,7 +43,7 @@ def make_subject(form: str, folder: Path) -> Subject:
     torch.manual_seed(0)
     model = AAPTVAE(features, latents, (hidden,), linear_skip=FORMS[form]).eval()
     generator = np.random.default_rng(0)
-    config = RunConfig(input_dim=features, rows=0, data_sha256="0" * 64, train=TrainConfig())
+    config = RunConfig(input_dim=features, rows=0, data_sha256="0" * 64, options=TrainConfig())
     summary = Training(rows=1, seed=0, data_sha256="0" * 64, epochs=0, metrics={}, baseline={})
     sigma = model.noise_log_sigma.detach().double().exp().numpy()
     observation = ObservationModel("gaussian", np.zeros(features), np.ones(features), sigma)

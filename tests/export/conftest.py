@@ -41,7 +41,7 @@ def make_run(input_dim=12, latent_dim=4, hidden=(9,), *, seed=0, rows=64, mean_s
         if model.likelihood != "bernoulli":
             effect = generator.standard_normal((model.condition_dim, input_dim))
             model.scaler.explain_by(torch.from_numpy(effect), torch.from_numpy(heldout[:, input_dim:].mean(axis=0)))
-    config = RunConfig(input_dim=input_dim, rows=1000, data_sha256="5" * 64, train=TrainConfig(), conditions=conditions)
+    config = RunConfig(input_dim=input_dim, rows=1000, data_sha256="5" * 64, options=TrainConfig(), conditions=conditions)
     return Run(config, model, prior, observation_of(model), heldout.astype(np.float32), SUMMARY)
 
 

@@ -90,8 +90,8 @@ def test_baselines_are_those_of_the_models_own_coordinates(data):
 def test_every_kind_of_model_becomes_a_run(options, data):
     model = fit(AAPTVAE.for_data(data[0], latent_dim=3, hidden_dim=(16, 8), dropout=0.1, **options), data[0], 1)
     found = Run.of(model, *data, report=False)
-    assert found.config.train.hidden_dim == (16, 8)
-    assert found.config.train.dropout == 0.1
+    assert found.config.options.hidden_dim == (16, 8)
+    assert found.config.options.dropout == 0.1
     assert np.isfinite([value for figure in found.figures.values() for value in figure.values()]).all()
 
 

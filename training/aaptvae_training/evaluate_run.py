@@ -98,12 +98,12 @@ def _evaluated(run: Path, source: Any, progress: TrainingProgress, reading: Read
     progress.advance(1)
     _refuse_not_finite(metrics, judge.standardise(test), config.columns)
     worst = judge.worst_columns(test)
-    warnings = warnings_of(metrics, reference, config.train, float(judge.model.noise_log_sigma.detach().min()))
+    warnings = warnings_of(metrics, reference, config.options, float(judge.model.noise_log_sigma.detach().min()))
     warnings += warnings_of_columns(metrics, reference, worst, config.columns)
     if other is None:
         warnings += _warnings_of_run(run, config, metrics, judge.linear_gap(test, train_sample))
     else:
-        warnings += warnings_of_missing(config.train.missing, other.missing)
+        warnings += warnings_of_missing(config.options.missing, other.missing)
         warnings += warnings_of_unlike_rows(_p_values(run, judge, test))
         if other.known:
             shown = source if isinstance(source, str | os.PathLike) else "them"
@@ -153,9 +153,9 @@ def _warnings_of_run(run: Path, config: RunConfig, metrics: dict[str, float], li
     """Warnings about the training and the table, where a run is judged on its own held-out rows."""
     table = [f"{text[:1].upper()}{text[1:]}." for text in config.warnings]
     table += warnings_of_copies(config.rows, config.copies or 0, config.held_out_copies)
-    table += warnings_of_missing(config.train.missing, config.missing)
+    table += warnings_of_missing(config.options.missing, config.missing)
     shape = config.rows, config.input_dim
-    return table + warnings_of_training(metrics, config.train.latent_dim, shape, _best_epoch(run), linear_gap)
+    return table + warnings_of_training(metrics, config.options.latent_dim, shape, _best_epoch(run), linear_gap)
 
 
 def _best_epoch(run: Path) -> int:
@@ -196,9 +196,9 @@ def _other_rows(source: Any, config: RunConfig, reading: Reading, judge: Judge, 
     """
     means = judge.observation.mean
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else "the table"
-    conditions = TableConditions.of(config.train, config.conditions)
+    conditions = TableConditions.of(config.options, config.conditions)
     reading = replace(reading, expected=config.columns, usual=UNNAMED)
-    with open_features(source, reading, config.train.missing, conditions) as features:
+    with open_features(source, reading, config.options.missing, conditions) as features:
         if features.width != config.input_dim:
             raise InputError(f"{name} has {features.width} columns: this run was trained on {config.input_dim}: give such rows")
         known = features.rows == config.rows and digest_of(features) == config.data_sha256

@@ -118,14 +118,14 @@ def write_run(folder: Path, model: AAPTVAE, trained: Rows, unseen: Rows, facts: 
             input_dim=model.input_dim,
             rows=len(table),
             data_sha256=prepared.sha256,
-            train=config_of(model, seed),
+            options=config_of(model, seed),
             bounded=model.bounded,
             capped=False,
             axes=model.axes,
             columns=model.columns,
             conditions=model.conditions,
         )
-        check_probabilities(config.train, prepared)
+        check_probabilities(config.options, prepared)
         check_means(model, prepared, trained)
         write_held_out(folder, prepared.test, prepared.train_sample, split.test)
         write_json(folder / CONFIG, config)
@@ -134,7 +134,7 @@ def write_run(folder: Path, model: AAPTVAE, trained: Rows, unseen: Rows, facts: 
         write_baseline(folder, fit_baseline(prepared, scalar_start(axes.ppca(model.latent_dim))))
         write_state(folder / BEST, model.state_dict(), {"epoch": epochs, "polish": 0.0})  # the weights stay as they are
         write_metrics(folder, [{"epoch": epochs, **validation_figures(model, prepared.validation, seed)}])
-        complete(folder, config.train, prepared, features, TrainingProgress())
+        complete(folder, config.options, prepared, features, TrainingProgress())
         evaluate(folder, report=report)
 
 

@@ -141,7 +141,7 @@ def fit_phases(
 ) -> None:
     """Fit the model and its prior and, where the configuration says so, both again to all rows."""
     start = fit(features, prepared, config, phase, world, progress)
-    world.leading(complete, phase.folder, config.train, prepared, features, progress)
+    world.leading(complete, phase.folder, config.options, prepared, features, progress)
     if config.refit:
         tail = tail_of(config, prepared, start.ppca)
         refit(features, prepared, config, refit_phase(phase.folder, phase.adapt, tail), world, progress)
@@ -149,7 +149,7 @@ def fit_phases(
 
 def begun_with(run: Path) -> TrainConfig | None:
     """The options of an interrupted run; None for an empty or missing folder."""
-    return None if is_empty(run) else read_config(run).train
+    return None if is_empty(run) else read_config(run).options
 
 
 def check_folder(run: Path, force: bool) -> None:
@@ -174,7 +174,7 @@ def resumable(run: Path, config: RunConfig) -> RunConfig:
     saved = read_config(run)
     if (saved.data_sha256, saved.conditions) != (config.data_sha256, config.conditions):
         raise RunError(f"{run} was begun with other rows than these: resume it with the features it was begun with")
-    before, now = (msgspec.structs.asdict(c.train) for c in (saved, config))
+    before, now = (msgspec.structs.asdict(c.options) for c in (saved, config))
     if changed := [key for key in before if before[key] != now[key]]:
         key = changed[0]
         raise RunError(f"{run} was begun with {key} = {before[key]}, not {now[key]}: to resume, leave that option out")
@@ -195,7 +195,7 @@ def resolve(config: TrainConfig, features: Features, prepared: Prepared) -> RunC
         rows=features.rows,
         data_sha256=prepared.sha256,
         data_name=features.name,
-        train=msgspec.structs.replace(config, batch_size=batch, epochs=epochs, weight_decay=decay),
+        options=msgspec.structs.replace(config, batch_size=batch, epochs=epochs, weight_decay=decay),
         copies=prepared.copies,
         held_out_copies=prepared.held_out_copies,
         columns=features.columns,
@@ -224,12 +224,12 @@ def refit(
     features: Features, prepared: Prepared, config: RunConfig, phase: Phase, world: World, progress: TrainingProgress
 ) -> None:
     """Fit the model again to all rows; the folder of the phase is complete once it holds a prior."""
-    whole = everything(features, prepared, config.train.seed)
+    whole = everything(features, prepared, config.options.seed)
     if config.axes is not None:  # all rows span more axes
-        config = msgspec.structs.replace(config, axes=model_axes(config.train, whole))
+        config = msgspec.structs.replace(config, axes=model_axes(config.options, whole))
     world.leading(begin_refit, phase.folder, config)
     fit(features, whole, config, phase, world, progress)
-    world.leading(complete, phase.folder, config.train, whole, features, progress, phase.correction)
+    world.leading(complete, phase.folder, config.options, whole, features, progress, phase.correction)
 
 
 def begin_refit(folder: Path, config: RunConfig) -> None:
@@ -242,18 +242,18 @@ def fit(
     features: Features, prepared: Prepared, config: RunConfig, phase: Phase, world: World, progress: TrainingProgress
 ) -> Start:
     """Build the model, write the linear start into it and train it; the result is in the checkpoints of the phase."""
-    torch.manual_seed(config.train.seed)  # before the model is built with random weights
+    torch.manual_seed(config.options.seed)  # before the model is built with random weights
     model, start = start_model(config, prepared, phase.tail)
     if world.leads:
         write_baseline(phase.folder, fit_baseline(prepared, start))
     model.to(world.device)
-    batches = training_batches(features, prepared, model, config.train, world)
+    batches = training_batches(features, prepared, model, config.options, world)
     validation = torch.from_numpy(scale_rows(model, prepared.validation))
-    objective = Objective(model, config.train.free_bits, fidelity_to(start.ppca, config.train, prepared))
+    objective = Objective(model, config.options.free_bits, fidelity_to(start.ppca, config.options, prepared))
     if phase.adapt:
-        batches = paced(batches, objective, validation, wants_bf16(config.train.precision, world.device))
+        batches = paced(batches, objective, validation, wants_bf16(config.options.precision, world.device))
     kind = Trainer if phase.epochs is None else partial(Refit, until=phase.epochs)
-    trainer = kind(objective, batches, validation, config.train, phase.folder, world)
+    trainer = kind(objective, batches, validation, config.options, phase.folder, world)
     name, epochs = ("training", trainer.epochs) if phase.epochs is None else ("refitting", phase.epochs)
     progress.stage(name, epochs * batches.steps, trainer.begin() * batches.steps)
 
@@ -273,9 +273,9 @@ def fit(
 
 def tail_of(config: RunConfig, prepared: Prepared, ppca: PPCA) -> Tail | None:
     """The noise of discarded directions that held-out rows choose; None where the noise is not spectral."""
-    if config.train.sigma != "spectral":
+    if config.options.sigma != "spectral":
         return None
-    return spectral_tail(held_out_rows(prepared, ppca), tails=config.train.likelihood == "student")
+    return spectral_tail(held_out_rows(prepared, ppca), tails=config.options.likelihood == "student")
 
 
 def start_model(config: RunConfig, prepared: Prepared, tail: Tail | None = None) -> tuple[AAPTVAE, Start]:
@@ -283,7 +283,7 @@ def start_model(config: RunConfig, prepared: Prepared, tail: Tail | None = None)
 
     Validation rows choose the noise of the `tail` where none is given.
     """
-    model, options = build_model(config), config.train
+    model, options = build_model(config), config.options
     statistics, scale = prepared.statistics, prepared.scale
     model.scaler.standardise_by(*map(torch.from_numpy, (statistics.mean, scale, prepared.constant)))
     if prepared.given is not None:

@@ -45,7 +45,7 @@ def manifest_of(run: Run, gate: Gate, pair_id: str, name: str | None) -> Manifes
         training=run.summary,
         columns=run.config.columns,
         marginals=run.marginals is not None,
-        missing="mean" if run.config.train.missing == "mean" else "error",
+        missing="mean" if run.config.options.missing == "mean" else "error",
         conditions=run.config.conditions,
         producer={package: str(importlib.import_module(package).__version__) for package in _PRODUCERS},
     )

@@ -17,4 +17,4 @@ def main() -> None:
 
         run(sys.argv[1:])
     finally:
-        STOP.finish()
+        STOP.exit_if_signalled()

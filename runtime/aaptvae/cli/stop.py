@@ -42,7 +42,7 @@ class Stop:
         """Let unwinding take this long from now."""
         self._until = time.monotonic() + seconds
 
-    def finish(self) -> None:
+    def exit_if_signalled(self) -> None:
         """Exit now if a signal was received; ignore every later one."""
         self._raised = True
         for number in WORDS:  # at exit Python restores default handlers: a late signal would give the wrong exit status

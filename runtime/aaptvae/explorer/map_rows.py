@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..bundle.manifest import Missing
-from ..conditions import Conditions, text_of
+from ..conditions import NO_CONDITION, Conditions, text_of
 from ..errors import InputError
 from ..files import Batch, Reading, open_rows
 from ..rows import Array, Rows, as_rows
@@ -57,7 +57,7 @@ def read_table(
     batch, name = _read(path, replace(reading, ids=tuple(beside)))
     columns = dict(zip(beside, batch.ids, strict=True))
     if condition and not conditions:
-        raise InputError("this bundle takes no condition: leave condition out, or train with --condition")
+        raise InputError(NO_CONDITION)
     given = {key: columns[key] for key in held} | dict(condition or {})
     c = conditions.of_rows(given, len(batch)) if conditions else None
     rows, named = as_rows(batch.values, reading.width or 0, name), {key: [*map(text_of, columns[key])] for key in ids}

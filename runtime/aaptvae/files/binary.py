@@ -225,7 +225,7 @@ class NpyWriter(RowWriter):
         self.stream.write(np.ascontiguousarray(batch, self._dtype).view(np.uint8).reshape(-1).data)
         self.rows += len(batch)
 
-    def finish(self) -> None:
+    def write_end(self) -> None:
         """Correct the number of rows in the header."""
         if self._shape[0] != self.rows:
             self._shape = (self.rows, self._shape[1])
@@ -253,9 +253,9 @@ class NpzWriter(RowWriter):
         """Detach the file, or the archive's finaliser would write to it."""
         self._archive.fp = None
 
-    def finish(self) -> None:
+    def write_end(self) -> None:
         """Close the member and write the directory of the archive."""
-        self._npy.finish()
+        self._npy.write_end()
         if isinstance(self._member, io.BytesIO):
             with self._open() as member:
                 member.write(self._member.getbuffer())

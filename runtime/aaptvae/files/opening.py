@@ -275,7 +275,7 @@ def open_output(
         except BaseException:
             writer.abandon()
             raise
-        writer.finish()
+        writer.write_end()
         stream.flush()
 
 

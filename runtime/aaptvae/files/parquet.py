@@ -233,7 +233,7 @@ class ArrowWriter(RowWriter):
             columns = [self._pa.FixedSizeListArray.from_arrays(self._pa.array(rows.reshape(-1)), self._layout.width)]
         self._writer.write_table(self._pa.Table.from_arrays([*ids, *columns], schema=self._schema))
 
-    def finish(self) -> None:
+    def write_end(self) -> None:
         """Write the last row group and the footer."""
         if self._held:
             self._flush()

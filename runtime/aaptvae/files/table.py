@@ -100,7 +100,7 @@ class RowReader(ABC):
 
 
 class RowWriter(ABC):
-    """Takes batches [n, D] in order; `finish` completes the file (a header that counts rows, a footer)."""
+    """Takes batches [n, D] in order; `write_end` completes the file (a header that counts rows, a footer)."""
 
     stream: IO[bytes]
     rows: int
@@ -109,11 +109,11 @@ class RowWriter(ABC):
     def write(self, batch: Array, ids: Sequence[Array] = ()) -> None:
         """Append the rows of `batch`, with the columns that pass through."""
 
-    def finish(self) -> None:  # noqa: B027 - nothing to do for text
+    def write_end(self) -> None:  # noqa: B027 - nothing to do for text
         """Complete the file after the last row."""
 
     def abandon(self) -> None:  # noqa: B027
-        """Called instead of `finish` after an error."""
+        """Called instead of `write_end` after an error."""
 
     def settle(self) -> None:
         """Write every row to the disk (fsync)."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..errors import InputError
-from ..rows import Array
+from ..rows import Array, called
 from .header import Line
 from .reading import choose, refuse_others
 from .syntax import CsvSyntax, Syntax
@@ -155,7 +155,7 @@ class TextRows(RowReader):
                 problem = f"has {batch.values.size} values: expected {self.width}"
             elif self._strict and self._wild(batch.values).any():
                 column = int(np.argmax(self._wild(batch.values)))
-                problem = f"has {batch.values[0, column]} in column {self._called(column)}: expected finite float32 "
+                problem = f"has {batch.values[0, column]} in column {called(column, self.columns)}: expected finite float32 "
                 problem += "numbers: drop the row or fill in the value"
             else:
                 return batch
@@ -167,9 +167,6 @@ class TextRows(RowReader):
         if not self._skip:
             raise InputError(f"{self.name} line {number} {problem}")
         self.bad.append(f"{self.name} line {number} {problem}")
-
-    def _called(self, column: int) -> str:
-        return self.columns[column] if self.columns else str(column)
 
     def _wild(self, rows: Array) -> Array:
         """True for values that are no finite float32 numbers; a missing value is none unless it is allowed."""

@@ -104,7 +104,7 @@ def test_the_same_run_gives_the_same_bytes(run: Path, text: str) -> None:
 
 def test_the_page_holds_every_figure_warning_and_option(run: Path, text: str) -> None:
     words, evaluation, config = words_of(text), read_evaluation(run), read_config(run)
-    for field in msgspec.structs.fields(config.train):
+    for field in msgspec.structs.fields(config.options):
         assert field.name in words
     for warning in evaluation.warnings:
         assert warning in words

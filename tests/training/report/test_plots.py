@@ -141,8 +141,8 @@ def test_trajectories_join_the_rows_of_a_group(run: Path, judged: JudgedRun) -> 
 
 
 def test_a_split_by_groups_has_trajectories(judged: JudgedRun) -> None:
-    options = replace_option(judged.config.train, split="group", split_column=3)
-    grouped = replace(judged, config=replace_option(judged.config, train=options))
+    options = replace_option(judged.config.options, split="group", split_column=3)
+    grouped = replace(judged, config=replace_option(judged.config, options=options))
     np.testing.assert_array_equal(grouped.groups, judged.test[:, 3])
     assert drawn("plot_trajectories", grouped).has_data()
 

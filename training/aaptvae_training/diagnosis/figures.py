@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from msgspec import Struct, field
 
-from aaptvae.rows import Matrix, Rows
+from aaptvae.rows import Matrix, Rows, called
 
 from ..features import Features, Finding, Mask, Statistics, column_scale
 from ..linear.axes import axes_count, find_axes
@@ -85,7 +85,7 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
 
     def called(self, column: int) -> str:
         """The name of a column, else its position."""
-        return str(column) if self.columns is None else self.columns[column]
+        return called(column, self.columns)
 
 
 @dataclass(frozen=True)

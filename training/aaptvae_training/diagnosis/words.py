@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
+from aaptvae.tables.names import listed
+
 from ..features import FEW_ROWS, LEAST_ROWS, sentence
 from .figures import Diagnosis
 
 ADVISED_SHARE = "95"  # percent of the variance that PCA explains with the advised latents, if there are enough rows
-SHOWN = 10  # columns that are listed
 
 
 def remarks(found: Diagnosis) -> dict[str, object]:
@@ -124,9 +125,8 @@ def _predictions(found: Diagnosis) -> list[str]:
 
 
 def _named(values: Iterable[object]) -> str:
-    every = [str(value) for value in values]
-    more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
-    return f"{len(every)}: {', '.join(every[:SHOWN])}{more}" if every else "none"
+    every = list(values)
+    return f"{len(every)}: {listed(every)}" if every else "none"
 
 
 def _count(number: int, noun: str) -> str:

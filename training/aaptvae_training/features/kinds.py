@@ -11,6 +11,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from aaptvae.rows import Matrix, Rows
+from aaptvae.tables.names import listed
 
 from .dates import are_dates, in_several_months
 
@@ -20,7 +21,6 @@ Kind = Literal[
 Columns = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-SHOWN = 8  # columns that a sentence names
 SAMPLE_NUMBERS, SAMPLE_ROWS = 1 << 22, (1_000, 20_000)  # of the sample; its least and most rows
 DIRECTIONS = 6  # random projections of a column over the rows
 SAME = 1e-4  # distance of two normalised projections of copies
@@ -143,7 +143,7 @@ def _kinds(facts: ColumnFacts, constant: Mask, called: Callable[[int], str]) -> 
     if facts.rows < LEAST_ROWS:
         return
     if pairs := facts.copies():
-        shown = ", ".join(f"{called(column)} of {called(first)}" for first, column in pairs[:SHOWN])
+        shown = listed([f"{called(column)} of {called(first)}" for first, column in pairs])
         yield "copy", [column for _, column in pairs], shown
     sample, varies = facts.sample, ~constant
     distinct = 1 + (np.diff(sample, axis=0) > 0).sum(axis=0)
@@ -274,7 +274,6 @@ _VERBS = {
 def _sentence(kind: Kind, columns: list[int], detail: str, called: Callable[[int], str]) -> str:
     """The line about these columns."""
     many = len(columns) != 1
-    more = f" and {len(columns) - SHOWN} more" * (len(columns) > SHOWN)
-    names = detail if kind == "copy" else ", ".join(map(called, columns[:SHOWN]))
+    names = detail if kind == "copy" else listed([called(column) for column in columns])
     verbs = {name: forms[many] for name, forms in _VERBS.items()}
-    return _WORDS[kind].format(who=f"column{'s' * many} {names}{more}", detail=detail, **verbs)
+    return _WORDS[kind].format(who=f"column{'s' * many} {names}", detail=detail, **verbs)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from aaptvae.errors import InputError
+from aaptvae.tables.names import listed
 
 from .split import Index
 from .table import Features, rows_within
@@ -25,7 +26,7 @@ def replace_missing(features: Features, rows: Index) -> int:
     if not count.all():
         empty = [features.called(int(column)) for column in np.flatnonzero(count == 0)]
         raise InputError(
-            f"column {', '.join(empty[:8])} has no value in any training row: expected some to take the mean of: "
+            f"column {listed(empty)} has no value in any training row: expected some to take the mean of: "
             f"leave it out with --drop {empty[0]}"
         )
     features.fill = (total / count).astype(np.float32)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from aaptvae.rows import Array
+from aaptvae.tables.names import listed
 
 MOST_LOST = 1e-3  # of a column's standard deviation: the root mean square of the rounding
 
@@ -45,8 +46,7 @@ class Rounding:
 
 def sentence(names: list[str]) -> str:
     """The warning about these columns."""
-    shown = ", ".join(names[:8]) + f" and {len(names) - 8} more" * (len(names) > 8)
     return (
-        f"float32 cannot hold the variation of {len(names)} column{'s' * (len(names) != 1)} ({shown}): its rounding is over "
-        f"{MOST_LOST:.1%} of their deviation: subtract an offset in float64, such as the mean, and save the result"
+        f"float32 cannot hold the variation of {len(names)} column{'s' * (len(names) != 1)} ({listed(names)}): its rounding "
+        f"is over {MOST_LOST:.1%} of their deviation: subtract an offset in float64, such as the mean, and save the result"
     )

@@ -7,6 +7,7 @@ from msgspec.structs import replace as replace_option
 
 from aaptvae.errors import InputError
 from aaptvae.rows import Array
+from aaptvae.tables.names import listed
 
 from ..config import TrainConfig
 from .table import Features
@@ -36,7 +37,7 @@ def _position(column: int | str, features: Features) -> int | str:
         return str(column)
     if str(column).isdecimal() and int(column) < features.width:
         return int(column)
-    shown = f", called {', '.join(names[:8])}" + ", ..." * (len(names) > 8) if names else ""
+    shown = f", called {listed(names)}" if names else ""
     raise InputError(
         f"split_column is {column}: features have {features.width} columns, numbered from 0 to {features.width - 1}{shown}; "
         "for a column that is no feature add --id with its name"

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from aaptvae.bundle.manifest import Condition, condition_dim
 from aaptvae.errors import InputError
 from aaptvae.files import RowReader, open_rows
-from aaptvae.rows import Array, Rows
+from aaptvae.rows import Array, Rows, called
 
 from .conditions import TableConditions
 from .rounding import Rounding
@@ -118,7 +118,7 @@ class Features:
 
     def called(self, column: int) -> str:
         """The name of a column, else its position."""
-        return str(column) if self.columns is None else self.columns[column]
+        return called(column, self.columns)
 
     def blocks(self) -> Iterator[tuple[int, Rows]]:
         """Every row once, in order: (first row, float32 [n, D + C])."""

@@ -97,9 +97,9 @@ class JudgedRun:
     @property
     def groups(self) -> NDArray[Any] | None:
         """The group of each held-out row [N]: its label, else the value that a split by groups went by; None without."""
-        if self.labels is not None or self.config.train.split != "group":
+        if self.labels is not None or self.config.options.split != "group":
             return self.labels
-        if self.ids is not None and (column := self.config.train.split_column) in self.config.ids:
+        if self.ids is not None and (column := self.config.options.split_column) in self.config.ids:
             return np.array([row[self.config.ids.index(str(column))] for row in self.ids])
         return self.test[:, split_position(self.config)]
 
@@ -123,7 +123,11 @@ def open_report(
 def open_judge(folder: Path) -> Judge:
     """The judge of the model of exactly this folder: of a run, the one before a refit."""
     model, baseline = load_model(folder), read_baseline(folder)
-    ppca, seed, maps = baseline.ppca(model.latent_dim), read_config(folder).train.seed, read_marginals(folder, model.input_dim)
+    ppca, seed, maps = (
+        baseline.ppca(model.latent_dim),
+        read_config(folder).options.seed,
+        read_marginals(folder, model.input_dim),
+    )
     return Judge(model, read_prior(folder), observation_of(model), ppca, baseline.spectrum, seed, maps)
 
 
@@ -149,11 +153,11 @@ def held_out_labels(labels: NDArray[Any], config: RunConfig, held_out: int, posi
         )
     if positions is not None:
         return labels[positions]
-    shares = config.train.validation_share, config.train.test_share  # a run of before
-    return labels[split_rows(config.rows, *shares, config.train.seed).test]
+    shares = config.options.validation_share, config.options.test_share  # a run of before
+    return labels[split_rows(config.rows, *shares, config.options.seed).test]
 
 
 def split_position(config: RunConfig) -> int:
     """The number of the column that a split went by."""
-    column, names = config.train.split_column, config.columns or ()
+    column, names = config.options.split_column, config.columns or ()
     return names.index(str(column)) if column in names else int(column or 0)

@@ -204,8 +204,12 @@ def figures_table(evaluation: Evaluation) -> str:
         kind = ' class="part"' if figure.part else ""
         cells = f"<td>{_minus(value)}{of}</td><td>{beside}</td><td>{escape(_words(figure))}</td>"
         rows.append(f"<tr{kind}><th>{escape(_named(figure))}</th>{cells}</tr>")
-    head = "<tr><th>Figure</th><th>This model</th><th>Compared with</th><th>Meaning</th></tr>"
-    return f'<table class="figures"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
+    return _table(rows, "Figure", "This model", "Compared with", "Meaning")
+
+
+def _table(rows: list[str], *heads: str) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    return f'<table class="figures"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
 
 def categories_table(evaluation: Evaluation) -> str:
@@ -217,8 +221,7 @@ def categories_table(evaluation: Evaluation) -> str:
         f"<td>{_minus(f'{each.elbo:.2f}')}</td><td>{each.error:.3g}</td></tr>"
         for each in evaluation.by_category
     ]
-    head = "<tr><th>Held-out rows of</th><th>Rows</th><th>ELBO, nats</th><th>Squared error</th></tr>"
-    return f'<table class="figures"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
+    return _table(rows, "Held-out rows of", "Rows", "ELBO, nats", "Squared error")
 
 
 def rows_table(evaluation: Evaluation, config: RunConfig) -> str:
@@ -230,9 +233,7 @@ def rows_table(evaluation: Evaluation, config: RunConfig) -> str:
         f"<td>{each.error:.3g}</td><td>{_minus(f'{each.elbo:.2f}')}</td></tr>"
         for each in evaluation.worst_rows
     ]
-    names = "".join(f"<th>{escape(name)}</th>" for name in config.ids)
-    head = f"<tr><th>Row of the table</th>{names}<th>Squared error</th><th>ELBO, nats</th></tr>"
-    table = f'<table class="figures"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
+    table = _table(rows, "Row of the table", *config.ids, "Squared error", "ELBO, nats")
     return f'<details class="fine"><summary>Held-out rows with the largest errors</summary>{table}</details>'
 
 
@@ -251,8 +252,8 @@ def _minus(text: str) -> str:
 def options_table(config: RunConfig) -> str:
     """The options of the run; those that differ from fixed defaults are marked."""
     cells = []
-    for field in msgspec.structs.fields(config.train):
-        value = getattr(config.train, field.name)
+    for field in msgspec.structs.fields(config.options):
+        value = getattr(config.options, field.name)
         shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
         mark = "" if field.default in (None, value) else ' class="set"'
         cells.append(f"<div{mark}><dt>{field.name}</dt><dd>{escape(shown)}</dd></div>")

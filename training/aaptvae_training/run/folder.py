@@ -101,16 +101,16 @@ class Run:
 
 def build_model(config: RunConfig) -> AAPTVAE:
     """The network of a configuration, with random weights."""
-    train = config.train
+    options = config.options
     model = AAPTVAE(
         config.input_dim,
-        train.latent_dim,
-        train.hidden_dim,
-        beta=train.beta,
-        linear_skip=train.linear_skip,
-        sigma=train.sigma,
-        likelihood=train.likelihood,
-        dropout=train.dropout,
+        options.latent_dim,
+        options.hidden_dim,
+        beta=options.beta,
+        linear_skip=options.linear_skip,
+        sigma=options.sigma,
+        likelihood=options.likelihood,
+        dropout=options.dropout,
         bounded=config.bounded,
         axes=config.axes,
         condition_dim=condition_dim(config.conditions),
@@ -127,7 +127,7 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     test, _ = read_held_out(folder)
     summary = Training(
         rows=config.rows,
-        seed=config.train.seed,
+        seed=config.options.seed,
         data_sha256=config.data_sha256,
         epochs=evaluation.epochs,
         metrics=evaluation.metrics,
@@ -194,6 +194,6 @@ def read_prior(folder: Path) -> LatentPrior:
         prior = LatentPrior.from_arrays(arrays)
     except BundleError as error:
         raise damaged(folder / PRIOR, error) from None
-    if prior.latent_dim != read_config(folder).train.latent_dim:
+    if prior.latent_dim != read_config(folder).options.latent_dim:
         raise damaged(folder / PRIOR, f"it is of {prior.latent_dim} latents, unlike the configuration")
     return prior

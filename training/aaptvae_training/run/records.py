@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from aaptvae.bundle.manifest import ColumnName, Condition, Count, Digest, Width
 from aaptvae.files.publish import publish_file
@@ -26,7 +26,7 @@ class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     rows: Count
     data_sha256: Digest
     data_name: str = ""  # of the file or folder, without its path
-    train: TrainConfig
+    options: TrainConfig = field(name="train")
     copies: int | None = None  # rows that equal an earlier row; None in runs begun before they were looked for
     held_out_copies: int = 0  # held-out rows that equal a training row
     refit: bool = False  # whether the model is fitted again to all rows once it is judged
