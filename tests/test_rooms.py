@@ -31,7 +31,7 @@ ARROWS = {
         "engine": "bundle errors rows",
         "tables": "errors rows",
         "files": "errors rows tables",
-        "interpolation": "errors rows",
+        "interpolation": "engine errors rows",
         "conditions": "bundle engine errors rows tables",
         "loaded": "bundle conditions densities engine errors rows tables views",
         "views": "bundle engine errors rows",
@@ -45,8 +45,8 @@ ARROWS = {
         "batches": "bundle conditions engine errors rows scores tables vae",
         "serve": "bundle engine errors rows scores vae views",
         "explorer": "bundle conditions errors files rows tables",
-        "cli": "bench bundle conditions density engine errors explorer files interpolation push rows scores serve tables "
-        "vae verify",
+        "cli": "bench bundle conditions densities density engine errors explorer files interpolation push rows scores serve "
+        "tables vae verify",
     },
     "aaptvae_training": {
         "__init__": "errors evaluate_run model progress run train_table",

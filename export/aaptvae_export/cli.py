@@ -120,15 +120,16 @@ def _map_rows(run: "Run", source: str | None, shape: tuple[int, int] | None, con
     `condition` has values for all rows of a file.
     """
     from aaptvae.conditions import Conditions  # noqa: PLC0415
-    from aaptvae.explorer import heldout_rows, read_table, reading_for  # noqa: PLC0415
+    from aaptvae.explorer import MapModel, heldout_rows, read_table  # noqa: PLC0415
     from aaptvae.rows import check_image_shape  # noqa: PLC0415
 
     config = run.config
     check_image_shape(shape, config.input_dim)
     if source is None or source == "heldout":
         return None if source is None else heldout_rows(run.heldout, config.input_dim)
-    reading = reading_for(config.input_dim, config.columns, "mean" if config.options.missing == "mean" else "error")
-    return read_table(source, reading, Conditions(config.conditions), condition=condition)
+    means = run.observation.mean if config.options.missing == "mean" else None
+    model = MapModel(config.input_dim, config.columns, Conditions(config.conditions), means)
+    return read_table(source, model, condition=condition or None)
 
 
 def _write_explorer(made: "Export", force: bool, *, web: Path, table: "MapRows | None", **look: Any) -> None:

@@ -20,11 +20,11 @@ from .density import (
     reparameterized,
     resolve_seed,
 )
-from .engine import Provider, Settings, new_output
+from .engine import Provider, Settings, new_output, require_memory
 from .errors import InputError
-from .interpolation import Curve, resample, walk
+from .interpolation import Curve, as_times, resample, walk
 from .loaded import LoadedBundle
-from .rows import Nats, Rows, as_count, as_range, as_rows, numbered, shaped
+from .rows import BLOCK, Nats, Rows, as_count, as_range, as_rows, numbered, shaped
 from .scores import Scores
 from .tables import TableLike, latents_of
 from .views import ViewName
@@ -70,8 +70,13 @@ class VAE(LoadedBundle):
         return self._posterior(features, c, out)
 
     def encode_batches(self, batches: Iterable[TableLike]) -> Iterator[tuple[Rows, Rows]]:
-        """`encode` of each batch [N, D] of an iterable, lazily."""
-        return map(self.encode, batches)
+        """`encode` of each batch [N, D] of an iterable, lazily; errors name the batch, the first is 0."""
+        for number, batch in enumerate(batches):
+            try:
+                encoded = self.encode(batch)
+            except InputError as error:
+                raise InputError(f"batch {number}: {error}") from error
+            yield encoded
 
     def embed(self, x: TableLike, *, view: ViewName = "mu", condition: ConditionLike = None, out: Rows | None = None) -> Rows:
         """Posterior mean [N, L] of features `x` [N, D]: `encode(x)[0]` without the work for `logvar`; or another view.
@@ -85,9 +90,10 @@ class VAE(LoadedBundle):
 
     def decode(self, z: TableLike, *, view: ViewName = "mu", condition: ConditionLike = None, out: Rows | None = None) -> Rows:
         """Features [N, D] of latents `z` [N, L], or of their "metric" view; `InputError` for a view without an inverse."""
-        z = latents_of(z, self.latent_dim, named=self.columns is not None)
+        held = {} if self._conditions is None else self._conditions.within(z, self.latent_dim)
+        z = latents_of(z, self.latent_dim, named=self.columns is not None, passthrough=tuple(held))
         if view == "mu":
-            return self._decoded(z, self.conditions_of(condition, 0 if self._conditions is None else len(z)), out)
+            return self._decoded(z, self.conditions_of(condition, 0 if self._conditions is None else len(z), held), out)
         inverse, source = self.views.inverse(view), shaped(z, self.latent_dim, view)
         result = new_output(out, len(source), self.input_dim, source)
         for start, stop in self._chunks(len(source)):
@@ -180,7 +186,7 @@ class VAE(LoadedBundle):
         Between the two nearest rows as `interpolate`; at the time of a row its reconstruction. Conditions are interpolated too.
         """
         x, c = self._inputs(x, condition)
-        times, at = np.asarray(times, np.float64), np.asarray(at, np.float64)
+        times, at = as_times(times, "times"), as_times(at, "at")
         points = resample(self._encoder(x, ("mu",), None, c)[0], times, at, path)
         with numbered(0, "at"):
             return self._decoded(points, None if c is None else resample(c, times, at))
@@ -224,6 +230,8 @@ class VAE(LoadedBundle):
         density, seed, samples = self._densities.prior_called(prior), resolve_seed(seed), as_count(samples, "samples")
         features, c = self._inputs(x, condition)
         source = shaped(features, self.input_dim)
+        held = 8.0 * min(BLOCK, len(source)) * samples * (self.latent_dim + self.input_dim)
+        require_memory(f"a likelihood of {samples:,} samples for each row", held, "ask for fewer samples")
         result = np.empty(len(source))
         for start, stop in self._chunks(len(source), samples):
             rows = as_rows(source[start:stop], self.input_dim, "x", start, self.columns)

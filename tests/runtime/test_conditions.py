@@ -123,6 +123,14 @@ def test_more_samples_than_memory_holds_are_refused(conditional, n) -> None:
         conditional.sample(n, condition={"kind": "a", "age": 1})
 
 
+def test_latents_may_hold_their_conditions(conditional, given_rows) -> None:
+    mu, given = conditional.embed(given_rows), {name: given_rows[name] for name in ("kind", "age")}
+    table = {f"z{index}": mu[:, index] for index in range(mu.shape[1])} | given
+    assert np.array_equal(conditional.decode(table), conditional.decode(mu, condition=given))
+    with pytest.raises(aaptvae.InputError, match="z has 3 columns: this bundle takes 2"):
+        conditional.decode(table | {"more": given["age"]})
+
+
 def test_a_bundle_without_conditions_refuses_one(vae, x) -> None:
     with pytest.raises(aaptvae.InputError, match="this bundle takes no condition"):
         vae.encode(x, condition={"kind": "a"})

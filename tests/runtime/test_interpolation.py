@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aaptvae import InputError
-from aaptvae.interpolation import resample, walk
+from aaptvae.interpolation import as_times, resample, walk
 
 A = np.array([[3, 0], [1, 1], [0, 0], [1, 2]], np.float32)
 B = np.array([[0, 5], [2, 2], [4, 0], [-1, -2]], np.float32)
@@ -45,6 +45,12 @@ def test_resampled_latents_pass_through_the_rows(path: str) -> None:
     middle = resample(A, times, np.array([0.4, 0.05]), path)  # type: ignore[arg-type]
     expected = [walk(A[1:2], A[2:3], 2, path)[0, 1], walk(A[:1], A[1:2], 2, path)[0, 1]]  # type: ignore[arg-type]
     assert np.allclose(middle, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("values", "words"), [(["a", "b"], "times are no numbers"), (0.5, r"times have shape \(\)")])
+def test_times_that_are_no_numbers_are_refused(values: object, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        as_times(values, "times")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

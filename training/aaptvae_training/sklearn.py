@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 
 from aaptvae.conditions import ConditionLike, Conditions
 from aaptvae.density import SAMPLES, LatentPrior, LikelihoodBounds, ObservationModel, importance_draws
+from aaptvae.engine import require_memory
 from aaptvae.errors import InputError, MissingDependencyError
-from aaptvae.rows import Array, Nats, Rows, refuse_overflow
+from aaptvae.rows import Array, Nats, Rows, as_range, refuse_overflow
 from aaptvae.tables import latent_names, match_columns, names_of
 from aaptvae.tables.names import as_names
 
@@ -149,6 +150,8 @@ class VAETransformer(LatentTransformer):
         """
         check_is_fitted(self)
         model, prior, observation, conditions = _fitted(self.state_, "float32")
+        needed = 16.0 * len(as_range(n_samples)) * (model.input_dim + self.latent_dim_)
+        require_memory(f"a sample of {n_samples:,} rows", needed, "ask for fewer rows at a time")
         c = conditions.of_rows(condition, n_samples) if conditions else None
         seed = _seed(self.random_state if random_state is None else random_state)
         mean = _decode(model, prior.under(c).draw(seed, 0, n_samples), c)

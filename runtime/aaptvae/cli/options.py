@@ -117,11 +117,12 @@ web_condition_option = _condition_option("A condition of all rows of --web-rows 
 id_option = _names_option("--id", "Columns that are copied to the output, before the results.")
 row_ids_option = _names_option("--id", "Columns of --rows that are no features and name its rows.")
 training_columns_options = together(columns_options, _names_option("--id", "Columns that name rows: no features, like --drop."))
+rows_condition_option = _condition_option("A condition of all rows; repeatable. Default: the column of this name in INPUT.")
 input_options = together(
     input_argument,
     columns_options,
     id_option,
-    _condition_option("A condition of all rows; repeatable. Default: the column of this name in INPUT."),
+    rows_condition_option,
     click.option(
         "--on-bad-row",
         default="error",

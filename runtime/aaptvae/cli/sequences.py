@@ -12,11 +12,11 @@ import numpy as np
 from ..errors import InputError
 from ..files import Batch, Layout, Reading, RowReader, open_rows
 from ..interpolation import resample
-from ..rows import Array, Nats, Rows, numbered
+from ..rows import Array, Nats, Rows, as_rows, numbered
 from ..tables import UNNAMED
 from ..vae import VAE
 from .job.job import Job
-from .job.stream import batch_rows, feature_names, refuse_same_file
+from .job.stream import RowConditions, batch_rows, feature_names, refuse_same_file
 from .options import load_vae, reading_of, tell
 
 EPOCH = datetime(1970, 1, 1)
@@ -39,10 +39,11 @@ class Times(NamedTuple):
 
 
 class Sequence(NamedTuple):
-    """Rows of one group in order: latents [N, L] at `times` [N]."""
+    """Rows of one group in order: latents [N, L] and conditions [N, C] at `times` [N]."""
 
     group: tuple[Any, ...]  # its value of the group column; empty without one
     z: Rows
+    c: Rows | None
     times: Nats
 
 
@@ -80,15 +81,19 @@ def resample_rows(times: Times, group: str | None, order: str | None, output: st
     refuse_same_file(options["input"], output)
     vae = load_vae(options)
     aside = [name for name in (group, order) if name]
-    z, columns = _latents(vae, aside, options)
-    groups = columns.pop(0) if group else None
-    at, dated = _as_times(columns[0], order) if order else (None, False)
-    parts = [Resampled(each, _wanted(times, each)) for each in _sequences(z, groups, at, order or "position")]
+    if group and group == order:
+        raise InputError(f"--group and --order are both {group}: expected two columns: leave --order out for the order of rows")
+    rows, columns = _latents(vae, aside, options)
+    at, dated = _as_times(columns[order], order) if order else (None, False)
+    groups = columns[group] if group else None
+    parts = [Resampled(each, _wanted(times, each)) for each in _sequences(rows, groups, at, order or "position")]
 
     def drawn(part: Resampled, _: int) -> tuple[Batch]:
-        z = resample(part.sequence.z, part.sequence.times, part.at, options["path"])
-        rows = vae.decode(z, condition=options["condition"] or None)
-        group_ids = [np.fromiter((value for _ in rows), object, len(rows)) for value in part.sequence.group]
+        sequence = part.sequence
+        z = resample(sequence.z, sequence.times, part.at, options["path"])
+        c = None if sequence.c is None else resample(sequence.c, sequence.times, part.at)
+        rows = vae.decode(z, condition=c)
+        group_ids = [np.fromiter((value for _ in rows), object, len(rows)) for value in sequence.group]
         return (Batch(rows, (*group_ids, *([_as_given(part.at, dated)] if order else []))),)
 
     total, size, names = sum(map(len, parts)), batch_rows(vae), feature_names(vae) if aside else vae.columns or ()
@@ -97,19 +102,23 @@ def resample_rows(times: Times, group: str | None, order: str | None, output: st
     job.run(lambda _: (part.cut(start, start + size) for part in parts for start in range(0, len(part), size)), drawn)
 
 
-def _latents(vae: VAE, aside: list[str], options: dict[str, Any]) -> tuple[Rows, list[Column]]:
-    """Posterior means [N, L] of all rows of INPUT, and the columns `aside`, each [N]."""
+def _latents(vae: VAE, aside: list[str], options: dict[str, Any]) -> tuple[tuple[Rows, Rows | None], dict[str, Column]]:
+    """Posterior means [N, L] and conditions [N, C] of all rows of INPUT, and by name the columns `aside`, each [N]."""
     fills, given = vae.manifest.missing == "mean", reading_of(options) | {"ids": tuple(aside)}
+    conditions = RowConditions(vae, options["condition"])
     reading = Reading(width=vae.input_dim, expected=vae.columns, usual=UNNAMED, missing=fills, **given)
-    with open_rows(options["input"], format=options["format"], reading=reading) as reader:
+    with open_rows(options["input"], format=options["format"], reading=conditions.beside(reading)) as reader:
         tell(reader.notes)
-        condition, batches = options["condition"] or None, _numbered(reader, batch_rows(vae))
-        parts = [(_embedded(vae, reader, batch, first, condition), batch.ids) for first, batch in batches]
+        parts = []
+        for first, batch in _numbered(reader, batch_rows(vae)):
+            c = conditions.of(reader, batch, first)
+            parts.append((_embedded(vae, reader, batch, first, c), c, batch.ids))
     if not parts:
         raise InputError(f"{options['input']} has no rows: a sequence needs 2 rows at least")
-    return np.concatenate([z for z, _ in parts]), [
-        np.concatenate(column) for column in zip(*(ids for _, ids in parts), strict=True)
-    ]
+    z, given_rows, ids = zip(*parts, strict=True)
+    held = [np.concatenate(column) for column in zip(*ids, strict=True)]
+    c = np.concatenate(given_rows) if vae.conditions else None
+    return (np.concatenate(z), c), dict(zip(reader.ids, held, strict=True))
 
 
 def _numbered(reader: RowReader, size: int) -> Iterator[tuple[int, Batch]]:
@@ -119,13 +128,15 @@ def _numbered(reader: RowReader, size: int) -> Iterator[tuple[int, Batch]]:
         first += len(batch)
 
 
-def _embedded(vae: VAE, reader: RowReader, batch: Batch, first: int, condition: dict[str, str] | None) -> Rows:
+def _embedded(vae: VAE, reader: RowReader, batch: Batch, first: int, c: Rows | None) -> Rows:
+    rows = as_rows(vae.features(batch.values), vae.input_dim, reader.name, first, reader.columns)
     with numbered(first, reader.name):
-        return vae.embed(batch.values, condition=condition)
+        return vae.embed(rows, condition=c)
 
 
-def _sequences(z: Rows, groups: Column | None, at: Nats | None, order: str) -> Iterator[Sequence]:
-    """The rows of each group, in order of first appearance, sorted by time."""
+def _sequences(found: tuple[Rows, Rows | None], groups: Column | None, at: Nats | None, order: str) -> Iterator[Sequence]:
+    """Latents and conditions of each group, in order of first appearance, sorted by time."""
+    z, c = found
     members: dict[Any, list[int]] = {}
     for row in range(len(z)):
         members.setdefault(None if groups is None else groups[row], []).append(row)
@@ -142,7 +153,7 @@ def _sequences(z: Rows, groups: Column | None, at: Nats | None, order: str) -> I
             raise InputError(
                 f"rows {pair[0]} and {pair[1]}{named} have the same {order}: expected different ones: leave one out"
             )
-        yield Sequence(label, z[index], times)
+        yield Sequence(label, z[index], None if c is None else c[index], times)
 
 
 def _wanted(times: Times, sequence: Sequence) -> Nats:

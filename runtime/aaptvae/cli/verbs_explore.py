@@ -8,12 +8,25 @@ import click
 
 from ..errors import InputError, MissingDependencyError
 from .app import EXTRA, entry_points
-from .options import PRECISIONS, condition_option, examples, image_shape_option, printable, row_ids_option, together
+from .options import (
+    PRECISIONS,
+    columns_options,
+    condition_option,
+    examples,
+    image_shape_option,
+    printable,
+    reading_of,
+    row_ids_option,
+    together,
+)
 
 if TYPE_CHECKING:
     from ..bundle import Bundle
+    from ..conditions import Conditions
     from ..explorer import MapRows
 
+
+OF_ROWS = ("id", "columns", "drop", "header", "delimiter", "decimal")  # options of how --rows is read
 
 look_options = together(
     image_shape_option("Explorer: show rows as grey pictures of this shape."),
@@ -66,6 +79,18 @@ def _opened(place: str, sha256: str | None) -> "tuple[Bundle, MapRows | None]":
     return found, heldout_rows(heldout, found.manifest.input_dim, ids)
 
 
+def _map_rows(path: str, found: "Bundle", conditions: "Conditions", reading: dict[str, Any], **given: Any) -> "MapRows":
+    """The rows of a file for the map of a bundle."""
+    from ..densities import read_densities  # noqa: PLC0415
+    from ..explorer import MapModel, read_table  # noqa: PLC0415
+    from ..files import Reading  # noqa: PLC0415
+
+    manifest, ids = found.manifest, reading.pop("ids")
+    means = read_densities(found).observation.mean if manifest.missing == "mean" else None
+    model = MapModel(manifest.input_dim, manifest.columns, conditions, means)
+    return read_table(path, model, Reading(**reading), ids=ids, **given)
+
+
 @click.command(
     epilog=examples("explore digits/ --image-shape 8x8", "explore run/", "explore digits/ --rows new.csv --label id")
 )
@@ -77,6 +102,7 @@ def _opened(place: str, sha256: str | None) -> "tuple[Bundle, MapRows | None]":
     help="Rows for the map. Default: those that the bundle carries, or held-out rows of the run.",
 )
 @click.option("--label", metavar="NAME", help="Column of --rows that is no feature, by which points are coloured.")
+@columns_options
 @row_ids_option
 @condition_option
 @click.option("--precision", default="fp32", show_default=True, type=click.Choice(PRECISIONS))
@@ -93,20 +119,20 @@ def explore(
     first, which needs torch.
     """
     from ..conditions import Conditions  # noqa: PLC0415
-    from ..explorer import Served, Site, read_table, reading_for  # noqa: PLC0415
+    from ..explorer import Served, Site  # noqa: PLC0415
 
-    condition = look.pop("condition")
-    ids = look.pop("id")
-    if (label is not None or ids) and rows is None:
-        raise click.UsageError(f"{'--id' if ids else '--label'} names a column of --rows: pass both")
+    condition, reading = look.pop("condition"), reading_of(look)
+    options = [name for name, value in [("label", label), *((n, look.pop(n)) for n in OF_ROWS)] if value not in (None, ())]
+    if options and rows is None:
+        raise click.UsageError(f"--{options[0]} is about columns of --rows: pass both")
+    found, table = _opened(bundle, sha256)
+    conditions = Conditions(found.manifest.conditions)
+    conditions.fixed(condition or None)  # an unknown one is refused
     if condition and rows is None:
         raise click.UsageError("--condition is a condition of --rows: pass both, or choose one on the page")
-    found, table = _opened(bundle, sha256)
     look["wasm"] = wasm_at_hand(look.pop("offline"), look["wasm"])
     if rows is not None:
-        manifest = found.manifest
-        reading = reading_for(manifest.input_dim, manifest.columns, manifest.missing)
-        table = read_table(rows, reading, Conditions(manifest.conditions), label=label, ids=ids, condition=condition)
+        table = _map_rows(rows, found, conditions, reading, label=label, condition=condition or None)
     site = Site(bundle=found, table=table, **look)
     with Served(site.files(), port) as served:
         click.echo(printable(f"{found.manifest.name} is at {served.address} until Ctrl+C"), err=True)

@@ -16,6 +16,7 @@ from .options import (
     load_for_workers,
     output_option,
     output_options,
+    rows_condition_option,
 )
 
 
@@ -83,7 +84,7 @@ def sample(rows: int, seed: int | None, output: str, **options: Any) -> None:
 @bundle_options
 @input_argument
 @columns_options
-@condition_option
+@rows_condition_option
 @click.option("--steps", type=click.IntRange(1), help="Steps from one row to the next. [default: 8]")
 @click.option(
     "--times",

@@ -3,7 +3,7 @@
 The page is built from `runtime/web/page` and committed in `page/`.
 """
 
-from .map_rows import MapRows, heldout_rows, read_table, reading_for
+from .map_rows import MapModel, MapRows, heldout_rows, read_table
 from .serving import Served
 from .site import Site
 from .wasm import VERSION, find_wasm

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ..bundle.manifest import Missing
-from ..conditions import NO_CONDITION, Conditions, text_of
+from ..conditions import Conditions, text_of
 from ..errors import InputError
 from ..files import Batch, Reading, open_rows
-from ..rows import Array, Rows, as_rows
-from ..tables import UNNAMED
+from ..files.opening import READ_ALL
+from ..rows import Array, Names, Rows, as_rows
+from ..tables import UNNAMED, filled
 
 MOST_ROWS = 200_000
 _BATCH = 4096
@@ -34,38 +34,46 @@ def heldout_rows(rows: Rows, width: int, ids: Mapping[str, Sequence[str]] | None
     return MapRows(rows[:, :width], c=rows[:, width:] if rows.shape[1] > width else None, ids=ids)
 
 
-def reading_for(width: int, columns: tuple[str, ...] | None, missing: Missing) -> Reading:
-    """How a feature file is read for a model of `width` features, called `columns` where they have names."""
-    return Reading(width=width, expected=columns, usual=UNNAMED, missing=missing == "mean")
+class MapModel(NamedTuple):
+    """The rows that a model takes: `width` features, called `columns` where they have names, and `conditions`.
+
+    `means` [D] replace missing values; None where these are refused.
+    """
+
+    width: int
+    columns: tuple[str, ...] | None
+    conditions: Conditions
+    means: Array | None
 
 
 def read_table(
     path: str | os.PathLike[str],
-    reading: Reading,
-    conditions: Conditions,
+    model: MapModel,
+    reading: Reading = READ_ALL,
     *,
     label: str | None = None,
     ids: Sequence[str] = (),
     condition: Mapping[str, Any] | None = None,
 ) -> MapRows:
-    """The rows of a feature file; the columns `label`, `ids` and those of `conditions` not in `condition` are no features.
+    """The rows of a feature file, whose `reading` says which columns are features; `label` and `ids` are no features.
 
-    `InputError` for more than `MOST_ROWS`, and for a condition that is missing or unknown.
+    `condition` has conditions of all rows, the others are columns. `InputError` for more than `MOST_ROWS`, and for a condition
+    that is missing or unknown.
     """
-    held = tuple(name for name in conditions.names if name not in (condition or {}))
+    given, conditions = model.conditions.fixed(condition), model.conditions
+    held = tuple(name for name in conditions.names if name not in given)
     beside = dict.fromkeys((*([label] if label else []), *ids, *held))  # a label may be a condition
-    batch, name = _read(path, replace(reading, ids=tuple(beside)))
+    reading = replace(reading, ids=tuple(beside), conditions=conditions.names, width=model.width, expected=model.columns)
+    batch, name, called = _read(path, replace(reading, usual=UNNAMED, missing=model.means is not None))
     columns = dict(zip(beside, batch.ids, strict=True))
-    if condition and not conditions:
-        raise InputError(NO_CONDITION)
-    given = {key: columns[key] for key in held} | dict(condition or {})
-    c = conditions.of_rows(given, len(batch)) if conditions else None
-    rows, named = as_rows(batch.values, reading.width or 0, name), {key: [*map(text_of, columns[key])] for key in ids}
+    c = conditions.of_rows(given | {key: columns[key] for key in held}, len(batch)) if conditions else None
+    values = batch.values if model.means is None else filled(batch.values, model.means)
+    rows, named = as_rows(values, model.width, name, columns=called), {key: [*map(text_of, columns[key])] for key in ids}
     return MapRows(rows, label or "", columns[label] if label else None, c, named or None)
 
 
-def _read(path: str | os.PathLike[str], reading: Reading) -> tuple[Batch, str]:
-    """All rows of a file, and its name."""
+def _read(path: str | os.PathLike[str], reading: Reading) -> tuple[Batch, str, Names]:
+    """All rows of a file, its name, and the names of its features."""
     with open_rows(path, reading=reading) as reader:
         parts, count = [], 0
         for batch in reader.labelled(_BATCH):
@@ -75,4 +83,4 @@ def _read(path: str | os.PathLike[str], reading: Reading) -> tuple[Batch, str]:
                 raise InputError(f"{reader.name} has over {MOST_ROWS:,} rows: the explorer shows as many at most: take a part")
     if not count:
         raise InputError(f"{os.fspath(path)} has no rows: expected one or more for the map")
-    return Batch.joined(parts), reader.name
+    return Batch.joined(parts), reader.name, reader.columns

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..rows import Array
+from ..tables.names import listed
 from .binary import NpyWriter, NpzWriter, open_npy, open_npz, open_safetensors
 from .compression import SUFFIXES, decompress
 from .parquet import ArrowRows, ArrowWriter, ParquetRows, ParquetWriter
@@ -258,7 +259,10 @@ def open_output(
         raise InputError(f"{text} cannot be replaced by a file: use - to write to stdout")
     format = file_format(text, format, WRITABLE)
     if layout.ids and not FORMATS[format].named:
-        raise InputError(f"{text} is {format}, which holds numbers alone: --id needs {_names('named')} as output")
+        named = _names("named")
+        raise InputError(
+            f"{text} is {format}, which holds numbers alone: the columns {listed(layout.ids)} need {named} as output"
+        )
     if keep and (text == "-" or not FORMATS[format].streamed):
         raise InputError(f"{text} cannot be resumed: expected a file that is {_names('streamed')}")
     with contextlib.ExitStack() as stack:

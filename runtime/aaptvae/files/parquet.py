@@ -53,7 +53,7 @@ class ArrowRows(RowReader):
         index = [key for key in stored_index(schema) if key not in wanted]
         names = [key for key in schema.names if key not in index]
         kinds = {key: schema.field(at).type for at, key in enumerate(schema.names)}
-        rest = [key for key in names if key not in (*reading.drop, *reading.ids)] if not reading.columns else reading.columns
+        rest = reading.columns or [key for key in names if key not in reading.left_out]
         self._lists = len(rest) == 1 and rest[0] in kinds and _is_list(types, kinds[rest[0]])
         chosen = choose(self.name, names, len(names), replace(reading, expected=None) if self._lists else reading)
         taken = [kinds[names[at]] for at in chosen.features]

@@ -19,6 +19,7 @@ class Reading:
 
     Features are the columns `columns`, else all but those in `drop` and `ids`; with `expected` they are matched by name,
     without it names of positions behind one of the prefixes `usual` are taken in the order of the positions.
+    `conditions` are those of the model: columns of these names are no features, and `ids` has those that are needed.
     `width` is checked if given; bad lines of text are skipped with `skip_bad`. A csv file has a header, a delimiter
     and a decimal mark as given, else as its first lines show. With `missing`, a row that is checked may hold missing values;
     with `empty`, a file of text may hold a header alone.
@@ -27,6 +28,7 @@ class Reading:
     columns: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
     expected: tuple[str, ...] | None = None
     usual: Unnamed | None = None
     width: int | None = None
@@ -40,7 +42,12 @@ class Reading:
     @property
     def selects(self) -> bool:
         """True if columns are chosen by name."""
-        return bool(self.columns or self.drop or self.ids)
+        return bool(self.columns or self.drop or self.ids or self.conditions)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of columns that are no features."""
+        return (*self.drop, *self.ids, *self.conditions)
 
 
 @dataclass(frozen=True)
@@ -59,17 +66,21 @@ def choose(name: str, names: Sequence[str] | None, width: int, reading: Reading)
     """
     called = check_names(names if names is not None else [str(index) for index in range(width)], name)
     for key in (*reading.columns, *reading.drop, *reading.ids):
+        if key not in called and key in reading.conditions:
+            raise InputError(
+                f"{name} has no column {key}, a condition of this model: its columns are {listed(called)}: add the column, or "
+                f"give one value for all rows with --condition {key}=VALUE"
+            )
         if key not in called:
             beside = "" if names is not None else ", which are called by position as they have no names"
             raise InputError(f"{name} has no column {key}: its columns are {listed(called)}{beside}: check the spelling")
     if both := [key for key in reading.columns if key in (*reading.drop, *reading.ids)]:
         raise InputError(f"{name}: {listed(both)} is named as a feature and to be left out: name each column once")
-    left_out = {*reading.drop, *reading.ids}
-    taken = check_names(reading.columns, "--columns") or tuple(key for key in called if key not in left_out)
+    taken = check_names(reading.columns, "--columns") or tuple(key for key in called if key not in reading.left_out)
     if names is not None:
         expected = reading.expected if reading.columns or reading.expected else in_usual_order(taken, reading.usual or ())
-        order = match_columns(taken, expected, name, remedy=REMEDY)
-        taken = taken if order is None else tuple(taken[index] for index in order)
+        match_columns(called, expected, name, [key for key in called if key not in taken], REMEDY)
+        taken = taken if expected is None else tuple(expected)
     place = {key: index for index, key in enumerate(called)}
     ids = [place[key] for key in check_names(reading.ids, "--id")]
     return Selection([place[key] for key in taken], ids, taken if names is not None else None)

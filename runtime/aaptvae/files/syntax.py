@@ -217,12 +217,11 @@ class JsonSyntax(Syntax):
             if reading.skip_bad:
                 return
             raise InputError(f"{name} line {first[0][0]} {self.unreadable(first[0][1])}") from None
-        left_out = (*reading.drop, *reading.ids)
-        arrays = {key: value for key, value in held.items() if isinstance(value, list) and key not in left_out}
+        arrays = {key: value for key, value in held.items() if isinstance(value, list) and key not in reading.left_out}
         vectors = [key for key, value in arrays.items() if len(arrays) == 1 or is_vector(value)]
         if len(vectors) == 1 and reading.columns in ((), (vectors[0],)):
             choose(name, tuple(held), len(held), replace(reading, columns=(), expected=None))  # ids and drop are keys
-            self._vector, self.reading = vectors[0], replace(reading, columns=(), drop=(), ids=())
+            self._vector, self.reading = vectors[0], replace(reading, columns=(), drop=(), ids=(), conditions=())
         else:
             self.names, self._keys = tuple(held), held.keys()
 

@@ -115,11 +115,15 @@ def _by_position(values: Array, passthrough: Sequence[str], chosen: Sequence[str
     return values if order is None else values[:, order]
 
 
-def latents_of(z: Any, width: int, *, named: bool) -> Any:
-    """Latents [N, width] of an array or a table; where the model's columns are `named`, those of `z` must be z0, z1, ..."""
+def latents_of(z: Any, width: int, *, named: bool, passthrough: Sequence[str] = ()) -> Any:
+    """Latents [N, width] of an array or a table; where the model's columns are `named`, those of `z` must be z0, z1, ...
+
+    Columns in `passthrough` are no latents.
+    """
     if type(z) is np.ndarray and z.dtype.names is None:
         return z
-    return as_table(z, columns=latent_names(width) if named else LATENTS, name="z").values
+    columns = latent_names(width) if named else LATENTS
+    return as_table(z, columns=columns, passthrough=passthrough, name="z", remedy="drop them").values
 
 
 def filled(values: Array, means: Array) -> Array:

@@ -91,7 +91,7 @@ def match_columns(
     check_names(names, name)
     rest = [key for key in names if key not in set(passthrough)]
     if expected is not None and rest != list(expected):
-        _refuse(rest, expected, name, remedy)
+        _refuse(rest, expected, name, remedy, [key for key in names if key in set(passthrough)])
         rest = list(expected)
     if rest == list(names):
         return None
@@ -99,11 +99,16 @@ def match_columns(
     return [place[key] for key in rest]
 
 
-def _refuse(names: Sequence[str], expected: Sequence[str], name: str, remedy: str) -> None:
-    """`InputError` unless both hold the same names, in any order."""
+def _refuse(names: Sequence[str], expected: Sequence[str], name: str, remedy: str, left_out: Sequence[str]) -> None:
+    """`InputError` unless both hold the same names, in any order; it says which of the expected ones are left out."""
     known, held = set(expected), set(names)
     missing = [key for key in expected if key not in held]
     unknown = [key for key in names if key not in known]
+    if features := [key for key in missing if key in left_out]:
+        raise InputError(
+            f"{name}: the choice of columns leaves out {_count(features)} {listed(features)}: expected {listed(expected)}, the "
+            "features of the model: keep all of them, and name other columns as those that are no features"
+        )
     if missing:
         beside = f" (and has others: {listed(unknown)}{_nearly(missing, unknown)})" if unknown else ""
         raise InputError(

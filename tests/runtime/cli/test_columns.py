@@ -86,7 +86,7 @@ def test_ids_pass_through_in_order(cli: Cli, named: Path, x: np.ndarray, format:
         assert [value for batch in batches for value in batch.ids[0]] == ids
         computed = np.concatenate([batch.values for batch in batches]).astype(np.float32)
         assert np.array_equal(computed, aaptvae.load(named).embed(x))
-    assert "needs csv, jsonl, parquet or arrow" in cli("encode", named, f"in.{format}", "-o", "z.npy", "--id", "id").err
+    assert "need csv, jsonl, parquet or arrow" in cli("encode", named, f"in.{format}", "-o", "z.npy", "--id", "id").err
 
 
 def test_decoded_columns_have_the_original_names(cli: Cli, named: Path, x: np.ndarray) -> None:  # noqa: F811

@@ -37,8 +37,9 @@ def test_a_page_is_served_until_an_interrupt() -> None:
     ("options", "status", "words"),
     [
         (("--image-shape", "8"), 2, "is no HEIGHTxWIDTH"),
-        (("--condition", "kind=a"), 2, "--condition is a condition of --rows"),
-        (("--label", "kind"), 2, "--label names a column of --rows"),
+        (("--condition", "kind=a"), 1, "takes no condition"),
+        (("--label", "kind"), 2, "--label is about columns of --rows"),
+        (("--no-header",), 2, "--header is about columns of --rows"),
         (("--image-shape", "8x8"), 1, "image shape is 8x8: expected a product of 5"),
         (("--sha256", "0" * 64), 1, "this is another bundle than the pinned one"),
     ],

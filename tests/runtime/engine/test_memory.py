@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from test_cpus import tree
 
@@ -65,6 +66,13 @@ def test_a_result_too_large_is_refused(vae: aaptvae.VAE) -> None:
     wanted = r"a result of 1,000,000,000,000 rows of 5 numbers needs about 20000\.0 GB of memory, .*: ask for fewer rows"
     with pytest.raises(aaptvae.InputError, match=wanted):
         vae.sample(10**12)
+
+
+def test_counts_above_the_memory_are_refused(vae: aaptvae.VAE, x: np.ndarray) -> None:
+    with pytest.raises(aaptvae.InputError, match="ask for fewer samples"):
+        vae.log_likelihood(x, samples=10**12)
+    with pytest.raises(aaptvae.InputError, match="ask for fewer steps"):
+        vae.interpolate(x, x, steps=10**12)
 
 
 def test_the_need_is_compared_with_what_is_left() -> None:

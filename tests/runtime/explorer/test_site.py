@@ -14,8 +14,10 @@ import pytest
 from aaptvae import InputError
 from aaptvae.bundle import read_bundle
 from aaptvae.conditions import Conditions
-from aaptvae.explorer import MapRows, Served, Site, find_wasm, heldout_rows, read_table, reading_for
+from aaptvae.densities import read_densities
+from aaptvae.explorer import MapModel, MapRows, Served, Site, find_wasm, heldout_rows, read_table
 from aaptvae.explorer.wasm import FILE
+from aaptvae.files import Reading
 
 TINY = Path(__file__).parents[1] / "tiny"
 GIVEN = Path(__file__).parents[2] / "web/conditional"
@@ -34,8 +36,19 @@ def given_bundle():
 
 def table_of(path: Path, bundle, **options) -> MapRows:
     manifest = bundle.manifest
-    reading = reading_for(manifest.input_dim, manifest.columns, manifest.missing)
-    return read_table(path, reading, Conditions(manifest.conditions), **options)
+    means = read_densities(bundle).observation.mean if manifest.missing == "mean" else None
+    model = MapModel(manifest.input_dim, manifest.columns, Conditions(manifest.conditions), means)
+    return read_table(path, model, Reading(drop=options.pop("drop", ())), **options)
+
+
+def test_missing_values_of_the_map_become_means(filling: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("k,b,a,c,d,e\n1,2,,4,5,6\n1,2,inf,4,5,6\n")
+    bundle = read_bundle(filling)
+    with pytest.raises(InputError, match="line 3 has inf in column a"):
+        table_of(tmp_path / "x.csv", bundle, drop=("k",))
+    (tmp_path / "x.csv").write_text("k,b,a,c,d,e\n1,2,,4,5,6\n")
+    rows = table_of(tmp_path / "x.csv", bundle, drop=("k",)).rows
+    assert np.array_equal(rows[0], np.float32([read_densities(bundle).observation.mean[0], 2, 4, 5, 6]))
 
 
 def described(files: dict[str, bytes]) -> dict:

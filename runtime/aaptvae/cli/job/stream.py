@@ -11,11 +11,13 @@ from typing import Any
 import click
 import numpy as np
 
+from ...conditions import Conditions
 from ...engine import onnxruntime
 from ...errors import InputError
 from ...files import Batch, Layout, Reading, RowReader, open_rows
 from ...files.opening import input_files, would_read
-from ...rows import BLOCK, Array, as_rows, numbered
+from ...rows import BLOCK, Array, Rows, as_rows, numbered
+from ...tables import check_names
 from ...tables.names import LATENTS, UNNAMED, in_usual_order, latent_names, listed
 from ...vae import VAE
 from ..options import load_for_workers, printable, reading_of, tell
@@ -25,29 +27,51 @@ from .job import Job
 CHUNKS = 2  # of the VAE in one batch: large enough for the file system, small enough for the cache
 
 
+class RowConditions:
+    """The conditions of rows of a file: those of --condition are of all rows, the others are columns of the file."""
+
+    def __init__(self, vae: VAE, fixed: dict[str, str]) -> None:
+        """`InputError` for a fixed one that is unknown or has no such value."""
+        self._vae, self._fixed = vae, Conditions(vae.manifest.conditions).fixed(fixed or None)
+        self._held = tuple(name for name in vae.conditions if name not in fixed)
+
+    def beside(self, reading: Reading) -> Reading:
+        """`reading` with the columns that are conditions behind those of --id, which may name them too."""
+        ids = dict.fromkeys((*check_names(reading.ids, "--id"), *self._held))
+        return replace(reading, ids=tuple(ids), conditions=self._vae.conditions)
+
+    def of(self, reader: RowReader, batch: Batch, first: int) -> Rows | None:
+        """c [n, C] of a batch of the reader that begins at row `first`; None for a model without conditions."""
+        columns = dict(zip(reader.ids, batch.ids, strict=True))
+        condition = self._fixed | {name: columns[name] for name in self._held}
+        try:
+            return self._vae.conditions_of(condition or None, len(batch), first=first)
+        except InputError as error:
+            raise InputError(f"{shown(reader)}: {error}") from None
+
+
+def shown(reader: RowReader) -> str:
+    """The name of a file in errors that count its rows."""
+    return f"{reader.name} (without skipped lines)" if reader.bad else reader.name
+
+
 @dataclass(frozen=True)
 class Computation:
-    """Computes a verb's results of each batch; conditions are `fixed`, or the last columns that pass through (`held`)."""
+    """Computes a verb's results of each batch; the first columns that pass through, `kept`, go to the output."""
 
     vae: VAE
     verb: str
     compute: Callable[..., Array | tuple[Array, ...]]
     reader: RowReader
-    held: tuple[str, ...]
-    fixed: dict[str, str]
-
-    @property
-    def kept(self) -> int:
-        """How many of the columns that pass through go to the output."""
-        return len(self.reader.ids) - len(self.held)
+    conditions: RowConditions
+    kept: int
 
     def __call__(self, batch: Batch, first: int) -> tuple[Batch, ...]:
         """The results of a batch whose first row has this number."""
-        name, width = self.reader.name, batch.values.shape[1]
+        name, width = shown(self.reader), batch.values.shape[1]
         values = batch.values if self.verb == "decode" else self.vae.features(batch.values)
         rows = as_rows(values, width, name, first, self.reader.columns)
-        condition = self.fixed | dict(zip(self.held, batch.ids[self.kept :], strict=True))
-        c = self.vae.conditions_of(condition or None, len(rows), first=first)
+        c = self.conditions.of(self.reader, batch, first)
         with numbered(first, name):
             computed = self.compute(self.vae, rows, condition=c)
         parts = computed if isinstance(computed, tuple) else (computed,)
@@ -70,9 +94,9 @@ def run_rows(
     refuse_same_file(options["input"], *outputs)
     vae, workers = load_for_workers(options)
     width = vae.views.width(view) if verb == "decode" else vae.input_dim
-    held = tuple(name for name in vae.conditions if name not in options["condition"])  # of each row, in columns of INPUT
-    reader = _open_input(vae, verb, width, options, held)
-    computation = Computation(vae, verb, compute, reader, held, options["condition"])
+    conditions = RowConditions(vae, options["condition"])
+    reader = _open_input(vae, verb, width, options, conditions)
+    computation = Computation(vae, verb, compute, reader, conditions, len(options["id"]))
     try:
         layout = _layout(vae, verb, reader, columns, view, computation.kept)
         job = Job(
@@ -90,14 +114,13 @@ def run_rows(
     return _report_skipped(reader.bad)
 
 
-def _open_input(vae: VAE, verb: str, width: int, options: dict[str, Any], held: tuple[str, ...]) -> RowReader:
-    """The reader of INPUT, whose columns are matched with those of the model; the conditions `held` pass through it."""
+def _open_input(vae: VAE, verb: str, width: int, options: dict[str, Any], conditions: RowConditions) -> RowReader:
+    """The reader of INPUT, whose columns are matched with those of the model; columns of conditions pass through it."""
     names = vae.columns if verb != "decode" else latent_names(width) if vae.columns else None
     fills = verb != "decode" and vae.manifest.missing == "mean"
     usual, skips = LATENTS if verb == "decode" else UNNAMED, options["on_bad_row"] == "skip"
     reading = Reading(width=width, expected=names, usual=usual, skip_bad=skips, missing=fills, **reading_of(options))
-    reading = replace(reading, ids=(*reading.ids, *held))
-    reader = open_rows(options["input"], format=options["format"], reading=reading)
+    reader = open_rows(options["input"], format=options["format"], reading=conditions.beside(reading))
     tell(reader.notes)
     unknown = reader.columns is not None and names is None and in_usual_order(reader.columns, usual) is None
     if unknown and verb != "decode" and not reading.columns:
