@@ -83,8 +83,8 @@ class Conditions:
         if absent := [name for name in self.names if name not in held]:
             example = {spec.name: spec.categories[0] if spec.categories else round(spec.mean, 2) for spec in self.specs}
             raise InputError(
-                f"the condition {listed(absent)} is missing: this bundle takes {self}: pass condition={example} "
-                f"({' '.join(f'--condition {name}={value}' for name, value in example.items())}), or rows with such columns"
+                f"the condition {listed(absent)} is missing: this bundle takes {self}: pass condition={example}, or rows "
+                "with such columns"
             )
         return np.concatenate([encoded(spec, held[spec.name], rows, range(first, first + rows)) for spec in self.specs], axis=1)
 
