@@ -87,7 +87,7 @@ VERB_ARGUMENTS = {
     "interpolate": [TINY, "x.csv", "--steps", "3", "-o", "walk.npy"],
     "info": [TINY],
     "verify": [TINY],
-    "bench": [TINY],
+    "bench": [TINY, "--precision", "fp32"],
 }
 
 

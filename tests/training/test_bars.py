@@ -12,6 +12,7 @@ from aaptvae_training.train_table import train
 from .conftest import features_of
 
 QUICK = {"latent_dim": 2, "hidden_dim": 4, "epochs": 2, "batch_size": 32, "precision": "fp32", "device": "cpu", "refit": False}
+QUICK |= {"report": False}
 
 
 def test_bars_show_stages_and_notes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ from aaptvae_training.run import Evaluation
 from .conftest import features_of
 
 QUICK = {"latent_dim": 2, "hidden_dim": 4, "epochs": 1, "batch_size": 32, "precision": "fp32", "device": "cpu", "refit": False}
+QUICK |= {"report": False}
 NAMES = tuple("abcdef")
 OTHERS = features_of(80, 6, seed=1)
 
@@ -117,7 +118,7 @@ def test_missing_values_of_other_rows_take_the_means_of_training() -> None:
     rows[::7, 2] = np.nan
     run = train(columns(rows), missing="mean", **QUICK)
     assert run.config.missing == 29
-    assert any("29 missing values are replaced" in text for text in evaluate(Path(run)).warnings)
+    assert any("29 missing values are replaced" in text for text in evaluate(Path(run), report=False).warnings)
     holes, full = OTHERS.copy(), OTHERS.copy()
     holes[5, 2] = np.nan
     full[5, 2] = run.observation.mean[2]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from aaptvae_training import load_run, read_run
+from aaptvae_training import load_run, read_run, train_run
 from aaptvae_training.evaluate_run import evaluate
 from aaptvae_training.loop import Refit, World
 from aaptvae_training.loop.batches import ResidentBatches
@@ -22,6 +22,12 @@ from .conftest import features_of, metrics_of, options, saved, train
 
 # Without a linear start the best epoch is not the first, in every version of the selection.
 OPTIONS = options(refit=True, epochs=8, linear_skip=False)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory) -> Path:
+    """200 rows of 12 features."""
+    return saved(tmp_path_factory.mktemp("table"), features_of(200))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +52,7 @@ def test_a_refit_leaves_figures_and_judged_weights(refitted, table, tmp_path) ->
 
 def test_the_model_to_use_knows_every_row(refitted) -> None:
     """Its scaler has the mean of the whole table; the judged one that of the training rows."""
-    whole = features_of(600).astype(np.float64).mean(axis=0)
+    whole = features_of(200).astype(np.float64).mean(axis=0)
     np.testing.assert_allclose(load_run(refitted).scaler.mean.numpy(), whole, rtol=1e-6)
     assert np.abs(load_model(refitted).scaler.mean.numpy() - whole).max() > 1e-4
     assert read_run(refitted).summary.refit
@@ -77,7 +83,7 @@ def read_judged_scale(run: Path) -> np.ndarray:
 
 def test_an_evaluation_made_again_judges_the_judged_model(refitted) -> None:
     before = (refitted / EVALUATION).read_bytes()
-    evaluate(refitted)
+    evaluate(refitted, report=False)
     assert (refitted / EVALUATION).read_bytes() == before
 
 
@@ -129,10 +135,12 @@ def test_an_interrupted_refit_resumes_to_the_same_bits(stage, times, units, refi
     assert (run / EVALUATION).read_bytes() == (refitted / EVALUATION).read_bytes()
 
 
-@pytest.mark.parametrize(("rows", "refit", "expected"), [(60, None, True), (60, False, False), (20_000, None, False)])
-def test_small_tables_are_refitted_by_default(rows, refit, expected, tmp_path) -> None:
+@pytest.mark.parametrize(("rows", "refit", "expected"), [(60, None, True), (60, False, False), (90, None, False)])
+def test_small_tables_are_refitted_by_default(rows, refit, expected, tmp_path, monkeypatch) -> None:
+    assert train_run.MOST_REFITTED == 20_000
+    monkeypatch.setattr(train_run, "MOST_REFITTED", 90)
     table = saved(tmp_path, np.random.default_rng(0).standard_normal((rows, 2), dtype=np.float32))
-    train(table, tmp_path / "run", options(refit=refit, epochs=1, latent_dim=1, batch_size=4096))
+    train(table, tmp_path / "run", options(refit=refit, epochs=1, latent_dim=1))
     assert read_config(tmp_path / "run").refit == expected == read_evaluation(tmp_path / "run").refit
 
 

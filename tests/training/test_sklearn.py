@@ -39,6 +39,7 @@ def fitted(rows) -> VAETransformer:
     return quick().fit(rows)
 
 
+@pytest.mark.slow
 def test_every_check_of_scikit_learn_passes():
     results = check_estimator(VAETransformer(**QUICK), on_skip=None, on_fail=None)
     passed = [each["check_name"] for each in results if each["status"] == "passed"]

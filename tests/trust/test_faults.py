@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import Child, Done, command
 
 from .faults import COMMANDS, TINY, Command
 
@@ -36,9 +37,9 @@ def without_privilege() -> None:
             assert ctypes.CDLL(None).prctl(24, capability, 0, 0, 0) == 0  # PR_CAPBSET_DROP
 
 
-def run(folder: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
+def run(folder: Path, *arguments: object) -> Done:
     """The command line, as a user who is not root would run it."""
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "aaptvae", *map(str, arguments)],
         capture_output=True,
         text=True,
@@ -46,6 +47,7 @@ def run(folder: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
         cwd=folder,
         preexec_fn=without_privilege,
     )
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture
@@ -55,10 +57,10 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def refused(done: "subprocess.CompletedProcess[str]", words: str) -> None:
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
-    assert words in done.stderr
+def refused(done: Done, words: str) -> None:
+    assert done.status == 1
+    assert done.err.startswith("error: ") and done.err.count("\n") == 1
+    assert words in done.err
 
 
 WRITERS = {
@@ -78,60 +80,77 @@ def test_an_unwritable_folder_is_named(place: Path, name: str) -> None:
 def test_an_unreadable_file_is_named(place: Path) -> None:
     (place / "x.npy").chmod(0)
     done = run(place, *WRITERS["encode"], "z.npy")
-    assert (done.returncode, "'x.npy' is not readable" in done.stderr) == (2, True)
+    assert (done.status, "'x.npy' is not readable" in done.err) == (2, True)
     assert not (place / "z.npy").exists()
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("encode", "is a folder: name a file"),
-        ("sample", "is a folder: name a file"),
-        ("train", "holds something that is not a run"),
-    ],
-)
-def test_a_folder_instead_of_a_file_stays_unchanged(place: Path, name: str, words: str) -> None:
+@pytest.mark.parametrize("name", ["encode", "sample"])
+def test_a_folder_instead_of_a_file_stays_unchanged(place: Path, name: str) -> None:
     (place / "out.npy").mkdir()
     (place / "out.npy/mine").write_text("mine")
-    refused(run(place, *WRITERS[name], "out.npy", "--force"), words)
+    refused(run(place, *WRITERS[name], "out.npy", "--force"), "is a folder: name a file")
     assert (place / "out.npy/mine").read_text() == "mine"
 
 
-def test_a_file_instead_of_a_run_stays_unchanged(place: Path) -> None:
-    (place / "out.npy").write_text("mine")
-    refused(run(place, *WRITERS["train"], "out.npy", "--force"), "out.npy")
-    assert (place / "out.npy").read_text() == "mine"
+def test_what_is_no_run_stays_unchanged(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    for name, words in (("folder/mine", "holds something that is not a run"), ("file", "file")):
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).write_text("mine")
+        refused(command(*WRITERS["train"], name.partition("/")[0], "--force"), words)
+        assert (place / name).read_text() == "mine"
+
+
+def as_started(*arguments: str) -> None:
+    """In a child: the script `aaptvae`, which handles signals."""
+    from aaptvae.cli import main  # noqa: PLC0415
+
+    sys.argv[1:] = arguments
+    main()
 
 
 @pytest.mark.parametrize(
     ("number", "status", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )
-def test_a_signal_leaves_a_training_that_resumes(place: Path, number: int, status: int, word: str) -> None:
-    command = [*WRITERS["train"][:-1], "--hidden-dim", "8", "-o", "run"]
-    command[command.index("--epochs") + 1] = "2000"
-    job = subprocess.Popen([sys.executable, "-m", "aaptvae", *map(str, command)], cwd=place, stderr=subprocess.PIPE, text=True)
+def test_a_signal_leaves_a_training_that_resumes(
+    place: Path, monkeypatch: pytest.MonkeyPatch, number: int, status: int, word: str
+) -> None:
+    monkeypatch.chdir(place)
+    arguments = [*WRITERS["train"][:-1], "--hidden-dim", "8", "-o", "run"]
+    arguments[arguments.index("--epochs") + 1] = "2000"
+    job = Child(as_started, *map(str, arguments))
     while not (place / "run/last/state.safetensors").exists():
-        assert job.poll() is None
+        assert job.process.is_alive()
         time.sleep(0.02)
     time.sleep(random.Random(number).random() / 2)  # noqa: S311 - anywhere in the training
-    job.send_signal(number)
-    _, said = job.communicate()
-    assert (job.returncode, said.strip().splitlines()[-1]) == (status, word)
+    os.kill(job.process.pid, number)
+    done = job.wait()
+    assert (done.status, done.err.strip().splitlines()[-1]) == (status, word)
     assert {path.name for path in place.iterdir()} == {"x.npy", "f.npy", "run"}
     assert not list(place.rglob("*aaptvae-tmp"))
+
+
+BOTH = """
+from aaptvae.cli.app import run
+for line in sys.argv[1:]:
+    try:
+        run(line.split())
+    except SystemExit as end:
+        assert not end.code
+"""
 
 
 def test_a_clock_that_jumps_changes_no_byte(place: Path) -> None:
     jump = (
         "import sys, time, random\nreal, choose = time.time, random.Random(0)\n"
         "time.time = lambda: real() + choose.choice((-1e9, 0, 1e9))\n"
-        "time.time_ns = lambda: int(time.time() * 1e9)\nfrom aaptvae.cli import main\nmain()"
+        "time.time_ns = lambda: int(time.time() * 1e9)\n"
     )
-    for number, code in enumerate((jump, "from aaptvae.cli import main\nmain()")):
-        for verb, output in (("encode", "z.npz"), ("sample", "s.parquet")):
-            arguments = [str(part) for part in WRITERS[verb]] + [f"{number}-{output}"]
-            subprocess.run([sys.executable, "-c", code, *arguments], cwd=place, check=True)
-    for output in ("z.npz", "s.parquet"):
+    outputs = {"encode": "z.npz", "sample": "s.parquet"}
+    for number, code in enumerate((jump, "import sys\n")):
+        lines = [" ".join([*map(str, WRITERS[verb]), f"{number}-{name}"]) for verb, name in outputs.items()]
+        subprocess.run([sys.executable, "-c", code + BOTH, *lines], cwd=place, check=True)
+    for output in outputs.values():
         assert (place / f"0-{output}").read_bytes() == (place / f"1-{output}").read_bytes()
 
 

@@ -20,7 +20,7 @@ import pytest
 
 import aaptvae
 
-ROWS = 1_000_000
+ROWS = 400_000
 # Slow enough to be interrupted on any machine: the job waits after each batch that it has written.
 SLOWED = """
 import sys, time
@@ -166,7 +166,7 @@ def test_resume_refuses_one_more_output(tmp_path: Path, tiny: Path, rows: Path) 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_during_exit_changes_nothing(tmp_path: Path, tiny: Path, number: int) -> None:
     np.save(tmp_path / "bad.npy", np.full((3, 5), np.nan, np.float32))
-    for delay in (0, 0.002, 0.005, 0.01, 0.02):
+    for delay in (0, 0.005, 0.02):
         with subprocess.Popen(
             [sys.executable, "-m", "aaptvae", "encode", str(tiny), str(tmp_path / "bad.npy"), "-o", str(tmp_path / "z.npy")],
             stderr=subprocess.PIPE,
@@ -198,7 +198,7 @@ def test_a_record_whose_rows_were_published_begins_anew(tmp_path: Path, tiny: Pa
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
 def test_text_resumes_after_skipped_lines(tmp_path: Path, tiny: Path, format: str) -> None:
     good, bad = ("1,2,3,4,{}\n", "x\n") if format == "csv" else ("[1,2,3,4,{}]\n", "[]\n")
-    (tmp_path / f"x.{format}").write_text("".join(bad if n % 1000 == 7 else good.format(n) for n in range(20_000)))
+    (tmp_path / f"x.{format}").write_text("".join(bad if n % 5000 == 7 else good.format(n) for n in range(20_000)))
     command = ["encode", tiny, tmp_path / f"x.{format}", "--on-bad-row", "skip", "-o"]
     assert run(*command, tmp_path / f"whole.{format}").returncode == 1
     with slow(*command, tmp_path / f"z.{format}", "--resume") as job:
@@ -206,13 +206,13 @@ def test_text_resumes_after_skipped_lines(tmp_path: Path, tiny: Path, format: st
         job.kill()
     done = run(*command, tmp_path / f"z.{format}", "--resume")
     assert done.returncode == 1
-    assert done.stderr.count(b"skipped: ") == 20
+    assert done.stderr.count(b"skipped: ") == 4
     assert (tmp_path / f"z.{format}").read_bytes() == (tmp_path / f"whole.{format}").read_bytes()
 
 
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
 def test_ids_resume_with_their_rows(tmp_path: Path, tiny: Path, format: str) -> None:
-    lines = ["id,a,b,c,d,e\n", *("q,x\n" if n % 1000 == 7 else f'"r,{n}",1,2,3,4,{n % 97}\n' for n in range(20_000))]
+    lines = ["id,a,b,c,d,e\n", *("q,x\n" if n % 5000 == 7 else f'"r,{n}",1,2,3,4,{n % 97}\n' for n in range(20_000))]
     (tmp_path / "x.csv").write_text("".join(lines))
     command = ["encode", tiny, tmp_path / "x.csv", "--on-bad-row", "skip", "--id", "id", "-o"]
     assert run(*command, tmp_path / f"whole.{format}").returncode == 1
@@ -221,9 +221,9 @@ def test_ids_resume_with_their_rows(tmp_path: Path, tiny: Path, format: str) -> 
         job.kill()
     other = run(*command[:5], "--drop", "id", "-o", tmp_path / f"z.{format}", "--resume")
     assert (other.returncode, b"was begun with another options" in other.stderr) == (1, True)
-    assert run(*command, tmp_path / f"z.{format}", "--resume").stderr.count(b"skipped: ") == 20
+    assert run(*command, tmp_path / f"z.{format}", "--resume").stderr.count(b"skipped: ") == 4
     whole = (tmp_path / f"whole.{format}").read_bytes()
-    assert (tmp_path / f"z.{format}").read_bytes() == whole and whole.count(b"r,") == 19_980
+    assert (tmp_path / f"z.{format}").read_bytes() == whole and whole.count(b"r,") == 19_996
 
 
 def test_a_resumed_sample_continues_its_seed(tmp_path: Path, tiny: Path, vae: aaptvae.VAE) -> None:
@@ -333,7 +333,7 @@ def test_a_signal_at_any_step_ends_cleanly(tmp_path: Path, tiny: Path, x: np.nda
 
 
 def test_progress_in_a_log_is_whole_lines(tmp_path: Path, tiny: Path, rows: Path) -> None:
-    part = np.load(rows, mmap_mode="r")[: ROWS // 8]
+    part = np.load(rows, mmap_mode="r")[: ROWS // 4]
     np.save(tmp_path / "part.npy", part)
     code = f"from aaptvae.cli import progress\nprogress.IN_LOG = 0.1\n{SLOWED}"
     command = [sys.executable, "-c", code, "encode", str(tiny), str(tmp_path / "part.npy"), "-o", str(tmp_path / "z.npy")]
@@ -364,7 +364,7 @@ def test_progress_is_one_line_on_a_terminal(tmp_path: Path, tiny: Path, rows: Pa
 
 def test_a_job_survives_closing_its_terminal(tmp_path: Path, tiny: Path, rows: Path) -> None:
     ours, theirs = pty.openpty()
-    part = np.load(rows, mmap_mode="r")[: ROWS // 8]
+    part = np.load(rows, mmap_mode="r")[: ROWS // 4]
     np.save(tmp_path / "part.npy", part)
     command = [sys.executable, "-c", SLOWED, "encode", str(tiny), str(tmp_path / "part.npy"), "-o", str(tmp_path / "z.npy")]
     with subprocess.Popen(command, stderr=theirs, start_new_session=True) as job:
@@ -401,7 +401,8 @@ finally:  # getrusage would begin at the peak of whoever started this process
 
 
 def test_memory_stays_flat_however_long_the_file(tmp_path: Path, tiny: Path, rows: Path) -> None:
-    np.save(tmp_path / "short.npy", np.load(rows, mmap_mode="r")[: ROWS // 8])
+    np.save(tmp_path / "short.npy", np.load(rows)[: ROWS // 3])
+    np.save(tmp_path / "long.npy", np.tile(np.load(rows), (3, 1)))
     command = [sys.executable, "-c", HELD, "reconstruct", str(tiny)]
     peaks = [
         int(
@@ -409,6 +410,6 @@ def test_memory_stays_flat_however_long_the_file(tmp_path: Path, tiny: Path, row
                 [*command, str(path), "-o", str(tmp_path / "z.npy"), "--force"], capture_output=True, check=True
             ).stdout
         )
-        for path in (tmp_path / "short.npy", rows)
+        for path in (tmp_path / "short.npy", tmp_path / "long.npy")
     ]
-    assert peaks[1] - peaks[0] < rows.stat().st_size / 1024 / 4
+    assert peaks[1] - peaks[0] < (tmp_path / "long.npy").stat().st_size / 1024 / 4

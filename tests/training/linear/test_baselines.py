@@ -1,6 +1,7 @@
 """Rows of many kinds with the defaults: never worse than PCA, also where there is nothing to learn."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,11 @@ def clusters(rng: np.random.Generator) -> Rows:
     return (2 * rng.standard_normal((10, 32))[rng.integers(10, size=2000)] + rng.standard_normal((2000, 32))).astype("f4")
 
 
-@pytest.mark.parametrize("draw", [isotropic, uniform, low_rank, heavy_tails, bits, clusters])
+def in_ci(*draws: Draw) -> list[Any]:
+    return [pytest.param(draw, marks=pytest.mark.slow) for draw in draws]
+
+
+@pytest.mark.parametrize("draw", [isotropic, heavy_tails, bits, *in_ci(uniform, low_rank, clusters)])
 def test_no_kind_of_rows_loses_to_pca(draw: Draw, tmp_path) -> None:
     table = saved(tmp_path, draw(np.random.default_rng(0)))
     found = train(table, tmp_path / "run", TrainConfig(latent_dim=LATENTS, epochs=10, refit=False))

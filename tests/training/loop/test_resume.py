@@ -1,6 +1,7 @@
 """A training that was killed, at whatever moment, ends with the bytes of one that was not."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,13 +46,28 @@ class InterruptedAt(TrainingProgress):
             raise Interruption
 
 
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory, table):
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interruption):
+        patch.setattr("aaptvae_training.loop.trainer.SAVE_EVERY", 0.0)
+        train(table, folder, options(patience=1.0), InterruptedAt(2))
+    return folder
+
+
 @pytest.fixture
-def interrupted(tmp_path, table, monkeypatch):
+def interrupted(stopped, tmp_path, monkeypatch):
     """A run that stopped after two of its epochs."""
     monkeypatch.setattr("aaptvae_training.loop.trainer.SAVE_EVERY", 0.0)
-    with pytest.raises(Interruption):
-        train(table, tmp_path / "run", options(patience=1.0), InterruptedAt(2))
-    return tmp_path / "run"
+    return shutil.copytree(stopped, tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, table):
+    """The same run, which nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    train(table, folder, options(patience=1.0))
+    return folder
 
 
 def same(first: Path, second: Path, names: tuple[str, ...] = OUTCOME) -> list[str]:
@@ -76,7 +92,7 @@ def test_twenty_kills_change_no_byte(tmp_path, table):
         assert same(tmp_path / "peace", tmp_path / f"fire{number}") == []
 
 
-def test_a_resumed_run_trains_only_what_is_missing(interrupted, table, tmp_path):
+def test_a_resumed_run_trains_only_what_is_missing(interrupted, table, whole):
     class Counting(TrainingProgress):
         epochs = 0
 
@@ -96,8 +112,7 @@ def test_a_resumed_run_trains_only_what_is_missing(interrupted, table, tmp_path)
     train(table, interrupted, options(patience=1.0), counting, resume=True)
     assert counting.epochs == 2
     assert counting.left["training"] == 0, "what an earlier run did counts as done"
-    train(table, tmp_path / "whole", options(patience=1.0))
-    assert same(interrupted, tmp_path / "whole") == []
+    assert same(interrupted, whole) == []
 
 
 @pytest.mark.parametrize(
@@ -138,18 +153,18 @@ def test_conditions_resume_exactly(tmp_path, monkeypatch):
     assert same(tmp_path / "whole" / REFIT, run / REFIT, REFITTED) == []
 
 
-@pytest.mark.parametrize(("seconds", "occurrence"), [(0.0, 3), (5.0, 2)], ids=["an epoch", "the end"])
+@pytest.mark.parametrize("moment", [(0.0, 3), (5.0, 2)], ids=["an epoch", "the end"])
 @pytest.mark.parametrize("victim", [BEST, METRICS, LAST])
-def test_a_kill_between_two_files_changes_nothing(tmp_path, table, monkeypatch, victim, seconds, occurrence):
+def test_a_kill_between_two_files_changes_nothing(tmp_path, table, whole, monkeypatch, victim, moment):
     """A checkpoint is three files and the state is written last, so a resumed training writes the others again."""
-    train(table, tmp_path / "whole", options(patience=1.0))
+    seconds, occurrence = moment
     monkeypatch.setattr("aaptvae_training.loop.trainer.SAVE_EVERY", seconds)
     run = tmp_path / "killed"
     with pytest.raises(Interruption), monkeypatch.context() as patch:
         before_writing(patch, victim, occurrence)
         train(table, run, options(patience=1.0))
     train(table, run, options(patience=1.0), resume=True)
-    assert same(run, tmp_path / "whole") == []
+    assert same(run, whole) == []
 
 
 def before_writing(patch: pytest.MonkeyPatch, victim: str, occurrence: int) -> None:

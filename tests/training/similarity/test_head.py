@@ -55,13 +55,13 @@ def test_axes_for_cosines_are_an_uncentred_svd():
 
 @pytest.mark.parametrize("geometry", ["cosine", pytest.param("euclidean", marks=pytest.mark.slow)])
 def test_training_finds_more_neighbours_of_unseen_rows(geometry):
-    train, validation, unseen = clustered(400), clustered(100, 1), clustered(200, 2)
+    train, validation, unseen = clustered(300), clustered(100, 1), clustered(200, 2)
     search = Search.of(validation, train, geometry, baseline_of(train))
     steps: list[int] = []
     head, choice = choose_head(train, search, HeadFit(search.baseline, geometry, DIM, 0), steps.append)
     assert choice.method in ("linear", "mlp") and choice.recall > choice.start_recall
     trained = 1 if choice.method == "mlp" else 2
-    assert steps.count(1) == trained * steps_of(400) and sum(steps) == 2 * steps_of(400), "no training whose head is not used"
+    assert steps.count(1) == trained * steps_of(300) and sum(steps) == 2 * steps_of(300), "no training whose head is not used"
     rows = np.concatenate([unseen, train])
     views = {"head": apply_head(head, rows), "start": project(rows, search.baseline, geometry, DIM)}
     found = recall_at(10, Search(rows, 200, geometry, search.baseline).full, views, geometry, 200)
