@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from aaptvae_training.evaluate_run import evaluate
+from aaptvae_training.evaluation.judge import r_squared, raw_r_squared
 from aaptvae_training.evaluation.warnings import warnings_of_columns
 from aaptvae_training.linear.baseline import ColumnR2
 from aaptvae_training.run import read_evaluation, read_held_out
@@ -82,3 +83,18 @@ def test_held_out_rows_calibrate_the_p_values(finished) -> None:
     reference = read_evaluation(finished).heldout_elbo
     assert len(reference) == len(read_held_out(finished)[0])
     assert reference == sorted(reference)
+
+
+def test_r2_does_not_depend_on_the_units() -> None:
+    """A floor of 1e-9 under the total made columns of 1e-6 look perfect; equal rows had an R2 of minus a billion."""
+    x = np.random.default_rng(0).standard_normal((50, 3))
+    worse = x + 0.5 * np.random.default_rng(1).standard_normal((50, 3))
+    assert raw_r_squared(1e-6 * x, 1e-6 * worse) == pytest.approx(raw_r_squared(x, worse))
+    assert r_squared(0 * x, 0 * x) == 1 and r_squared(0 * x, x) == 0
+
+
+def test_a_large_constant_column_leaves_r2_to_the_others() -> None:
+    x = np.random.default_rng(0).standard_normal((50, 3))
+    x[:, 0] = 1e12
+    restored = x * [1, 0.5, 0.5]
+    assert raw_r_squared(x, restored) == pytest.approx(raw_r_squared(x[:, 1:], restored[:, 1:]))

@@ -78,7 +78,7 @@ class Judge:
         reconstruction = self.decode(mu, test)
         figures |= {
             "r2": self.r2(test, reconstruction),
-            "r2_raw": r_squared(self.features(test).astype(np.float64), reconstruction.astype(np.float64)),
+            "r2_raw": raw_r_squared(self.features(test), reconstruction),
         }
         figures["active_units"] = float(active_units(mu))
         seen = self.evidence(train, *encode(self.model, train))
@@ -93,7 +93,7 @@ class Judge:
         x = self.standardise(test)
         figures = {
             "r2": r_squared(x, self.pca(test)),
-            "r2_raw": r_squared(self.features(test).astype(np.float64), self.pca_raw(test)),
+            "r2_raw": raw_r_squared(self.features(test), self.pca_raw(test)),
         }
         if self.model.likelihood == "bernoulli":
             figures["independent_log_likelihood"] = float(
@@ -228,10 +228,21 @@ def kl_per_latent(mu: Rows, logvar: Rows) -> list[float]:
     return sorted(kl_of_latents(mu, logvar).tolist(), reverse=True)
 
 
-def r_squared(x: Matrix, prediction: Matrix) -> float:
-    """1 - residual / total sum of squares around the column means of x [N, D]."""
-    total = float(((x - x.mean(axis=0)) ** 2).sum())
-    return 1 - float(((x - prediction) ** 2).sum()) / max(total, 1e-9)
+def r_squared(x: Matrix, prediction: Matrix, unit: float = 1.0) -> float:
+    """1 - residual / total sum of squares around the column means of x [N, D], whose values are accurate to float32 of `unit`.
+
+    Where no column varies by more than roundings, 1 for a residual of roundings and 0 for others, as in scikit-learn.
+    """
+    totals, residual = ((x - x.mean(axis=0)) ** 2).sum(axis=0), float(((x - prediction) ** 2).sum())
+    roundings = np.finfo(np.float32).eps ** 2 * (x**2 + unit**2).sum(axis=0)
+    if (totals <= roundings).all():
+        return float(residual <= roundings.sum())
+    return 1 - residual / float(totals.sum())
+
+
+def raw_r_squared(x: Rows, prediction: Rows | Matrix) -> float:
+    """The same of features in their own units, however small these are."""
+    return r_squared(x.astype(np.float64), prediction.astype(np.float64), unit=0.0)
 
 
 def column_r_squared(x: Matrix, prediction: Matrix) -> Matrix:

@@ -67,8 +67,7 @@ class HeldOut(NamedTuple):
         """Log density of each row along the directions that have a latent: [N]."""
         kept = self.kept
         along = coordinates(self.rows, self.ppca.eigenvectors)[:, :kept]
-        density: Matrix = gaussian_log_likelihood(along, self.ppca.eigenvalues[:kept]) if kept else np.zeros(len(self.rows))
-        return density
+        return gaussian_log_likelihood(along, np.maximum(self.ppca.eigenvalues[:kept], self.ppca.variance))
 
     def lengths(self, shrinkage: float) -> tuple[Matrix, Matrix]:
         """Squared lengths [2, N] of the rows in discarded directions with variance, in units of their scales, and without.
@@ -179,7 +178,7 @@ def shrink(ppca: PPCA, amount: float) -> Matrix:
 
 def is_null(ppca: PPCA) -> NDArray[np.bool_]:
     """Which axes [D] carry no variance at all."""
-    null: NDArray[np.bool_] = ppca.eigenvalues < NULL * ppca.eigenvalues[0]
+    null: NDArray[np.bool_] = ppca.eigenvalues <= NULL * ppca.eigenvalues[0]  # all of them where rows are equal
     return null
 
 
