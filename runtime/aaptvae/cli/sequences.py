@@ -84,9 +84,10 @@ def resample_rows(times: Times, group: str | None, order: str | None, output: st
     if group and group == order:
         raise InputError(f"--group and --order are both {group}: expected two columns: leave --order out for the order of rows")
     rows, columns = _latents(vae, aside, options)
-    at, dated = _as_times(columns[order], order) if order else (None, False)
+    at, dates = _as_times(columns[order], order) if order else (None, None)
     groups = columns[group] if group else None
-    parts = [Resampled(each, _wanted(times, each)) for each in _sequences(rows, groups, at, order or "position")]
+    unit = " seconds since 1970" if dates else ""
+    parts = [Resampled(each, _wanted(times, each, unit)) for each in _sequences(rows, groups, at, order or "position")]
 
     def drawn(part: Resampled, _: int) -> tuple[Batch]:
         sequence = part.sequence
@@ -94,7 +95,7 @@ def resample_rows(times: Times, group: str | None, order: str | None, output: st
         c = None if sequence.c is None else resample(sequence.c, sequence.times, part.at)
         rows = vae.decode(z, condition=c)
         group_ids = [np.fromiter((value for _ in rows), object, len(rows)) for value in sequence.group]
-        return (Batch(rows, (*group_ids, *([_as_given(part.at, dated)] if order else []))),)
+        return (Batch(rows, (*group_ids, *([_as_given(part.at, dates)] if order else []))),)
 
     total, size, names = sum(map(len, parts)), batch_rows(vae), feature_names(vae) if aside else vae.columns or ()
     layout = Layout(width=vae.input_dim, rows=total, columns=names, ids=tuple(aside))
@@ -156,23 +157,29 @@ def _sequences(found: tuple[Rows, Rows | None], groups: Column | None, at: Nats 
         yield Sequence(label, z[index], None if c is None else c[index], times)
 
 
-def _wanted(times: Times, sequence: Sequence) -> Nats:
+def _wanted(times: Times, sequence: Sequence, unit: str) -> Nats:
     """Wanted times of one sequence; `InputError` that names it for times outside of its own."""
     at, named = times.of(sequence.times), f"sequence {sequence.group[0]}" if sequence.group else "the sequence"
     first, last = sequence.times[0], sequence.times[-1]
     if at[0] < first or at[-1] > last:
         raise InputError(
-            f"--times go from {at[0]:g} to {at[-1]:g}, {named} from {first:g} to {last:g}: there is no extrapolation: "
-            "give times within, or a number of times"
+            f"--times go from {at[0]:g} to {at[-1]:g}, {named} from {first:.12g} to {last:.12g}{unit}: there is no "
+            "extrapolation: give times within, or a number of times"
         )
     return at
 
 
-def _as_times(column: Column, name: str) -> tuple[Nats, bool]:
-    """A column of numbers or dates as float64, seconds since 1970 for dates, and whether it holds dates."""
-    dated = [_as_date(value) for value in column]
-    if all(value is not None for value in dated):
-        return np.array([(value - EPOCH) / timedelta(seconds=1) for value in dated if value is not None]), True
+def _as_times(column: Column, name: str) -> tuple[Nats, datetime | None]:
+    """A column of numbers or dates as float64; for dates these are seconds since the second result, 1970.
+
+    If one date has a time zone, those without are in UTC, as the results are.
+    """
+    dates = [date for value in column if (date := _as_date(value)) is not None]
+    if len(dates) == len(column):
+        begin = EPOCH
+        if any(date.tzinfo for date in dates):
+            begin, dates = EPOCH.replace(tzinfo=UTC), [date if date.tzinfo else date.replace(tzinfo=UTC) for date in dates]
+        return np.array([(date - begin) / timedelta(seconds=1) for date in dates]), begin
     values = np.empty(len(column))
     for row, value in enumerate(column):
         try:
@@ -181,22 +188,22 @@ def _as_times(column: Column, name: str) -> tuple[Nats, bool]:
             values[row] = np.nan
         if not np.isfinite(values[row]):
             raise InputError(f"{name} of row {row} is {value!r}: expected a finite number or a date in the column of --order")
-    return values, False
+    return values, None
 
 
 def _as_date(value: Any) -> datetime | None:
-    """A date or a time stamp, also as text in ISO form; without a time zone, in UTC."""
+    """A date or a time stamp, also as text in ISO form; None for other values."""
     if isinstance(value, str) and not re.fullmatch(NUMBER, value.strip()):
         try:
             value = datetime.fromisoformat(value.strip())
         except ValueError:
             return None
     if isinstance(value, datetime):
-        return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+        return value
     return datetime(value.year, value.month, value.day) if isinstance(value, date) else None
 
 
-def _as_given(moments: Nats, dated: bool) -> Array:
-    """Times [M] as numbers, or as dates where the column of --order holds dates."""
-    values = [EPOCH + timedelta(seconds=float(value)) for value in moments] if dated else moments.tolist()
+def _as_given(moments: Nats, begin: datetime | None) -> Array:
+    """Times [M] as numbers, or as dates, from `begin` on, where the column of --order holds dates."""
+    values = moments.tolist() if begin is None else [begin + timedelta(seconds=float(value)) for value in moments]
     return np.fromiter(values, object, len(values))

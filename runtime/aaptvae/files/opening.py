@@ -203,8 +203,11 @@ class ShardedRows(RowReader):
     A file of text that holds a header alone counts as empty, unless all do.
     """
 
+    bad: list[str]
+
     def __init__(self, name: str, paths: list[str], format: str | None, reading: Reading = READ_ALL) -> None:
-        self.name, self.paths, self._format, self.reading = name, paths, format, replace(reading, width=None, empty=True)
+        self.name, self.paths, self._format, self.reading = name, paths, format, replace(reading, empty=True)
+        self.bad = []
         facts, headers, notes = [], 0, dict[str, str]()  # by what they say: of the first file that is read so
         for path in paths:  # one at a time: the number of open files is limited
             with _open_one(path, format, self.reading) as reader:
@@ -238,12 +241,14 @@ class ShardedRows(RowReader):
         return rebatch(self._pieces(size, True), size, start)
 
     def _pieces(self, size: int, labels: bool) -> Iterator[Batch]:
+        self.bad = []
         for path in self.paths:
             with _open_one(path, self._format, self.reading) as reader:
                 if reader.width != self.width:
                     raise InputError(f"{path} has {reader.width} columns: it had {self.width} when opened: keep it unchanged")
                 for batch in reader.labelled(size) if labels else map(Batch, reader.batches(size)):
                     yield Batch(batch.values.astype(self.dtype, copy=False), batch.ids)
+                self.bad.extend(reader.bad)
 
 
 @contextlib.contextmanager

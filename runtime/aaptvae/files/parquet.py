@@ -69,7 +69,9 @@ class ArrowRows(RowReader):
         self._features, self.ids = [names[at] for at in chosen.features], reading.ids
         self.id_types = tuple(kinds[key] for key in reading.ids)
         self.columns = None if self._lists else chosen.columns
-        self.dtype = np.result_type(np.float32, *(t.to_pandas_dtype() for t in held if not types.is_boolean(t)))
+        self.dtype = np.result_type(
+            np.float32, *(t.to_pandas_dtype() for t in held if not (types.is_boolean(t) or types.is_null(t)))
+        )
         self.width = self._list_width(taken[0]) if self._lists else len(taken)
 
     def _damaged(self, error: BaseException) -> InputError:
@@ -172,12 +174,15 @@ class ParquetRows(ArrowRows):
 
 
 def _is_number(types: Any, kind: Any, booleans: bool) -> bool:
-    return bool(types.is_integer(kind) or types.is_floating(kind) or (booleans and types.is_boolean(kind)))
+    """Whether a column holds numbers: also one of missing values alone, whose type is null."""
+    return bool(
+        types.is_integer(kind) or types.is_floating(kind) or types.is_null(kind) or (booleans and types.is_boolean(kind))
+    )
 
 
 def _numbers(column: Any) -> Array:
     array: Array = column.to_numpy(zero_copy_only=False)
-    return array
+    return array if array.dtype.kind != "O" else np.array([np.nan if value is None else value for value in array], np.float64)
 
 
 def _is_list(types: Any, kind: Any) -> bool:

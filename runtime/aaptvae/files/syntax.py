@@ -196,6 +196,8 @@ def _split_all(texts: list[str], delimiter: str) -> list[list[str]]:
     try:
         *rows, last = csv.reader([*texts, ""], delimiter=delimiter, skipinitialspace=True)
     except csv.Error as error:
+        if any("\r" in text for text in texts):
+            raise ValueError("its lines end in CR alone, as on old Macintoshes: save it with LF or CRLF") from None
         raise ValueError(str(error)) from None
     if last or len(rows) != len(texts):  # a field goes on in the next line
         raise ValueError(_OPEN_QUOTES)

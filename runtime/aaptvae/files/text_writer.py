@@ -53,7 +53,7 @@ def _quoted(value: Any) -> str:
         return ""
     if isinstance(value, bytes):
         raise InputError("a column that passes through holds bytes, which csv does not: write .jsonl (as base64) or .parquet")
-    text = str(value)
+    text = _json(value) if isinstance(value, dict | list) else str(value)
     if not any(mark in text for mark in ',"\r\n'):
         return text
     line = io.StringIO()

@@ -1,5 +1,6 @@
 """One column of a table: the kind of its values, and their conversion to numbers or to vectors."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -9,13 +10,15 @@ from ..errors import InputError
 from ..rows import Array
 
 Kind = Literal["number", "bool", "vectors", "other"]
+_BY_KIND: dict[str, Kind] = {"f": "number", "i": "number", "u": "number", "b": "bool"}
 _NUMBERS = ("int", "uint", "float", "double", "halffloat", "half")
 
 
 def type_name(column: Any) -> str:
-    """The type of a column in the words of its package."""
+    """The type of a column in the words of its package, with the shape of an array of several dimensions."""
     dtype = getattr(column, "dtype", None)
-    return str(column.type if dtype is None and hasattr(column, "type") else dtype)
+    name = str(column.type if dtype is None and hasattr(column, "type") else dtype)
+    return f"{name} of shape {column.shape}" if isinstance(column, np.ndarray) and column.ndim > 1 else name
 
 
 def kind_of(column: Any) -> Kind:
@@ -24,9 +27,9 @@ def kind_of(column: Any) -> Kind:
         return "vectors"
     dtype = getattr(column, "dtype", None)
     if isinstance(dtype, np.dtype):
-        return {"f": "number", "i": "number", "u": "number", "b": "bool"}.get(dtype.kind) or (  # type: ignore[return-value]
-            "vectors" if dtype.kind == "O" and _holds_vectors(column) else "other"
-        )
+        if isinstance(column, np.ndarray) and column.ndim > 1:
+            return "other"
+        return _of_objects(column) if dtype.kind == "O" else _BY_KIND.get(dtype.kind, "other")
     name = type_name(column).lower().removesuffix("[pyarrow]")
     if name.startswith(("list", "large_list", "fixed_size_list", "array(", "extension<arrow.fixed_shape_tensor")):
         return "vectors" if any(number in name for number in _NUMBERS) else "other"
@@ -34,18 +37,26 @@ def kind_of(column: Any) -> Kind:
         name = name.removeprefix("sparse[").partition(",")[0]
     if name in ("bool", "boolean"):
         return "bool"
-    return "number" if name.rstrip("0123456789") in _NUMBERS and not name.endswith("128") else "other"
+    # "null" is the type of a column whose values are all missing.
+    return "number" if name == "null" or (name.rstrip("0123456789") in _NUMBERS and not name.endswith("128")) else "other"
 
 
-def _holds_vectors(column: Any) -> bool:
-    """Whether the first value of a column of objects is a vector of numbers."""
-    first = next((value for value in column if value is not None), None)
+def _of_objects(column: Any) -> Kind:
+    """The kind of the first value that is not missing; a column of missing values alone holds numbers."""
+    first = next((value for value in column if not _is_missing(value)), None)
+    if first is None:
+        return "number"
     if not isinstance(first, np.ndarray | list | tuple):
-        return False
+        return "other"
     try:
-        return np.asarray(first).dtype.kind in "fiu"
+        return "vectors" if np.asarray(first).dtype.kind in "fiu" else "other"
     except ValueError:  # vectors in a vector, of several lengths
-        return False
+        return "other"
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN or pandas' NA, which is no number."""
+    return value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and math.isnan(value))
 
 
 def stacked(held: Sequence[Any]) -> Array:
@@ -65,7 +76,7 @@ def numbers_of(column: Any) -> Array:
     else:
         array = column.to_numpy() if hasattr(column, "chunks") or _package(column) == "polars" else _of_arrow(column)
     if array.dtype.kind == "O":  # booleans with nulls
-        array = np.array([np.nan if value is None else value for value in array], np.float64)
+        array = np.array([np.nan if _is_missing(value) else value for value in array], np.float64)
     return array.astype(np.float32) if array.dtype.kind == "b" else array
 
 

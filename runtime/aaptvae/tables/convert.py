@@ -191,6 +191,11 @@ def _refuse_unreadable(x: Any, name: str) -> None:
         raise InputError(f"{name} is None: expected numbers [N, D]: pass a 2-D array or a table")
     if isinstance(x, str | bytes) or hasattr(x, "__fspath__"):
         raise InputError(f"{name} is a path or text: expected numbers [N, D]: read the file first, or use the command line")
+    if isinstance(x, list | tuple) and x and (isinstance(x[0], str | bytes) or hasattr(x[0], "__fspath__")):
+        raise InputError(
+            f"{name} is a list of paths or text: expected numbers [N, D]: read the files first; train and the command line "
+            "take the path of a folder, or a pattern"
+        )
     if package_of(x) == "torch" and not hasattr(x, "layout"):
         raise InputError(
             f"{name} is a {kind}, which holds no rows itself: expected numbers [N, D]: pass its tensors, or batch by batch"

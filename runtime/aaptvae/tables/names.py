@@ -37,6 +37,12 @@ def check_names(names: Sequence[str], name: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def each_once(names: Sequence[str], option: str) -> None:
+    """`InputError` if an option names a column twice."""
+    if twice := [key for key, count in Counter(names).items() if count > 1]:
+        raise InputError(f"{option} has {listed(twice)} more than once: expected each column once: name it once")
+
+
 def latent_names(width: int) -> tuple[str, ...]:
     """z0, z1, ..."""
     return tuple(f"z{index}" for index in range(width))
@@ -65,8 +71,9 @@ def order_for(names: Sequence[str], columns: Sequence[str] | None, name: str) ->
 def left_out_of(names: Sequence[str], chosen: Sequence[str], passthrough: Sequence[str], name: str) -> tuple[str, ...]:
     """The columns that are no features: all but `chosen`, else those in `passthrough`.
 
-    `InputError` names every one that is not there, and those in both.
+    `InputError` names every one that is not there, those in both, and those that are chosen twice.
     """
+    each_once(chosen, "columns")
     if absent := [key for key in (*chosen, *passthrough) if key not in names]:
         raise InputError(f"{name} has no column {listed(absent)}: its columns are {listed(names)}: check the spelling")
     if both := [key for key in chosen if key in passthrough]:

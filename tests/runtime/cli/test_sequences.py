@@ -46,12 +46,15 @@ def test_sequences_are_sorted_and_resampled_alone(cli: Cli, named: Path, x: np.n
 
 
 def test_dates_give_an_order_too(cli: Cli, named: Path, x: np.ndarray) -> None:  # noqa: F811
-    days: list[object] = ["2026-01-05", "2026-01-01", "2026-01-02", "2026-01-01T00:00:00Z", "2026-01-03", "2026-01-04"]
+    """If one date has a time zone, all are in UTC, as the results are; else none has one."""
+    days = ["2026-01-05", "2026-01-01", "2026-01-02", "2026-01-01T00:00:00Z", "2026-01-03", "2026-01-04"]
     options = ("--group", "clip", "--order", "time", "--times", 3)
-    done = cli("interpolate", named, write(x, days), *options, "-o", "-", "--format", "jsonl")
-    assert done.status == 0, done.err
-    times = [json.loads(line)["time"] for line in done.out.splitlines()]
-    assert times[:3] == ["2026-01-01T00:00:00", "2026-01-03T00:00:00", "2026-01-05T00:00:00"]
+    for zone in ("Z", ""):
+        file = write(x, [day.removesuffix("Z") + "T00:00:00" * ("T" not in day and bool(zone)) + zone for day in days])
+        done = cli("interpolate", named, file, *options, "-o", "-", "--format", "jsonl")
+        assert done.status == 0, done.err
+        times = [json.loads(line)["time"] for line in done.out.splitlines()]
+        assert times[:3] == [f"2026-01-0{day}T00:00:00{zone}" for day in (1, 3, 5)]
 
 
 def test_rows_without_columns_are_one_sequence(cli: Cli, tiny: Path, x: np.ndarray) -> None:  # noqa: F811

@@ -296,3 +296,35 @@ def test_named_columns_stay_named(tmp_path: Path, format: str) -> None:
     if format == "parquet":
         assert pytest.importorskip("pyarrow.parquet").read_schema(path).names == ["a", "b"]
     assert expected.get(format, lambda: bool((read(path) == [[1.5, 2.5]]).all()))()
+
+
+def test_bad_lines_of_shards_are_listed_or_skipped(tmp_path: Path) -> None:
+    """The message has the file and the line, as for one file."""
+    for number, rows in enumerate(("1,2\n3,4\n", "5,6\nNaN,7\n8,9,10\n11,12\n")):
+        (tmp_path / f"{number}.csv").write_text("a,b\n" + rows)
+    with (
+        pytest.raises(InputError, match=r"1\.csv line 3 has nan in column a"),
+        open_rows(tmp_path, width=2, expected=("a", "b")) as reader,
+    ):
+        list(reader.batches(9))
+    with open_rows(tmp_path, width=2, expected=("a", "b"), skip_bad=True) as reader:
+        assert np.concatenate(list(reader.batches(9))).tolist() == [[1, 2], [3, 4], [5, 6], [11, 12]]
+        assert [line.split(" ", 1)[0][-5:] + line.split(" ")[2] for line in reader.bad] == ["1.csv3", "1.csv4"]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_columns_of_missing_values_alone_are_numbers(tmp_path: Path, suffix: str) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import feather, parquet  # noqa: PLC0415
+
+    table = pa.table({"a": [1.0, 2.0], "b": pa.nulls(2), "c": [True, None]})
+    path = str(tmp_path / f"x.{suffix}")
+    feather.write_feather(table, path) if suffix == "arrow" else parquet.write_table(table, path)
+    with open_rows(path, columns=("a", "b", "c"), missing=True) as reader:
+        assert np.array_equal(next(reader.batches(9)), [[1, np.nan, 1], [2, np.nan, np.nan]], equal_nan=True)
+
+
+def test_lists_that_pass_through_to_csv_are_json(tmp_path: Path) -> None:
+    with open_output(tmp_path / "x.csv", Layout(width=1, columns=("a",), ids=("k",))) as writer:
+        writer.write(np.ones((2, 1), np.float32), [np.fromiter([["u"], {"v": None}], object, 2)])
+    assert (tmp_path / "x.csv").read_text() == 'k,a\n"[""u""]",1\n"{""v"":null}",1\n'

@@ -1,6 +1,7 @@
 """Objects that hold tables become numbers with names, or are refused in words that say what to pass."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -211,3 +212,35 @@ def test_a_vector_column_beside_others_is_named() -> None:
     with pytest.raises(InputError, match=r"x holds vectors in column e beside 1 others: drop them, or name them"):
         as_table({"e": X, "id": np.arange(4)})
     assert np.array_equal(as_table({"e": X, "id": np.arange(4)}, chosen=["e"]).values, X)
+
+
+def all_missing() -> list[Any]:
+    """Tables of columns a and b, b without a value; the packages give it types of their own."""
+    pd, pl, pa = (pytest.importorskip(name) for name in ("pandas", "polars", "pyarrow"))
+    return [
+        pa.table({"a": [1.0], "b": pa.nulls(1)}),
+        pl.DataFrame({"a": [1.0], "b": [None]}),
+        pd.DataFrame([{"a": 1.0, "b": None}]),
+        pd.DataFrame({"a": [1.0], "b": [pd.NA]}, dtype=object).astype({"a": float}),
+        [{"a": 1.0, "b": None}],
+    ]
+
+
+@pytest.mark.parametrize("kind", range(5))
+def test_columns_of_missing_values_alone_are_numbers(kind: int) -> None:
+    table = as_table(all_missing()[kind], columns=("a", "b"))
+    assert np.array_equal(np.asarray(table.values, np.float64), [[1, np.nan]], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("x", "chosen", "words"),
+    [
+        ({"a": [1.0], "b": [2.0]}, ("a", "a"), "columns has a more than once"),
+        (np.ones((2, 3)), ("1", "1"), "columns has 1 more than once"),
+        (["x.csv", "y.csv"], (), "x is a list of paths or text: .* a pattern"),
+        ({"a": np.ones((2, 1)), "b": np.ones((2, 1))}, ("a", "b"), r"a \(float64 of shape \(2, 1\)\)"),
+    ],
+)
+def test_tables_without_sense_are_refused_in_words(x: Any, chosen: tuple[str, ...], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        as_table(x, chosen=chosen)
