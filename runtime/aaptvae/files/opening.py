@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from .reading import Reading
 from .selected import SelectedRows
 from .settling import SettlingFile
 from .shards import reaches, shard_paths
+from .streams import held_in_memory, open_file, open_stdin
 from .syntax import CsvSyntax, JsonSyntax
 from .table import Batch, Layout, RowReader, RowWriter, Source, rebatch
 from .text import TextRows
@@ -84,9 +84,8 @@ _REMEDIES = {
     **dict.fromkeys(("h5", "hdf5", "h5ad", "mat", "zarr"), "save the rows with np.save(file, x)"),
 }
 WRITABLE = tuple(name for name, format in FORMATS.items() if format.write)
-STDIN, STDOUT = 0, 1
+STDOUT = 1
 READ_ALL = Reading()
-MAX_HELD = 1 << 30  # bytes of a piped file that is read into memory because its format needs seeking
 
 
 def open_rows(
@@ -134,12 +133,12 @@ def _open_one(path: str, format: str | None, reading: Reading = READ_ALL) -> Row
     kind, name = FORMATS[format], "stdin" if path == "-" else path
     if reading.skip_bad and not kind.text:
         raise InputError(f"{name} is {format}: --on-bad-row skip is for {_names('text')}, where a row is a line")
-    stream, size = _stdin(format) if path == "-" else _file(path)
+    stream, size = open_stdin(format) if path == "-" else open_file(path)
     try:
         if path != "-" and (packed := _suffix(path)[1]):
             stream, size = decompress(name, stream, packed), None
         if size is None and not kind.streamed:
-            stream, size = _held(name, stream)
+            stream, size = held_in_memory(name, stream)
         if Path(path).suffix.lower() in (".tsv", ".tab") and reading.delimiter is None:
             reading = replace(reading, delimiter="\t")
         reader = kind.read(Source(name, stream, size, reading))
@@ -171,30 +170,6 @@ def file_format(path: str, format: str | None, known: tuple[str, ...]) -> str:
         remedy = f": {_REMEDIES[found]}" if found in _REMEDIES else " or --format"
         raise InputError(f"{path} has no known format: expected {', '.join(known)} as suffix{remedy}")
     return found
-
-
-def _file(path: str) -> tuple[IO[bytes], int | None]:
-    try:
-        stream = Path(path).open("rb")  # noqa: SIM115 - the reader closes it
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    facts = os.fstat(stream.fileno())
-    return stream, facts.st_size if stat.S_ISREG(facts.st_mode) else None
-
-
-def _stdin(format: str) -> tuple[IO[bytes], int | None]:
-    if os.isatty(STDIN):
-        raise InputError(f"stdin is a terminal: pipe {format} data into it, or name a file")
-    # Not sys.stdin.buffer: a thread blocked in a read of it would delay the interpreter's exit.
-    return open(STDIN, "rb", closefd=False), None
-
-
-def _held(name: str, stream: IO[bytes]) -> tuple[IO[bytes], int]:
-    data = stream.read(MAX_HELD + 1)
-    stream.close()
-    if len(data) > MAX_HELD:
-        raise InputError(f"{name} is larger than {MAX_HELD >> 30} GiB and its format cannot be streamed: give a file")
-    return io.BytesIO(data), len(data)
 
 
 class ShardedRows(RowReader):
