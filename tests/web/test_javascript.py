@@ -17,7 +17,7 @@ from make_expected import EXPECTED, REFUSALS, ROOT, expected
 
 PACKAGE = ROOT / "runtime/web"
 HAS_NODE = shutil.which("node") is not None and (PACKAGE / "node_modules").is_dir()
-BROWSER = ("browser.test.js", "browserConditions.test.js", "browserDevices.test.js")
+BROWSER = ("browser.test.js", "browserConditions.test.js", "browserDevices.test.js", "browserHostile.test.js")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 
 

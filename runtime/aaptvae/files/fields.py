@@ -57,6 +57,11 @@ def decimal_comma(rows: Sequence[Sequence[str]]) -> str:
     return "" if all(_THOUSANDS.fullmatch(field) for field in commas) else ","
 
 
+def pointed(fields: Sequence[str]) -> list[str]:
+    """Fields with a decimal point for a decimal comma."""
+    return [field.replace(",", ".") if _COMMA.fullmatch(field.strip().strip('"')) else field for field in fields]
+
+
 def all_quoted(text: str) -> bool:
     """Whether every field of a line is in quotes."""
     return bool(re.fullmatch(r'(\s*"[^"]*"\s*[,;\t]?)+', text))

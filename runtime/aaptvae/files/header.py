@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Sequence
 
 from ..errors import InputError
-from .fields import DELIMITERS, MISSING, all_quoted, counts_up, in_steps, is_name, is_number, is_whole, number, rise
+from .fields import DELIMITERS, MISSING, all_quoted, counts_up, in_steps, is_name, is_number, is_whole, number, pointed, rise
 from .reading import Reading
 
 Line = tuple[int, str]  # number and text
@@ -27,9 +27,10 @@ def has_header(name: str, first: Sequence[Line], split: Split, reading: Reading)
     above = split(first[0][1])
     if reading.expected and set(reading.expected) <= {field.strip() for field in above}:
         return True
+    above = pointed(above)
     if not any(map(is_number, above)):
         return any(map(is_name, above))
-    rows = _rows(first, split)
+    rows = [pointed(row) for row in _rows(first, split)]
     if not rows:
         return False
     if not above[0].strip() and counts_up(above[1:]):  # an index, and columns that pandas numbered

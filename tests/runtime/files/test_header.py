@@ -130,6 +130,10 @@ def test_decimal_commas_are_read(tmp_path: Path, text: str, decimal: str | None)
     assert read(tmp_path / "x.csv", text, decimal=decimal, drop=drop)[1][-1].tolist() == [1.5, 2.25]
 
 
+def test_a_first_row_with_decimal_commas_is_no_header(tmp_path: Path) -> None:
+    assert read(tmp_path / "x.csv", "10,191;3,5\n1,5;2,5\n")[1].tolist() == [[10.191, 3.5], [1.5, 2.5]]
+
+
 def test_thousands_of_thousandths_are_read_when_asked(tmp_path: Path) -> None:
     assert read(tmp_path / "x.csv", "a;b\n1,234;5,678\n", decimal=",")[1].tolist() == [[1.234, 5.678]]
 

@@ -10,7 +10,7 @@ export function grouped(values: ArrayLike<number | string>, count: number): Grou
   if (distinct.length <= 12) {
     distinct.sort((a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b))));
     return distinct.map((value, k) => ({
-      name: String(value),
+      name: typeof value === "number" ? String(Number(value.toPrecision(6))) : value,
       colour: k < CATEGORIES.length ? CATEGORIES[k] : EXTRA[k - CATEGORIES.length],
       rows: all.filter((i) => values[i] === value),
     }));

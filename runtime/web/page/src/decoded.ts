@@ -1,8 +1,8 @@
 /** The decoded row: as bars by feature name, as a curve, or as a picture, beside the row that was picked. */
 
 import { paint, picture } from "./pictures.js";
-import type { Shape } from "./pictures.js";
-import { axis, CATEGORIES, colours, echarts } from "./theme.js";
+import type { Look, Shape } from "./pictures.js";
+import { axis, CATEGORIES, colours, echarts, featureAxis, tooltip } from "./theme.js";
 
 export type Form = "bars" | "curve" | "picture";
 
@@ -15,7 +15,7 @@ export class Decoded {
   private canvases: HTMLCanvasElement[] = [];
   private form: Form | null = null;
 
-  constructor(element: HTMLElement, names: readonly string[], shape: Shape | null, range: readonly [number, number]) {
+  constructor(element: HTMLElement, { names, shape, range }: Look) {
     [this.element, this.names, this.shape, this.range] = [element, names, shape, range];
     new ResizeObserver(() => this.chart?.resize()).observe(element);
   }
@@ -42,15 +42,16 @@ export class Decoded {
   private plot(form: Form): void {
     const { ink } = colours();
     const type = form === "bars" ? "bar" : "line";
+    const { axis: features, height } = featureAxis(this.names);
     const zoom = this.names.length > 40 ? [{ type: "slider", height: 18, bottom: 6 }, { type: "inside" }] : [];
     this.chart = echarts.init(this.element);
     this.chart.setOption({
       animation: false,
       color: CATEGORIES,
-      grid: { left: 50, right: 10, top: 34, bottom: this.names.length > 40 ? 64 : 46 },
+      grid: { left: 50, right: 10, top: 34, bottom: height + (zoom.length ? 22 : 0) },
       legend: { textStyle: { color: ink }, top: 0, selected: { difference: false } },
-      tooltip: { trigger: "axis" },
-      xAxis: { type: "category", data: this.names, ...axis("feature"), splitLine: { show: false } },
+      tooltip: tooltip("axis"),
+      xAxis: features,
       yAxis: { type: "value", scale: form === "curve", ...axis() },
       dataZoom: zoom,
       series: ["decoded", "picked row", "difference"].map((name) => ({ id: name, name, type, showSymbol: false, data: [] })),

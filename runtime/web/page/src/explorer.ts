@@ -7,13 +7,14 @@ import type { Values } from "./condition.js";
 import { grouped, legend } from "./colouring.js";
 import { Decoded } from "./decoded.js";
 import type { Form } from "./decoded.js";
-import { attempt, byId } from "./elements.js";
+import { accept, attempt, byId, refuse } from "./elements.js";
 import { Hint } from "./hint.js";
 import { Latents } from "./latents.js";
 import type { Direction } from "./latents.js";
 import { LatentMap } from "./map.js";
 import type { Point } from "./view.js";
 import type { Loaded, Site } from "./site.js";
+import type { Look } from "./pictures.js";
 import { readState, writeState } from "./state.js";
 import type { State } from "./state.js";
 import { featureNames } from "./tables.js";
@@ -24,9 +25,7 @@ const FEW = 20_000; // rows that are scored when the page opens; more only when 
 
 export class Explorer {
   readonly vae: VAE;
-  readonly names: readonly string[];
-  readonly shape: readonly [number, number] | null;
-  readonly range: readonly [number, number];
+  readonly look: Look;
   rows: Rows;
   /** Conditions of the rows, and of the point [1, C]; undefined for a model without. */
   c: Rows | undefined;
@@ -35,6 +34,7 @@ export class Explorer {
   state: State;
   private readonly site: Site;
   private ids: NonNullable<Site["ids"]>;
+  private labels: Site["labels"];
   private readonly latents: Latents;
   readonly map: LatentMap;
   private readonly decoded: Decoded;
@@ -44,6 +44,7 @@ export class Explorer {
   private scores: Scores | null = null;
   private decoding = false;
   private waiting = false;
+  private refused = false;
   /** How many times a row was decoded and drawn, and how long the last took, in ms. */
   frames = { count: 0, last: 0 };
 
@@ -60,16 +61,15 @@ export class Explorer {
 
   private constructor(site: Site, vae: VAE, rows: Rows, c: Rows | undefined, mu: Rows) {
     [this.site, this.vae, this.rows, this.c, this.mu] = [site, vae, rows, c, mu];
-    this.ids = site.ids ?? [];
-    this.names = featureNames(vae.inputDim, vae.columns);
-    this.shape = site.image_shape;
-    this.range = rangeOf(rows);
+    [this.ids, this.labels] = [site.ids ?? [], site.labels];
+    const names = featureNames(vae.inputDim, vae.columns);
+    this.look = { names, shape: site.image_shape, range: rangeOf(rows), mean: vae.observation.mean, scale: vae.observation.scale };
     this.latents = new Latents(vae.prior, mu);
     this.state = readState(vae.latentDim, this.latents.directions.length);
     this.controls = new ConditionControls(byId("conditions"), vae.conditions, (values) => void attempt(() => this.giveValues(values)));
     byId("given").hidden = !vae.conditions.width;
     this.z = Float32Array.from(this.state.z ?? this.latents.centre);
-    this.decoded = new Decoded(byId("decoded"), this.names, this.shape, this.range);
+    this.decoded = new Decoded(byId("decoded"), this.look);
     this.map = new LatentMap(byId("map"), {
       move: (place) => this.move(place),
       pick: (row) => void this.pick(row),
@@ -82,7 +82,7 @@ export class Explorer {
         writeState(this.state);
       },
     });
-    this.hint = new Hint(byId("map"), this.shape, this.range); // the chart has emptied the element
+    this.hint = new Hint(byId("map"), this.look); // the chart has emptied the element
   }
 
   /** Options of the controls. */
@@ -93,15 +93,16 @@ export class Explorer {
     const directions = this.latents.directions.map((direction, i) => [String(i), direction.name] as const);
     options("across", directions, String(this.state.across));
     options("up", directions, String(this.state.up));
-    const { labels } = this.site;
+    const { labels } = this;
     const colours = [...(labels ? [["label", labels.name] as const] : []), ["none", "none"] as const];
     const figures = [["elbo", "ELBO"], ["p", "p-value"], ["error", "reconstruction error"]] as const;
-    const features = this.names.map((name, j) => [`x${j}`, name] as const);
+    const features = this.look.names.map((name, j) => [`x${j}`, name] as const);
     const given = this.vae.conditions.names.map((name, k) => [`c${k}`, name] as const);
-    if (!this.state.colour) this.state.colour = labels ? "label" : "elbo";
-    options("colour", [...colours, ...given, ...figures, ...features], this.state.colour);
-    const forms: Form[] = [...(this.shape ? ["picture" as const] : []), "bars", "curve"];
-    if (!forms.includes(this.state.form as Form)) this.state.form = this.shape ? "picture" : this.site.curve ? "curve" : "bars";
+    const all = [...colours, ...given, ...figures, ...features];
+    if (!all.some(([value]) => value === this.state.colour)) this.state.colour = labels ? "label" : "elbo";
+    options("colour", all, this.state.colour);
+    const forms: Form[] = [...(this.look.shape ? ["picture" as const] : []), "bars", "curve"];
+    if (!forms.includes(this.state.form as Form)) this.state.form = this.look.shape ? "picture" : this.site.curve ? "curve" : "bars";
     options("form", forms.map((form) => [form, form]), this.state.form);
     this.addSliders();
   }
@@ -134,9 +135,12 @@ export class Explorer {
     const { row, condition } = this.state;
     this.decoded.become(this.state.form as Form);
     if (row !== null && row < this.rows.length) await this.pick(row);
-    if (this.vae.conditions.width && (this.given === undefined || condition !== null)) {
+    else this.state.row = null;
+    if (this.given === undefined) this.give(this.vae.conditions.width ? this.vae.conditions.ofRows(this.controls.usual, 1) : undefined);
+    if (this.vae.conditions.width && condition !== null) {
       await attempt(() => this.giveValues({ ...this.controls.usual, ...condition }));
     }
+    this.redraw();
     this.changed();
   }
 
@@ -178,8 +182,7 @@ export class Explorer {
   /** Values by which rows are coloured. */
   private values(): ArrayLike<number | string> {
     const { colour } = this.state;
-    const { labels } = this.site;
-    if (colour === "label" && labels && labels.values.length === this.rows.length) return labels.values;
+    if (colour === "label" && this.labels) return this.labels.values;
     if (this.c && /^c\d/.test(colour)) {
       const name = this.vae.conditions.names[Number(colour.slice(1))];
       return Array.from({ length: this.rows.length }, (_, i) => this.vae.conditions.valuesOf(this.c!.row(i))[name]);
@@ -199,15 +202,18 @@ export class Explorer {
 
   /** Scores of the rows on the map. */
   async score(): Promise<Scores> {
-    this.scores ??= await this.vae.score(this.rows, { condition: this.c });
-    return this.scores;
+    if (this.scores !== null) return this.scores;
+    const rows = this.rows;
+    const scores = await this.vae.score(rows, { condition: this.c });
+    if (rows === this.rows) this.scores = scores; // a table may have been dropped since
+    return scores;
   }
 
   /** Show other rows, under conditions c [N, C], on the map. */
   async replaceRows(rows: Rows, c: Rows | undefined): Promise<Scores> {
     const mu = await this.vae.embed(rows, { condition: c });
     [this.rows, this.c, this.mu, this.scores, this.state.row] = [rows, c, mu, null, null];
-    this.ids = [];
+    [this.ids, this.labels] = [[], null];
     const scores = await this.score();
     this.state.colour = Number.isNaN(scores.pValue[0]) ? "elbo" : "p";
     byId<HTMLSelectElement>("colour").value = this.state.colour;
@@ -232,6 +238,12 @@ export class Explorer {
   moveTo(z: ArrayLike<number>, c: Rows | undefined): void {
     this.z.set(z);
     this.give(c);
+    this.changed();
+  }
+
+  /** No row is picked; the point stays. */
+  unpick(): void {
+    this.state.row = null;
     this.changed();
   }
 
@@ -280,20 +292,33 @@ export class Explorer {
     do {
       this.waiting = false;
       const begun = performance.now();
-      const row = this.state.row;
-      const features = await this.vae.decode(new Rows(this.z.slice(), this.z.length), { condition: this.given });
-      this.decoded.show(features.data, row === null ? null : this.rows.row(row));
-      this.mark();
+      await this.decodeOnce().then(
+        () => {
+          if (this.refused) accept();
+          this.refused = false;
+        },
+        (error: unknown) => {
+          refuse(error);
+          this.refused = true;
+        },
+      );
       this.frames = { count: this.frames.count + 1, last: performance.now() - begun };
       await new Promise(requestAnimationFrame);
     } while (this.waiting);
     this.decoding = false;
   }
 
+  private async decodeOnce(): Promise<void> {
+    const row = this.state.row;
+    this.mark();
+    const features = await this.vae.decode(new Rows(this.z.slice(), this.z.length), { condition: this.given });
+    this.decoded.show(features.data, row === null ? null : this.rows.row(row));
+  }
+
   private words(row: number): string {
-    const { labels } = this.site;
+    const { labels } = this;
     const given = this.c ? Object.entries(this.vae.conditions.valuesOf(this.c.row(row))).slice(0, SHOWN) : [];
-    const own = labels && labels.values.length === this.rows.length ? [[labels.name, labels.values[row]] as const] : [];
+    const own = labels ? [[labels.name, labels.values[row]] as const] : [];
     const ids = this.ids.map(({ name, values }) => [name, values[row]] as const);
     const facts = new Map([...ids, ...given, ...own]); // a label may be a condition or an id
     const label = [...facts].map(([name, value]) => `, ${name} ${typeof value === "number" ? Number(value.toPrecision(4)) : value}`).join("");

@@ -1,7 +1,7 @@
 /** What is shown beside the row under the pointer: its words, and its picture. */
 
 import { paint, picture } from "./pictures.js";
-import type { Shape } from "./pictures.js";
+import type { Look, Shape } from "./pictures.js";
 import type { Point } from "./view.js";
 
 const SIZE = 72; // of the picture, in pixels
@@ -14,7 +14,7 @@ export class Hint {
   private readonly range: readonly [number, number];
   private readonly canvas: HTMLCanvasElement | null;
 
-  constructor(map: HTMLElement, shape: Shape | null, range: readonly [number, number]) {
+  constructor(map: HTMLElement, { shape, range }: Look) {
     [this.map, this.shape, this.range] = [map, shape, range];
     this.element.className = "hint-row";
     this.element.hidden = true;

@@ -2,7 +2,7 @@
 
 import "./style.css";
 import type { Form } from "./decoded.js";
-import { attempt, byId } from "./elements.js";
+import { attempt, byId, numberIn, refuse } from "./elements.js";
 import { Explorer } from "./explorer.js";
 import { addInterpolation, addSamples, addTable } from "./panels.js";
 import { loadSite } from "./site.js";
@@ -13,9 +13,10 @@ function describe({ site, vae, rows }: Loaded): void {
   document.title = `${vae.manifest.name}: latent explorer`;
   byId("name").textContent = vae.manifest.name;
   const shown = site.rows === null ? "rows that the bundle carries" : "given rows";
+  const count = (number: number, name: string): string => `${number} ${name}${number === 1 ? "" : "s"}`;
   byId("facts").textContent =
-    `${vae.inputDim} features, ${vae.latentDim} latents, trained on ${vae.manifest.training.rows} rows; the map shows ` +
-    `${rows.length} ${shown}. SHA-256 of the manifest: ${vae.digest}`;
+    `${count(vae.inputDim, "feature")}, ${count(vae.latentDim, "latent")}, trained on ${count(vae.manifest.training.rows, "row")}; ` +
+    `the map shows ${rows.length} ${shown}. SHA-256 of the manifest: ${vae.digest}`;
   const worst = Math.max(...vae.replays.map((replay) => replay.difference));
   byId("status").textContent = `Golden vectors: computed here as at export, largest difference ${worst.toExponential(1)}.`;
   const { host } = new URL(site.wasm.url, location.href);
@@ -39,7 +40,11 @@ function connect(explorer: Explorer): void {
   select("colour", (value) => explorer.recolour(value));
   select("form", (value) => explorer.become(value as Form));
   select("prior", () => explorer.redraw());
-  select("row", (value) => pickRow(explorer, Number(value)));
+  select("row", () => {
+    const row = numberIn("row");
+    if (Number.isNaN(row)) explorer.unpick();
+    else pickRow(explorer, row);
+  });
   const keys: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   byId("map").addEventListener("keydown", (event) => {
     const step = keys[event.key];
@@ -60,7 +65,7 @@ function pickRow(explorer: Explorer, row: number): void {
   if (Number.isInteger(row)) void explorer.pick(Math.min(last, Math.max(0, row)));
 }
 
-void attempt(async () => {
+async function start(): Promise<void> {
   const loaded = await loadSite();
   describe(loaded);
   byId("main").hidden = false;
@@ -75,4 +80,6 @@ void attempt(async () => {
   });
   document.body.dataset["ready"] = "true";
   Object.assign(globalThis, { explorer }); // for the console
-});
+}
+
+start().catch(refuse); // a refusal of the address stays

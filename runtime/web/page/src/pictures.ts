@@ -1,6 +1,6 @@
 /** Rows as grey pictures, and as a heat map where they are no pictures. */
 
-import { axis, colours, echarts, sequence } from "./theme.js";
+import { axis, colours, echarts, featureAxis, sequence, tooltip } from "./theme.js";
 import type { Rows } from "../../src/exports.js";
 
 export type Shape = readonly [height: number, width: number];
@@ -32,7 +32,18 @@ export function picture(caption: string, size: number, [height, width]: Shape): 
   return { figure, canvas };
 }
 
-/** Show rows side by side: as pictures of `shape`, else as one heat map of rows by features. */
+/** How rows are shown: pictures of a `shape`, grey from the least to the greatest of `range`; else features in standard deviations. */
+export interface Look {
+  readonly names: readonly string[];
+  readonly shape: Shape | null;
+  readonly range: readonly [number, number];
+  readonly mean: ArrayLike<number>;
+  readonly scale: ArrayLike<number>;
+}
+
+const WIDE = 3; // standard deviations, beyond which a cell has the last colour
+
+/** Show rows side by side: as pictures, else as one heat map of rows by features. */
 export class Strip {
   private readonly element: HTMLElement;
   private chart: ReturnType<typeof echarts.init> | null = null;
@@ -41,7 +52,7 @@ export class Strip {
     this.element = element;
   }
 
-  draw(rows: Rows, names: readonly string[], captions: readonly string[], shape: Shape | null, range: readonly [number, number]): void {
+  draw(rows: Rows, captions: readonly string[], { names, shape, range, mean, scale }: Look): void {
     this.chart?.dispose();
     this.chart = null;
     this.element.replaceChildren();
@@ -54,16 +65,24 @@ export class Strip {
       });
       return;
     }
-    const [min, max] = rows.data.reduce(([least, most], value) => [Math.min(least, value), Math.max(most, value)], range); // values outside are not drawn
+    const cell = (i: number, j: number, value: number): number[] => [j, i, Math.min(WIDE, Math.max(-WIDE, (value - mean[j]) / scale[j])), value];
+    const features = featureAxis(names);
     this.chart = echarts.init(this.element);
     this.chart.setOption({
       animation: false,
-      grid: { left: 60, right: 10, top: 10, bottom: 60 },
-      xAxis: { type: "category", data: names, ...axis("feature"), splitLine: { show: false } },
+      grid: { left: 60, right: 10, top: 10, bottom: features.height },
+      xAxis: features.axis,
       yAxis: { type: "category", data: captions, inverse: true, ...axis(), splitLine: { show: false } },
-      tooltip: { trigger: "item" },
-      visualMap: { show: false, min, max, inRange: { color: [...sequence()] } },
-      series: [{ type: "heatmap", data: captions.flatMap((_, i) => Array.from(rows.row(i), (value, j) => [j, i, value])) }],
+      tooltip: tooltip("item"),
+      visualMap: { show: false, dimension: 2, min: -WIDE, max: WIDE, inRange: { color: [...sequence()] } },
+      series: [
+        {
+          type: "heatmap",
+          progressive: 0,
+          encode: { x: 0, y: 1, value: 3, tooltip: 3 },
+          data: captions.flatMap((_, i) => Array.from(rows.row(i), (value, j) => cell(i, j, value))),
+        },
+      ],
       textStyle: { color: colours().ink },
     });
   }

@@ -3,7 +3,7 @@
 import { AaptvaeError, Rows } from "../../src/exports.js";
 import type { Precision, VAE } from "../../src/exports.js";
 import { load, setWasm } from "../../src/wasm.js";
-import { readNpy } from "./tables.js";
+import { readNpy } from "./npy.js";
 
 /** `explorer.json`. */
 export interface Site {

@@ -1,6 +1,7 @@
 /** What is shown, in the fragment of the address, so that a view can be sent. */
 
 import type { Values } from "./condition.js";
+import { isShowable } from "./view.js";
 import type { View } from "./view.js";
 
 export interface State {
@@ -25,9 +26,9 @@ export function readState(latents: number, directions: number): State {
     const value = Number(fields.get(name) ?? NaN);
     return Number.isInteger(value) && value >= 0 && value < directions ? value : otherwise;
   };
-  const z = (fields.get("z") ?? "").split(",").map(Number);
+  const z = (fields.get("z") ?? "none").split(",").map(Number);
   const ends = (fields.get("view") ?? "").split(",").map(Number);
-  const shown = ends.length === 4 && ends.every(Number.isFinite) && ends[0] < ends[1] && ends[2] < ends[3];
+  const view: View = { across: [ends[0], ends[1]], up: [ends[2], ends[3]] };
   const row = Number(fields.get("row") ?? NaN);
   return {
     across: whole("across", NONE.across),
@@ -35,10 +36,10 @@ export function readState(latents: number, directions: number): State {
     colour: fields.get("colour") ?? NONE.colour,
     form: fields.get("form") ?? NONE.form,
     row: Number.isInteger(row) && row >= 0 ? row : null,
-    z: z.length === latents && z.every(Number.isFinite) ? z : null,
+    z: z.length === latents && z.every((value) => Number.isFinite(Math.fround(value))) ? z : null,
     seed: /^\d{1,20}$/.test(fields.get("seed") ?? "") ? fields.get("seed")! : NONE.seed,
     condition: valuesIn(fields.get("condition")),
-    view: shown ? { across: [ends[0], ends[1]], up: [ends[2], ends[3]] } : null,
+    view: ends.length === 4 && isShowable(view) ? view : null,
   };
 }
 

@@ -51,6 +51,31 @@ export function axis(name = ""): Record<string, unknown> {
   };
 }
 
+/** The begin and the end of a long name, which often differ in their ends. */
+function shortened(name: string): string {
+  const letters = [...name.replaceAll(/\s+/g, " ")];
+  return letters.length > 14 ? `${letters.slice(0, 6).join("")}…${letters.slice(-7).join("")}` : letters.join("");
+}
+
+/** An axis of features: long names are turned and cut, the tooltip has them whole. `height` is that of the labels in pixels. */
+export function featureAxis(names: readonly string[]): { axis: Record<string, unknown>; height: number } {
+  const most = names.reduce((longest, name) => Math.max(longest, name.length), 0);
+  const made = { type: "category", data: names, ...axis("feature"), splitLine: { show: false } };
+  if (most <= 5) return { axis: made, height: 46 };
+  const height = Math.min(70, 16 + 5 * most);
+  const axisLabel = { ...(made as { axisLabel?: object }).axisLabel, rotate: 45, formatter: shortened };
+  return { axis: { ...made, axisLabel, nameGap: height }, height: height + 20 };
+}
+
+/** A tooltip with numbers of four digits. */
+export function tooltip(trigger: "axis" | "item"): Record<string, unknown> {
+  const { ink, line } = colours();
+  const style = getComputedStyle(document.documentElement);
+  const valueFormatter = (value: unknown): string => (typeof value === "number" ? String(Number(value.toPrecision(4))) : "-");
+  const extraCssText = "max-width: 20rem; white-space: normal; overflow-wrap: anywhere";
+  return { trigger, valueFormatter, confine: true, backgroundColor: style.getPropertyValue("--paper").trim(), borderColor: line, textStyle: { color: ink }, extraCssText };
+}
+
 /** Call `draw` when light changes to dark or back. */
 export function onTheme(draw: () => void): void {
   DARK.addEventListener("change", draw);

@@ -43,8 +43,12 @@ export function moved({ across, up }: View, right: number, above: number): View 
 export function zoomed({ across, up }: View, [x, y]: Point, factor: number): View {
   const about = ([low, high]: Point, at: number): Point => [at + (low - at) * factor, at + (high - at) * factor];
   const next = { across: about(across, x), up: about(up, y) };
-  const kept = [next.across, next.up].every((range) => span(range) > 1e-9 * Math.max(...range.map(Math.abs)) && span(range) < 1e9);
-  return kept ? next : { across, up };
+  return isShowable(next) ? next : { across, up };
+}
+
+/** Whether numbers can tell the places of a view apart. */
+export function isShowable({ across, up }: View): boolean {
+  return [across, up].every((range) => span(range) > 1e-9 * Math.max(...range.map(Math.abs)) && span(range) < 1e9);
 }
 
 /** The place that a pixel of the plot shows. */

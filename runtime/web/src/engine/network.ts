@@ -8,6 +8,7 @@ import { BundleError } from "../errors.js";
 import { asRows, refuseOverflow, Rows } from "../rows.js";
 import type { Names, Table } from "../rows.js";
 
+const LONGEST = 50; // ms between two pauses in which a browser draws and answers
 const CHUNK = 1024; // rows a call: bounds the memory that onnxruntime keeps
 
 /** The parts of onnxruntime that are used: the same in onnxruntime-web and onnxruntime-node. */
@@ -59,7 +60,12 @@ export class Network {
   async run(x: Table, outputs: readonly string[], c?: Rows): Promise<Rows[]> {
     const rows = asRows(x, this.width, this.input, this.columns);
     const results = outputs.map((name) => Rows.empty(rows.length, this.widths.get(name)!));
+    let begun = performance.now();
     for (let start = 0; start < rows.length; start += CHUNK) {
+      if (performance.now() - begun > LONGEST) {
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        begun = performance.now();
+      }
       const chunk = rows.slice(start, start + CHUNK);
       const parts = await this.runChunk(chunk, outputs, c?.slice(start, start + CHUNK));
       refuseOverflow(this.input, chunk, start, parts, this.columns);
