@@ -119,7 +119,7 @@ def _first_sentence(path: Path) -> str:
 
 def operators() -> str:
     """Operators that a graph may hold, by precision."""
-    allowed = graph_check._OPERATORS
+    allowed = graph_check.OPERATORS
     base = sorted(allowed["fp32"])
     rows = [f"| fp32 | {', '.join(base)} |"]
     rows += [

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import click
 
-from aaptvae.cli.options import examples, image_shape_option, reading_of, training_columns_options
+from aaptvae.cli.options import examples, image_shape_option, reading_of, training_columns_options, with_formats
 from aaptvae.cli.progress import Progress
 
 from .progress import TrainingProgress
@@ -53,6 +53,7 @@ WAITING = {"GOMP_SPINCOUNT": "1000", "OPENBLAS_THREAD_TIMEOUT": "4"}
 @image_shape_option("Show samples as grey pictures of this shape in the report.")
 @click.option("--report/--no-report", default=True, help="Draw report.html; evaluate RUN draws it later.")
 @training_columns_options
+@with_formats
 def train(  # noqa: PLR0913 - a command's options are its parameters
     *,
     features: str,
@@ -68,7 +69,7 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
 ) -> None:
     """Train on FEATURES and write a run: weights, figures and report.html.
 
-    FEATURES is a file, a folder of shards or a pattern in quotes: .npy .npz .csv .jsonl .parquet .arrow .safetensors.
+    FEATURES is a file, a folder of shards or a pattern in quotes: {formats}.
     A tenth of the rows selects the best weights; another tenth is used by the evaluation alone, which also evaluates PCA.
     Options without a default follow from the data.
     """

@@ -1,7 +1,7 @@
 """Folded layers as an ONNX model: each torch function that they call on an example becomes one operator.
 
-The layers call about a dozen functions, and each has one operator of ONNX. So the operators are written here, without
-torch's exporter, which takes seconds to import; `proof/gate.py` compares the results with the model.
+The layers call about a dozen functions, and each has one operator of ONNX. So the operators are chosen here among those that
+the runtime accepts, without torch's exporter, which takes seconds to import; `proof/gate.py` compares the results with the model.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,6 +15,7 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from aaptvae.bundle.graph_check import OPERATORS
 from aaptvae.bundle.manifest import IR_VERSION, OPSET, SCHEMA_VERSION, GraphSpec, TensorSpec
 
 from ..errors import ExportError
@@ -22,17 +23,7 @@ from ..errors import ExportError
 _EXAMPLE_ROWS = 3  # unlike any fixed size of one
 _BATCH = "batch"
 
-ELEMENTWISE = {
-    "add": "Add",
-    "sub": "Sub",
-    "mul": "Mul",
-    "maximum": "Max",
-    "neg": "Neg",
-    "relu": "Relu",
-    "sigmoid": "Sigmoid",
-    "exp": "Exp",
-    "log": "Log",
-}  # by the name of the torch function
+RENAMED = {"maximum": "Max"}  # functions of torch whose operators have other names; others begin with a capital letter
 
 
 class Node(NamedTuple):
@@ -104,10 +95,12 @@ class Trace(TorchFunctionMode):
             return operator, [self.name(args[0]), self._constant(np.array([1]))], {"keepdims": 1}
         if function == "cat" and kwargs == {"dim": 1}:
             return "Concat", [self.name(each) for each in args[0]], {"axis": 1}
-        if function in ELEMENTWISE and not kwargs and all(isinstance(each, Tensor) for each in args):
-            return ELEMENTWISE[function], [self.name(each) for each in args], {}
+        operator = RENAMED.get(function, function.capitalize())
+        if operator in OPERATORS["fp32"] and not kwargs and all(isinstance(each, Tensor) for each in args):
+            return operator, [self.name(each) for each in args], {}
         raise ExportError(
-            f"{self._graph}.onnx: the layers call {function}, which has no operator here: add it to graph/tracing.py"
+            f"{self._graph}.onnx: the layers call {function}, which has no operator here: add it to graph/tracing.py, or to "
+            "OPERATORS in the runtime's bundle/graph_check.py"
         )
 
     def _constant(self, value: Any) -> str:

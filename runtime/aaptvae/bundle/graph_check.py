@@ -21,7 +21,7 @@ _FP32 = frozenset(
     | {"Max", "Mul", "Neg", "ReduceMax", "ReduceMin"}
     | {"Concat"}  # of rows with their conditions
 )
-_OPERATORS: dict[Precision, frozenset[str]] = {
+OPERATORS: dict[Precision, frozenset[str]] = {
     "fp32": _FP32,
     "fp16": _FP32 | {"Cast"},
     # No operator adds an axis: broadcasting rows against rows would need memory quadratic in the batch.
@@ -101,7 +101,7 @@ def check_graph(data: bytes, name: str, spec: GraphSpec, precision: Precision, m
         ranks = _initialisers(graph["initializer"], _TYPE_BYTES[precision])
         for kind, tensors in (("input", spec.inputs), ("output", spec.outputs)):
             _check_values(graph[kind], tensors, kind)
-        _check_nodes(graph["node"], ranks, {tensor.name for tensor in spec.inputs}, _OPERATORS[precision])
+        _check_nodes(graph["node"], ranks, {tensor.name for tensor in spec.inputs}, OPERATORS[precision])
     except (_RefusedError, UnicodeDecodeError) as reason:
         raise BundleError(
             f"{name} is refused: {reason}: expected a graph as `aaptvae export` writes it: export the "

@@ -11,13 +11,20 @@ if TYPE_CHECKING:
     from ..vae import VAE
 
 Command = Callable[..., Any]
-FORMATS = ("npy", "npz", "csv", "jsonl", "parquet", "arrow")  # as in aaptvae.files, which imports numpy
+FORMATS = ("npy", "npz", "csv", "jsonl", "parquet", "arrow")  # that are written, as in aaptvae.files, which imports numpy
+READ = (*FORMATS, "safetensors")
 PRECISIONS = ("fp32", "int8", "fp16")  # as in aaptvae.bundle, which imports msgspec
 
 
 def together(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Several options as one decorator."""
     return lambda command: functools.reduce(lambda made, add: add(made), reversed(decorators), command)
+
+
+def with_formats(command: Command) -> Command:
+    """`command` with the suffixes of feature files in place of {formats} in its docstring."""
+    command.__doc__ = command.__doc__ and command.__doc__.replace("{formats}", f".{' .'.join(READ)}")
+    return command
 
 
 def examples(*lines: str) -> str:

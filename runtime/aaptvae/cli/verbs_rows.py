@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import bundle_options, examples, input_options, json_option, output_option, output_options
+from .options import bundle_options, examples, input_options, json_option, output_option, output_options, with_formats
 
 if TYPE_CHECKING:
     from ..rows import Array, Rows
@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     help="mu: posterior means; metric: an affine map of them whose distances are the reconstructions'; similarity: for search.",
 )
 @output_options
+@with_formats
 def encode(output: str, logvar: str | None, **options: Any) -> int:
     """Write the posterior means (latents) of the features in INPUT, or another view of the rows.
 
-    INPUT is a file (.npy .npz .csv .jsonl .parquet .arrow .safetensors), a folder or a pattern of such files, or - for stdin.
+    INPUT is a file ({formats}), a folder or a pattern of such files, or - for stdin.
     """
     from ..vae import VAE  # noqa: PLC0415 - numpy, only when a verb runs
     from .job.stream import run_rows  # noqa: PLC0415
