@@ -1,7 +1,8 @@
 """Folded layers as an ONNX model: each torch function that they call on an example becomes one operator.
 
 The layers call about a dozen functions, and each has one operator of ONNX. So the operators are chosen here among those that
-the runtime accepts, without torch's exporter, which takes seconds to import; `proof/gate.py` compares the results with the model.
+the runtime accepts, without torch's exporter, which takes seconds to import; `proof/gate.py` compares the results with the
+model.
 """
 
 from collections.abc import Callable, Iterable
