@@ -1,4 +1,4 @@
-"""The densities of a bundle, beside its graphs: the prior, the observation model, and how its samples are calibrated."""
+"""The densities of a bundle, beside its graphs: the prior, the observation model, and maps of samples to observed values."""
 
 from typing import Literal, NamedTuple
 

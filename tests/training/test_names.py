@@ -126,7 +126,7 @@ def test_missing_values_of_other_rows_take_the_means_of_training() -> None:
 
 
 def test_worst_columns_are_called_by_name(run: Run) -> None:
-    from aaptvae_training.evaluation.warnings import warnings_of_columns  # noqa: PLC0415
+    from aaptvae_training.evaluation.words import warnings_of_columns  # noqa: PLC0415
     from aaptvae_training.linear.baseline import ColumnR2  # noqa: PLC0415
 
     worst = [ColumnR2(2, 0.1, 0.9)]

@@ -24,7 +24,7 @@ from aaptvae.bundle.manifest import Condition  # noqa: E402
 from aaptvae_export import ExportOptions, export_bundle  # noqa: E402
 from aaptvae_export.variants.admission import LIMITS  # noqa: E402
 from aaptvae_training import Run  # noqa: E402
-from aaptvae_training.finish.marginal_fit import calibrate  # noqa: E402
+from aaptvae_training.finish.marginal_fit import maps_to_observed  # noqa: E402
 from aaptvae_training.model.as_numpy import observation_of  # noqa: E402
 
 HERE = ROOT / "tests/web"
@@ -65,14 +65,14 @@ def observed() -> None:
     ranks = rows.argsort(axis=0).argsort(axis=0)
     rows[:, 0], rows[:, 1], rows[:, 2] = 3, ranks[:, 1] > 99, ranks[:, 2] // 40
     rows[:, 3] = np.maximum(rows[:, 3], np.median(rows[:, 3]))
-    run = dataclasses.replace(run, marginals=calibrate(run.model, run.prior, rows, 0))
+    run = dataclasses.replace(run, marginals=maps_to_observed(run.model, run.prior, rows, 0))
     export_bundle(run, HERE / "observed", ExportOptions(name="observed"), force=True)
 
 
 def conditional() -> None:
     run = make_run(5, 2, (8,), rows=64, conditions=CONDITIONS)
     prior = dataclasses.replace(run.prior, gate=np.array([[2.0, -1.0, 0.0, 0.5], [-2.0, 1.0, 0.0, -0.5]]))
-    run = dataclasses.replace(run, prior=prior, marginals=calibrate(run.model, prior, run.heldout, 0))
+    run = dataclasses.replace(run, prior=prior, marginals=maps_to_observed(run.model, prior, run.heldout, 0))
     export_bundle(run, HERE / "conditional", ExportOptions(name="conditional"), force=True)
 
 

@@ -170,7 +170,7 @@ def summary(evaluation: Any, run: Path, rows: str = "held-out rows") -> str:
     """The headline, the main figures with their baselines, and the warnings."""
     from aaptvae.bundle.figures import measured  # noqa: PLC0415 - numpy, only when the verb runs
 
-    from .evaluation.warnings import headline  # noqa: PLC0415
+    from .evaluation.words import headline  # noqa: PLC0415
 
     lines = [f"{run}: {evaluation.rows:,} {rows}", headline(evaluation.metrics, evaluation.baseline)]
     table = measured(evaluation.metrics, evaluation.baseline, CLOSING)

@@ -20,7 +20,7 @@ from .errors import RunError
 from .evaluation.categories import figures_by_category
 from .evaluation.judge import Judge, kl_per_latent
 from .evaluation.search_quality import recall_figures
-from .evaluation.warnings import (
+from .evaluation.words import (
     warnings_of,
     warnings_of_columns,
     warnings_of_copies,

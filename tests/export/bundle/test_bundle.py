@@ -26,7 +26,7 @@ from aaptvae_export import ExportError, ExportOptions, export_bundle
 from aaptvae_export.bundle.card import write_card
 from aaptvae_export.proof.reference import BATCHES, Reference
 from aaptvae_export.variants import quantization
-from aaptvae_training.finish.marginal_fit import calibrate
+from aaptvae_training.finish.marginal_fit import maps_to_observed
 from aaptvae_training.model.as_numpy import observation_of
 from aaptvae_training.model.network import silenced
 
@@ -71,7 +71,7 @@ def test_zip_bytes_are_equal_in_another_process(elsewhere, tmp_path):
 def test_maps_to_observed_values_are_exported(run, tmp_path):
     """Samples of the bundle are rows of signs, like the rows that the maps were fitted to."""
     signs = np.sign(run.heldout)
-    maps = calibrate(run.model, run.prior, signs, 0)
+    maps = maps_to_observed(run.model, run.prior, signs, 0)
     export_bundle(dataclasses.replace(run, marginals=maps), tmp_path / "b")
     vae = aaptvae.load(tmp_path / "b")
     assert vae.manifest.marginals
@@ -82,7 +82,7 @@ def test_maps_to_observed_values_are_exported(run, tmp_path):
 
 def test_a_bernoulli_model_has_no_maps():
     run = make_run(likelihood="bernoulli")
-    assert calibrate(run.model, run.prior, np.round(run.heldout), 0) is None
+    assert maps_to_observed(run.model, run.prior, np.round(run.heldout), 0) is None
 
 
 def dark(small):

@@ -7,7 +7,7 @@ import pytest
 
 from aaptvae.errors import InputError
 from aaptvae_training.config import TrainConfig, make_config
-from aaptvae_training.evaluation.warnings import warnings_of_missing
+from aaptvae_training.evaluation.words import warnings_of_missing
 from aaptvae_training.features import Prepared, open_features, prepare_features
 from aaptvae_training.progress import TrainingProgress
 

@@ -15,7 +15,7 @@ import aaptvae
 from aaptvae.bundle.figures import FIGURES
 from aaptvae.errors import InputError
 from aaptvae_training.evaluate_run import evaluate
-from aaptvae_training.evaluation.warnings import headline
+from aaptvae_training.evaluation.words import headline
 from aaptvae_training.report import JudgedRun
 from aaptvae_training.report.page import PICTURES, PLOTS, SHOWN, dates, duration, figures_table, options_table, page
 from aaptvae_training.run import REPORT, Evaluation, read_config, read_evaluation

@@ -26,7 +26,7 @@ from ..run import (
     write_state,
     write_views,
 )
-from .marginal_fit import calibrate
+from .marginal_fit import maps_to_observed
 from .polish import polish
 from .prior_fit import Given, fit_prior
 from .view_fit import fit_views
@@ -67,7 +67,7 @@ def complete(
         write_views(folder, fit_views(model, options, (prepared, features, baseline), progress, judged))
     given = Given.of(train_rows, prepared.validation, features.condition_specs)
     prior = fit_prior(train, held_out, options.seed, progress, given)
-    write_marginals(folder, calibrate(model, prior, train_rows, options.seed))
+    write_marginals(folder, maps_to_observed(model, prior, train_rows, options.seed))
     write_prior(folder, prior)  # last: it completes the folder
 
 

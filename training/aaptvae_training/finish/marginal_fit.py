@@ -31,7 +31,7 @@ _FEW = 64
 Knots = tuple[Matrix, Rows]  # ranks in [0, 1] and values
 
 
-def calibrate(model: AAPTVAE, prior: LatentPrior, observed: Rows, seed: int) -> Marginals | None:
+def maps_to_observed(model: AAPTVAE, prior: LatentPrior, observed: Rows, seed: int) -> Marginals | None:
     """The maps of a trained model with its prior to training rows [N, D]; None for a bernoulli likelihood, whose samples
 
     with noise are 0 or 1 as they are.

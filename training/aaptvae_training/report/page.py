@@ -18,7 +18,7 @@ from aaptvae.bundle.figures import Figure, measured
 from aaptvae.files.publish import publish_file
 
 from ..evaluation.judge import Judge
-from ..evaluation.warnings import headline
+from ..evaluation.words import headline
 from ..run import CONFIG, METRICS, REPORT, Evaluation, RunConfig
 from . import column_plots, latent_plots, picture_plots, plots
 from .judged import JudgedRun, judged_run

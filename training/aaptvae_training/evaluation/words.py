@@ -1,4 +1,4 @@
-"""The evaluation in sentences: one headline, and warnings."""
+"""The text of an evaluation: one headline, and warnings."""
 
 import math
 from collections.abc import Mapping, Sequence

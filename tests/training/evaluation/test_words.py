@@ -3,7 +3,7 @@
 import pytest
 
 from aaptvae_training.config import TrainConfig
-from aaptvae_training.evaluation.warnings import headline, warnings_of, warnings_of_training
+from aaptvae_training.evaluation.words import headline, warnings_of, warnings_of_training
 
 BASE = {"r2": 0.8, "ppca_log_likelihood": -14.5}
 
