@@ -26,6 +26,7 @@ from .features import (
     everything,
     open_features,
     prepare_features,
+    with_capped_scale,
 )
 from .finish.complete import complete
 from .linear.axes import axes_count, find_axes, model_axes
@@ -33,24 +34,13 @@ from .linear.baseline import fidelity_to, fit_baseline
 from .linear.ppca import PPCA
 from .linear.start import Start, begin_at, begin_bernoulli, bernoulli_noise, scalar_start, start_with
 from .linear.tail import Tail, held_out_rows, spectral_tail
-from .loop import (
-    Refit,
-    Trainer,
-    World,
-    join,
-    most_threads,
-    on_threads,
-    paced,
-    training_batches,
-    wants_bf16,
-)
+from .loop import Refit, Trainer, World, join, most_threads, on_threads, paced, training_batches, wants_bf16
 from .memory import needs_of_training, refuse_shortage
 from .model import AAPTVAE, Objective, scale_rows, share_within_reach
 from .progress import TrainingProgress
 from .run import (
     BEST,
     CONFIG,
-    EVALUATION,
     LAST,
     REFIT,
     Evaluation,
@@ -60,6 +50,7 @@ from .run import (
     is_empty,
     is_unfinished,
     read_config,
+    read_evaluation,
     read_state,
     write_baseline,
     write_held_out,
@@ -120,7 +111,7 @@ def train(  # noqa: PLR0913 - the arguments of a training
         with on_threads(threads or most_threads()):
             fit_phases(features, prepared, resolved, Phase(run, threads is None), world, progress)
             world.leading(partial(evaluate, report=report), run, None, image_shape, progress)
-    return msgspec.json.decode((run / EVALUATION).read_bytes(), type=Evaluation)
+    return read_evaluation(run)
 
 
 def prepare_run(
@@ -130,8 +121,8 @@ def prepare_run(
     needs = needs_of_training(features.rows, features.width, config, features.condition_dim)
     refuse_shortage(needs, features.rows, features.width)
     progress.stage("reading", features.rows)
-    before = {} if saved is None else {"copies": saved.copies is not None, "capped": saved.capped}
-    prepared = prepare_features(features, config, progress, **before)
+    prepared = prepare_features(features, config, progress, copies=saved is None or saved.copies is not None)
+    prepared = with_capped_scale(prepared) if saved is not None and saved.capped else prepared
     check_probabilities(config, prepared)
     return resolve(config, features, prepared), prepared
 

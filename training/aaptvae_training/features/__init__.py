@@ -15,6 +15,7 @@ from .prepare import (
     digest_of,
     everything,
     prepare_features,
+    with_capped_scale,
     without,
 )
 from .regression import Regression

@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -86,28 +87,16 @@ class Prepared:
             yield np.asarray(self.residuals(rows_within(self.split.train, start, block)), np.float32)
 
 
-def prepare_features(
-    features: Features, config: TrainConfig, progress: TrainingProgress, *, copies: bool = True, capped: bool = False
-) -> Prepared:
+def prepare_features(features: Features, config: TrainConfig, progress: TrainingProgress, *, copies: bool = True) -> Prepared:
     """Read the table once, or twice where its values decide the split; `InputError` at the first NaN or infinity.
 
-    `copies=False` does not look for equal rows and `capped` limits the scale of rare columns, for interrupted runs of versions
-    that did so: their split and their units must not change.
+    `copies=False` does not look for equal rows, for interrupted runs of versions that did not: their split must not change.
     """
-    prepared = _prepared(features, config, progress, copies)
-    return with_capped_scale(prepared) if capped else prepared
-
-
-def _prepared(features: Features, config: TrainConfig, progress: TrainingProgress, copies: bool) -> Prepared:
-    """The pass itself."""
     config = check_split(config, features)
     keys, facts = RowKeys(features, config), ColumnFacts(features.rows, features.width)
     digest = hashlib.sha256(f"{features.rows}x{features.width}".encode())
     shares = config.validation_share, config.test_share
-
-    def check(start: int, block: Rows) -> None:
-        if bad := first_bad_value(block, start, features.columns):
-            refuse_not_finite(features, bad)
+    check = partial(refuse_bad, features)
 
     def see(start: int, whole: Rows) -> None:
         digest.update(_values(whole))
@@ -161,6 +150,12 @@ def without(mask: Mask, columns: list[int]) -> Mask:
     left = mask.copy()
     left[columns] = False
     return left
+
+
+def refuse_bad(features: Features, start: int, block: Rows) -> None:
+    """`InputError` for NaN or infinity in rows [n, D] that begin at row `start`."""
+    if bad := first_bad_value(block, start, features.columns):
+        refuse_not_finite(features, bad)
 
 
 def refuse_not_finite(features: Features, first: str) -> NoReturn:
