@@ -80,7 +80,10 @@ class RowError(InputError):
 
 @contextlib.contextmanager
 def numbered(first: int, name: str = "x", share: int = 1) -> Iterator[None]:
-    """Count the row of a `RowError` from `first`, and call its table `name`; `share` rows computed belong to one of it."""
+    """Raise a `RowError` again with its row counted from `first` and its table called `name`.
+
+    `share` is how many rows were computed for each row of that table.
+    """
     try:
         yield
     except RowError as error:

@@ -49,9 +49,9 @@ class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     ] = None
     warmup: Annotated[Fraction, Meta(description="Share of the epochs over which the learning rate rises.")] = 0.05
     clip_norm: Annotated[Positive, Meta(description="Largest gradient norm of a step.")] = 100.0
-    patience: Annotated[
-        Fraction, Meta(description="Share of the epochs without a better validation ELBO after which it stops.")
-    ] = 0.25
+    patience: Annotated[Fraction, Meta(description="Stop after this share of the epochs without a better validation ELBO.")] = (
+        0.25
+    )
     validation_share: Annotated[Share, Meta(description="Share of the rows that select the best weights.")] = 0.1
     test_share: Annotated[Share, Meta(description="Share of the rows that are used by the evaluation alone.")] = 0.1
     similarity: Annotated[

@@ -54,7 +54,7 @@ class Trace(TorchFunctionMode):
         self.constants: dict[str, np.ndarray[Any, Any]] = {}
         self._names = {id(tensor): name for name, tensor in named}
         self._taken = {name for name, _ in named}
-        self._kept = [tensor for _, tensor in named]  # an id is that of one tensor only while it lives
+        self._kept = [tensor for _, tensor in named]  # Python reuses the id of an object that is gone
 
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call `func` and record it, if its result is a tensor."""

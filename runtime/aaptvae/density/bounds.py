@@ -28,9 +28,10 @@ class LikelihoodBounds:
     def expected_log_density(self, x: Rows, mu: Rows, logvar: Rows, pairs: int = PAIRS) -> Nats:
         """E[log p(x|z)] over z ~ N(mu, exp(logvar)) for each row of `x` [N, D]: the ELBO's first part, [N].
 
-        An estimate from `pairs` of opposite points `mu +- sigma * signs`, which have the mean and the variances of the
-        posterior: exact for a linear decoder with orthogonal columns. The signs are a function of the row, so that products
-        of latents cancel in the mean over rows; terms of the decoder above the third degree do not cancel.
+        The estimate is a mean over `pairs` of points mu + s * sigma and mu - s * sigma, where s [L] are signs that depend on
+        the row. Such a pair has the mean and the variances of the posterior, so the estimate is exact for a linear decoder
+        with orthogonal columns. Errors from products of two latents cancel in the mean over rows; errors from terms of the
+        decoder above the third degree remain.
         """
         bank, chosen = _signs(mu.shape[1]), _fingerprint(x)
         deviation = np.exp(logvar / 2)

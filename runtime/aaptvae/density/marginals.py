@@ -23,9 +23,9 @@ _NUMBERS, _LEAST_ROWS = 1 << 20, 4_096  # that are mapped at once: in the proces
 class Marginals:
     """Maps of D columns, of knots (`quantiles`, `values`) [K], of each column the next `counts` [D]; both ascend.
 
-    `quantiles` are of the model's samples, `values` of the training rows. A column whose rule is `STEPS` has value k from
-    quantile k on; in others lines join the knots, where rules[j] > 0 rounded to multiples of 1 / rules[j]. Below the first
-    quantile a column has its first value, above the last one its last.
+    `quantiles` are of the model's samples, `values` of the training rows. A column j whose rule is `STEPS` has a step function:
+    values[k] from quantiles[k] on. In other columns the map is linear between knots, and rounded to multiples of 1 / rules[j]
+    where rules[j] > 0. Below the first knot it is the first value, above the last knot the last value.
     """
 
     counts: NDArray[np.int64]

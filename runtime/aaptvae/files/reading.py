@@ -17,8 +17,8 @@ _VECTORS = re.compile(r"(large_|fixed_size_)?list<\w+: (u?int\d+|halffloat|float
 class Reading:
     """Options of a reader.
 
-    Features are the columns `columns`, else all but those in `drop` and `ids`; with `expected` they are matched by name,
-    without it names of positions behind one of the prefixes `usual` are taken in the order of the positions.
+    Features are the columns `columns`, else all but those in `drop` and `ids`. With `expected` they are matched by name;
+    without it, names that are a prefix of `usual` and a number (x0, x1, ...) are taken in the order of the numbers.
     `conditions` are those of the model: columns of these names are no features, and `ids` has those that are needed.
     `width` is checked if given; bad lines of text are skipped with `skip_bad`. A csv file has a header, a delimiter
     and a decimal mark as given, else as its first lines show. With `missing`, a row that is checked may hold missing values;

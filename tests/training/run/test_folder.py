@@ -103,4 +103,4 @@ def test_training_rows_are_recognised_in_any_format(finished, table, tmp_path):
     np.savez(tmp_path / "same.npz", rows)
     np.save(tmp_path / "other.npy", rows[::-1])
     for path, known in ((table, True), (tmp_path / "same.npz", True), (tmp_path / "other.npy", False)):
-        assert any("rows trained this run" in note for note in evaluate(finished, path).warnings) == known
+        assert any("trained on most of these rows" in note for note in evaluate(finished, path).warnings) == known

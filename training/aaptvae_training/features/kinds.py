@@ -253,8 +253,8 @@ _WORDS: dict[Kind, str] = {
     "date": "{who} {dates} written as numbers (yyyymmdd): trained as numbers, for which a month ends about 70 days before the "
     "next one begins, and which float32 rounds to even ones: write days since a date, or --drop them; --split time uses one to "
     "split",
-    "identifier": "{who} {count} the rows, in any order: trained as a number, though it says which row it is, not how: --drop "
-    "it, or --id to keep it beside the results",
+    "identifier": "{who} {count} the rows, in any order: trained as a number, although it names the row and does not describe "
+    "it: --drop it, or --id to keep it beside the results",
 }
 _VERBS = {
     "constant": ("is constant", "are constant"),

@@ -72,7 +72,7 @@ class Validation:
 
 
 class Gain(NamedTuple):
-    """Mean difference of ELBO per row, in nats: plain, and with each row's difference clipped; the latter's standard error."""
+    """Gain of ELBO per row, in nats: its mean, its mean with each row's difference clipped, the error of the clipped mean."""
 
     mean: float
     clipped: float

@@ -15,9 +15,9 @@ PASS_ROWS = 4096  # rows in one pass of the decoder, at most
 class Objective(nn.Module):
     """Scaled rows [n, D + C] to the objective and, per row and without weights, its two parts in nats.
 
-    A Student-t likelihood penalises large errors too little. Factors `fidelity` [U] above 0 add back a share of what pPCA
-    would charge for them: the squared error over twice the variance that pPCA leaves in every direction. The trainer raises
-    them while reconstructions of validation rows have a squared error above what `goal` tolerates.
+    A Student-t likelihood gives large errors little weight. Factors `fidelity` [U] above 0 add the squared error in each of U
+    units, over twice the variance that pPCA leaves in a direction, as in the likelihood of pPCA. The trainer raises the factors
+    while reconstructions of validation rows have a squared error above what `goal` tolerates.
     """
 
     def __init__(self, model: AAPTVAE, free_bits: float = 0.0, goal: Fidelity | None = None) -> None:
