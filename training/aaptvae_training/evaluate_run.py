@@ -107,9 +107,7 @@ def _evaluated(run: Path, source: Any, progress: TrainingProgress, reading: Read
         warnings += warnings_of_unlike_rows(_p_values(run, judge, test))
         if other.known:
             shown = source if isinstance(source, str | os.PathLike) else "them"
-            warnings.append(
-                f"This run was trained on most of these rows: leave out {shown} to evaluate it on rows that it was not."
-            )
+            warnings.append(f"This run was trained on most of these rows: leave out {shown} to evaluate it on others.")
     evaluation = Evaluation(
         rows=len(test),
         epochs=int(read_metrics(run)[-1]["epoch"]),
