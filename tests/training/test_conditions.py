@@ -1,5 +1,7 @@
 """Trainings with conditions: kinds of columns, p(x | c), removal of batch effects, and what is refused."""
 
+from datetime import date
+
 import numpy as np
 import pytest
 import torch
@@ -207,9 +209,21 @@ def test_unusable_conditions_are_refused(table, change, options, words):
         train(rows, **QUICK, **options)
 
 
-def test_iterators_are_refused(table):
-    with pytest.raises(InputError, match="features are an iterator, whose batches hold no conditions"):
-        train(iter([table]), condition=["batch"], **QUICK)
+def test_batches_of_an_iterator_hold_their_conditions(table):
+    """Columns of a batch may be in another order, as those of a shard."""
+    first = {name: column[:50] for name, column in table.items()}
+    parts = [first, *(part_of(table, start, start + 50) for start in range(50, len(table["batch"]), 50))]
+    options = QUICK | {"condition": ["batch", "age"], "epochs": 1}
+    found, whole = train(iter(parts), **options), train(table, **options)
+    assert found.config.conditions == whole.config.conditions
+    assert found.config.data_sha256 == whole.config.data_sha256
+    assert all(torch.equal(one, other) for one, other in zip(found.model.parameters(), whole.model.parameters(), strict=True))
+
+
+def test_dates_are_no_categories_by_themselves(table):
+    days = [date(2026, 1, 1 + row % 20) for row in range(len(table["batch"]))]
+    with pytest.raises(InputError, match=r"condition day holds dates .* --categorical day"):
+        train(table | {"day": days}, condition=["day"], drop=["batch", "age"], **QUICK)
 
 
 def part_of(table, start: int, stop: int) -> dict[str, object]:

@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
+from aaptvae.errors import InputError
 from aaptvae_training.sklearn import VAETransformer
 
 QUICK = {"hidden_dim": 4, "epochs": 1, "threads": 1, "options": {"refit": False}}
@@ -100,6 +101,9 @@ def test_samples_are_as_likely_as_rows(fitted, rows):
     new = fitted.sample(500, random_state=1)
     assert new.shape == (500, 6)
     assert np.array_equal(new, fitted.sample(500, random_state=1))
+    for count in (10**12, 10**30):
+        with pytest.raises(InputError, match=r"(ask for|expected) fewer rows"):
+            fitted.sample(count)
     assert abs(fitted.score(new) - fitted.score(rows)) < 3
 
 

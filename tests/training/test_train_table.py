@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from aaptvae.errors import InputError
+from aaptvae.files.locks import alone
 from aaptvae_training import Run, RunError, TrainingProgress, read_run, train
 from aaptvae_training.evaluate_run import evaluate
 
@@ -167,3 +168,28 @@ def test_missing_values_follow_the_rule(rule, count, rows):
     table = rows.copy()
     table[3, 2] = np.nan
     assert train(table, missing=rule, **QUICK).summary.rows == count
+
+
+def test_two_trainings_never_write_one_run(rows, tmp_path):
+    with alone(tmp_path / "run"), pytest.raises(InputError, match="is being written by another process"):
+        train(rows, folder=tmp_path / "run", **QUICK)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "words"),
+    [
+        (["a", "b", "n" * 2000], {}, "has a name of 2000 characters"),
+        (["a", "b", "n\ud800"], {}, "expected Unicode text"),
+        (["a", "b", "c"], {"ids": ["c", "c"]}, "--id has c more than once"),
+        (["a", "b", "c"], {"columns": ["a", "a"]}, "columns has a more than once"),
+    ],
+)
+def test_names_that_no_run_can_hold_are_refused(rows, names, options, words):
+    with pytest.raises(InputError, match=words):
+        train(dict(zip(names, rows.T, strict=False)), **TINY, **options)
+
+
+def test_a_table_of_constants_is_refused():
+    with pytest.raises(InputError, match="every column is constant, so that there is nothing to learn"):
+        train(np.ones((50, 3)), **TINY)

@@ -1,5 +1,6 @@
 """From a feature file to a finished run: read, start at pPCA, train, evaluate, and fit again to all rows."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,10 +10,10 @@ import msgspec
 import numpy as np
 import torch
 
-from aaptvae.errors import InputError
 from aaptvae.files import Reading
+from aaptvae.files.locks import alone
 from aaptvae.files.opening import READ_ALL
-from aaptvae.files.publish import publish_folder, refuse_existing
+from aaptvae.files.publish import publish_folder
 from aaptvae.rows import check_image_shape
 
 from .config import TrainConfig
@@ -46,9 +47,9 @@ from .run import (
     Evaluation,
     RunConfig,
     build_model,
+    check_folder,
     damaged,
     is_empty,
-    is_unfinished,
     read_config,
     read_evaluation,
     read_state,
@@ -98,8 +99,11 @@ def train(  # noqa: PLR0913 - the arguments of a training
         check_folder(run, force)
     if report:
         import matplotlib  # noqa: F401, PLC0415 - a missing one is said before the training
-    conditions = TableConditions.of(config)
-    with join(config.device) as world, open_features(source, reading, config.missing, conditions) as features:
+    with (
+        join(config.device) as world,
+        alone(run) if world.leads else nullcontext(),
+        open_features(source, reading, config.missing, TableConditions.of(config)) as features,
+    ):
         progress = progress if progress is not None and world.leads else TrainingProgress()
         check_image_shape(image_shape, features.width)
         saved = read_config(run) if begun else None
@@ -141,15 +145,6 @@ def fit_phases(
 def begun_with(run: Path) -> TrainConfig | None:
     """The options of an interrupted run; None for an empty or missing folder."""
     return None if is_empty(run) else read_config(run).options
-
-
-def check_folder(run: Path, force: bool) -> None:
-    """`InputError` unless a new run may be written here."""
-    if not force and is_unfinished(run):
-        raise InputError(f"{run} is not finished: continue it with the same command and --resume, or name another folder")
-    refuse_existing(run, force or is_empty(run))
-    if not is_empty(run) and not (run / CONFIG).is_file():
-        raise InputError(f"{run} holds something that is not a run: name another folder")
 
 
 def begin_folder(run: Path, config: RunConfig, prepared: Prepared) -> None:

@@ -16,12 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import InputError
+from .locks import UNSUPPORTED, UNTRUSTED, is_at, lock_of
 
-if sys.platform != "win32":
-    import fcntl
-
-# Of `os.open`, for files that other users may have placed: no symbolic link, no waiting on a pipe.
-UNTRUSTED = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 SUFFIX = ".aaptvae-tmp"
 KEPT = "partial"
 RECORD = "record"  # beside a kept temporary: the progress of its job
@@ -29,10 +25,8 @@ ASIDE = "aside"  # the old folder, where the system cannot swap two names atomic
 _NOREPLACE, _EXCHANGE = 1, 2  # flags of Linux renameat2
 _unfinished: set[Path] = set()  # temporaries of this process
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
-_UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-_NO_FOLDER_SYNC = _UNSUPPORTED | {errno.EBADF, errno.ENOTTY}  # CIFS, VirtualBox, FUSE
-_NO_LOCKS = _UNSUPPORTED | {errno.ENOLCK, errno.EBADF, errno.EISDIR}  # EBADF: NFS locks no file that is open for reading
-_NO_FOLDER_RENAME = _UNSUPPORTED | {errno.EXDEV, errno.EMFILE}  # EXDEV: overlayfs, of a lower layer; EMFILE: gcsfuse
+_NO_FOLDER_SYNC = UNSUPPORTED | {errno.EBADF, errno.ENOTTY}  # CIFS, VirtualBox, FUSE
+_NO_FOLDER_RENAME = UNSUPPORTED | {errno.EXDEV, errno.EMFILE}  # EXDEV: overlayfs, of a lower layer; EMFILE: gcsfuse
 
 
 @contextlib.contextmanager
@@ -142,36 +136,13 @@ def _claim(target: Path, make: Callable[[Path], None], keep: bool) -> tuple[Path
         if not keep:
             _unfinished.add(temporary)
         make(temporary)
-        lock, held = _lock(temporary)
-        if lock is not None and not _same(lock, temporary):  # removed by another process between the two calls
+        lock, held = lock_of(temporary)
+        if lock is not None and not is_at(lock, temporary):  # removed by another process between the two calls
             os.close(lock)
         elif held and keep:
             raise InputError(f"{target} is being written by another process: wait for it, or name another output")
         else:
             return temporary, lock
-
-
-def _lock(path: Path) -> tuple[int | None, bool]:
-    """The descriptor that locks `path`, None if it cannot be locked; and whether another process holds the lock.
-
-    Windows needs no lock, because open files cannot be removed there.
-    """
-    if sys.platform == "win32":
-        return None, False
-    descriptor = os.open(path, os.O_RDONLY | UNTRUSTED)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        return None, error.errno not in _NO_LOCKS
-    return descriptor, False
-
-
-def _same(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _sweep(target: Path, keep: bool) -> None:
@@ -183,7 +154,7 @@ def _sweep(target: Path, keep: bool) -> None:
         if not stale.fullmatch(left.name):
             continue
         with contextlib.suppress(OSError):  # removed meanwhile, or owned by another user
-            lock, _ = _lock(left)
+            lock, _ = lock_of(left)
             if lock is not None:
                 _remove(left)
                 os.close(lock)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..errors import InputError
 
 SHOWN = 8  # names in a message
+LONGEST = 1000  # characters of a name that is stored
 BESIDE = "drop them, or name them in vae.features(x, passthrough=[...])"
 
 
@@ -41,6 +42,16 @@ def each_once(names: Sequence[str], option: str) -> None:
     """`InputError` if an option names a column twice."""
     if twice := [key for key, count in Counter(names).items() if count > 1]:
         raise InputError(f"{option} has {listed(twice)} more than once: expected each column once: name it once")
+
+
+def check_length(names: Sequence[str], name: str) -> None:
+    """`InputError` for a name that no run and no bundle can hold: over `LONGEST` characters, or half a surrogate pair."""
+    for key in names:
+        if len(key) > LONGEST or (not key.isascii() and key != key.encode(errors="ignore").decode()):
+            shown = repr(key[:40])
+            raise InputError(
+                f"{name} has a name of {len(key)} characters, {shown}: expected Unicode text of at most {LONGEST}: rename it"
+            )
 
 
 def latent_names(width: int) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ other column of numbers is one number of c, standardised.
 import itertools
 import math
 from collections.abc import Sequence
+from datetime import date, timedelta
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from aaptvae.conditions import category_of, encoded, is_plain, values_of
 from aaptvae.engine import require_memory
 from aaptvae.errors import InputError
 from aaptvae.rows import Matrix, Rows
+from aaptvae.tables.names import check_length
 
 from ..config import TrainConfig
 from .split import Index
@@ -91,12 +93,18 @@ class TableConditions:
             )
         if numbers is not None:
             return Condition(name=name, mean=float(numbers.mean()), scale=float(numbers.std()) or 1.0)
+        if name not in self._categorical and any(isinstance(value, date | timedelta) for value in values):
+            raise InputError(
+                f"condition {name} holds dates or durations: expected numbers or categories: convert it to a number, such as "
+                f"days, or name it with --categorical {name} too"
+            )
         found = {category_of(value) for value in values}
         if "" in found:
             row = next(row for row, value in enumerate(values) if not category_of(value))
             raise InputError(
                 f"condition {name} has no value in row {positions[row]}: expected a category: drop or fill such rows"
             )
+        check_length([name, *found], f"condition {name}")
         return Condition(name=name, categories=tuple(sorted(found, key=_natural)))
 
 

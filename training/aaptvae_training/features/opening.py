@@ -22,6 +22,7 @@ from aaptvae.files.binary import BinaryRows
 from aaptvae.files.opening import READ_ALL, ShardedRows
 from aaptvae.rows import Array, Rows
 from aaptvae.tables import as_table, column_values
+from aaptvae.tables.names import listed
 
 from ..config import MissingRule
 from .conditions import TableConditions
@@ -36,6 +37,13 @@ def array_features(
     x: Any, reading: Reading = READ_ALL, missing: MissingRule = "error", conditions: TableConditions | None = None
 ) -> ArrayFeatures:
     """The table of an array, a tensor, a data frame or an Arrow table; `InputError` unless it is numbers [N, D]."""
+    features = _batch(x, reading, missing, conditions)
+    features.conditions = conditions.finished(features.positions) if conditions else None
+    return features
+
+
+def _batch(x: Any, reading: Reading, missing: MissingRule, conditions: TableConditions | None) -> ArrayFeatures:
+    """A table or a batch of one: its conditions are added to `conditions`, which are not finished."""
     left_out = (*reading.drop, *reading.ids, *(conditions.names if conditions else ()))
     table, names = as_table(
         x, columns=reading.expected or reading.usual, passthrough=left_out, chosen=reading.columns, remedy=REMEDY
@@ -56,7 +64,6 @@ def array_features(
         if beside is not None:
             held = column_values(x, beside.names)
             beside.add([held[name] for name in beside.names], complete)
-    features.conditions = conditions.finished(features.positions) if conditions else None
     return features
 
 
@@ -110,9 +117,7 @@ def _in_memory(source: Any, reading: Reading, missing: MissingRule, conditions: 
         with closing(array_features(source, reading, missing, conditions)) as table:
             yield table
         return
-    if conditions:
-        raise InputError("features are an iterator, whose batches hold no conditions: give one table, or the path of a file")
-    batches = (array_features(batch, reading, missing) for batch in source)
+    batches = (_batch(batch, reading, missing, conditions) for batch in source)
     first = next(batches, None)
     if first is None:
         raise InputError(f"features are a {type(source).__name__} without a batch: expected arrays [n, D]: give a new one")
@@ -122,9 +127,10 @@ def _in_memory(source: Any, reading: Reading, missing: MissingRule, conditions: 
         path = Path(folder) / "batches.npy"
         with open_output(path, Layout(width=first.width)) as writer:
             for number, batch in enumerate(chain([first], batches)):
-                _check_batch(batch, first, number)
+                order = _order_of(batch, first, number)
                 for start in range(0, batch.rows, BLOCK_ROWS):
                     rows = batch.table[start : start + BLOCK_ROWS]
+                    rows = rows if order is None else rows[:, order]
                     features.rounding.add(rows)
                     writer.write(as_float32(rows))
                 for complete in batch.complete:
@@ -133,17 +139,21 @@ def _in_memory(source: Any, reading: Reading, missing: MissingRule, conditions: 
                     features.ids.add([*zip(*batch.ids.take(np.arange(batch.rows)), strict=True)])
                     batch.close()
         features.append(open_rows(path))
+        features.conditions = conditions.finished(features.positions) if conditions else None
         yield features
 
 
-def _check_batch(batch: Features, first: Features, number: int) -> None:
-    """`InputError` unless a batch has the columns of the first one."""
-    if (batch.width, batch.columns) != (first.width, first.columns):
-        names = f" ({', '.join(batch.columns[:8])})" if batch.columns else ""
+def _order_of(batch: Features, first: Features, number: int) -> list[int] | None:
+    """Positions in a batch of the columns of the first one, None if they are the same; `InputError` if it has others."""
+    if (batch.width, batch.columns) == (first.width, first.columns):
+        return None
+    if batch.columns is None or first.columns is None or set(batch.columns) != set(first.columns):
+        names = f" ({listed(batch.columns)})" if batch.columns else ""
         raise InputError(
             f"batch {number} of the features has {batch.width} columns{names}: expected {first.width} as in the first batch, "
-            "by the same names in the same order: give equal batches"
+            "by the same names: give equal batches"
         )
+    return [batch.columns.index(name) for name in first.columns]
 
 
 def _unknown(width: int) -> Rows:

@@ -210,8 +210,12 @@ def check_probabilities(config: TrainConfig, prepared: Prepared) -> None:
 
 
 def refuse_lost(features: Features, constant: Mask) -> None:
-    """`InputError` where float64 columns vary, and every column is constant after rounding to float32."""
-    if constant.all() and (lost := features.rounding.columns()):
+    """`InputError` where every column is constant; it names those that vary in float64, before rounding to float32."""
+    if constant.all() and not (lost := features.rounding.columns()):
+        raise InputError(
+            "every column is constant, so that there is nothing to learn: expected one that varies: give other rows"
+        )
+    if constant.all():
         raise InputError(
             "every column is constant in float32, which training uses: "
             + sentence([features.called(column) for column in lost])

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aaptvae.conditions import text_of, values_of
+from aaptvae.tables.names import each_once
 
 from .split import Index
 
@@ -21,6 +22,7 @@ class RowIds:
     typed = True  # as conditions have it; ids are text in any case
 
     def __init__(self, names: Sequence[str]) -> None:
+        each_once(names, "--id")
         self.names = tuple(names)
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - `close` closes it
         self._ends, self._size = [np.zeros(1, np.int64)], 0

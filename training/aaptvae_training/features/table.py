@@ -9,6 +9,7 @@ from aaptvae.bundle.manifest import Condition, condition_dim
 from aaptvae.errors import InputError
 from aaptvae.files import RowReader, open_rows
 from aaptvae.rows import Array, Rows, called
+from aaptvae.tables.names import check_length
 
 from .conditions import TableConditions
 from .rounding import Rounding
@@ -35,6 +36,7 @@ class Features:
         columns: tuple[str, ...] | None = None,
         notes: tuple[str, ...] = (),
     ) -> None:
+        check_length(columns or (), name or "x")
         self.rows, self.width, self.dtype, self.name = 0, width, dtype, name
         self.columns, self.notes = columns, notes  # names of the columns, and how the files are read
         self.rounding = Rounding(width)

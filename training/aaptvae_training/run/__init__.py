@@ -4,7 +4,16 @@ from .folder import Run, build_model, final_folder, load_model, read_baseline, r
 from .held_out import RowId, read_held_out, read_ids, read_positions, read_table_positions, write_held_out
 from .layout import BEST, CONFIG, EVALUATION, LAST, METRICS, REFIT, REPORT, RUN
 from .marginals import read_marginals, write_marginals
-from .records import Evaluation, RowFigures, RunConfig, is_empty, is_unfinished, read_config, read_evaluation, write_json
+from .records import (
+    Evaluation,
+    RowFigures,
+    RunConfig,
+    check_folder,
+    is_empty,
+    read_config,
+    read_evaluation,
+    write_json,
+)
 from .shown import TemporaryFolder
 from .state import damaged, read_metrics, read_state, write_metrics, write_state
 from .views import RunViews, read_views, write_views

@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from aaptvae.bundle.manifest import ColumnName, Condition, Count, Digest, Width
-from aaptvae.files.publish import publish_file
+from aaptvae.errors import InputError
+from aaptvae.files.publish import publish_file, refuse_existing
 
 from ..config import TrainConfig
 from ..errors import RunError
@@ -118,3 +119,12 @@ def write_json(path: Path, value: Struct) -> None:
     """Write a struct as indented JSON, atomically."""
     with publish_file(path, force=True) as temporary:
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+
+
+def check_folder(run: Path, force: bool) -> None:
+    """`InputError` unless a new run may be written here."""
+    if not force and is_unfinished(run):
+        raise InputError(f"{run} is not finished: continue it with the same command and --resume, or name another folder")
+    refuse_existing(run, force or is_empty(run))
+    if not is_empty(run) and not (run / CONFIG).is_file():
+        raise InputError(f"{run} holds something that is not a run: name another folder")
