@@ -21,7 +21,8 @@ export class Views {
   private readonly backend: Backend;
   private readonly golden: Golden | null;
   private readonly networks = new Map<string, Promise<Network>>();
-  private readonly matrix: Float64Array | undefined;
+  /** The matrix [L, L] of `mu = (metric - offset) @ matrix`, undefined without that view. */
+  readonly matrix: Float64Array | undefined;
   private readonly offset: Float64Array | undefined;
 
   constructor(bundle: Bundle, precision: Precision, backend: Backend, golden: Golden | null) {

@@ -189,6 +189,21 @@ describe("the explorer of digits", { skip }, () => {
     assert.ok(painted > 0.99 && known > 0.5, `${painted} of the rows have a pixel, ${known} one of the legend's colours`);
   });
 
+  test("axes of the metric view can be chosen, and picking follows", async () => {
+    for (const [id, label] of [["#across", "metric axis 1"], ["#up", "metric axis 2"]] as const) await page.selectOption(id, { label });
+    await page.waitForTimeout(100);
+    const [painted] = await page.evaluate<[number, number]>(PAINTED);
+    assert.ok(painted > 0.99, `${painted} of the rows have a pixel`);
+    const [x, y] = await place(page, 7);
+    await page.mouse.click(x, y);
+    near(await place(page, Number(await page.inputValue("#row"))), [x, y], 14);
+    const before = await picture(page);
+    const box = (await page.locator("#map").boundingBox())!;
+    await page.mouse.click(box.x + box.width * (x > box.x + box.width / 2 ? 0.3 : 0.7), box.y + box.height / 2);
+    await page.waitForTimeout(200);
+    assert.notEqual(await picture(page), before);
+  });
+
   test("samples with seed 7 equal Python's", async () => {
     await page.fill("#seed", "7");
     await page.fill("#count", "100");

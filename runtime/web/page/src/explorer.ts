@@ -64,7 +64,7 @@ export class Explorer {
     [this.ids, this.labels] = [site.ids ?? [], site.labels];
     const names = featureNames(vae.inputDim, vae.columns);
     this.look = { names, shape: site.image_shape, range: rangeOf(rows), mean: vae.observation.mean, scale: vae.observation.scale };
-    this.latents = new Latents(vae.prior, mu);
+    this.latents = new Latents(vae.prior, mu, vae.views.matrix);
     this.state = readState(vae.latentDim, this.latents.directions.length);
     this.controls = new ConditionControls(byId("conditions"), vae.conditions, (values) => void attempt(() => this.giveValues(values)));
     byId("given").hidden = !vae.conditions.width;

@@ -1,11 +1,14 @@
 /** Directions of the latent space on which rows are drawn, and the prior on them. */
 
+import { product, transposed } from "../../src/rows.js";
+
 import type { LatentPrior, Rows } from "../../src/exports.js";
 
-/** A direction: `place(z) = (z - centre) . axis`. */
+/** A direction: `place(z) = (z - centre) . axis`; `step` moves z by one place along it. */
 export interface Direction {
   readonly name: string;
   readonly axis: Float64Array;
+  readonly step: Float64Array;
 }
 
 /** Mean of the rows and their covariance [L, L]. */
@@ -37,17 +40,20 @@ function eigenvectors(matrix: Float64Array[], count: number): Float64Array[] {
   return orthonormal(found).map(signed);
 }
 
-/** The Gram-Schmidt process, in order. */
+const LEAST = 1e-10; // of the longest vector: what is left of a shorter one is rounding
+
+/** The Gram-Schmidt process, in order, each projection twice; vectors that others span are left out. */
 function orthonormal(vectors: Float64Array[]): Float64Array[] {
+  const longest = Math.max(...vectors.map((vector) => Math.sqrt(dot(vector, vector))));
   const made: Float64Array[] = [];
   for (const vector of vectors) {
     const rest = vector.slice();
-    for (const axis of made) {
+    for (const axis of [...made, ...made]) {
       const share = dot(rest, axis);
       rest.forEach((value, j) => (rest[j] = value - share * axis[j]));
     }
     const length = Math.sqrt(dot(rest, rest));
-    if (length > 0) made.push(rest.map((value) => value / length));
+    if (length > LEAST * longest) made.push(rest.map((value) => value / length));
   }
   return made;
 }
@@ -57,6 +63,47 @@ function dot(a: Float64Array, b: Float64Array): number {
   for (let j = 0; j < a.length; j++) sum += a[j] * b[j];
   return sum;
 }
+
+/** The inverse of a matrix [L, L], by Gauss-Jordan elimination with partial pivoting. */
+function inverted(matrix: Float64Array, width: number): Float64Array {
+  const rows = Array.from({ length: width }, (_, i) => {
+    const row = new Float64Array(2 * width);
+    row.set(matrix.subarray(i * width, (i + 1) * width));
+    row[width + i] = 1;
+    return row;
+  });
+  for (let k = 0; k < width; k++) {
+    const best = rows.reduce((most, row, i) => (i > k && Math.abs(row[k]) > Math.abs(rows[most][k]) ? i : most), k);
+    [rows[k], rows[best]] = [rows[best], rows[k]];
+    const pivot = rows[k][k];
+    rows[k].forEach((value, j) => (rows[k][j] = value / pivot));
+    rows.forEach((row, i) => {
+      const share = row[k];
+      if (i !== k && share !== 0) rows[k].forEach((value, j) => (row[j] -= share * value));
+    });
+  }
+  return Float64Array.from(rows.flatMap((row) => [...row.subarray(width)]));
+}
+
+/**
+ * Principal axes of the "metric" view, whose distances are those of reconstructions: mu = (metric - offset) `matrix`.
+ *
+ * On the axis v of the view lies (z - centre) matrix^-1 v, and a step along it moves z by v matrix.
+ */
+function metricAxes(matrix: Float64Array, covariance: Float64Array[]): Direction[] {
+  const width = covariance.length;
+  const inverse = inverted(matrix, width);
+  const flat = Float64Array.from(covariance.flatMap((row) => [...row]));
+  const seen = product(product(transposed(inverse, width, width), flat, width, width), inverse, width, width);
+  const rows = Array.from({ length: width }, (_, i) => seen.slice(i * width, (i + 1) * width));
+  return eigenvectors(rows, Math.min(width, AXES)).map((v, i) => ({
+    name: `metric axis ${i + 1}`,
+    axis: product(inverse, v, width, 1),
+    step: product(v, matrix, width, width),
+  }));
+}
+
+const AXES = 8; // principal ones
 
 /** A direction's sign is arbitrary: the largest entry is made positive, so that a view can be shared. */
 function signed(axis: Float64Array): Float64Array {
@@ -73,17 +120,19 @@ export class Latents {
   /** The prior, under the chosen condition where there is one. */
   prior: LatentPrior;
 
-  constructor(prior: LatentPrior, mu: Rows) {
+  /** `matrix` [L, L] is that of the "metric" view, where the bundle has one. */
+  constructor(prior: LatentPrior, mu: Rows, matrix?: Float64Array) {
     const { mean, covariance } = moments(mu);
     const width = mu.width;
-    const principal = eigenvectors(covariance, Math.min(width, 8));
+    const principal = eigenvectors(covariance, Math.min(width, AXES));
     const unit = (j: number): Float64Array => Float64Array.from({ length: width }, (_, i) => (i === j ? 1 : 0));
     this.prior = prior;
     this.centre = mean;
     this.busiest = Array.from({ length: width }, (_, j) => j).sort((i, j) => covariance[j][j] - covariance[i][i]);
     this.directions = [
-      ...principal.map((axis, i) => ({ name: `principal axis ${i + 1}`, axis })),
-      ...Array.from({ length: width }, (_, j) => ({ name: `latent ${j}`, axis: unit(j) })),
+      ...principal.map((axis, i) => ({ name: `principal axis ${i + 1}`, axis, step: axis })),
+      ...Array.from({ length: width }, (_, j) => ({ name: `latent ${j}`, axis: unit(j), step: unit(j) })),
+      ...(matrix ? metricAxes(matrix, covariance) : []),
     ];
   }
 
@@ -96,11 +145,11 @@ export class Latents {
 
   /** Move `z` to the places on two directions, leaving what both do not span. */
   move(z: Float32Array, [first, second]: readonly [Direction, Direction], places: readonly [number, number]): void {
-    const overlap = first.axis.reduce((sum, value, j) => sum + value * second.axis[j], 0);
     const [a, b] = [places[0] - this.place(z, first), places[1] - this.place(z, second)];
-    const determinant = 1 - overlap * overlap;
-    const [s, t] = determinant > 1e-9 ? [(a - overlap * b) / determinant, (b - overlap * a) / determinant] : [a, 0];
-    for (let j = 0; j < z.length; j++) z[j] += s * first.axis[j] + t * second.axis[j];
+    const [across, up] = [dot(first.axis, second.step), dot(second.axis, first.step)]; // each moves the other's place
+    const determinant = 1 - across * up;
+    const [s, t] = Math.abs(determinant) > 1e-9 ? [(a - across * b) / determinant, (b - up * a) / determinant] : [a, 0];
+    for (let j = 0; j < z.length; j++) z[j] += s * first.step[j] + t * second.step[j];
   }
 
   /** Mean and deviation of one latent under the prior. */
