@@ -225,13 +225,10 @@ def ambiguous(found: dict[str, list[str]]) -> dict[str, list[str]]:
     return {name: places for name, places in found.items() if len(places) > 1}
 
 
-MEANT_TWICE = {"Judge", "Progress"}  # both are renamed on the training and export floors
-
-
 def test_a_public_class_name_has_one_meaning() -> None:
     found: dict[str, list[str]] = defaultdict(list)
     for package in FLOORS:
         for name, places in definitions(package).items():
             found[name] += places
-    assert ambiguous(found).keys() <= MEANT_TWICE, ambiguous(found)
+    assert ambiguous(found) == {}
     assert ambiguous({"A": ["x.py", "y.py"], "B": ["x.py"]}) == {"A": ["x.py", "y.py"]}

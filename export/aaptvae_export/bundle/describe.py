@@ -33,7 +33,7 @@ def manifest_of(run: Run, gate: Gate, pair_id: str, name: str | None) -> Manifes
         linear_skip=model.linear_skip,
         likelihood=_likelihood(run),
         scaler=_scaler(run),
-        prior=_prior(run),
+        prior=Prior(kind=run.prior.kind, components=len(run.prior.weights)),
         opset=OPSET,
         ir_version=IR_VERSION,
         pair_id=pair_id,
@@ -68,7 +68,3 @@ def _scaler(run: Run) -> Scaler:
     if bool((scaler.mean == 0).all() and (scaler.scale == 1).all()):
         return Scaler(kind="identity", constant_columns=0)
     return Scaler(kind="standard", constant_columns=int(scaler.constant.sum()))
-
-
-def _prior(run: Run) -> Prior:
-    return Prior(kind=run.prior.kind, components=len(run.prior.weights))
