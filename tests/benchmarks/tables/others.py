@@ -12,6 +12,8 @@ PATHS = (
     "datasets/swiss",
     "datasets/quakes",
     "datasets/volcano",
+    "datasets/longley",
+    "robustbase/coleman",
     "MASS/Boston",
     "MASS/birthwt",
     "MASS/cpus",

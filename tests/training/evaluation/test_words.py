@@ -23,7 +23,7 @@ def figures(**changes: float) -> dict[str, float]:
             {"r2": 0.7, "log_likelihood": -15.0},
             "Loses to probabilistic PCA by 0.5 nats per row and Reconstructs worse than PCA (R2 0.7000, PCA 0.8000).",
         ),
-        ({"active_units": 0.0, "log_likelihood": -15.0}, "The posterior collapsed: no latent carries information."),
+        ({"active_units": 0.0, "log_likelihood": -15.0, "r2": 0.0}, "The posterior collapsed: no latent carries information."),
     ],
 )
 def test_the_headline_is_the_worst(changes: dict[str, float], expected: str) -> None:
@@ -43,6 +43,13 @@ def test_losses_of_the_headline_are_warnings_too() -> None:
         "Loses to probabilistic PCA by 0.5 nats per row. Use more rows, or fewer latents.",
         "Reconstructs worse than PCA (R2 0.7000, PCA 0.8000).",
     ]
+
+
+def test_near_rows_that_are_reconstructed_are_no_collapse() -> None:
+    """Beside one wild training row all others have nearly the same latents: "collapsed" stood beside an R2 of 1."""
+    found = figures(active_units=0.0, r2=1.0)
+    assert "collapsed" not in headline(found, BASE)
+    assert warnings_of(found, BASE, TrainConfig(latent_dim=4), 0.0) == []
 
 
 def test_a_good_model_has_no_warnings() -> None:

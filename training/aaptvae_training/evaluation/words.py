@@ -21,7 +21,7 @@ UNLIKE = 0.05  # p-value up to which a row counts as unlike the training rows
 
 def headline(metrics: Figures, baseline: Figures) -> str:
     """The evaluation in one sentence: its worst finding, else the gain over the baseline."""
-    if not metrics["active_units"]:
+    if _collapsed(metrics, baseline):
         return "The posterior collapsed: no latent carries information."
     losses = [text for text in (_likelihood_loss(metrics, baseline), _r2_loss(metrics, baseline)) if text]
     if losses:
@@ -30,6 +30,11 @@ def headline(metrics: Figures, baseline: Figures) -> str:
     name, reference = _reference(baseline)
     gain = metrics["log_likelihood"] - reference
     return f"Equals {name} in log-likelihood; {r2}." if gain < LEAST_NATS else f"{gain:.1f} nats per row above {name}; {r2}."
+
+
+def _collapsed(metrics: Figures, baseline: Figures) -> bool:
+    """Whether no latent varies over held-out rows, and that costs R2: these rows may be equal, or near beside one wild row."""
+    return not metrics["active_units"] and bool(_r2_loss(metrics, baseline))
 
 
 def _reference(baseline: Figures) -> tuple[str, float]:
@@ -54,10 +59,10 @@ def warnings_of(metrics: Figures, baseline: Figures, config: TrainConfig, log_si
     """Sentences for whatever a user should know before trusting this model with such rows; empty when there is nothing."""
     found = []
     latents, active = config.latent_dim, int(metrics["active_units"])
-    if active == 0:
+    if _collapsed(metrics, baseline):
         lower = "Lower --beta" if config.sigma == "spectral" else "Lower --beta, or use --sigma spectral"
         found.append(f"The posterior collapsed: the posterior mean of every latent is the same for all rows. {lower}.")
-    elif active < latents // 2:
+    elif 0 < active < latents // 2:
         found.append(f"Only {active} of {latents} latents are in use: a --latent-dim of {active} is enough.")
     if log_sigma < LOG_SIGMA_FLOOR + 0.1:
         found.append(
