@@ -19,7 +19,8 @@ from .engine import usable_cpus
 from .errors import InputError
 from .rows import Array, Rows, as_count
 from .scores import Scores
-from .tables import LATENTS, UNNAMED, as_table
+from .tables import LATENTS, UNNAMED, as_table, check_names
+from .tables.names import each_once
 from .vae import VAE, load
 
 Verb = Literal["embed", "metric", "similarity", "encode", "decode", "reconstruct", "score"]
@@ -79,6 +80,8 @@ class BatchEncoder:
         self._place = found.source if carry == "path" else packed(found.source)
         self._digest, self._inputs = found.digest, found.manifest.latent_dim if verb == "decode" else found.manifest.input_dim
         self._verb, self._column, self._keep = verb, column, (keep,) if isinstance(keep, str) else tuple(keep)
+        each_once(self._keep, "keep")
+        self._features = frozenset(() if verb == "decode" else found.manifest.columns or ())  # may be kept too
         if clash := set(self._keep) & set(_VERBS[verb][0]):
             raise InputError(f"keep names {', '.join(clash)}, which {verb} makes itself: rename the column of the batch")
         self._precision = precision
@@ -104,10 +107,12 @@ class BatchEncoder:
     def _names(self, names: list[Any]) -> tuple[list[Any], list[Any]]:
         """The columns of features and those of conditions; `InputError` for one of features that the batch lacks."""
         wanted = [self._column] if isinstance(self._column, str) else self._column
-        others = {*self._keep, *self._conditions.names}
+        others = {*self._keep, *self._conditions.names} - self._features
         taken = [name for name in names if name not in others] if wanted is None else list(wanted)
         if lacking := [name for name in (*taken, *self._keep) if name not in names]:
             raise InputError(f"the batch has no column {lacking[0]}: it has {', '.join(map(str, names[:12]))}")
+        used = {*taken, *self._keep, *self._conditions.names}
+        check_names([name for name in names if name in used], "the batch")
         return taken, [name for name in names if name in self._conditions.names and name not in self._fixed]
 
     def _compute(self, part: Any, rows: int, held: Mapping[str, Any]) -> _Results:

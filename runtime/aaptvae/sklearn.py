@@ -62,6 +62,7 @@ class BundleTransformer(LatentTransformer):
     `bundle` is a folder, a .zip or the bytes of one, as in `aaptvae.load`. `fit` trains nothing: it reads the bundle and checks
     that the rows fit it. Named columns are matched with those of the model; after `fit`, their order must stay, as in all of
     scikit-learn. The fitted state holds the bytes of the bundle, so that it works where the folder does not exist.
+    Missing values are refused or filled in as the bundle says.
     Conditions of a bundle are columns of the rows by their names, beside the features and, for `inverse_transform`, beside the
     latents z0, z1, ...: arrays have no names, so that steps before must keep them (`set_output`).
     `precision` and `threads` are those of `aaptvae.load`.
@@ -127,11 +128,12 @@ class BundleTransformer(LatentTransformer):
         """Features [N, D] in the order of the model, which `fit` (`reset`) decides later, and conditions [N, C]."""
         check_is_fitted(self)
         vae = self._vae()
+        finite = "allow-nan" if vae.manifest.missing == "mean" else True  # the model fills in missing values
         if vae.conditions:
             validate_data(self, X, skip_check_array=True, reset=reset)
             x, c = beside_conditions(X, vae.columns or UNNAMED, Conditions(vae.manifest.conditions))
-            return check_array(x, dtype=NUMBERS), c
-        checked: Array = validate_data(self, X, dtype=NUMBERS, reset=reset)
+            return check_array(x, dtype=NUMBERS, ensure_all_finite=finite), c
+        checked: Array = validate_data(self, X, dtype=NUMBERS, reset=reset, ensure_all_finite=finite)
         order = None if reset else getattr(self, "order_", None) if names_of(X) is None else self._order_of(X)
         return checked if order is None else checked[:, order], None
 

@@ -103,6 +103,22 @@ def test_columns_of_numbers_are_matched_by_name(named: Path, x: np.ndarray) -> N
         BatchEncoder(named)(frame)
 
 
+@pytest.mark.parametrize("kind", ["table", "batch"])
+def test_columns_of_equal_name_are_refused(named: Path, x: np.ndarray, kind: str) -> None:
+    pa = pytest.importorskip("pyarrow")
+    table = pa.Table.from_arrays([*x.T, x[:, 0], x[:, 1]], names=[*"abcde", "id", "id"])
+    batch = table if kind == "table" else table.to_batches()[0]
+    with pytest.raises(InputError, match=r"the batch has columns of equal name \(id\)"):
+        BatchEncoder(named, keep=["id"])(batch)
+    assert len(BatchEncoder(named, column=list("abcde"))(batch).schema) == 1  # others are not looked at
+
+
+def test_a_feature_may_be_kept(named: Path, x: np.ndarray) -> None:
+    columns = {name: x[:, at] for at, name in enumerate("abcde")}
+    made = BatchEncoder(named, keep=["a"])(columns)
+    assert [*made] == ["a", "mu"] and np.array_equal(made["mu"], aaptvae.load(named).embed(x))
+
+
 def test_missing_values_are_filled_as_the_bundle_says(filling: Path, x: np.ndarray) -> None:
     x = x.copy()
     x[3, 2] = np.nan
@@ -149,6 +165,7 @@ def test_wrong_options_and_batches_are_refused(tiny: Path, x: np.ndarray) -> Non
         ({"carry": "link"}, "carry is 'link'"),
         ({"threads": 0}, "threads is 0"),
         ({"keep": "mu"}, "keep names mu, which embed makes itself"),
+        ({"keep": ["id", "id"]}, "keep has id more than once"),
     ):
         with pytest.raises(InputError, match=words):
             BatchEncoder(tiny, **options)  # type: ignore[arg-type]

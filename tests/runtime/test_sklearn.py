@@ -176,3 +176,11 @@ def test_conditions_that_have_no_names_are_refused(given, given_rows):
         transformer.inverse_transform(made)
     with pytest.raises(ValueError, match="feature names"):
         transformer.transform(frames.DataFrame(given_rows).drop(columns="f1"))
+
+
+def test_missing_values_are_filled_where_the_bundle_says_so(filling, named):
+    x = rows()
+    x[3, 2] = np.nan
+    assert np.array_equal(BundleTransformer(filling).fit_transform(x), aaptvae.load(filling).embed(x))
+    with pytest.raises(ValueError, match="contains NaN"):
+        BundleTransformer(named).fit(x)

@@ -50,6 +50,11 @@ def test_every_check_of_scikit_learn_passes():
     assert sum(each["status"] == "passed" for each in results) >= 40
 
 
+def test_no_latents_are_refused(rows):
+    with pytest.raises(InputError, match="latent_dim is 0"):
+        quick(latent_dim=0).fit(rows)
+
+
 def test_a_pickle_holds_no_torch_objects(fitted, rows):
     data = pickle.dumps(fitted)
     named = {argument for _, argument, _ in pickletools.genops(data) if isinstance(argument, str)}

@@ -103,7 +103,9 @@ class VAETransformer(LatentTransformer):
         else:
             x = validate_data(self, X, dtype=NUMBERS, ensure_min_samples=LEAST_ROWS)
             width = x.shape[1]
-        given |= {"latent_dim": given["latent_dim"] or min(MOST_LATENTS, width), "condition": condition}
+        if given["latent_dim"] is None:
+            given["latent_dim"] = min(MOST_LATENTS, width)
+        given["condition"] = condition
         config = make_config({"similarity": "off", **given, **(other or {}), "seed": _seed(state)})
         if config.condition != condition:
             raise InputError(f"options name conditions, {', '.join(config.condition)}: give them as condition=[...]")
