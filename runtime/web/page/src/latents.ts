@@ -75,12 +75,14 @@ function inverted(matrix: Float64Array, width: number): Float64Array {
   for (let k = 0; k < width; k++) {
     const best = rows.reduce((most, row, i) => (i > k && Math.abs(row[k]) > Math.abs(rows[most][k]) ? i : most), k);
     [rows[k], rows[best]] = [rows[best], rows[k]];
-    const pivot = rows[k][k];
-    rows[k].forEach((value, j) => (rows[k][j] = value / pivot));
-    rows.forEach((row, i) => {
+    const top = rows[k];
+    const pivot = top[k];
+    for (let j = k; j < top.length; j++) top[j] /= pivot;
+    for (const row of rows) {
       const share = row[k];
-      if (i !== k && share !== 0) rows[k].forEach((value, j) => (row[j] -= share * value));
-    });
+      if (row === top || share === 0) continue;
+      for (let j = k; j < row.length; j++) row[j] -= share * top[j];
+    }
   }
   return Float64Array.from(rows.flatMap((row) => [...row.subarray(width)]));
 }
@@ -104,6 +106,7 @@ function metricAxes(matrix: Float64Array, covariance: Float64Array[]): Direction
 }
 
 const AXES = 8; // principal ones
+const MOST_INVERTED = 400; // latents, beyond which products of matrices take seconds
 
 /** A direction's sign is arbitrary: the largest entry is made positive, so that a view can be shared. */
 function signed(axis: Float64Array): Float64Array {
@@ -132,7 +135,7 @@ export class Latents {
     this.directions = [
       ...principal.map((axis, i) => ({ name: `principal axis ${i + 1}`, axis, step: axis })),
       ...Array.from({ length: width }, (_, j) => ({ name: `latent ${j}`, axis: unit(j), step: unit(j) })),
-      ...(matrix ? metricAxes(matrix, covariance) : []),
+      ...(matrix && width <= MOST_INVERTED ? metricAxes(matrix, covariance) : []),
     ];
   }
 
