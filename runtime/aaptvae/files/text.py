@@ -18,6 +18,18 @@ FIRST_LINES = 20  # that show how a file is written
 BLOCK_LINES, BLOCK_CHARACTERS = 1024, 1 << 20
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
+BINARY = {  # the first bytes of files that are given as text by mistake
+    b"\x1f\x8b": "compressed by gzip",
+    b"(\xb5/\xfd": "compressed by zstd",
+    b"\xfd7zXZ": "compressed by xz",
+    b"BZh": "compressed by bzip2",
+    b"PK\x03\x04": "a zip, such as .xlsx or .npz",
+    b"\xd0\xcf\x11\xe0": "an .xls",
+    b"PAR1": "a .parquet",
+    b"ARROW1": "an .arrow",
+    b"\x93NUMPY": "an .npy",
+}
+
 
 class TextRows(RowReader):
     """One row a line; blank lines and comments are skipped. `bad` lists the lines skipped so far.
@@ -109,6 +121,10 @@ class TextRows(RowReader):
             number += 1
             if len(line) > MAX_LINE:
                 raise InputError(f"{self.name} line {number} is over {MAX_LINE >> 20} MiB: expected a row of numbers")
+            if number == 1 and (kind := next((kind for mark, kind in BINARY.items() if line.startswith(mark)), "")):
+                raise InputError(
+                    f"{self.name} is {kind}, no text: expected one row a line: give the file the suffix of its content"
+                )
             if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
                 raise InputError(f"{self.name} is UTF-16: expected UTF-8: save it as UTF-8 text")
             try:

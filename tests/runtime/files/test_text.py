@@ -225,3 +225,12 @@ def test_a_line_that_is_not_utf8_can_be_skipped(tmp_path: Path) -> None:
     with open_rows(tmp_path / "x.csv", skip_bad=True, width=2) as reader:
         assert np.concatenate(list(reader.batches(9))).tolist() == [[1, 2], [4, 5]]
     assert len(reader.bad) == 1
+
+
+@pytest.mark.parametrize(
+    ("head", "words"), [(b"\x1f\x8b\x08\x00", "compressed by gzip"), (b"PK\x03\x04", "a zip, such as .xlsx")]
+)
+def test_files_of_other_kinds_are_told_from_text(tmp_path: Path, head: bytes, words: str) -> None:
+    (tmp_path / "x.csv").write_bytes(head + bytes(40))
+    with pytest.raises(InputError, match=f"x.csv is {words}.*, no text: .* the suffix of its content"):
+        open_rows(tmp_path / "x.csv")
