@@ -172,14 +172,14 @@ def test_train_refuses_pictures_of_another_size(cli: Cli) -> None:
 
 
 CONFIGS = {
-    "latent_dmi = 3": "unknown key 'latent_dmi': did you mean latent_dim?",
-    "colour = 3": "unknown key 'colour': known keys: latent_dim,",
+    "latent_dmi = 3": "latent_dmi is no option: did you mean latent_dim?",
+    "colour = 3": "colour is no option: expected latent_dim,",
     "latent_dim = '3'": "train.toml: latent_dim is '3', expected int, got str",
     "latent_dim = 0": "train.toml: latent_dim is 0, expected int >= 1",
     "hidden_dim = [8, 'x']": "train.toml: hidden_dim is [8, 'x'], expected int, got str",
     "linear_skip = 1": "train.toml: linear_skip is 1, expected bool, got int",
     "device = 'tpu'": "train.toml: device is 'tpu', invalid enum value",
-    "[train]\nlatent_dim = 3": "unknown key 'train'",
+    "[train]\nlatent_dim = 3": "train is no option",
     "latent_dim 3": "train.toml is not TOML",
 }
 

@@ -105,11 +105,6 @@ def read_options(path: Path | None, flags: dict[str, Any], begun_with: TrainConf
     values: dict[str, Any] = {}
     if path is not None:
         values = _read_toml(path)
-        for key in values:
-            if key not in KEYS:
-                near = difflib.get_close_matches(key, KEYS, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(KEYS)}"
-                raise InputError(f"{path} has an unknown key {key!r}: {hint}")
         make_config(values, source=str(path))  # so that the error names the file
     begun = {} if begun_with is None else msgspec.structs.asdict(begun_with)
     return make_config(begun | values | flags)
@@ -132,7 +127,7 @@ def _explain(text: str, values: dict[str, Any]) -> str:
     """msgspec's "Expected `int` >= 1 - at `$.latent_dim`" as "latent_dim is 0, expected int >= 1"."""
     if unknown := re.match(r"Object contains unknown field `(\w+)`", text):
         near = difflib.get_close_matches(unknown[1], KEYS, n=1)
-        return f"{unknown[1]} is no option" + (f": did you mean {near[0]}?" if near else "")
+        return f"{unknown[1]} is no option: " + (f"did you mean {near[0]}?" if near else f"expected {', '.join(KEYS)}")
     what, _, place = text.replace("`", "").partition(" - at $.")
     key = place.partition("[")[0]
     return f"{key} is {values[key]!r}, {what[:1].lower()}{what[1:]}" if key in values else text

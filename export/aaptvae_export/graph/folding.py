@@ -149,7 +149,8 @@ def _after_scaling(layer: Affine, model: AAPTVAE, scaled: tuple[Tensor, Tensor])
         return layer.after(*scaled)
     inner, forward = model.scaler.inner, model.scaler.matrices()[0]
     own = Affine(layer.weight[:, :inner], layer.bias)
-    effect = -own.weight @ _times_columns(forward, _location(model, model.scaler.scale))
+    location = _location(model, model.scaler.scale)
+    effect = -own.weight @ (forward[:, None] * location if forward.dim() == 1 else forward @ location)
     if layer.weight.shape[1] > inner:
         effect = effect + layer.weight[:, inner:]
     part = own.after(*scaled)
@@ -159,10 +160,6 @@ def _after_scaling(layer: Affine, model: AAPTVAE, scaled: tuple[Tensor, Tensor])
 def _location(model: AAPTVAE, scale: Tensor) -> Tensor:
     """The mean of raw features given c as a matrix [D, C], with columns in units of `scale` [D]."""
     return scale[:, None] * model.scaler.regression.T
-
-
-def _times_columns(matrix: Tensor, columns: Tensor) -> Tensor:
-    return matrix[:, None] * columns if matrix.dim() == 1 else matrix @ columns
 
 
 def fold_decoder(model: AAPTVAE, subspace: Subspace | None = None) -> DecoderGraph:
