@@ -7,7 +7,7 @@ TOOLS := .venv-tools
 PAGES := README.md CONTRIBUTING.md SECURITY.md $(wildcard docs/*.md)
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults wide hosts hub servers triton triton-client engines web web-install web-build web-reproducible
+.PHONY: demo test check workflows unit-test pages-test gpu-test wheel-test floor-test newest-test bench fuzz faults wide hosts hub servers triton triton-client engines engines-ci web web-install web-build web-reproducible
 .PHONY: artifacts docs docs-site tools dist reproducible contents first-picture arm64-test lock version-check github-release release-check clean
 
 demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures in demo/
@@ -112,6 +112,17 @@ engine-%: ## one of them, in an environment of its own
 	test -d .venv-engines/$* || $(PYTHON) -m venv .venv-engines/$*
 	.venv-engines/$*/bin/python -m pip install -q -c constraints.txt -c tests/engines/versions.txt -e ".[parquet]" pytest $(PACKAGES_$*)
 	ENGINE_ROWS=$(or $(ROWS),1000000) .venv-engines/$*/bin/python -m pytest -q -s tests/engines -k $*
+
+CI_ENGINES := .venv-engines/ci
+$(CI_ENGINES)/ready: tests/engines/versions.txt constraints.txt
+	test -d $(CI_ENGINES) || $(PYTHON) -m venv $(CI_ENGINES)
+	$(CI_ENGINES)/bin/python -m pip install -q -c constraints.txt -c tests/engines/versions.txt -e ".[parquet]" pytest \
+		$(PACKAGES_polars) $(PACKAGES_duckdb) "ray[data]" pyspark pandas
+	touch $@
+
+engines-ci: $(CI_ENGINES)/ready ## the recipes of Polars, DuckDB, Ray and Spark with 20,000 rows
+	ENGINE_ROWS=$(or $(ROWS),20000) $(CI_ENGINES)/bin/python -m pytest -q -rs -s tests/engines -k \
+		"test_each_row and (polars or duckdb or ray or spark)"
 
 PACKAGES_polars := polars
 PACKAGES_duckdb := duckdb

@@ -36,6 +36,8 @@ def engine(name: str) -> object:
     package = PACKAGES.get(name, name)
     missing = importlib.util.find_spec(package) is None
     marks = [pytest.mark.skipif(missing, reason=f"{package} is not installed: make engines")]
+    if package == "pyspark":
+        marks.append(pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs java"))
     if name == "torch":  # which is there for other tests too
         marks.append(pytest.mark.skipif("ENGINE_ROWS" not in os.environ, reason="takes ten seconds: make engines"))
     return pytest.param(name, marks=marks)
