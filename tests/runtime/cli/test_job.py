@@ -11,7 +11,7 @@ import pytest
 
 from aaptvae.cli.job.job import Job
 from aaptvae.errors import InputError
-from aaptvae.files import Layout, settling
+from aaptvae.files import Batch, Layout, settling
 from aaptvae.files.settling import SettlingFile
 
 
@@ -32,9 +32,9 @@ def batches(start: int) -> Iterator[np.ndarray]:
 def test_two_batches_at_once_are_written_in_order(tmp_path: Path) -> None:
     meeting, seen = threading.Barrier(2, timeout=30), []
 
-    def compute(batch: np.ndarray, first: int) -> tuple[np.ndarray]:
+    def compute(batch: np.ndarray, first: int) -> tuple[Batch]:
         meeting.wait()  # nobody comes through alone
-        return (batch + first,)
+        return (Batch(batch + first),)
 
     job(tmp_path / "z.npy", 2, lambda result: seen.append(result[0, 0])).run(batches, compute)
     assert seen == [5 * i for i in range(10)]
@@ -45,14 +45,14 @@ def test_two_batches_at_once_are_written_in_order(tmp_path: Path) -> None:
 def test_the_earliest_error_is_raised_without_leftover_threads(tmp_path: Path, workers: int) -> None:
     later = threading.Event()
 
-    def compute(batch: np.ndarray, first: int) -> tuple[np.ndarray]:
+    def compute(batch: np.ndarray, first: int) -> tuple[Batch]:
         if first == 8:
             assert workers == 1 or later.wait(30)  # though another one failed before
             raise InputError("row 8")
         if first > 8:
             later.set()
             raise InputError(f"row {first}")
-        return (batch,)
+        return (Batch(batch),)
 
     before = workers_alive()
     with pytest.raises(InputError, match=r"^row 8$"):
