@@ -78,8 +78,3 @@ def test_the_noise_does_not_cost_the_median_row():
         for t in (spectral_tail(parts, tails=True), Tail(1.0, np.inf, 1.0))
     )
     assert chosen > ppca - 1
-
-
-@pytest.mark.filterwarnings("error")
-def test_a_table_of_equal_rows_has_a_tail():
-    assert spectral_tail(parts_of(np.full((20, 4), 3.0, np.float32), 2), tails=True).freedom > 4
