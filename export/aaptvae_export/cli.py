@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aaptvae.cli.options import PRECISIONS, examples, web_condition_option
-from aaptvae.cli.verbs_explore import look_options, wasm_at_hand
+from aaptvae.cli.options import PRECISIONS, examples, reading_of, web_rows_options
+from aaptvae.cli.verbs_explore import OF_ROWS, look_options, wasm_at_hand
 
 if TYPE_CHECKING:
     from aaptvae.explorer import MapRows
@@ -62,7 +62,7 @@ class ToleranceOption(click.Option):
     metavar="FILE|heldout",
     help="Rows for the explorer's map, which DIR then holds. Default: those that the bundle carries.",
 )
-@web_condition_option
+@web_rows_options
 @look_options
 @click.option("--force", is_flag=True, help="Replace an existing output.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout.")
@@ -90,7 +90,7 @@ def export(run: Path, output: Path, archive: bool, triton: Path | None, force: b
     found = read_run(run)
     if page["web"] is not None:
         page |= {
-            "table": _map_rows(found, page.pop("web_rows"), page["image_shape"], page.pop("condition")),
+            "table": _map_rows(found, page.pop("web_rows"), page["image_shape"], **page.pop("rows_options")),
             "wasm": wasm_at_hand(offline, page["wasm"]),
         }
     made = export_bundle(found, output, chosen, archive=archive or output.suffix == ".zip", force=force)
@@ -106,21 +106,28 @@ def export(run: Path, output: Path, archive: bool, triton: Path | None, force: b
 
 def _page_of(options: dict[str, Any]) -> dict[str, Any]:
     """The options of an explorer, which are taken out of those of the command."""
-    page = {key: options.pop(key) for key in ("web", "web_rows", "condition", "image_shape", "curve", "wasm")}
+    page = {key: options.pop(key) for key in ("web", "web_rows", "image_shape", "curve", "wasm")}
+    reading = {key: options.pop(key) for key in OF_ROWS}
+    page["rows_options"] = {key: options.pop(key) or None for key in ("label", "condition")}
     if page["web"] is None and page["web_rows"] is not None:
         raise click.UsageError("--web-rows names rows of an explorer: pass --web DIR too")
-    if page["condition"] and page["web_rows"] in (None, "heldout"):
-        raise click.UsageError("--condition is a condition of --web-rows FILE: pass a file; other rows have their own")
+    given = [key for key, value in (page["rows_options"] | reading).items() if value not in (None, ())]
+    if given and page["web_rows"] in (None, "heldout"):
+        raise click.UsageError(f"--{given[0]} is about the rows of --web-rows FILE: pass a file; other rows have their own")
+    page["rows_options"]["reading"] = reading_of(reading)
     return page
 
 
-def _map_rows(run: "Run", source: str | None, shape: tuple[int, int] | None, condition: dict[str, str]) -> "MapRows | None":
+def _map_rows(
+    run: "Run", source: str | None, shape: tuple[int, int] | None, *, reading: dict[str, Any], **given: Any
+) -> "MapRows | None":
     """Rows for an explorer's map, which are read before anything is written; None for those that the bundle carries.
 
-    `condition` has values for all rows of a file.
+    `reading` has fields of `Reading` for a file; `given` its label and conditions of all its rows.
     """
     from aaptvae.conditions import Conditions  # noqa: PLC0415
     from aaptvae.explorer import MapModel, heldout_rows, read_table  # noqa: PLC0415
+    from aaptvae.files import Reading  # noqa: PLC0415
     from aaptvae.rows import check_image_shape  # noqa: PLC0415
 
     config = run.config
@@ -129,7 +136,8 @@ def _map_rows(run: "Run", source: str | None, shape: tuple[int, int] | None, con
         return None if source is None else heldout_rows(run.heldout, config.input_dim)
     means = run.observation.mean if config.options.missing == "mean" else None
     model = MapModel(config.input_dim, config.columns, Conditions(config.conditions), means)
-    return read_table(source, model, condition=condition or None)
+    ids = reading.pop("ids", ())
+    return read_table(source, model, Reading(**reading), ids=ids, **given)
 
 
 def _write_explorer(made: "Export", force: bool, *, web: Path, table: "MapRows | None", **look: Any) -> None:

@@ -69,7 +69,7 @@ def test_runs_are_refused_in_words(place: str, options: tuple[str, ...], error: 
 
 def test_held_out_rows_keep_their_conditions(tmp_path: Path) -> None:
     run = make_run(5, 2, (3,), conditions=(Condition(name="kind", categories=("a", "b")), Condition(name="age")))
-    table = _map_rows(run, "heldout", None, {})
+    table = _map_rows(run, "heldout", None, reading={})
     assert table is not None and np.array_equal(np.concatenate([table.rows, table.c], axis=1), run.heldout)
     site = Site(bundle=read_bundle(export_bundle(run, tmp_path / "a")), table=table)
     assert json.loads(site.files()["explorer.json"])["conditions"] == "conditions.npy"
@@ -79,18 +79,31 @@ def test_rows_of_a_file_take_a_condition(tmp_path: Path) -> None:
     conditions = Condition(name="kind", categories=("a", "b")), Condition(name="age", mean=40.0, scale=10.0)
     run = make_run(2, 1, (3,), conditions=conditions)
     (tmp_path / "rows.csv").write_text("x0,x1,age\n1,2,50\n3,4,30\n")
-    table = _map_rows(run, str(tmp_path / "rows.csv"), None, {"kind": "b"})
+    table = _map_rows(run, str(tmp_path / "rows.csv"), None, reading={}, condition={"kind": "b"})
     assert table is not None and table.c is not None
     assert table.c.tolist() == [[0, 1, 1], [0, 1, -1]] and table.rows.tolist() == [[1, 2], [3, 4]]
     with pytest.raises(InputError, match=r"condition kind is 'z': expected one of a, b"):
-        _map_rows(run, str(tmp_path / "rows.csv"), None, {"kind": "z"})
+        _map_rows(run, str(tmp_path / "rows.csv"), None, reading={}, condition={"kind": "z"})
+
+
+def test_columns_of_a_file_of_rows_are_chosen(tmp_path: Path) -> None:
+    header, rows = ["id", *(f"x{index}" for index in range(24)), "note"], ["r1", *map(str, range(24)), "n"]
+    (tmp_path / "rows.csv").write_text(";".join(header) + "\n" + ";".join(rows) + "\n")
+    page = ["--web", str(tmp_path / "site"), "--web-rows", str(tmp_path / "rows.csv"), "--delimiter", ";", "--id", "id"]
+    command = [str(OLD / "run"), "-o", str(tmp_path / "b"), *page]
+    failed = CliRunner().invoke(export, command)
+    assert isinstance(failed.exception, InputError) and "note" in str(failed.exception)
+    done = CliRunner().invoke(export, [*command, "--drop", "note", "--label", "note"])
+    assert done.exit_code == 0, done.exception
+    shown = json.loads((tmp_path / "site/explorer.json").read_bytes())
+    assert shown["ids"] == [{"name": "id", "values": ["r1"]}]
 
 
 @pytest.mark.parametrize("rows", [(), ("--web-rows", "heldout")])
 def test_a_condition_needs_a_file_of_rows(tmp_path: Path, rows: tuple[str, ...]) -> None:
     page = ["--web", str(tmp_path / "site"), *rows, "--condition", "kind=a"]
     result = CliRunner().invoke(export, [str(OLD / "run"), "-o", str(tmp_path / "b"), *page])
-    assert result.exit_code == 2 and "--condition is a condition of --web-rows FILE" in result.output
+    assert result.exit_code == 2 and "--condition is about the rows of --web-rows FILE" in result.output
     assert not list(tmp_path.iterdir())
 
 

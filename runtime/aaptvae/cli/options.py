@@ -120,9 +120,14 @@ def _condition_option(text: str) -> Callable[[Command], Command]:
 
 
 condition_option = _condition_option("A condition of all rows, of a model that takes it; repeatable.")
-web_condition_option = _condition_option("A condition of all rows of --web-rows FILE, of a model that takes it; repeatable.")
 id_option = _names_option("--id", "Columns that are copied to the output, before the results.")
 row_ids_option = _names_option("--id", "Columns of --rows that are no features and name its rows.")
+web_rows_options = together(
+    click.option("--label", metavar="NAME", help="Column of --web-rows FILE that is no feature, by which points are coloured."),
+    columns_options,
+    _names_option("--id", "Columns of --web-rows FILE that are no features and name its rows."),
+    _condition_option("A condition of all rows of --web-rows FILE, of a model that takes it; repeatable."),
+)
 training_columns_options = together(columns_options, _names_option("--id", "Columns that name rows: no features, like --drop."))
 rows_condition_option = _condition_option("A condition of all rows; repeatable. Default: the column of this name in INPUT.")
 input_options = together(

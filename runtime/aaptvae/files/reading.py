@@ -10,6 +10,11 @@ from ..tables.names import Unnamed, in_usual_order, listed
 
 REMEDY = "leave them out with --drop, pass them by with --id, or name the features with --columns"
 
+LACKING = (
+    "{name} has no column {key}, a condition of this model: its columns are {columns}: add the column, or give one value for "
+    "all rows with --condition {key}=VALUE"
+)
+
 _VECTORS = re.compile(r"(large_|fixed_size_)?list<\w+: (u?int\d+|halffloat|float|double)")  # Arrow's names of types
 
 
@@ -19,7 +24,8 @@ class Reading:
 
     Features are the columns `columns`, else all but those in `drop` and `ids`. With `expected` they are matched by name;
     without it, names that are a prefix of `usual` and a number (x0, x1, ...) are taken in the order of the numbers.
-    `conditions` are those of the model: columns of these names are no features, and `ids` has those that are needed.
+    `conditions` are those of the model: columns of these names are no features, and `ids` has those that are needed, of which
+    `lacking` says what to do where the file has none.
     `width` is checked if given; bad lines of text are skipped with `skip_bad`. A csv file has a header, a delimiter
     and a decimal mark as given, else as its first lines show. With `missing`, a row that is checked may hold missing values;
     with `empty`, a file of text may hold a header alone.
@@ -29,6 +35,7 @@ class Reading:
     drop: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()
+    lacking: str = LACKING
     expected: tuple[str, ...] | None = None
     usual: Unnamed | None = None
     width: int | None = None
@@ -67,10 +74,7 @@ def choose(name: str, names: Sequence[str] | None, width: int, reading: Reading)
     called = check_names(names if names is not None else [str(index) for index in range(width)], name)
     for key in (*reading.columns, *reading.drop, *reading.ids):
         if key not in called and key in reading.conditions:
-            raise InputError(
-                f"{name} has no column {key}, a condition of this model: its columns are {listed(called)}: add the column, or "
-                f"give one value for all rows with --condition {key}=VALUE"
-            )
+            raise InputError(reading.lacking.format(name=name, key=key, columns=listed(called)))
         if key not in called:
             beside = "" if names is not None else ", which are called by position as they have no names"
             raise InputError(f"{name} has no column {key}: its columns are {listed(called)}{beside}: check the spelling")

@@ -26,6 +26,7 @@ from .names import (
     match_columns,
 )
 
+LACKING = "{name} has no column {key}: its columns are {columns}: check the spelling"
 TableLike = Any  # ArrayLike, or an object that `as_table` reads
 
 
@@ -78,10 +79,12 @@ def as_table(
     return Table(_stacked(x, taken) if whole is None else whole, None if names is None else called)
 
 
-def column_values(x: Any, wanted: Sequence[str], name: str = "x", *, strict: bool = True) -> dict[str, Any]:
+def column_values(
+    x: Any, wanted: Sequence[str], name: str = "x", *, strict: bool = True, lacking: str = LACKING
+) -> dict[str, Any]:
     """The columns of a table that have these names, unconverted; columns without names are called by their positions.
 
-    `InputError` names every one that is not there, unless it is not `strict`.
+    `InputError`, with the text of `lacking`, names every one that is not there, unless it is not `strict`.
     """
     named = None if type(x) is np.ndarray and x.dtype.names is None else named_columns(x, set(wanted), name)
     if named is None:
@@ -90,7 +93,7 @@ def column_values(x: Any, wanted: Sequence[str], name: str = "x", *, strict: boo
     names, held = named
     columns = dict(zip(names if names is not None else map(str, range(len(held))), held, strict=True))
     if strict and (absent := [key for key in wanted if key not in columns]):
-        raise InputError(f"{name} has no column {listed(absent)}: its columns are {listed([*columns])}: check the spelling")
+        raise InputError(lacking.format(name=name, key=listed(absent), columns=listed([*columns])))
     return {key: columns[key] for key in wanted if key in columns}
 
 

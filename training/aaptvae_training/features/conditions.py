@@ -17,13 +17,20 @@ from aaptvae.bundle.manifest import MOST_CONDITIONS, Condition
 from aaptvae.conditions import category_of, encoded, is_plain, values_of
 from aaptvae.engine import require_memory
 from aaptvae.errors import InputError
+from aaptvae.files.fields import MISSING, is_number
 from aaptvae.rows import Matrix, Rows
+from aaptvae.tables import column_values
 from aaptvae.tables.names import check_length
 
 from ..config import TrainConfig
 from .split import Index
 
 _COPIES = 2  # of c in memory while it is made
+LACKING = "{name} has no column {key}, which is named as a condition: its columns are {columns}: check the spelling"
+LACKING_OTHER = (
+    "{name} has no column {key}, a condition of this run, which was trained with --condition {key}: its columns are {columns}: "
+    "add the column"
+)
 
 
 class TableConditions:
@@ -58,6 +65,29 @@ class TableConditions:
         made._c = c
         return made
 
+    @property
+    def lacking(self) -> str:
+        """The message about a table that lacks one."""
+        return LACKING_OTHER if self.specs else LACKING
+
+    def columns_of(self, table: Any) -> list[Any]:
+        """The columns of a table in memory; `InputError` names one that it lacks."""
+        held = column_values(table, self.names, lacking=self.lacking)
+        return [held[name] for name in self.names]
+
+    def complete(self, columns: Sequence[Any]) -> NDArray[np.bool_]:
+        """Rows [n] of which no condition is missing."""
+        missing = [self._missing(place, values_of(column)) for place, column in enumerate(columns)]
+        complete: NDArray[np.bool_] = ~np.any(missing, axis=0)
+        return complete
+
+    def _missing(self, place: int, values: list[Any]) -> NDArray[np.bool_]:
+        """Values that are missing; in a source without types also NA and the like, in a column of numbers."""
+        named = self.specs[place].categories if self.specs else self.names[place] in self._categorical
+        plain = not self.typed and not named and any(isinstance(value, str) and is_number(value) for value in values)
+        texts = map(category_of, values)
+        return np.array([not text or (plain and (text in MISSING or text.lower() == "nan")) for text in texts], bool)
+
     def add(self, columns: Sequence[Any], kept: NDArray[np.bool_] | None = None) -> None:
         """Take in the values of every column, of all rows or of those `kept`."""
         for held, column in zip(self._held, columns, strict=True):
@@ -85,6 +115,13 @@ class TableConditions:
         return np.concatenate([rows, self._c[start : start + len(rows)]], axis=1)
 
     def _spec(self, name: str, values: list[Any], positions: Index) -> Condition:
+        missing = self._missing(self.names.index(name), values)
+        if missing.any():
+            row = int(missing.argmax())
+            raise InputError(
+                f"condition {name} has no value in row {positions[row]}: expected a category or a number: drop or fill such "
+                "rows, or give --missing drop"
+            )
         numbers = None if name in self._categorical else _as_numbers(values, self.typed)
         if numbers is not None and not np.isfinite(numbers).all():
             row = int(np.flatnonzero(~np.isfinite(numbers))[0])
@@ -99,11 +136,6 @@ class TableConditions:
                 f"days, or name it with --categorical {name} too"
             )
         found = {category_of(value) for value in values}
-        if "" in found:
-            row = next(row for row, value in enumerate(values) if not category_of(value))
-            raise InputError(
-                f"condition {name} has no value in row {positions[row]}: expected a category: drop or fill such rows"
-            )
         check_length([name, *found], f"condition {name}")
         return Condition(name=name, categories=tuple(sorted(found, key=_natural)))
 

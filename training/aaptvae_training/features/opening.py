@@ -44,6 +44,8 @@ def array_features(
 
 def _batch(x: Any, reading: Reading, missing: MissingRule, conditions: TableConditions | None) -> ArrayFeatures:
     """A table or a batch of one: its conditions are added to `conditions`, which are not finished."""
+    x = x.read_all() if hasattr(x, "read_all") else x  # a reader of record batches is read once
+    given = None if conditions is None else conditions.columns_of(x)
     left_out = (*reading.drop, *reading.ids, *(conditions.names if conditions else ()))
     table, names = as_table(
         x, columns=reading.expected or reading.usual, passthrough=left_out, chosen=reading.columns, remedy=REMEDY
@@ -56,14 +58,16 @@ def _batch(x: Any, reading: Reading, missing: MissingRule, conditions: TableCond
         raise InputError(f"features have dtype {table.dtype}: expected floats or integers: choose the columns of numbers")
     called = str if names is None else names.__getitem__
     complete = _complete(table) if missing == "drop" else None
+    if complete is not None and conditions is not None and given is not None:
+        complete &= conditions.complete(given)
     features = ArrayFeatures(table if complete is None else _without_missing(table, complete, 0, called), names)
     if complete is not None:
         features.keep(complete)
-    features.ids = RowIds(reading.ids) if reading.ids else None
-    for beside in (features.ids, conditions):
-        if beside is not None:
-            held = column_values(x, beside.names)
-            beside.add([held[name] for name in beside.names], complete)
+    if reading.ids:
+        features.ids = RowIds(reading.ids)
+        features.ids.add([*column_values(x, reading.ids).values()], complete)
+    if conditions is not None and given is not None:
+        conditions.add(given, complete)
     return features
 
 
@@ -86,7 +90,7 @@ def open_features(
         raise InputError("features are read more than once, which stdin does not allow: name a file")
     ids = RowIds(reading.ids) if reading.ids else None
     beside = [each for each in (ids, conditions) if each is not None]
-    reading = replace(reading, ids=tuple(dict.fromkeys(name for each in beside for name in each.names)))
+    reading = _reading_with(reading, conditions)
     with ExitStack() as stack:
         whole = open_rows(path, reading=reading)
         shards = isinstance(whole, ShardedRows)
@@ -108,6 +112,14 @@ def open_features(
             features.close()
             if shards:
                 whole.close()
+
+
+def _reading_with(reading: Reading, conditions: TableConditions | None) -> Reading:
+    """`reading` with the columns that are conditions behind those of ids, which may name them too."""
+    if conditions is None:
+        return reading
+    ids = tuple(dict.fromkeys((*reading.ids, *conditions.names)))
+    return replace(reading, ids=ids, conditions=conditions.names, lacking=conditions.lacking)
 
 
 @contextmanager
@@ -187,16 +199,17 @@ def _decode(
     with reader, open_output(target, Layout(width=reader.width)) as writer:
         first = features.rows + features.dropped
         for batch in reader.labelled(BLOCK_ROWS):
-            rows, complete = batch.values, None
+            rows, complete, held = batch.values, None, dict(zip(reader.ids, batch.ids, strict=True))
+            given = [(each, [held[name] for name in each.names]) for each in beside]
+            for each, _ in given:
+                each.typed = each.typed and reader.typed
             if drop:
-                complete = _complete(rows)
+                complete = np.all([_complete(rows), *(each.complete(columns) for each, columns in given)], axis=0)
                 rows = _without_missing(rows, complete, first, features.called)
                 features.keep(complete)
             first += len(batch)
-            held = dict(zip(reader.ids, batch.ids, strict=True))
-            for each in beside:
-                each.typed = each.typed and reader.typed
-                each.add([held[name] for name in each.names], complete)
+            for each, columns in given:
+                each.add(columns, complete)
             features.rounding.add(rows)
             writer.write(as_float32(rows))
     return target

@@ -27,6 +27,10 @@ class RowIds:
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - `close` closes it
         self._ends, self._size = [np.zeros(1, np.int64)], 0
 
+    def complete(self, columns: Sequence[Any]) -> NDArray[np.bool_]:
+        """Rows [n] that may stay: every one, because an id may be missing."""
+        return np.ones(len(columns[0]), bool)
+
     def add(self, columns: Sequence[Any], kept: NDArray[np.bool_] | None = None) -> None:
         """Take in the values of every column, of all rows or of those `kept`."""
         rows = zip(*map(values_of, columns), strict=True)
