@@ -39,9 +39,8 @@ def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0, columns: 
         and x.dtype is _FLOAT32
         and x.ndim == 2
         and x.shape[1] == width
-        and x.flags.forc
-        and x.flags.c_contiguous
-        and x.flags.aligned
+        and (flags := x.flags).c_contiguous
+        and flags.aligned
     ):
         array = rows = x
     else:
@@ -104,8 +103,7 @@ def refuse_overflow(name: str, rows: Rows, first: int, results: Sequence[Rows], 
     """
     for result in results:
         # Squares are finite below 1.8e19; only larger values are looked at one by one.
-        flat = result.reshape(-1)
-        squares = np.vdot(flat, flat) if flat.size <= _FEW else np.einsum("i,i->", flat, flat)
+        squares = np.vdot(result, result) if result.size <= _FEW else np.einsum("ij,ij->", result, result)
         if not math.isfinite(squares) and not (within := (np.abs(result) < _LARGEST).all(axis=1)).all():
             row = int(np.flatnonzero(~within)[0])
             column = int(np.abs(rows[row]).argmax())

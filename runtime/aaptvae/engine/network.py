@@ -119,9 +119,10 @@ class Network:
             results: list[Rows] = session.run(outputs, {self.input: x} if c is None else {self.input: x, CONDITION: c})
         except Exception as error:  # onnxruntime's errors have no common base class but this
             raise _failed(error) from None
+        rows = len(x)
         for name, result in zip(outputs, results, strict=True):
-            if result.shape != (len(x), self.widths[name]):
-                raise _failed(f"{name} has shape {result.shape}, not {(len(x), self.widths[name])}")
+            if result.shape != (rows, self.widths[name]):
+                raise _failed(f"{name} has shape {result.shape}, not {(rows, self.widths[name])}")
         return results
 
     def _run_into(self, session: Any, x: Rows, results: dict[str, Rows], c: Rows | None) -> None:
