@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aaptvae.bundle.manifest import TOLERANCE
 from aaptvae.rows import Matrix
 from aaptvae_training.similarity.head import SimilarityHead
 from aaptvae_training.similarity.metric import MetricMap
@@ -52,7 +53,7 @@ def fold_metric(encoder: EncoderGraph, metric: MetricMap) -> MetricGraph:
 def fold_similarity(head: SimilarityHead) -> SimilarityGraph:
     """The similarity head on raw features, its standardisation and gain folded into the layers."""
     mean, forward = head.mean, 1 / head.scale
-    shifted = loses_digits(forward, mean)
+    shifted = loses_digits(forward, mean) or _rounds_much(head)
     scaled = forward, torch.zeros_like(mean) if shifted else -forward * mean
     gain = head.gain.expand(head.linear.out_features)
     linear = Affine.of(head.linear).after(*scaled).then(gain)
@@ -65,6 +66,15 @@ def fold_similarity(head: SimilarityHead) -> SimilarityGraph:
     if shifted:
         graph.shift = mean.float()
     return graph.eval()
+
+
+def _rounds_much(head: SimilarityHead) -> bool:
+    """Whether the products of folded weights and column means, which the bias cancels, sum to too much for float32.
+
+    Those of many columns do so where each mean is only a few deviations.
+    """
+    products = Affine.of(head.linear).weight * (head.gain * head.mean / head.scale)
+    return bool(torch.finfo(torch.float32).eps * products.abs().sum(dim=1).max() > TOLERANCE)
 
 
 def compact_metric(metric: MetricMap, subspace: Subspace | None) -> MetricMap:

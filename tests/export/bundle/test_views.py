@@ -12,6 +12,7 @@ from aaptvae.verify import verify
 from aaptvae_export import ExportError, ExportOptions, export_bundle
 from aaptvae_export.bundle import view_draft
 from aaptvae_export.bundle.view_draft import MOST_RECALL_LOSS
+from aaptvae_export.graph import fold_similarity
 from aaptvae_export.graph import onnx_model as graphs
 from aaptvae_training.run.views import RunViews
 from aaptvae_training.similarity.head import starting_head
@@ -42,6 +43,18 @@ def viewed_run(geometry="euclidean", dim=6, **options):
 def exported(tmp_path_factory):
     run, folder = viewed_run(), tmp_path_factory.mktemp("viewed") / "b"
     return run, export_bundle(run, folder, TWINS), folder
+
+
+def test_many_columns_with_means_keep_their_digits():
+    """1,460 columns whose means are five deviations: the bias cancelled a sum of which float32 has too few digits."""
+    rng = np.random.default_rng(3)
+    mean, scale = np.full(1460, 1.0), np.full(1460, 0.2)
+    head = starting_head(mean, scale, np.linalg.qr(1 + rng.standard_normal((1460, 8)))[0], "euclidean")
+    x = (mean + scale * rng.standard_normal((500, 1460))).astype(np.float32)
+    with torch.no_grad():
+        got = fold_similarity(head)(torch.from_numpy(x)).numpy()
+    exact = (x.astype(np.float64) - mean) / scale @ head.linear.weight.detach().double().numpy().T
+    assert np.abs(got - exact).max() < 3e-6 * np.abs(exact).max()
 
 
 def test_views_are_those_of_the_run(exported):

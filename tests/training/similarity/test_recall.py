@@ -50,3 +50,29 @@ def test_few_rows_have_fewer_neighbours():
 )
 def test_rows_of_equal_norms_are_compared_by_cosine(rows, geometry):
     assert geometry_of(rows) == geometry
+
+
+def normalised(rows):
+    """Rows [N, D] with mean 0 and deviation 1, as archives of series hold them."""
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    return centred / centred.std(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        normalised(RNG.standard_normal((100, 60)).cumsum(axis=1)),
+        normalised(RNG.standard_normal((100, 40, 3)).cumsum(axis=1).reshape(100, 120)),
+        350 + RNG.standard_normal((100, 30)),
+    ],
+    ids=["series", "series of three channels", "a large mean"],
+)
+def test_equal_norms_alone_are_no_embedding(rows):
+    norms = np.linalg.norm(rows, axis=1)
+    assert norms.std() < 0.05 * norms.mean()
+    assert geometry_of(rows) == "euclidean"
+
+
+def test_centred_embeddings_stay_embeddings():
+    """A layer norm without weights gives rows of mean 0 and deviation 1, whose columns have no order."""
+    assert geometry_of(normalised(ROWS @ RNG.standard_normal((20, 256)))) == "cosine"

@@ -15,16 +15,39 @@ TIE = 1e-6  # relative difference of distances below which two rows are equally 
 BLOCK_VALUES = 1 << 24  # distances held at once
 
 EQUAL_NORMS = 0.05  # coefficient of variation of row norms below which rows are compared by cosine
+NORMS_IN_SPREAD = 0.1  # deviation of norms in distances from the mean row: more where only a large mean makes norms alike
 LARGEST_SHARE = 0.25  # of the mean square in one column, above which that column alone would decide a cosine
 FEWEST_COLUMNS = 16  # of embeddings
+LAGS = 8  # distances between columns that are tried: channels of a series may alternate
+ORDERED = 0.2  # mean correlation of columns at one lag above that of all pairs: embeddings reach 0.02, series 0.7
+BY_CHANCE = 2.0  # the same difference of a few columns without an order, times the root of their number
 
 
 def geometry_of(x: Array) -> Geometry:
-    """Cosine for rows [N, D] that look like embeddings: many columns, norms nearly equal, no column that dominates."""
-    squares = np.square(x, dtype=np.float64)
+    """Cosine for rows [N, D] that look like embeddings, Euclidean for others.
+
+    Embeddings have many columns without an order, norms nearly equal, and no column that dominates.
+    """
+    rows = np.asarray(x, np.float64)
+    squares, centred = np.square(rows), rows - rows.mean(axis=0)
     norms, columns = np.sqrt(squares.sum(axis=1)), squares.mean(axis=0)
-    alike = norms.std() <= EQUAL_NORMS * norms.mean() and columns.max() <= LARGEST_SHARE * columns.sum()
-    return "cosine" if x.shape[1] >= FEWEST_COLUMNS and norms.mean() > 0 and alike else "euclidean"
+    spread = np.sqrt(np.square(centred).sum(axis=1).mean())
+    equal = norms.std() <= min(EQUAL_NORMS * norms.mean(), NORMS_IN_SPREAD * spread)
+    alike = equal and columns.max() <= LARGEST_SHARE * columns.sum()
+    wide = x.shape[1] >= FEWEST_COLUMNS and norms.mean() > 0
+    return "cosine" if wide and alike and not _has_ordered_columns(centred) else "euclidean"
+
+
+def _has_ordered_columns(centred: Matrix) -> bool:
+    """Whether columns of centred rows [N, D] a few places apart correlate, as those of series, spectra and pictures do."""
+    deviation = centred.std(axis=0)
+    z = centred[:, deviation > 0] / deviation[deviation > 0]
+    width = z.shape[1]
+    if width <= LAGS:
+        return False
+    all_pairs = (np.square(z.sum(axis=1)).mean() - width) / (width * (width - 1))
+    at_lag = [np.einsum("nd,nd->", z[:, lag:], z[:, :-lag]) / (len(z) * (width - lag)) for lag in range(1, LAGS + 1)]
+    return bool(max(at_lag) - all_pairs > max(ORDERED, BY_CHANCE / np.sqrt(width)))
 
 
 def recall_at(
