@@ -9,7 +9,7 @@ import numpy as np
 from .bundle.manifest import Condition
 from .engine import require_memory
 from .errors import InputError
-from .rows import Array, Rows, as_rows
+from .rows import Array, BadRowError, Rows, as_rows
 from .tables import column_values
 from .tables.names import listed
 
@@ -39,7 +39,7 @@ def text_of(value: Any) -> str:
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise InputError(
+            raise BadRowError(
                 f"{text[:100]!r} holds half of a surrogate pair: expected Unicode text: repair such rows"
             ) from None
     return text
@@ -166,7 +166,7 @@ def _one_hot(spec: Condition, values: list[Any], positions: Positions | None) ->
     codes = [places.get(category_of(value), -1) for value in values]
     if -1 in codes:
         row = codes.index(-1)
-        raise InputError(
+        raise BadRowError(
             f"condition {spec.name} is {_shown(values[row])}{_place(row, positions)}: expected one of "
             f"{listed(spec.categories)}: pass a category that the model was trained on"
         )
@@ -186,7 +186,7 @@ def _standardised(spec: Condition, values: list[Any], positions: Positions | Non
         except (ValueError, TypeError, OverflowError):
             bad = [next(row for row, value in enumerate(values) if not _is_number(value))]
     if bad:
-        raise InputError(
+        raise BadRowError(
             f"condition {spec.name} is {_shown(values[bad[0]])}{_place(bad[0], positions)}: expected a finite number in the "
             "range of float32: drop or repair such rows"
         )

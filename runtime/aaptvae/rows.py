@@ -49,7 +49,7 @@ def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0, columns: 
             rows = np.require(array, np.float32, ["C", "A"])
     if not _finite(rows):
         row, column = np.argwhere(~np.isfinite(rows))[0].tolist()
-        raise InputError(
+        raise BadRowError(
             f"{name} has {array[row, column]} at row {first + row}, column {called(column, columns)}: expected finite float32 "
             "numbers: drop the row or fill in the value"
         )
@@ -66,7 +66,11 @@ def _finite(rows: Rows) -> bool:
     return math.isfinite(np.einsum("i->", rows.reshape(-1))) or bool(np.isfinite(rows).all())
 
 
-class RowError(InputError):
+class BadRowError(InputError):
+    """An error of one row, which a job may leave out."""
+
+
+class RowError(BadRowError):
     """A row of finite numbers for which the model's results are not finite."""
 
     def __init__(self, name: str, row: int, problem: str, value: str) -> None:

@@ -140,7 +140,7 @@ input_options = together(
         default="error",
         show_default=True,
         type=click.Choice(["error", "skip"]),
-        help="For bad lines of csv or jsonl; skipped lines are listed on stderr and the exit status is 1.",
+        help="skip: leave out rows without finite numbers, known conditions or finite results; list them, exit with 1.",
     ),
 )
 

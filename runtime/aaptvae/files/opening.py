@@ -131,8 +131,6 @@ def _names(quality: str) -> str:
 def _open_one(path: str, format: str | None, reading: Reading = READ_ALL) -> RowReader:
     format = file_format(path, format, tuple(FORMATS))
     kind, name = FORMATS[format], "stdin" if path == "-" else path
-    if reading.skip_bad and not kind.text:
-        raise InputError(f"{name} is {format}: --on-bad-row skip is for {_names('text')}, where a row is a line")
     stream, size = open_stdin(format) if path == "-" else open_file(path)
     try:
         if path != "-" and (packed := _suffix(path)[1]):
@@ -222,7 +220,7 @@ class ShardedRows(RowReader):
                 if reader.width != self.width:
                     raise InputError(f"{path} has {reader.width} columns: it had {self.width} when opened: keep it unchanged")
                 for batch in reader.labelled(size) if labels else map(Batch, reader.batches(size)):
-                    yield Batch(batch.values.astype(self.dtype, copy=False), batch.ids)
+                    yield replace(batch, values=batch.values.astype(self.dtype, copy=False))
                 self.bad.extend(reader.bad)
 
 

@@ -49,6 +49,7 @@ class ArrowRows(RowReader):
 
     def _choose(self, schema: Any, reading: Reading) -> None:
         """Choose features and columns that pass through; an index that pandas stored is left out."""
+        self._skip = reading.skip_bad
         types, wanted = self._pa.types, {*reading.columns, *reading.drop, *reading.ids, *(reading.expected or ())}
         index = [key for key in stored_index(schema) if key not in wanted]
         names = [key for key in schema.names if key not in index]
@@ -116,10 +117,29 @@ class ArrowRows(RowReader):
 
     def labelled(self, size: int, start: int = 0) -> Iterator[Batch]:
         """Rows with the columns that pass through."""
-        return rebatch(map(self._batch, self._record_batches(size)), size, start)
+        return rebatch(self._batches(size), size, start)
 
-    def _batch(self, batch: Any) -> Batch:
-        return Batch(self._rows(batch), tuple(self._values(batch.column(key), key) for key in self.ids))
+    def _batches(self, size: int) -> Iterator[Batch]:
+        first = 0
+        for batch in self._record_batches(size):
+            ids = tuple(self._values(batch.column(key), key) for key in self.ids)
+            problems = self._problems(batch, first) if self._skip and self._lists else None
+            yield Batch(self._rows(batch), ids, problems)
+            first += len(batch)
+
+    def _problems(self, batch: Any, first: int) -> Array | None:
+        """Why rows of a batch that begins at row `first` hold no list of the width, where there are such."""
+        if not (bad := self._unequal(batch)).any():
+            return None
+        problems = np.full(len(batch), None, object)
+        for row in np.flatnonzero(bad):
+            problems[row] = f"{self.name} row {first + row} holds null or a list not of length {self.width}"
+        return problems
+
+    def _unequal(self, batch: Any) -> Array:
+        """Rows [n] whose list is null or not of the width; a null has no length."""
+        lengths: Array = batch.column(self._features[0]).value_lengths().to_numpy(zero_copy_only=False)
+        return np.asarray(lengths != self.width)
 
     def _values(self, column: Any, key: str) -> Array:
         try:
@@ -129,11 +149,14 @@ class ArrowRows(RowReader):
 
     def _rows(self, batch: Any) -> Array:
         if self._lists:
-            column = batch.column(self._features[0])
-            lengths = column.value_lengths().to_numpy(zero_copy_only=False)
-            if column.null_count or (lengths != self.width).any():
+            column, bad = batch.column(self._features[0]), self._unequal(batch)
+            if not bad.any():
+                return _numbers(column.flatten()).astype(self.dtype, copy=False).reshape(-1, self.width)
+            if not self._skip:
                 raise InputError(f"{self.name} holds nulls or lists not of length {self.width}: make them equal")
-            return _numbers(column.flatten()).astype(self.dtype, copy=False).reshape(-1, self.width)
+            rows = np.full((len(batch), self.width), np.nan, self.dtype)
+            rows[~bad] = _numbers(column.filter(self._pa.array(~bad)).flatten()).reshape(-1, self.width)
+            return rows
         rows = np.empty((len(batch), self.width), self.dtype)
         for index, key in enumerate(self._features):
             rows[:, index] = _numbers(batch.column(key))

@@ -26,9 +26,9 @@ class Reading:
     without it, names that are a prefix of `usual` and a number (x0, x1, ...) are taken in the order of the numbers.
     `conditions` are those of the model: columns of these names are no features, and `ids` has those that are needed, of which
     `lacking` says what to do where the file has none.
-    `width` is checked if given; bad lines of text are skipped with `skip_bad`. A csv file has a header, a delimiter
-    and a decimal mark as given, else as its first lines show. With `missing`, a row that is checked may hold missing values;
-    with `empty`, a file of text may hold a header alone.
+    `width` is checked if given; with `skip_bad`, bad rows are not refused, but have a problem (`Batch`). A csv file has a
+    header, a delimiter and a decimal mark as given, else as its first lines show. With `missing`, a checked row may hold
+    missing values; with `empty`, a file of text may hold a header alone.
     """
 
     columns: tuple[str, ...] = ()

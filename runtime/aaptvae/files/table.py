@@ -28,22 +28,31 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows [n, D] and, by column, the values [n] that pass through beside them."""
+    """Rows [n, D] and, by column, the values [n] that pass through beside them.
+
+    `problems` [n] say of each row why it cannot be read, or None; the numbers of such a row are NaN.
+    """
 
     values: Array
     ids: tuple[Array, ...] = ()
+    problems: Array | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
-    def __getitem__(self, rows: slice) -> "Batch":
-        return Batch(self.values[rows], tuple(column[rows] for column in self.ids))
+    def __getitem__(self, rows: slice | Array) -> "Batch":
+        problems = None if self.problems is None else self.problems[rows]
+        return Batch(self.values[rows], tuple(column[rows] for column in self.ids), problems)
 
     @staticmethod
     def joined(parts: Sequence["Batch"]) -> "Batch":
         """The rows of all parts."""
         ids = zip(*(part.ids for part in parts), strict=True)
-        return Batch(np.concatenate([part.values for part in parts]), tuple(np.concatenate(column) for column in ids))
+        said, problems = [part.problems for part in parts], None
+        if any(each is not None for each in said):
+            none = (np.full(len(part), None) for part in parts)
+            problems = np.concatenate([each if each is not None else no for each, no in zip(said, none, strict=True)])
+        return Batch(np.concatenate([part.values for part in parts]), tuple(np.concatenate(column) for column in ids), problems)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +84,7 @@ class RowReader(ABC):
     columns: tuple[str, ...] | None = None
     ids: tuple[str, ...] = ()
     id_types: tuple[Any, ...] = ()  # of Arrow, in the formats that have them
-    bad: Sequence[str] = ()  # lines of text that were skipped so far
+    bad: Sequence[str] = ()  # lines that are no text, which `skip_bad` leaves out: no row stands for them
     notes: tuple[str, ...] = ()  # how the file is read, where that was found out from its content
     typed: bool = True  # values that pass through have types; in csv all are text
 
@@ -84,7 +93,7 @@ class RowReader(ABC):
         """Rows from `start` on, as new arrays [at most size, D]; `InputError` if the file is not as its header says."""
 
     def labelled(self, size: int, start: int = 0) -> Iterator[Batch]:
-        """`batches` with the columns that pass through."""
+        """`batches` with the columns that pass through; with `skip_bad`, bad rows stay in their places, with their problems."""
         return map(Batch, self.batches(size, start))
 
     def close(self) -> None:

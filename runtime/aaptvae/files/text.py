@@ -32,7 +32,7 @@ BINARY = {  # the first bytes of files that are given as text by mistake
 
 
 class TextRows(RowReader):
-    """One row a line; blank lines and comments are skipped. `bad` lists the lines skipped so far.
+    """One row a line; blank lines and comments are skipped.
 
     With a width that is checked, a row must be that many finite float32 numbers; without, the first row determines it.
     """
@@ -101,19 +101,19 @@ class TextRows(RowReader):
         self._syntax.take(chosen, len(types))
 
     def labelled(self, size: int, start: int = 0) -> Iterator[Batch]:
-        """Parse lines; a bad one is skipped, or refused with its number."""
+        """Parse lines; a bad one is refused with its number, or has a problem."""
         if self._read:
             if not self._stream.seekable():
                 raise InputError(f"{self.name} is a stream, which cannot be read twice: give a file")
             self._stream.seek(0)
             self._lines, self.bad = itertools.islice(self._numbered(), self._syntax.header_lines, None), []
         self._read = True
-        lines = self._lines if self._skip else itertools.islice(self._lines, start, None)
-        return rebatch(self._parsed(lines), size, start if self._skip else 0)
+        return rebatch(self._parsed(itertools.islice(self._lines, start, None)), size)
 
     def batches(self, size: int, start: int = 0) -> Iterator[Array]:
-        """The numbers of `labelled`."""
-        return (batch.values for batch in self.labelled(size, start))
+        """The numbers of `labelled`, without rows that have a problem."""
+        for batch in self.labelled(size, start):
+            yield batch.values if batch.problems is None else batch.values[[not problem for problem in batch.problems]]
 
     def _numbered(self) -> Iterator[Line]:
         number = 0
@@ -130,7 +130,8 @@ class TextRows(RowReader):
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip(" \r\n\v\f")
             except UnicodeDecodeError as error:
-                self._refuse(number, f"holds the byte 0x{line[error.start]:02x}, which is not UTF-8: save it as UTF-8 text")
+                problem = f"holds the byte 0x{line[error.start]:02x}, which is not UTF-8: save it as UTF-8 text"
+                self.bad.append(self._problem(number, problem))
                 continue
             if text.strip() and not (text[0] == "#" and self._is_comment(text)):
                 yield number, text
@@ -175,14 +176,15 @@ class TextRows(RowReader):
                 problem += "numbers: drop the row or fill in the value"
             else:
                 return batch
-        self._refuse(number, problem)
-        return Batch(np.empty((0, self.width)), tuple(np.empty(0, object) for _ in self.ids))
+        problems = np.full(1, self._problem(number, problem), object)
+        return Batch(np.full((1, self.width), np.nan), tuple(np.full(1, None, object) for _ in self.ids), problems)
 
-    def _refuse(self, number: int, problem: str) -> None:
-        """Raise `InputError` for a bad line, or list it."""
+    def _problem(self, number: int, problem: str) -> str:
+        """The problem of a bad line; `InputError` unless bad rows are skipped."""
+        text = f"{self.name} line {number} {problem}"
         if not self._skip:
-            raise InputError(f"{self.name} line {number} {problem}")
-        self.bad.append(f"{self.name} line {number} {problem}")
+            raise InputError(text)
+        return text
 
     def _wild(self, rows: Array) -> Array:
         """True for values that are no finite float32 numbers; a missing value is none unless it is allowed."""

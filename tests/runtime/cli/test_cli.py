@@ -234,8 +234,9 @@ def test_bad_lines_are_refused_or_skipped_and_listed(cli: Cli, tiny: Path, vae: 
     assert done.err.splitlines() == [
         "skipped: x.csv line 2 has 3 values: expected 5",
         "skipped: x.csv line 5 has nan in column 0: expected finite float32 numbers: drop the row or fill in the value",
+        "skipped 2 rows",
     ]
-    assert np.array_equal(table(Path("z.csv").read_bytes()), vae.embed([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]]))
+    assert np.array_equal(table(Path("z.csv").read_bytes()), vae.embed([[1, 2, 3, 4, 5]] * 2 + [[5, 4, 3, 2, 1]])[[0, 2]])
 
 
 def test_what_a_file_says_cannot_drive_the_terminal(cli: Cli, tiny: Path) -> None:

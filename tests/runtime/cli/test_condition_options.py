@@ -95,7 +95,8 @@ def test_a_wrong_condition_names_file_and_row(cli: Cli, given: Path, given_rows:
     lines[3], lines[9] = lines[3] + ",1", ",".join([*lines[9].split(",")[:-2], "q", "1"])
     Path("x.csv").write_text("\n".join(lines) + "\n")
     done = cli("encode", given, "x.csv", "-o", "z.npy", "--on-bad-row", "skip")
-    assert done.status == 1 and "x.csv (without skipped lines): condition kind is 'q' in row 7" in done.err
+    assert done.status == 1 and "skipped: x.csv: condition kind is 'q' in row 8" in done.err and "skipped 2 rows" in done.err
+    assert len(np.load("z.npy")) == len(lines) - 3
 
 
 def test_features_that_are_left_out_are_named(cli: Cli, named: Path, x: np.ndarray) -> None:  # noqa: F811

@@ -309,7 +309,8 @@ def test_bad_lines_of_shards_are_listed_or_skipped(tmp_path: Path) -> None:
         list(reader.batches(9))
     with open_rows(tmp_path, width=2, expected=("a", "b"), skip_bad=True) as reader:
         assert np.concatenate(list(reader.batches(9))).tolist() == [[1, 2], [3, 4], [5, 6], [11, 12]]
-        assert [line.split(" ", 1)[0][-5:] + line.split(" ")[2] for line in reader.bad] == ["1.csv3", "1.csv4"]
+        problems = [line for batch in reader.labelled(9) if batch.problems is not None for line in batch.problems if line]
+        assert [line.split(" ", 1)[0][-5:] + line.split(" ")[2] for line in problems] == ["1.csv3", "1.csv4"]
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "arrow"])

@@ -70,9 +70,8 @@ def test_a_bad_line_is_refused_or_skipped(tmp_path: Path, format: str, good: str
         read(tmp_path / f"x.{format}", text, width=2)
     assert read(tmp_path / f"x.{format}", text, width=2, skip_bad=True) == [[1, 2], [1, 2]]
     with open_rows(tmp_path / f"x.{format}", width=2, skip_bad=True) as reader:
-        list(reader.batches(2))
-        list(reader.batches(2, 1))
-        assert len(reader.bad) == 1  # type: ignore[attr-defined]
+        assert [problem is None for batch in reader.labelled(9) for problem in batch.problems] == [True, False, True]
+        assert [len(batch) for batch in reader.labelled(2, 1)] == [2]
 
 
 @pytest.mark.parametrize(
@@ -140,12 +139,6 @@ def test_arrays_of_another_length_are_refused(tmp_path: Path, bad: str) -> None:
 def test_a_row_that_ends_inside_quotes_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match=r"cannot be split into fields \(it ends inside quotes"):
         read(tmp_path / "x.csv", text)
-
-
-def test_skipping_is_for_text(tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", np.ones((2, 2)))
-    with pytest.raises(InputError, match="is for csv or jsonl"):
-        open_rows(tmp_path / "x.npy", skip_bad=True)
 
 
 def test_long_files_are_parsed_in_order(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ class Record(msgspec.Struct):
     rows: int = 0
     positions: list[int] = []
     saved: float = 0.0
+    skipped: dict[int, str] = {}  # of these rows, by number, those that are not in the outputs
 
 
 class Job(msgspec.Struct, kw_only=True):
@@ -55,6 +56,7 @@ class Job(msgspec.Struct, kw_only=True):
     resume: bool = False
     identity: dict[str, str] = {}
     workers: int = 1
+    skipped: dict[int, str] = {}  # rows that `run` has left out so far, by number: filled by `compute`
     seen: Callable[..., None] | None = None  # called with the results of each batch, in order
 
     def run(self, batches: Callable[[int], Iterable[Given]], compute: Callable[[Given, int], Results]) -> None:
@@ -116,6 +118,7 @@ class Job(msgspec.Struct, kw_only=True):
     def _save(self, record: Record, writers: list[RowWriter]) -> None:
         for writer in writers:
             writer.settle()
+        record.skipped = {row: text for row, text in self.skipped.copy().items() if row < record.rows}
         for path in self._records:
             with publish_file(path, force=True) as file:
                 file.write_bytes(msgspec.json.encode(record))
@@ -138,8 +141,9 @@ class Job(msgspec.Struct, kw_only=True):
             )
         if len(found) == len(writers) == len(found[0].positions) and len({each.run for each in found}) == 1:
             record = min(found, key=lambda each: each.rows)  # a kill between saving two copies
+        self.skipped.update(record.skipped)
         for writer, position in zip(writers, record.positions, strict=True):
-            if not writer.resume(position, record.rows):
+            if not writer.resume(position, record.rows - len(record.skipped)):
                 raise InputError(
                     f"rows kept for {self.outputs[0][0]} are fewer than recorded: to start again, give --force, not --resume"
                 )

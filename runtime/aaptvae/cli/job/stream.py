@@ -1,8 +1,9 @@
 """From a verb's options to a bulk job over a file: reader, outputs, identity for `--resume`, skipped lines."""
 
+import contextlib
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from ...engine import onnxruntime
 from ...errors import InputError
 from ...files import Batch, Layout, Reading, RowReader, open_rows
 from ...files.opening import input_files, would_read
-from ...rows import BLOCK, Array, Rows, as_rows, numbered
+from ...rows import BLOCK, Array, BadRowError, Rows, as_rows, numbered
 from ...tables import check_names
 from ...tables.names import LATENTS, UNNAMED, in_usual_order, latent_names, listed
 from ...vae import VAE
@@ -47,17 +48,16 @@ class RowConditions:
         try:
             return self._vae.conditions_of(condition or None, len(batch), first=first)
         except InputError as error:
-            raise InputError(f"{shown(reader)}: {error}") from None
-
-
-def shown(reader: RowReader) -> str:
-    """The name of a file in errors that count its rows."""
-    return f"{reader.name} (without skipped lines)" if reader.bad else reader.name
+            kind = BadRowError if isinstance(error, BadRowError) else InputError
+            raise kind(f"{reader.name}: {error}") from None
 
 
 @dataclass(frozen=True)
 class Computation:
-    """Computes a verb's results of each batch; the first columns that pass through, `kept`, go to the output."""
+    """Computes a verb's results of each batch; the first columns that pass through, `kept`, go to the output.
+
+    Bad rows are refused, or, where `skipped` is a mapping, left out and noted there by number.
+    """
 
     vae: VAE
     verb: str
@@ -65,10 +65,44 @@ class Computation:
     reader: RowReader
     conditions: RowConditions
     kept: int
+    skipped: dict[int, str] | None = None
 
     def __call__(self, batch: Batch, first: int) -> tuple[Batch, ...]:
-        """The results of a batch whose first row has this number."""
-        name, width = shown(self.reader), batch.values.shape[1]
+        """The results of a batch whose first row has this number.
+
+        The others of a bad row get the results that they have beside a good one: a copy of another row takes its place.
+        """
+        if self.skipped is None:
+            return self._results(batch, first)
+        if batch.problems is None:
+            with contextlib.suppress(BadRowError):
+                return self._results(batch, first)
+        bad = dict(self._bad_rows(batch, first))
+        self.skipped.update({first + row: text for row, text in bad.items()})
+        good = np.array([row for row in range(len(batch)) if row not in bad], np.int64)
+        places = np.arange(len(batch))
+        places[[*bad]] = good[0] if len(good) else 0
+        results = self._results(batch[places] if len(good) else batch[:0], first)
+        return tuple(result[good] for result in results)
+
+    def _bad_rows(self, batch: Batch, first: int) -> Iterator[tuple[int, str]]:
+        """Bad rows of a batch with their problems, found by halving."""
+        try:
+            if batch.problems is None or not any(batch.problems):
+                self._results(batch, first)
+                return
+        except BadRowError as error:
+            if len(batch) == 1:
+                yield 0, str(error)
+        if len(batch) == 1 and batch.problems is not None and batch.problems[0]:
+            yield 0, batch.problems[0]
+        half = len(batch) // 2
+        if half:
+            yield from self._bad_rows(batch[:half], first)
+            yield from ((half + row, text) for row, text in self._bad_rows(batch[half:], first + half))
+
+    def _results(self, batch: Batch, first: int) -> tuple[Batch, ...]:
+        name, width = self.reader.name, batch.values.shape[1]
         values = batch.values if self.verb == "decode" else self.vae.features(batch.values)
         rows = as_rows(values, width, name, first, self.reader.columns)
         c = self.conditions.of(self.reader, batch, first)
@@ -86,7 +120,7 @@ def run_rows(
     columns: tuple[str, ...] = (),
     seen: Callable[..., None] | None = None,
 ) -> int:
-    """Write `compute(vae, rows, condition=...)` for the rows of INPUT; 1 if lines were skipped, which stderr then lists.
+    """Write `compute(vae, rows, condition=...)` for the rows of INPUT; 1 if some were skipped, which stderr then lists.
 
     Named `columns` are float64; without them, an output has the width of latents (encode) or of features.
     """
@@ -96,9 +130,11 @@ def run_rows(
     width = vae.views.width(view) if verb == "decode" else vae.input_dim
     conditions = RowConditions(vae, options["condition"])
     reader = _open_input(vae, verb, width, options, conditions)
-    computation = Computation(vae, verb, compute, reader, conditions, len(options["id"]))
+    skipped: dict[int, str] | None = {} if options["on_bad_row"] == "skip" else None
+    computation = Computation(vae, verb, compute, reader, conditions, len(options["id"]), skipped)
     try:
         layout = _layout(vae, verb, reader, columns, view, computation.kept)
+        layout = layout if skipped is None else replace(layout, rows=None)
         job = Job(
             verb=verb,
             outputs=[(output, layout) for output in outputs],
@@ -106,12 +142,13 @@ def run_rows(
             **{key: options[key] for key in ("format", "force", "resume")},
             identity=_identity(verb, vae, options, outputs) if options["resume"] else {},
             workers=workers,
+            skipped={} if skipped is None else skipped,
             seen=seen,
         )
         job.run(partial(reader.labelled, batch_rows(vae)), computation)
     finally:
         close_without_waiting(reader.close)
-    return _report_skipped(reader.bad)
+    return _report_skipped([*reader.bad, *(text for _, text in sorted((skipped or {}).items()))])
 
 
 def _open_input(vae: VAE, verb: str, width: int, options: dict[str, Any], conditions: RowConditions) -> RowReader:
@@ -134,6 +171,8 @@ def _open_input(vae: VAE, verb: str, width: int, options: dict[str, Any], condit
 def _report_skipped(lines: Sequence[str]) -> int:
     for line in lines:
         click.echo(printable(f"skipped: {line}"), err=True)
+    if lines:
+        click.echo(f"skipped {len(lines):,} row{'s' * (len(lines) > 1)}", err=True)
     return 1 if lines else 0
 
 
