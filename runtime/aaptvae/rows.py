@@ -34,15 +34,9 @@ def as_rows(x: ArrayLike, width: int, name: str = "x", first: int = 0, columns: 
     """
     array: Array
     rows: Rows
-    if (
-        type(x) is np.ndarray
-        and x.dtype is _FLOAT32
-        and x.ndim == 2
-        and x.shape[1] == width
-        and (flags := x.flags).c_contiguous
-        and flags.aligned
-    ):
-        array = rows = x
+    if type(x) is np.ndarray and x.dtype is _FLOAT32 and x.ndim == 2 and x.shape[1] == width:
+        flags = x.flags
+        array = rows = x if flags.c_contiguous and flags.aligned else x.copy()
     else:
         array = shaped(x, width, name)
         with np.errstate(over="ignore"):  # overflow gives inf, which is refused below
