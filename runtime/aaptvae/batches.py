@@ -20,7 +20,7 @@ from .errors import InputError
 from .rows import Array, Rows, as_count
 from .scores import Scores
 from .tables import LATENTS, UNNAMED, as_table, check_names
-from .tables.names import each_once
+from .tables.names import each_once, listed
 from .vae import VAE, load
 
 Verb = Literal["embed", "metric", "similarity", "encode", "decode", "reconstruct", "score"]
@@ -38,6 +38,7 @@ _VERBS: dict[str, tuple[tuple[str, ...], _Computed]] = {  # names and values of 
     "reconstruct": (("reconstruction",), lambda vae, x, c: [vae.reconstruct(x, condition=c)]),
     "score": (Scores._fields, lambda vae, x, c: vae.score(x, condition=c)),
 }
+BESIDE = "leave them out of the batch, name them in keep=[...], or name the features with column=[...]"
 _MOST_OPEN = 8
 _opened: dict[tuple[object, ...], VAE] = {}  # of this process, for every copy of an encoder
 
@@ -93,9 +94,15 @@ class BatchEncoder:
     def __call__(self, batch: Any) -> Any:
         """The batch with results."""
         package = type(batch).__module__.partition(".")[0]
+        if not hasattr(batch, "__len__"):
+            raise InputError(
+                f"the batch is a {type(batch).__name__}: expected an Arrow table or record batch, a dict of arrays, a pandas "
+                "or Polars frame, or an array: collect it, or pass its batches one by one"
+            )
         if isinstance(batch, Mapping):
             part, held = ({name: batch[name] for name in names} for names in self._names(list(batch)))
-            return {name: batch[name] for name in self._keep} | self._compute(part, len(next(iter(batch.values()), ())), held)
+            kept = {name: batch[name] for name in self._keep}
+            return kept | self._compute(part, _equal_length(part | held | kept), held)
         if package not in ("pandas", "polars", "pyarrow") or not hasattr(batch, "columns"):
             return self._one_column(batch, package)
         names = list(batch.schema.names if package == "pyarrow" else batch.columns)
@@ -110,7 +117,7 @@ class BatchEncoder:
         others = {*self._keep, *self._conditions.names} - self._features
         taken = [name for name in names if name not in others] if wanted is None else list(wanted)
         if lacking := [name for name in (*taken, *self._keep) if name not in names]:
-            raise InputError(f"the batch has no column {lacking[0]}: it has {', '.join(map(str, names[:12]))}")
+            raise InputError(f"the batch has no column {lacking[0]}: it has {listed(names)}: check keep and column")
         used = {*taken, *self._keep, *self._conditions.names}
         check_names([name for name in names if name in used], "the batch")
         return taken, [name for name in names if name in self._conditions.names and name not in self._fixed]
@@ -121,7 +128,7 @@ class BatchEncoder:
             x = np.empty((0, self._inputs), np.float32)
         else:
             decodes = self._verb == "decode"
-            x = as_table(part, columns=LATENTS if decodes else vae.columns or UNNAMED).values
+            x = as_table(part, columns=LATENTS if decodes else vae.columns or UNNAMED, remedy=BESIDE).values
             x = x if decodes else np.asarray(vae.features(x))
         c = self._conditions.of_rows(self._fixed, rows, held) if self._conditions else None
         names, compute = _VERBS[self._verb]
@@ -150,6 +157,18 @@ class BatchEncoder:
                 _opened.clear()
             _opened[key] = vae
         return _opened[key]
+
+
+def _equal_length(columns: Mapping[str, Any]) -> int:
+    """The rows of a dict of columns; `InputError` unless all have as many."""
+    for name, column in columns.items():
+        if isinstance(column, str) or not hasattr(column, "__len__") or getattr(column, "ndim", 1) == 0:
+            raise InputError(f"{name} of the batch is one value: expected a column: for one row pass a list of it, [x]")
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        shown = listed([f"{name} {length}" for name, length in lengths.items()])
+        raise InputError(f"the batch has columns of several lengths ({shown}): expected equal ones: pass whole rows")
+    return next(iter(lengths.values()), 0)
 
 
 def _own_cpus() -> int:

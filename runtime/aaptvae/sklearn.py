@@ -25,6 +25,8 @@ except ImportError as error:
     ) from None
 
 NUMBERS = [np.float64, np.float32]
+ASIDE = "select the others with a ColumnTransformer"
+_LACKING = "{name} has no column {key}, a condition of this model: its columns are {columns}: keep it beside the features"
 
 
 class LatentTransformer(TransformerMixin, BaseEstimator):
@@ -39,6 +41,16 @@ class LatentTransformer(TransformerMixin, BaseEstimator):
             raise ValueError(f"input_features should have length equal to number of features ({self.n_features_in_})")
         return np.array([f"z{number}" for number in range(self.latent_dim_)], dtype=object)
 
+    def _numbers(self, X: ArrayLike, **options: Any) -> Array:
+        """X as numbers [N, D], checked by scikit-learn; `InputError` names columns of a table that hold others."""
+        try:
+            checked: Array = validate_data(self, X, dtype=NUMBERS, **options)
+        except ValueError:
+            if names_of(X) is not None:
+                as_table(X, name="X", remedy=ASIDE)
+            raise
+        return checked
+
     def _latents(self, z: ArrayLike) -> Array:
         """Latents [N, L] as numbers; `ValueError` for another width."""
         checked: Array = check_array(z, dtype=NUMBERS)
@@ -52,8 +64,9 @@ def beside_conditions(X: ArrayLike, columns: Sequence[str] | None, conditions: C
     """The columns of a table that are not conditions, in this order, and the conditions [N, C]; `ValueError` without names."""
     if names_of(X) is None:
         raise ValueError(f"X has no named columns: this model takes {conditions}: pass a table with such columns")
+    held = column_values(X, conditions.names, "X", lacking=_LACKING)
     values = as_table(X, columns=columns, passthrough=conditions.names, name="X").values
-    return values, conditions.of_rows(None, len(values), column_values(X, conditions.names, "X"))
+    return values, conditions.of_rows(None, len(values), held)
 
 
 class BundleTransformer(LatentTransformer):
@@ -133,7 +146,7 @@ class BundleTransformer(LatentTransformer):
             validate_data(self, X, skip_check_array=True, reset=reset)
             x, c = beside_conditions(X, vae.columns or UNNAMED, Conditions(vae.manifest.conditions))
             return check_array(x, dtype=NUMBERS, ensure_all_finite=finite), c
-        checked: Array = validate_data(self, X, dtype=NUMBERS, reset=reset, ensure_all_finite=finite)
+        checked = self._numbers(X, reset=reset, ensure_all_finite=finite)
         order = None if reset else getattr(self, "order_", None) if names_of(X) is None else self._order_of(X)
         return checked if order is None else checked[:, order], None
 

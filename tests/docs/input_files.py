@@ -211,6 +211,9 @@ FILES: dict[str, Write] = {
     "a folder of shards, one of other columns": folder_of(file("1.csv", text()), file("2.csv", text("a,b,c,d,z"))),
     "a folder of shards, one a header alone": folder_of(file("1.csv", text()), file("2.csv", "e,d,c,b,a\n")),
     "a folder of partitions, part=1/, part=2/": folder_of(npy(X[:20], "part=1/x.npy"), npy(X[20:], "part=2/x.npy")),
+    "a folder of partitions, whose files have columns": folder_of(
+        file("year=2023/1.csv", text(rows=X[:20])), file("year=2024/2.csv", text(rows=X[20:]))
+    ),
     "a folder with brackets in its name": folder_of(npy(X, "data [v2]/x.npy"), pattern="data [v2]"),
     "a pattern below a folder with brackets": folder_of(npy(X, "data [v2]/x.npy"), pattern="data [v2]/*.npy"),
     "a pattern": folder_of(npy(X[:20], "x-2.npy"), npy(X[20:], "x-10.npy"), pattern="x-*.npy"),

@@ -177,6 +177,26 @@ def test_wrong_options_and_batches_are_refused(tiny: Path, x: np.ndarray) -> Non
         BatchEncoder("nowhere")
 
 
+def test_a_dict_of_uneven_columns_is_refused(named: Path, x: np.ndarray) -> None:
+    """Ids that do not line up with the rows go nowhere."""
+    columns = dict(zip("abcde", x.T, strict=True))
+    encode = BatchEncoder(named, keep="id")
+    with pytest.raises(InputError, match=r"columns of several lengths \(a 300, .*, id 5\)"):
+        encode({**columns, "id": np.arange(5)})
+    with pytest.raises(InputError, match=r"a of the batch is one value: .* pass a list of it"):
+        encode({name: column[0] for name, column in columns.items()} | {"id": 3})
+    with pytest.raises(InputError, match=r"has the column more, unknown to the model: .*keep=\[...\]"):
+        encode({**columns, "id": np.arange(300), "more": x[:, 0]})
+
+
+def test_batches_that_are_not_computed_are_refused(named: Path, x: np.ndarray) -> None:
+    polars, pa = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
+    table = pa.table(dict(zip("abcde", x.T, strict=True)))
+    for batch in (polars.from_arrow(table).lazy(), table.to_reader(), None, iter([x])):
+        with pytest.raises(InputError, match=r"the batch is a \w+: expected an Arrow table .*one by one"):
+            BatchEncoder(named)(batch)
+
+
 @pytest.mark.parametrize(("told", "expected"), [("1", 1), ("100000", None), ("", None), ("4,2", None), ("0", 1)])
 def test_threads_are_the_cpus_of_the_task(told: str, expected: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     from aaptvae.batches import _own_cpus  # noqa: PLC0415

@@ -184,3 +184,19 @@ def test_missing_values_are_filled_where_the_bundle_says_so(filling, named):
     assert np.array_equal(BundleTransformer(filling).fit_transform(x), aaptvae.load(filling).embed(x))
     with pytest.raises(ValueError, match="contains NaN"):
         BundleTransformer(named).fit(x)
+
+
+def test_columns_that_hold_no_numbers_are_named(named, filling):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(dict(zip("abcde", np.ones((5, 9)), strict=True))).assign(city=list("rstuvwxyz"))
+    with pytest.raises(ValueError, match=r"X holds columns that are no numbers: city \(str\): .*ColumnTransformer"):
+        BundleTransformer(named).fit(frame)
+    with pytest.raises(ValueError, match=r"X holds columns that are no numbers: city"):
+        BundleTransformer(filling).fit(frame[list("abcde")]).transform(frame[["city", *"abcd"]])
+
+
+def test_a_lacking_condition_is_named(given, given_rows):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(given_rows).drop(columns="age")
+    with pytest.raises(ValueError, match=r"X has no column age, a condition of this model: .*keep it beside"):
+        BundleTransformer(given).fit(frame)

@@ -117,3 +117,17 @@ def test_damaged_ids_are_refused(run: Path, tmp_path: Path) -> None:
         write_state(Path(copy) / HELD_OUT, tensors | change, facts)
         with pytest.raises(RunError, match="is damaged"):
             read_ids(Path(copy))
+
+
+def test_keys_of_folders_are_ids_and_conditions(tmp_path):
+    """year=2023/ and the like: a column for --id, --condition and --split-column, never a feature."""
+    rng = np.random.default_rng(0)
+    for year in range(2000, 2010):
+        (tmp_path / f"x/year={year}").mkdir(parents=True)
+        np.save(tmp_path / f"x/year={year}/part.npy", rng.standard_normal((30, 3)).astype(np.float32))
+    given = {"latent_dim": 2, "hidden_dim": [4], "epochs": 1, "refit": False, "report": False, "device": "cpu"}
+    split = {"split": "group", "split_column": "year"}
+    made = train_table(str(tmp_path / "x"), condition=["year"], ids=["year"], **split, **given)
+    (spec,) = made.config.conditions
+    assert (made.config.input_dim, spec.name, spec.mean) == (3, "year", 2004.5)
+    assert {row.ids[0] for row in read_evaluation(Path(made)).worst_rows} <= {str(year) for year in range(2000, 2010)}

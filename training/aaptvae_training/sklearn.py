@@ -101,7 +101,7 @@ class VAETransformer(LatentTransformer):
             validate_data(self, X, skip_check_array=True)
             x, width = X, self.n_features_in_ - len(condition)
         else:
-            x = validate_data(self, X, dtype=NUMBERS, ensure_min_samples=LEAST_ROWS)
+            x = self._numbers(X, ensure_min_samples=LEAST_ROWS)
             width = x.shape[1]
         if given["latent_dim"] is None:
             given["latent_dim"] = min(MOST_LATENTS, width)
@@ -166,7 +166,7 @@ class VAETransformer(LatentTransformer):
             validate_data(self, X, skip_check_array=True, reset=False)
             x, c = self._beside_conditions(X, self.columns_)
             return check_array(x, dtype=NUMBERS), c
-        checked: Array = validate_data(self, X, dtype=NUMBERS, reset=False)
+        checked = self._numbers(X, reset=False)
         names, known = names_of(X), getattr(self, "columns_", None)  # not in states of before
         # scikit-learn passes over names that are numbers.
         order = None if names is None or known is None else match_columns(names, known, "X")

@@ -74,7 +74,10 @@ def _in_memory(place: object) -> bytes:
         data = None
     if not isinstance(data, bytes):
         kind = "a file opened as text" if isinstance(data, str) else f"a {type(place).__name__}"
-        raise InputError(f"bundle is {kind}: expected a path, hf://OWNER/NAME, the bytes of a .zip, or a .zip opened with 'rb'")
+        remedy = ": pass the path that it was loaded from" if hasattr(place, "manifest") else ""
+        raise InputError(
+            f"bundle is {kind}: expected a path, hf://OWNER/NAME, the bytes of a .zip, or a .zip opened with 'rb'{remedy}"
+        )
     if len(data) > BUNDLE_LIMIT:
         raise BundleError(f"the zip has more than {BUNDLE_LIMIT} bytes: expected {BUNDLE_LIMIT} at most")
     return data

@@ -16,6 +16,7 @@ from ..tables.names import listed
 from .binary import NpyWriter, NpzWriter, open_npy, open_npz, open_safetensors
 from .compression import SUFFIXES, decompress
 from .parquet import ArrowRows, ArrowWriter, ParquetRows, ParquetWriter
+from .partitions import integer_keys, open_with_keys, unused_keys
 from .publish import publish_file
 from .reading import Reading
 from .selected import SelectedRows
@@ -129,6 +130,10 @@ def _names(quality: str) -> str:
 
 
 def _open_one(path: str, format: str | None, reading: Reading = READ_ALL) -> RowReader:
+    return open_with_keys(path, reading, lambda reading: _open_file(path, format, reading))
+
+
+def _open_file(path: str, format: str | None, reading: Reading) -> RowReader:
     format = file_format(path, format, tuple(FORMATS))
     kind, name = FORMATS[format], "stdin" if path == "-" else path
     stream, size = open_stdin(format) if path == "-" else open_file(path)
@@ -179,13 +184,14 @@ class ShardedRows(RowReader):
     bad: list[str]
 
     def __init__(self, name: str, paths: list[str], format: str | None, reading: Reading = READ_ALL) -> None:
-        self.name, self.paths, self._format, self.reading = name, paths, format, replace(reading, empty=True)
+        self.name, self.paths, self._format = name, paths, format
+        self.reading = replace(reading, empty=True, integer_keys=integer_keys(paths))
         self.bad = []
         facts, headers, notes = [], 0, dict[str, str]()  # by what they say: of the first file that is read so
         for path in paths:  # one at a time: the number of open files is limited
             with _open_one(path, format, self.reading) as reader:
                 facts.append((reader.width, reader.rows, reader.dtype))
-                headers += isinstance(reader, TextRows) and reader.rows == 0
+                headers += isinstance(getattr(reader, "whole", reader), TextRows) and reader.rows == 0
                 notes |= {say: note for note in reader.notes if (say := note.removeprefix(path)) not in notes}
             if len(facts) == 1:
                 self.columns, self.ids, self.id_types = reader.columns, reader.ids, reader.id_types
@@ -199,7 +205,7 @@ class ShardedRows(RowReader):
                 raise InputError(f"{reader.name} and {paths[0]} differ: one names its columns, one does not: expected the same")
         if headers == len(paths):
             raise InputError(f"{name} holds no rows but headers: expected one row of numbers a line")
-        self.notes = tuple(notes.values())
+        self.notes = (*notes.values(), *unused_keys(name, paths, self.reading))
         _, counts, dtypes = zip(*facts, strict=True)
         self.width = facts[0][0]
         self.rows = None if None in counts else sum(count or 0 for count in counts)

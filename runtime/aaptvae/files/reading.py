@@ -28,7 +28,8 @@ class Reading:
     `lacking` says what to do where the file has none.
     `width` is checked if given; with `skip_bad`, bad rows are not refused, but have a problem (`Batch`). A csv file has a
     header, a delimiter and a decimal mark as given, else as its first lines show. With `missing`, a checked row may hold
-    missing values; with `empty`, a file of text may hold a header alone.
+    missing values; with `empty`, a file of text may hold a header alone. `integer_keys` are keys of folders, as in
+    year=2024/x.npy, whose values are integers in all files; None if this file is the only one.
     """
 
     columns: tuple[str, ...] = ()
@@ -45,6 +46,7 @@ class Reading:
     decimal: str | None = None
     missing: bool = False
     empty: bool = False
+    integer_keys: tuple[str, ...] | None = None
 
     @property
     def selects(self) -> bool:
