@@ -113,7 +113,7 @@ class BundleTransformer(LatentTransformer):
         else:
             z, c = latents_of(X, self.latent_dim_, named=False) if hasattr(X, "columns") else np.asarray(X), None
         rows = vae.decode(self._latents(z), condition=c)
-        order = getattr(self, "order_", None)  # not in states of before
+        order = getattr(self, "order_", None)  # not in older states
         if order is not None:
             rows[:, order] = rows.copy()
         return rows

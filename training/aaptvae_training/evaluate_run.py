@@ -137,7 +137,7 @@ def _figures(folder: Path, judge: Judge, test: Rows, train: Rows) -> tuple[dict[
 
 
 def _p_values(run: Path, judge: Judge, rows: Rows) -> Nats:
-    """Share of the run's held-out rows with an ELBO as low as each of these rows, or lower; NaN for runs of before."""
+    """Share of the run's held-out rows with an ELBO as low as each of these rows, or lower; NaN for older runs."""
     reference = read_evaluation(run).heldout_elbo
     return p_values(judge.elbo_of_rows(rows), np.array(reference) if reference else None)
 

@@ -167,13 +167,13 @@ class VAETransformer(LatentTransformer):
             x, c = self._beside_conditions(X, self.columns_)
             return check_array(x, dtype=NUMBERS), c
         checked = self._numbers(X, reset=False)
-        names, known = names_of(X), getattr(self, "columns_", None)  # not in states of before
+        names, known = names_of(X), getattr(self, "columns_", None)  # not in older states
         # scikit-learn passes over names that are numbers.
         order = None if names is None or known is None else match_columns(names, known, "X")
         return (checked if order is None else checked[:, order]), None
 
     def _conditional(self) -> bool:
-        return bool(getattr(self, "condition", None))  # not in states of before
+        return bool(getattr(self, "condition", None))  # not in older states
 
     def _beside_conditions(self, X: ArrayLike, columns: Sequence[str] | None) -> tuple[Array, Rows]:
         return beside_conditions(X, columns, _fitted(self.state_, "float32").conditions)

@@ -67,7 +67,10 @@ LARGE = 100_000
 
 @dataclass(frozen=True)
 class Phase:
-    """A training: its folder, whether torch's threads follow measured steps; a refit takes what the judged one has chosen."""
+    """The judged training or the refit: its folder; `adapt` to set the count of torch's threads by timing steps.
+
+    A refit uses the noise (`tail`), the number of epochs and the amount of correction that the judged training chose.
+    """
 
     folder: Path
     adapt: bool
@@ -98,7 +101,7 @@ def train(  # noqa: PLR0913 - the arguments of a training
     if not (begun := resume and not is_empty(run)):  # a training may be killed before it has written anything
         check_folder(run, force)
     if report:
-        import matplotlib  # noqa: F401, PLC0415 - a missing one is said before the training
+        import matplotlib  # noqa: F401, PLC0415 - an error here if it is missing, not after the training
     with (
         join(config.device) as world,
         alone(run) if world.leads else nullcontext(),
@@ -121,7 +124,10 @@ def train(  # noqa: PLR0913 - the arguments of a training
 def prepare_run(
     features: Features, config: TrainConfig, progress: TrainingProgress, saved: RunConfig | None = None
 ) -> tuple[RunConfig, Prepared]:
-    """Read the features: the configuration with every option decided, and the split with its statistics, as a `saved` run's."""
+    """Read the features. Returns the configuration with every option decided, and the split with its statistics.
+
+    With the configuration `saved` by an interrupted run, the split and the scales are those of that run.
+    """
     needs = needs_of_training(features.rows, features.width, config, features.condition_dim)
     refuse_shortage(needs, features.rows, features.width)
     progress.stage("reading", features.rows)

@@ -50,7 +50,8 @@ def _golden(gate: Gate, heldout: Rows, views: Sequence[ViewDraft]) -> bytes:
     inputs = Inputs.of(gate.torch32, heldout)
     few = max(_LEAST_ROWS, _GOLDEN_NUMBERS // heldout.shape[1])  # of each kind
     extreme = np.concatenate([rows[:_EXTREME_ROWS] for rows in inputs.features.values()])
-    # The comparison sees only outputs: where logvar is clipped to its range, the error of the sum before is unknown.
+    # Only outputs are compared later, and a logvar that is clipped to its range does not show the rounding error of the sum
+    # before: rows on which float32 is inexact are left out.
     errors = np.abs(gate.torch32.encode(extreme)["logvar"] - gate.float64.encode(extreme)["logvar"]).max(axis=1)
     x = np.concatenate([heldout[:_GOLDEN_ROWS], extreme[errors < gate.tolerance / 10]])[:few]
     posterior, conditions = rounded(gate.float64.encode(x)), gate.float64.condition_dim

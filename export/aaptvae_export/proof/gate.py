@@ -32,7 +32,8 @@ def _differences(got: Outputs, expected: Outputs, unit: NDArray[np.float64]) -> 
     """max |got - expected| of each output over max(1, max |expected|) of all; infinite where a number is not finite.
 
     A reconstruction is divided by `unit` [D] first, or an error in a column of small numbers would be lost beside a column of
-    large ones. All outputs share one size because logvar is clipped after it was rounded.
+    large ones. All outputs are divided by one maximum, because logvar is clipped after it was rounded: its own maximum
+    can be far below the numbers that were rounded.
     """
     scale = {name: unit if name == "reconstruction" else np.ones(1) for name in expected}
     largest = max([1.0, *(float((np.abs(value) / scale[name]).max(initial=0)) for name, value in expected.items())])

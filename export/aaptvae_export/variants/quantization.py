@@ -1,9 +1,9 @@
 """Graphs of lower precision from the fp32 ones: weights stored, or multiplied, in fewer bits; float32 in and out.
 
 int8 scales every row by its own largest value, so that a row's result depends on that row alone: onnxruntime's dynamic
-quantisation shares one scale among the rows of a call. Integer products are fast enough for elementwise operations on their
-results to dominate, so columns are rescaled as seldom as possible. `low_rank.py` removes products before; `admission.py`
-measures what comes out.
+quantisation shares one scale among the rows of a call. Integer products are so fast that elementwise operations on their
+results take most of the time, so columns are rescaled as seldom as possible. `low_rank.py` removes products before this step;
+`admission.py` measures the result.
 """
 
 import copy

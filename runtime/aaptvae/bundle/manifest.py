@@ -273,7 +273,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
     """Manifest as JSON, indented and sealed: `seal` is the digest of these bytes with 64 zeros in its place."""
     blank = _as_struct(msgspec.structs.replace(manifest, seal=UNSEALED.decode()), SCHEMAS[manifest.schema_version])
     fields = msgspec.to_builtins(blank)
-    if not fields.get("conditions"):  # readers of before refuse a field that they do not know
+    if not fields.get("conditions"):  # older versions refuse a field that they do not know
         fields.pop("conditions", None)
     data = msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
     return data.replace(b'"seal": "' + UNSEALED, b'"seal": "' + seal(data).encode())

@@ -53,10 +53,10 @@ def test_weights_are_judged_by_the_unweighted_validation_elbo(tmp_path):
         (tmp_path / name).mkdir()
         trainer = trainer_in(tmp_path / name, **changes)
         trainer.validate({})
-        figures.append(trainer.progress.history[-1])
+        figures.append(trainer.state.history[-1])
     assert figures[0] == figures[1]
     trainer.validate({})
-    assert trainer.progress.history[-1] == figures[1], "the same noise every time"
+    assert trainer.state.history[-1] == figures[1], "the same noise every time"
 
 
 def test_no_epoch_is_selected_before_full_beta(tmp_path):

@@ -75,8 +75,8 @@ def test_the_weight_of_squared_error_stays_finite(tmp_path):
     trainer.plain.goal = Fidelity((1.0, 1.0), (0.0, 0.0), torch.ones(12, dtype=torch.float64))
     for _ in range(200):
         trainer.adjust_fidelity([1.0, 1.0])
-    assert trainer.progress.fidelity == trainer.progress.own_fidelity == MOST_FIDELITY
-    trainer.plain.fidelity = trainer.progress.fidelity, trainer.progress.own_fidelity
+    assert trainer.state.fidelity == trainer.state.own_fidelity == MOST_FIDELITY
+    trainer.plain.fidelity = trainer.state.fidelity, trainer.state.own_fidelity
     trainer.plain(trainer.validation.rows, 1.0)[0].backward()
     assert all(torch.isfinite(p.grad.square().sum()) for p in trainer.model.parameters() if p.grad is not None)
 

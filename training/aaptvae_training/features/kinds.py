@@ -177,7 +177,7 @@ def _of(kind: Kind, mask: Mask, detail: str = "") -> Iterator[tuple[Kind, list[i
 
 
 def _is_permutation(facts: ColumnFacts, sample: Rows, distinct: Columns) -> Mask:
-    """Whole numbers of which each row has another one, without gaps, in any order; judged by range, mean and the sample."""
+    """Columns that hold every whole number of a range once, in any order; judged by range, mean and the sample."""
     no_gaps = facts.high - facts.low == facts.rows - 1
     middle = np.abs(sample.mean(axis=0, dtype=np.float64) - (facts.low + facts.high) / 2)
     even = middle < 6 * (facts.high - facts.low + 1) / np.sqrt(12 * len(sample))
@@ -244,8 +244,8 @@ _WORDS: dict[Kind, str] = {
     "code": "{who} {codes}: trained as numbers, in this order and with equal steps: make one column for each code if they "
     "have no order",
     "zero_inflated": "{who} {zeros}: trained as numbers, so samples do not repeat the zeros, except with sample --as-observed",
-    "heavy_tail": "{who} {heavy}: scaled by the standard deviation, which a few large values decide, and networks add nothing "
-    "to rows far out: a logarithm before training spreads the other values",
+    "heavy_tail": "{who} {heavy}: a few large values decide the standard deviation that scales them, and the linear model "
+    "alone reconstructs rows with such values: take the logarithm before training",
     "fill": "{who} {fill} {detail}, far from or unlike the other values: trained as a number like any other, which distorts "
     "the column: if it stands for a missing value, leave the cell empty and give --missing mean or drop",
     "time": "{who} {times} ({detail} since 1970): trained as numbers, as far as float32 holds them: subtract an offset, or "

@@ -117,7 +117,8 @@ def prepare_features(features: Features, config: TrainConfig, progress: Training
         split = keys.split(config) if copies else split
         missing = replace_missing(features, split.train)
         prepared = replace(_gather(features, split, config.seed, check), missing=missing)
-    refuse_unusable(features, prepared)
+    refuse_huge(features, prepared.statistics)
+    refuse_lost(features, prepared.constant)
     if copies:
         wanted = keys.split(config)
         if any(not np.array_equal(a, b) for a, b in zip(split, wanted, strict=True)):
@@ -178,12 +179,6 @@ def _by_column(features: Features, counts: NDArray[np.int64]) -> str:
     found = np.flatnonzero(counts)
     shown = ", ".join(f"{counts[column]:,} in column {features.called(int(column))}" for column in found[:8])
     return shown + (f" and more in {len(found) - 8} other columns" if len(found) > 8 else "")
-
-
-def refuse_unusable(features: Features, prepared: Prepared) -> None:
-    """`InputError` for a table whose values float32 cannot hold."""
-    refuse_huge(features, prepared.statistics)
-    refuse_lost(features, prepared.constant)
 
 
 def refuse_huge(features: Features, statistics: Statistics) -> None:
@@ -271,7 +266,7 @@ def _values(block: Rows) -> memoryview:
 
 
 def with_capped_scale(prepared: Prepared) -> Prepared:
-    """The same rows in the units of versions before: scales of rare columns are larger."""
+    """The same rows in the units of older versions, whose scales are larger for columns with values far out."""
     return replace(prepared, scale=column_scale(prepared.statistics, prepared.constant, MOST_DEVIATIONS), capped=True)
 
 

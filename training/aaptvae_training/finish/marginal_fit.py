@@ -80,7 +80,10 @@ def ranges(observed: Rows) -> Marginals:
 
 
 def largest_share(wanted: NDArray[np.int64]) -> int:
-    """The largest number of knots for a column with which all columns, or what they want [D], have `MOST_KNOTS` together."""
+    """A limit of knots for each column with which all columns together have at most `MOST_KNOTS`.
+
+    Columns ask for `wanted` [D] knots; those that ask for fewer than the limit get what they ask for.
+    """
     share = MOST_KNOTS
     while np.minimum(wanted, share).sum() > MOST_KNOTS:
         share = share * 3 // 4
@@ -113,7 +116,7 @@ def _lines(values: Rows, counts: NDArray[np.int64]) -> Knots:
 
 
 def thinned(knots: Knots, most: int) -> Knots:
-    """The knots that lines through `most` of them, the ends included, need most: each next one is the one furthest off."""
+    """`most` of the knots: the ends, and then always the knot that is furthest from the lines through those kept."""
     ranks, values = knots
     kept = np.zeros(len(ranks), bool)
     kept[[0, -1]] = True

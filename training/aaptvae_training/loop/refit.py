@@ -8,8 +8,8 @@ from .trainer import Trainer
 class Refit(Trainer):
     """Trains `until` epochs at the rates of a whole run, also on validation rows, and keeps the last weights.
 
-    No rows are left to judge them. Last weights of a bounded network that are worse than its linear start on rows that they
-    were trained on are not kept all the same.
+    No held-out rows are left to judge them. One check remains: the last weights of a bounded network are not kept if their
+    ELBO is below that of the linear start even on rows that they were trained on.
     """
 
     def __init__(self, *arguments: Any, until: int) -> None:
@@ -19,14 +19,14 @@ class Refit(Trainer):
     def validate(self, figures: dict[str, float]) -> None:
         """Record the figures, which set the weight of squared error; after the last epoch, keep the current weights."""
         super().validate(figures)
-        progress = self.progress
-        progress.done = progress.epoch >= self.until
-        start, *_, last = (line["validation_elbo"] for line in (progress.history[0], progress.history[-1]))
-        kept = progress.done and progress.epoch and (self.linear is None or last >= start)
+        state = self.state
+        state.done = state.epoch >= self.until
+        start, *_, last = (line["validation_elbo"] for line in (state.history[0], state.history[-1]))
+        kept = state.done and state.epoch and (self.linear is None or last >= start)
         if kept or not self.best:
-            progress.best_epoch = progress.epoch
+            state.best_epoch = state.epoch
             self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
 
-    def out_of_patience(self) -> bool:
+    def stops_early(self) -> bool:
         """Whether all epochs are done."""
-        return self.progress.epoch >= self.until
+        return self.state.epoch >= self.until

@@ -30,6 +30,7 @@ from .malloc import freed_memory_kept
 from .optimizer import make_optimizer
 from .processes import World, wants_bf16
 from .schedule import kl_weight, learning_rate
+from .stopping import out_of_patience
 from .validation import Gain, Validation, seed_noise
 
 SMALLER_RATE = 0.1  # factor on the learning rate after an objective that is not finite
@@ -43,7 +44,7 @@ Tick = Callable[[int, dict[str, float]], object]
 
 @dataclass
 class TrainingState:
-    """Progress of a training; saved beside the weights."""
+    """Where a training has got to; saved in the same file as the weights."""
 
     epoch: int = 0  # epochs done
     best_epoch: int = -1
@@ -73,7 +74,7 @@ class Trainer:
         self.model = model = objective.model
         self.batches, self.config, self.folder, self.world = batches, config, folder, world
         self.validation = Validation(validation, config.seed, world)
-        self.progress = TrainingState()
+        self.state = TrainingState()
         self.best: Tensors = {}
         self.saved_at = 0.0
         self.epochs = config.epochs or 1
@@ -91,27 +92,27 @@ class Trainer:
 
     def begin(self) -> int:
         """Go back to the last checkpoint, if there is one and that was not done yet; how many epochs are done."""
-        if not self.progress.history and (self.folder / LAST).exists():
+        if not self.state.history and (self.folder / LAST).exists():
             self.restore()
-        return self.progress.epoch
+        return self.state.epoch
 
     @freed_memory_kept()
     def run(self, tick: Tick) -> TrainingState:
         """Train to the end, telling `tick(steps, figures)`; `RunError` if the objective cannot be kept finite."""
         self.begin()
-        if not self.progress.history:
+        if not self.state.history:
             self.validate({})
-            tick(0, self.progress.history[-1])
+            tick(0, self.state.history[-1])
             self.save()
-        while not self.progress.done:
+        while not self.state.done:
             figures = self.train_epoch(tick)
-            self.progress.epoch += 1
+            self.state.epoch += 1
             self.validate(figures)
-            self.progress.done = self.progress.epoch >= self.epochs or self.world.any(self.out_of_patience())
-            if self.progress.done or self.world.any(time.monotonic() - self.saved_at > SAVE_EVERY):
+            self.state.done = self.state.epoch >= self.epochs or self.world.any(self.stops_early())
+            if self.state.done or self.world.any(time.monotonic() - self.saved_at > SAVE_EVERY):
                 self.save()
-            tick(0, self.progress.history[-1])
-        return self.progress
+            tick(0, self.state.history[-1])
+        return self.state
 
     def train_epoch(self, tick: Tick) -> dict[str, float]:
         """One pass over the rows; starts over at a lower rate, once, when the objective stops being finite."""
@@ -121,16 +122,16 @@ class Trainer:
             bad = self._pass(tick)
             if isinstance(bad, dict):
                 return bad
-            if self.progress.rate_scale < 1:
+            if self.state.rate_scale < 1:
                 raise RunError(bad)
             self.load(good, self.folder / LAST)
-            self.progress.rate_scale = SMALLER_RATE
+            self.state.rate_scale = SMALLER_RATE
 
     def _pass(self, tick: Tick) -> dict[str, float] | str:
         """Figures of a finished pass, or the error message of one whose objective is not finite."""
-        epoch = self.progress.epoch
+        epoch = self.state.epoch
         self.model.train()
-        self.plain.fidelity = (self.progress.fidelity, self.progress.own_fidelity)[: len(self.plain.goal.tolerated)]
+        self.plain.fidelity = (self.state.fidelity, self.state.own_fidelity)[: len(self.plain.goal.tolerated)]
         seed_noise(self.config.seed, epoch, self.world.rank)
         totals = torch.zeros(3, dtype=torch.float64)
         rate = 0.0
@@ -173,7 +174,7 @@ class Trainer:
 
     def set_rate(self, step: int) -> float:
         """Give the optimizer the learning rate of a step, and return it."""
-        rate = self.progress.rate_scale * learning_rate(self.config, step, self.steps)
+        rate = self.state.rate_scale * learning_rate(self.config, step, self.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         return rate
@@ -181,7 +182,7 @@ class Trainer:
     def explain_nan(self, step: int, x: Tensor) -> str:
         """The error message for an objective that is not finite."""
         return (
-            f"the objective is not finite at step {step} (epoch {self.progress.epoch + 1}), also at a tenth of the learning "
+            f"the objective is not finite at step {step} (epoch {self.state.epoch + 1}), also at a tenth of the learning "
             f"rate; the largest feature of that batch is {self.farthest(x)}: try a lower --learning-rate, --precision fp32, "
             "or drop that column"
         )
@@ -205,14 +206,14 @@ class Trainer:
         if not math.isfinite(elbo):
             where = f"; their largest feature is {self.farthest(self.validation.rows)}" if len(bounds[0]) else ""
             raise RunError(f"the validation ELBO is {elbo}{where}: drop such rows, or clip that column")
-        progress = self.progress
-        progress.history.append({"epoch": progress.epoch, "validation_elbo": elbo, "validation_kl": kl / count} | figures)
+        state = self.state
+        state.history.append({"epoch": state.epoch, "validation_elbo": elbo, "validation_kl": kl / count} | figures)
         if self.linear is None:
             # Weights that reconstruct as well as PCA are preferred, unless their likelihood is below that of the start.
-            self.keep_best(faithful and elbo >= progress.history[0]["validation_elbo"], elbo, eligible=True)
-        elif progress.epoch == 0:
-            progress.best_epoch = progress.promising_epoch = 0
-            progress.best_elbo = progress.promising = 0.0
+            self.keep_best(faithful and elbo >= state.history[0]["validation_elbo"], elbo, eligible=True)
+        elif state.epoch == 0:
+            state.best_epoch = state.promising_epoch = 0
+            state.best_elbo = state.promising = 0.0
             self.best = {name: tensor.clone() for name, tensor in silenced(self.average).state_dict().items()}
         else:
             gain = Gain.of(self.linear.losses - bounds.sum(dim=0), self.world)
@@ -221,29 +222,28 @@ class Trainer:
 
     def keep_best(self, faithful: bool, score: float, *, eligible: bool) -> None:
         """Keep the averaged weights if they are `eligible`, past the warm-up, and better than the best so far."""
-        progress = self.progress
-        if progress.epoch < self.config.kl_warmup * self.epochs:
+        state = self.state
+        if state.epoch < self.config.kl_warmup * self.epochs:
             return
-        if score > progress.promising:
-            progress.promising, progress.promising_epoch = score, progress.epoch
-        if eligible and (faithful, score) > (progress.best_faithful, progress.best_elbo):
-            progress.best_faithful, progress.best_elbo, progress.best_epoch = faithful, score, progress.epoch
+        if score > state.promising:
+            state.promising, state.promising_epoch = score, state.epoch
+        if eligible and (faithful, score) > (state.best_faithful, state.best_elbo):
+            state.best_faithful, state.best_elbo, state.best_epoch = faithful, score, state.epoch
             self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
 
     def adjust_fidelity(self, errors: Sequence[float]) -> bool:
         """Raise the weight of squared error in each unit [U] in which PCA's is smaller, else lower it; whether none is."""
-        reached, before = self.plain.goal.reached(errors), (self.progress.fidelity, self.progress.own_fidelity)
+        reached, before = self.plain.goal.reached(errors), (self.state.fidelity, self.state.own_fidelity)
         after = [
             f / 2 if met else min(max(LEAST_FIDELITY, 2 * f), MOST_FIDELITY) for f, met in zip(before, reached, strict=False)
         ]
-        self.progress.fidelity, self.progress.own_fidelity = (*after, 0.0)[:2]
+        self.state.fidelity, self.state.own_fidelity = (*after, 0.0)[:2]
         return all(reached)
 
-    def out_of_patience(self) -> bool:
+    def stops_early(self) -> bool:
         """Whether the validation ELBO has not improved for the configured share of the run."""
-        latest = max(self.progress.best_epoch, self.progress.promising_epoch)
-        waited = self.progress.epoch - max(latest, self.config.kl_warmup * self.epochs)
-        return waited > max(1.0, self.config.patience * self.epochs)
+        improved = max(self.state.best_epoch, self.state.promising_epoch)
+        return out_of_patience(self.config, self.epochs, self.state.epoch, improved)
 
     def save(self) -> None:
         """Write best weights and figures, then everything that a resumed training needs, each in one step.
@@ -252,10 +252,10 @@ class Trainer:
         """
         self.saved_at = time.monotonic()
         if self.world.leads:
-            facts = {"epoch": self.progress.best_epoch} | ({} if self.linear is None else {"gain": self.progress.best_elbo})
+            facts = {"epoch": self.state.best_epoch} | ({} if self.linear is None else {"gain": self.state.best_elbo})
             write_state(self.folder / BEST, self.best, facts)
-            write_metrics(self.folder, self.progress.history)
-            write_state(self.folder / LAST, self.tensors(), vars(self.progress))
+            write_metrics(self.folder, self.state.history)
+            write_state(self.folder / LAST, self.tensors(), vars(self.state))
         self.world.wait()
 
     def tensors(self) -> Tensors:
@@ -273,7 +273,7 @@ class Trainer:
         tensors, facts = read_state(path)
         self.load(tensors, path)
         try:
-            self.progress = msgspec.convert(facts, TrainingState)
+            self.state = msgspec.convert(facts, TrainingState)
         except msgspec.ValidationError as error:
             raise damaged(path, error) from None
 

@@ -83,7 +83,8 @@ class Gain(NamedTuple):
     def of(cls, differences: Tensor, world: World) -> Self:
         """From each row's difference [n], above 0 where the model is better, over the rows of all processes."""
         count = differences.new_tensor(float(len(differences)))
-        # A geometric mean, because an outlying row must not widen its own clipping range; from sums, which processes can add.
+        # The typical difference is a geometric mean, which one outlying row hardly changes. It is computed from sums, because
+        # each process has only a part of the rows.
         typical, total, count = world.total(differences.abs().log1p().sum(), differences.sum(), count)
         most = RANGE * float(torch.expm1(typical / count))
         clipped = differences.clamp(-most, most)

@@ -153,7 +153,7 @@ def held_out_labels(labels: NDArray[Any], config: RunConfig, held_out: int, posi
         )
     if positions is not None:
         return labels[positions]
-    shares = config.options.validation_share, config.options.test_share  # a run of before
+    shares = config.options.validation_share, config.options.test_share  # an older run
     return labels[split_rows(config.rows, *shares, config.options.seed).test]
 
 

@@ -225,7 +225,7 @@ def categories_table(evaluation: Evaluation) -> str:
 
 
 def rows_table(evaluation: Evaluation, config: RunConfig) -> str:
-    """The held-out rows with the largest errors, with their ids, in a list that opens; empty for an evaluation of before."""
+    """The held-out rows with the largest errors, with their ids, in a list that opens; empty for an older evaluation."""
     if not evaluation.worst_rows:
         return ""
     rows = [

@@ -40,13 +40,13 @@ def read_held_out(folder: Path) -> tuple[Rows, Rows]:
 
 
 def read_positions(folder: Path) -> Index | None:
-    """Positions of the test rows among the rows of the run [M]; None for a run of before, whose split was `split_rows`."""
+    """Positions of the test rows among the rows of the run [M]; None for an older run, which was split by `split_rows`."""
     tensors, _ = read_state(folder / HELD_OUT)
     return tensors["positions"].numpy() if "positions" in tensors else None
 
 
 def read_table_positions(folder: Path) -> Index | None:
-    """Positions of the test rows in the table that was read [M]; in runs of before, rows left out are not counted."""
+    """Positions of the test rows in the table that was read [M]; in older runs, rows left out are not counted."""
     tensors, _ = read_state(folder / HELD_OUT)
     return tensors["table_positions"].numpy() if "table_positions" in tensors else read_positions(folder)
 

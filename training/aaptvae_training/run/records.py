@@ -31,8 +31,8 @@ class RunConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     copies: int | None = None  # rows that equal an earlier row; None in runs begun before they were looked for
     held_out_copies: int = 0  # held-out rows that equal a training row
     refit: bool = False  # whether the model is fitted again to all rows once it is judged
-    bounded: bool = False  # runs of before had networks without bounds
-    capped: bool = True  # runs of before had larger scales for columns with values far out
+    bounded: bool = False  # older runs have networks without bounds
+    capped: bool = True  # older runs have larger scales for columns with values far out
     findings: tuple[str, ...] = ()  # sentences about the columns of the table
     axes: Annotated[int, Meta(ge=0, le=1 << 20)] | None = None  # principal axes of the model, None for all
     columns: tuple[ColumnName, ...] | None = None  # names of the features [input_dim], None for features without names

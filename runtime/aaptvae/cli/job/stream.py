@@ -70,7 +70,8 @@ class Computation:
     def __call__(self, batch: Batch, first: int) -> tuple[Batch, ...]:
         """The results of a batch whose first row has this number.
 
-        The others of a bad row get the results that they have beside a good one: a copy of another row takes its place.
+        A copy of a good row takes the place of each bad row while the batch is computed, so that the good rows keep their
+        places in it, on which their last bits depend.
         """
         if self.skipped is None:
             return self._results(batch, first)
