@@ -14,11 +14,12 @@ from aaptvae_training.model.layers import direction_norms
 from aaptvae_training.model.network import last_layer
 
 from ..errors import ExportError
-from .modules import DecoderGraph, EncoderGraph, Trunk
+from .modules import Activation, DecoderGraph, EncoderGraph, Trunk
 
 _MAX_FOLDED_SHIFT = 16.0  # deviations; beyond it (years, prices) `W x - W mean` has few correct digits in float32
 
-
+# Layers without weights between linear ones, and the functions that the graph calls for them.
+ACTIVATIONS: dict[type[nn.Module], Activation] = {nn.ReLU: torch.relu}
 _PARTS = {"scaler", "encoder", "mu", "logvar", "mu_skip", "decoder", "decoder_skip"}
 
 
@@ -117,14 +118,15 @@ def fold_encoder(model: AAPTVAE, subspace: Subspace | None = None) -> EncoderGra
     if axes is not None:  # a layer of its own, which has fewer weights than the layers that it would be folded into
         scaled = torch.ones_like(origin), torch.zeros_like(origin)
     heads = [Affine.of(model.mu), Affine.of(model.logvar)]
-    first, *rest, mu, logvar = in_directions(_linear_layers("encoder", model.encoder), heads, model.bounded)
+    hidden, activations = _layers("encoder", model.encoder)
+    first, *rest, mu, logvar = in_directions(hidden, heads, model.bounded)
     skip = None
     if model.mu_skip is not None:
         skip = _after_scaling(Affine.of(model.mu_skip), model, scaled)
         mu, skip = mu.with_bias_of(skip)
     layers = [layer.layer() for layer in (_after_scaling(first, model, scaled), *rest)]
     graph = EncoderGraph(
-        Trunk(layers, float(model.encoder_reach) if model.bounded else None),
+        Trunk(layers, activations, float(model.encoder_reach) if model.bounded else None),
         (mu if subspace is None else mu.then(subspace.basis)).layer(),
         logvar.layer(),
         model.logvar_range,
@@ -165,7 +167,7 @@ def _location(model: AAPTVAE, scale: Tensor) -> Tensor:
 def fold_decoder(model: AAPTVAE, subspace: Subspace | None = None) -> DecoderGraph:
     """The decoder to raw features as plain layers; `ExportError` for a layer that cannot be folded."""
     _check_parts(model)
-    *hidden, last = _linear_layers("decoder", model.decoder)
+    (*hidden, last), activations = _layers("decoder", model.decoder)
     first, *rest, out = in_directions(hidden, [Affine.of(last)], model.bounded)
     skip = None if model.decoder_skip is None else Affine.of(model.decoder_skip)
     if model.condition_dim:
@@ -188,7 +190,8 @@ def fold_decoder(model: AAPTVAE, subspace: Subspace | None = None) -> DecoderGra
                 skip, location = _added(skip, location), None
     if skip is not None:
         out, skip = out.with_bias_of(skip)
-    trunk = Trunk([layer.layer() for layer in (first, *rest)], float(model.decoder_reach) if model.bounded else None)
+    reach = float(model.decoder_reach) if model.bounded else None
+    trunk = Trunk([layer.layer() for layer in (first, *rest)], activations, reach)
     graph = DecoderGraph(trunk, out.layer(), skip and skip.layer(), sigmoid=bernoulli, axes=axes)
     graph.location = location and location.layer()
     return graph.eval()
@@ -234,16 +237,22 @@ def _check_parts(model: AAPTVAE) -> None:
         )
 
 
-def _linear_layers(name: str, stack: nn.Sequential) -> list[nn.Linear]:
-    """The linear layers of alternating Linear and ReLU; dropout is the identity here; `ExportError` for any other layer."""
+def _layers(name: str, stack: nn.Sequential) -> tuple[list[nn.Linear], list[Activation]]:
+    """The linear layers of a chain and the activations between them; `ExportError` for a layer that cannot be folded.
+
+    Dropout is the identity here.
+    """
     linear: list[nn.Linear] = []
+    activations: list[Activation] = []
     layers = [(index, layer) for index, layer in enumerate(stack) if not isinstance(layer, nn.Dropout)]
     for place, (index, layer) in enumerate(layers):
-        expected = nn.ReLU if place % 2 else nn.Linear
-        if type(layer) is not expected:
-            raise ExportError(
-                f"{name}: layer {index} is {type(layer).__name__}; expected {expected.__name__}: fold it in graph/folding.py"
-            )
-        if isinstance(layer, nn.Linear):
+        if place % 2 and type(layer) in ACTIVATIONS:
+            activations.append(ACTIVATIONS[type(layer)])
+        elif not place % 2 and type(layer) is nn.Linear:
             linear.append(layer)
-    return linear
+        else:
+            expected = " or ".join(each.__name__ for each in ACTIVATIONS) if place % 2 else "Linear"
+            raise ExportError(
+                f"{name}: layer {index} is {type(layer).__name__}; expected {expected}: fold it in graph/folding.py"
+            )
+    return linear, activations

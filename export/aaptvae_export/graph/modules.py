@@ -1,20 +1,24 @@
 """Encoder and decoder as plain float32 layers, which `folding.py` makes and `onnx_model.py` traces."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from aaptvae_training.model.layers import FADED
 
+Activation = Callable[[Tensor], Tensor]
+
 
 class Trunk(nn.Module):
-    """Hidden layers [N, D] or [N, L] -> [N, H]; with a `reach`, the last one fades to 0 beyond it.
+    """Hidden layers [N, D] or [N, L] -> [N, H], each with its activation; with a `reach`, the last one fades to 0 beyond it.
 
     The first layer must then be in units of the lengths of its directions: its largest value is the row's distance.
     """
 
-    def __init__(self, layers: list[nn.Linear], reach: float | None) -> None:
+    def __init__(self, layers: list[nn.Linear], activations: list[Activation], reach: float | None) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(layers)
+        self.layers, self.activations = nn.ModuleList(layers), activations
         self.fades = reach is not None
         self.slope: Tensor
         self.origin: Tensor
@@ -25,9 +29,9 @@ class Trunk(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The last hidden layer."""
         first = self.layers[0](x)
-        hidden = torch.relu(first)
-        for layer in list(self.layers)[1:]:
-            hidden = torch.relu(layer(hidden))
+        hidden = self.activations[0](first)
+        for layer, activation in list(zip(self.layers, self.activations, strict=True))[1:]:
+            hidden = activation(layer(hidden))
         if not self.fades:
             return hidden
         distance = torch.maximum(first.amax(dim=1, keepdim=True), -first.amin(dim=1, keepdim=True))

@@ -1,10 +1,13 @@
 """Layers that cannot be folded."""
 
+import numpy as np
 import pytest
+import torch
 from torch import nn
 
-from aaptvae_export import ExportError
-from aaptvae_export.graph.folding import fold_decoder, fold_encoder
+import aaptvae
+from aaptvae_export import ExportError, export_bundle
+from aaptvae_export.graph.folding import ACTIVATIONS, fold_decoder, fold_encoder
 
 from ..conftest import make_run
 
@@ -29,3 +32,14 @@ def test_unknown_part_of_the_model_is_named(fold):
     model.mixer = nn.Linear(4, 4)
     with pytest.raises(ExportError, match=r"mixer \(Linear\)"):
         fold(model)
+
+
+def test_a_new_activation_is_one_entry(tmp_path, monkeypatch):
+    """A kind of layer is added in the network and in `ACTIVATIONS`; export proves that the graph computes the same."""
+    run = make_run(hidden=(9, 7))
+    run.model.encoder[1] = run.model.decoder[3] = nn.SiLU()
+    monkeypatch.setitem(ACTIVATIONS, nn.SiLU, lambda x: x * torch.sigmoid(x))
+    export_bundle(run, tmp_path / "bundle")
+    with torch.no_grad():
+        mu = run.model.encode(torch.from_numpy(run.heldout))[0].numpy()
+    np.testing.assert_allclose(aaptvae.load(tmp_path / "bundle").embed(run.heldout), mu, rtol=1e-4, atol=1e-4)
