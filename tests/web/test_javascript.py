@@ -17,7 +17,8 @@ from make_expected import EXPECTED, REFUSALS, ROOT, expected
 
 PACKAGE = ROOT / "runtime/web"
 HAS_NODE = shutil.which("node") is not None and (PACKAGE / "node_modules").is_dir()
-BROWSER = ("browser.test.js", "browserConditions.test.js", "browserDevices.test.js", "browserHostile.test.js")
+BROWSER = ("browser.test.js", "browserConditions.test.js", "browserHostile.test.js")  # their slow tests run where CI is set
+DEVICES = "browserDevices.test.js"
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 
 
@@ -67,9 +68,9 @@ def test_bundles_compute_in_node_what_python_computes(compiled: list[str]) -> No
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path: apt-get install chromium")
-@pytest.mark.parametrize("name", BROWSER)
+@pytest.mark.parametrize("name", [*BROWSER, pytest.param(DEVICES, marks=pytest.mark.slow)])
 def test_the_page_and_the_package_work_in_chromium(compiled: list[str], name: str) -> None:
-    assert sorted(BROWSER) == [found for found in compiled if found.startswith("browser")]
+    assert sorted([*BROWSER, DEVICES]) == [found for found in compiled if found.startswith("browser")]
     said = run_node([name])
-    if skipped := re.search(r"# SKIP (.*)", said):
+    if skipped := re.search(r"# SKIP (?!slow)(.*)", said):
         pytest.skip(skipped[1])

@@ -10,7 +10,7 @@ import { after, before, describe, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 
 import { expected, filesOf, largestGap, ROOT, unpacked } from "./bundles.js";
-import { downloaded, explore, launched, opened, ready, scratch, skip, until } from "./pages.js";
+import { downloaded, explore, launched, opened, ready, scratch, skip, slow, until } from "./pages.js";
 
 /** The decoded picture, as text. */
 const picture = (page: Page): Promise<string> => page.evaluate('document.querySelector("#decoded canvas").toDataURL()');
@@ -74,7 +74,7 @@ describe("the explorer of digits", { skip }, () => {
     assert.match(status, /computed here as at export, largest difference \d\.\de-[78]/);
   });
 
-  test("other bundles and int8 are confirmed too", async () => {
+  test("other bundles and int8 are confirmed too", slow, async () => {
     for (const [name, { folder, precision }] of Object.entries(expected.bundles)) {
       const other = await explore(folder, "--precision", precision);
       const [another, problems] = await opened(browser, other.address);
@@ -118,7 +118,7 @@ describe("the explorer of digits", { skip }, () => {
     assert.match((await page.textContent("#row-facts"))!, /^row 7: ELBO -?\d/);
   });
 
-  test("a view comes back from its address", async () => {
+  test("a view comes back from its address", slow, async () => {
     await page.waitForURL(/[#&]row=7/);
     const [other] = await opened(browser, page.url());
     await ready(other);
@@ -156,7 +156,7 @@ describe("the explorer of digits", { skip }, () => {
     near(await place(page, Number(await page.inputValue("#row"))), [x + 60, y + 30]);
   });
 
-  test("the wheel and two fingers zoom about their place, and 0 shows all", async () => {
+  test("the wheel and two fingers zoom about their place, and 0 shows all", slow, async () => {
     const [x, y] = await place(page, 7);
     const [wide] = await page.evaluate<[number, number]>("explorer.map.span()");
     await page.mouse.move(x, y);
@@ -236,7 +236,7 @@ describe("the explorer of digits", { skip }, () => {
     assert.deepEqual(wrong, []);
   });
 
-  test("pages fit 360 pixels, in light and in dark", async () => {
+  test("pages fit 360 pixels, in light and in dark", slow, async () => {
     const folder = process.env["SCREENSHOTS"];
     for (const [scheme, width] of [["light", 1280], ["dark", 1280], ["light", 360], ["dark", 360]] as const) {
       const [other, problems] = await opened(browser, site.address, scheme, width);

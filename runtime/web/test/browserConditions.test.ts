@@ -8,7 +8,7 @@ import { after, before, describe, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 
 import { expected, largestGap, unpacked } from "./bundles.js";
-import { downloaded, explore, launched, opened, ready, scratch, skip, until } from "./pages.js";
+import { downloaded, explore, launched, opened, ready, scratch, skip, slow, until } from "./pages.js";
 
 const KIND = "#conditions select";
 const AGE = "#conditions input";
@@ -87,7 +87,7 @@ describe("the explorer of a model with conditions", { skip }, () => {
     assert.equal(await page.inputValue("#row"), "5");
   });
 
-  test("a view comes back with its condition", async () => {
+  test("a view comes back with its condition", slow, async () => {
     await page.waitForURL(/row=5/);
     const [other] = await opened(browser, page.url());
     await ready(other);
@@ -97,7 +97,7 @@ describe("the explorer of a model with conditions", { skip }, () => {
     await other.context().close();
   });
 
-  test("rows are coloured by a condition, and interpolated with theirs", async () => {
+  test("rows are coloured by a condition, and interpolated with theirs", slow, async () => {
     await page.selectOption("#colour", "c0");
     assert.equal(await page.textContent("#legend"), "abc");
     await page.fill("#from", "0");
@@ -136,7 +136,7 @@ describe("the explorer of a model with conditions", { skip }, () => {
     assert.match((await page.textContent("#status"))!, /condition kind is 'd' in row 0: expected one of a, b, c/);
   });
 
-  test("nothing went wrong, and pages fit 360 pixels", async () => {
+  test("nothing went wrong, and pages fit 360 pixels", slow, async () => {
     assert.deepEqual(wrong, []);
     const folder = process.env["SCREENSHOTS"];
     for (const [scheme, width] of [["light", 1280], ["dark", 1280], ["light", 360]] as const) {

@@ -10,7 +10,7 @@ import { after, before, describe, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 
 import { filesOf } from "./bundles.js";
-import { explore, launched, opened, ready, scratch, skip, until } from "./pages.js";
+import { explore, launched, opened, ready, scratch, skip, slow, until } from "./pages.js";
 
 const NAMES = (JSON.parse(Buffer.from(filesOf("tests/web/named").get("manifest.json")!).toString()) as { columns: string[] }).columns;
 const EVIL = `<svg/onload="document.title='run'">`;
@@ -62,7 +62,7 @@ describe("hostile names, addresses and files", { skip }, () => {
     assert.deepEqual(wrong, []);
   });
 
-  test("broken addresses leave a page that works", async () => {
+  test("broken addresses leave a page that works", slow, async () => {
     const given = encodeURIComponent(JSON.stringify({ kind: "z" }));
     const cases: [string, RegExp | null][] = [
       ["z=3e38,-3e38,3e38&colour=toString&form=<b>&seed=<i>&across=99&up=-1", null],
@@ -110,7 +110,7 @@ describe("hostile names, addresses and files", { skip }, () => {
     await alive();
   });
 
-  test("a folder without a file of the bundle is refused in words", async () => {
+  test("a folder without a file of the bundle is refused in words", slow, async () => {
     const server = createServer((request, response) => {
       void fetch(new URL(request.url!, site.address)).then(async (answer) => {
         const status = request.url!.endsWith("prior.npz") ? 404 : answer.status;

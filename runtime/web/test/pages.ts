@@ -14,6 +14,7 @@ const PYTHON = process.env["PYTHON"] ?? join(ROOT, ".venv/bin/python");
 const SWITCHES = ["--no-sandbox", "--no-first-run", "--disable-background-networking"];
 SWITCHES.push("--disable-component-update", "--disable-sync", "--disable-quic");
 export const skip = existsSync(CHROMIUM) && existsSync(PYTHON) ? false : `needs ${CHROMIUM} (CHROMIUM) and ${PYTHON} (PYTHON)`;
+export const slow = { skip: process.env["CI"] ? false : "slow: set CI=1 to run it" };
 export const scratch = mkdtempSync(join(tmpdir(), "aaptvae-"));
 
 /** `aaptvae explore` of a bundle: its address, and how to end it. */
