@@ -318,7 +318,14 @@ main()
 """
 
 
-@pytest.mark.parametrize("verb", [("train", "no.npy", "-o", "run"), ("evaluate", "no"), ("diagnose", "no.npy")])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("train", "no.npy", "-o", "run"),
+        pytest.param(("evaluate", "no"), marks=pytest.mark.slow),
+        pytest.param(("diagnose", "no.npy"), marks=pytest.mark.slow),
+    ],
+)
 def test_limits_of_waiting_precede_numpy(verb: tuple[str, ...], tmp_path: Path) -> None:
     """OpenBLAS and OpenMP read their environment once, when numpy and torch are imported."""
     given = {name: value for name, value in os.environ.items() if name not in WAITING}

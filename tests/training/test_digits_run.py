@@ -93,6 +93,7 @@ def test_a_split_is_disjoint_complete_and_seeded(rows):
     assert all((np.diff(part) > 0).all() for part in first)
 
 
+@pytest.mark.slow
 def test_a_bernoulli_model_learns_more_than_the_means(tmp_path):
     np.save(tmp_path / "x.npy", DIGITS / 16)
     config = TrainConfig(latent_dim=8, hidden_dim=(64,), likelihood="bernoulli", epochs=30, refit=False)

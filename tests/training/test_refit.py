@@ -65,6 +65,7 @@ def test_it_trains_as_many_epochs_as_were_best(refitted) -> None:
     assert metrics_of(refitted / REFIT)[-1]["epoch"] == epochs == read_state(refitted / REFIT / BEST)[1]["epoch"]
 
 
+@pytest.mark.slow
 def test_more_rows_make_a_better_model(tmp_path) -> None:
     """Sixty rows, a fifth of them held out: new rows are likelier under the model of all."""
     table, new = saved(tmp_path, features_of(60)), saved(tmp_path, features_of(2000, seed=5)[:500], "new.npy")
@@ -121,7 +122,14 @@ class Stopping(TrainingProgress):
 
 
 # The second "polishing" is that of the refit.
-@pytest.mark.parametrize(("stage", "times", "units"), [("refitting", 1, 1), ("refitting", 1, 30), ("polishing", 2, 1)])
+@pytest.mark.parametrize(
+    ("stage", "times", "units"),
+    [
+        ("refitting", 1, 30),
+        pytest.param("refitting", 1, 1, marks=pytest.mark.slow),
+        pytest.param("polishing", 2, 1, marks=pytest.mark.slow),
+    ],
+)
 def test_an_interrupted_refit_resumes_to_the_same_bits(stage, times, units, refitted, table, tmp_path) -> None:
     run = tmp_path / "run"
     with pytest.raises(StoppedError):

@@ -128,6 +128,7 @@ def test_frames_keep_names_of_latents(package, rows):
     assert list(transformer.feature_names_in_) == list("abcdef")
 
 
+@pytest.mark.slow
 def test_a_pipeline_with_selected_columns_is_searched(rows):
     columns = ColumnTransformer([("vae", make_pipeline(StandardScaler(), quick()), [0, 1, 2, 3])], remainder="passthrough")
     pipeline = make_pipeline(columns, LinearRegression())

@@ -45,7 +45,17 @@ def test_an_array_trains_like_its_file(run, rows, tmp_path):
     assert (run.config.data_name, other.config.data_name) == ("", "features.npy")
 
 
-@pytest.mark.parametrize("kind", ["tensor", "fortran", "read-only", "pandas", "polars", "arrow"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "tensor",
+        "fortran",
+        pytest.param("read-only", marks=pytest.mark.slow),
+        "pandas",
+        "polars",
+        pytest.param("arrow", marks=pytest.mark.slow),
+    ],
+)
 def test_every_kind_of_table_trains_alike(kind, run, rows):
     names = [f"c{k}" for k in range(rows.shape[1])]
     if kind == "tensor":

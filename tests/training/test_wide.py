@@ -37,6 +37,7 @@ def test_every_rule_of_noise_starts_linear(rows: np.ndarray, rule: dict[str, str
     assert ((restored - x) ** 2).sum() < 0.9 * ((x - x.mean(axis=0)) ** 2).sum()
 
 
+@pytest.mark.slow
 def test_a_wide_run_is_read_again(rows: np.ndarray, tmp_path: Path) -> None:
     """The refit has more rows and so more axes than the judged model."""
     train(saved(tmp_path, rows), tmp_path / "run", options(epochs=1, refit=True))

@@ -1,6 +1,7 @@
 """Whatever is passed from Python, arrays or configurations, the outcome is a result or an `AaptvaeError`."""
 
 import contextlib
+import os
 import warnings
 from typing import Any
 
@@ -16,7 +17,7 @@ from aaptvae_training.config import KEYS, TrainConfig, make_config
 
 from .faults import TINY
 
-EXAMPLES = 150
+EXAMPLES = 150 if "CI" in os.environ else 40
 SLOW = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 TYPES = arrays.scalar_dtypes() | arrays.array_dtypes(max_size=2)

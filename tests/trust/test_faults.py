@@ -17,7 +17,7 @@ from forked import Child, Done, command
 from .faults import COMMANDS, TINY, Command
 
 LIGHT = "encode", "decode", "score", "sample"
-KILLS, FULL_DISKS = 15, 10
+KILLS, FULL_DISKS = (15, 10) if "CI" in os.environ else (6, 4)
 
 
 def test_outputs_are_complete_or_absent_after_faults() -> None:
@@ -140,6 +140,7 @@ for line in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_changes_no_byte(place: Path) -> None:
     jump = (
         "import sys, time, random\nreal, choose = time.time, random.Random(0)\n"

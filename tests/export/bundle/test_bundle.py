@@ -60,6 +60,7 @@ def test_bytes_are_equal_in_another_process(in_both, elsewhere):
     assert contents(in_both.path) == contents(elsewhere / "b")
 
 
+@pytest.mark.slow
 def test_zip_bytes_are_equal_in_another_process(elsewhere, tmp_path):
     made = export_bundle(make_run(*LARGER), tmp_path / "a.zip", BOTH, archive=True)
     assert (tmp_path / "a.zip").read_bytes() == (elsewhere / "b.zip").read_bytes()
@@ -110,7 +111,7 @@ def test_zero_row_is_measured_in_feature_units(tmp_path):
     assert verify(made.path).passed
 
 
-@pytest.mark.parametrize("small", [0.01, 1e-4])
+@pytest.mark.parametrize("small", [0.01, pytest.param(1e-4, marks=pytest.mark.slow)])
 def test_graph_closer_to_float64_than_torch_passes(small, tmp_path):
     """A zero row makes torch subtract products of up to 1e5, which folding in float64 has already cancelled."""
     run = dark(small)
@@ -285,7 +286,7 @@ def test_inaccurate_fp16_is_refused_with_its_figure(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("mean_size", [1.0, 1e3])
+@pytest.mark.parametrize("mean_size", [pytest.param(1.0, marks=pytest.mark.slow), 1e3])
 def test_nearly_constant_column_keeps_fp16_accurate(mean_size, tmp_path):
     run = make_run(*LARGER, rows=256, mean_size=mean_size)
     mean, scale = run.model.scaler.mean, run.model.scaler.scale

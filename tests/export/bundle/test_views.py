@@ -89,6 +89,7 @@ def test_twins_of_views_lose_what_they_state(exported, view, precision, most):
     assert 0 < np.abs(whole - short).max() < most * np.abs(whole).max()
 
 
+@pytest.mark.slow
 def test_a_view_losing_too_much_stays_fp32(tmp_path, monkeypatch):
     monkeypatch.setattr(view_draft, "MOST_RECALL_LOSS", {"int8": -1.0, "fp16": -1.0})
     run = viewed_run()
@@ -100,7 +101,10 @@ def test_a_view_losing_too_much_stays_fp32(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("view", ["metric", "similarity"])
-@pytest.mark.parametrize("mutate", [drop_relu, perturb_weight, round_to_float16])
+@pytest.mark.parametrize(
+    "mutate",
+    [perturb_weight, pytest.param(drop_relu, marks=pytest.mark.slow), pytest.param(round_to_float16, marks=pytest.mark.slow)],
+)
 def test_a_view_of_another_run_is_refused(tmp_path, monkeypatch, view, mutate):
     trace = graphs.trace
 
@@ -125,7 +129,15 @@ def test_a_stale_head_is_refused(tmp_path, monkeypatch):
         export_bundle(viewed_run(), tmp_path / "b")
 
 
-@pytest.mark.parametrize("options", [{"mean_size": 1e4}, {"geometry": "cosine"}, {"sigma": "spectral"}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sigma": "spectral"},
+        pytest.param({"mean_size": 1e4}, marks=pytest.mark.slow),
+        pytest.param({"geometry": "cosine"}, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_every_kind_of_run_passes_the_gate(tmp_path, options):
     made = export_bundle(viewed_run(**options), tmp_path / "b")
     assert len(made.manifest.views) == 2

@@ -82,6 +82,7 @@ def test_too_few_rows_factor_no_head(run):
     assert same is whole
 
 
+@pytest.mark.slow
 def test_factored_int8_is_reproducible_and_verifies(run, tmp_path):
     options = ExportOptions(precisions=("int8",), speedup=0)
     made = [export_bundle(run, tmp_path / name, options) for name in "ab"]

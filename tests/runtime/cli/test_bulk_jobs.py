@@ -104,7 +104,7 @@ def test_a_signal_ends_a_job_cleanly(tmp_path: Path, tiny: Path, rows: Path, num
     assert (tmp_path / "z.npy").read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_resumed_job_writes_the_same_bytes(tmp_path: Path, tiny: Path, rows: Path, number: int, expected: np.ndarray) -> None:
     command = ["encode", tiny, rows, "-o", tmp_path / "z.npy", "--logvar", tmp_path / "v.npy", "--resume"]
     record = tmp_path / ".z.npy.record.aaptvae-tmp"
@@ -163,7 +163,7 @@ def test_resume_refuses_one_more_output(tmp_path: Path, tiny: Path, rows: Path) 
     assert run(*command).returncode == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_during_exit_changes_nothing(tmp_path: Path, tiny: Path, number: int) -> None:
     np.save(tmp_path / "bad.npy", np.full((3, 5), np.nan, np.float32))
     for delay in (0, 0.005, 0.02):
@@ -178,7 +178,7 @@ def test_a_signal_during_exit_changes_nothing(tmp_path: Path, tiny: Path, number
         assert job.returncode in (1, 128 + number)
 
 
-@pytest.mark.parametrize("format", ["npy", "csv"])
+@pytest.mark.parametrize("format", ["npy", pytest.param("csv", marks=pytest.mark.slow)])
 def test_a_record_whose_rows_were_published_begins_anew(tmp_path: Path, tiny: Path, rows: Path, format: str) -> None:
     command = ["encode", tiny, rows, "-o", tmp_path / f"z.{format}", "--resume"]
     record = tmp_path / f".z.{format}.record.aaptvae-tmp"
@@ -195,7 +195,7 @@ def test_a_record_whose_rows_were_published_begins_anew(tmp_path: Path, tiny: Pa
     assert (tmp_path / f"z.{format}").read_bytes() == whole
 
 
-@pytest.mark.parametrize("format", ["csv", "jsonl"])
+@pytest.mark.parametrize("format", ["jsonl", pytest.param("csv", marks=pytest.mark.slow)])
 def test_text_resumes_after_skipped_lines(tmp_path: Path, tiny: Path, format: str) -> None:
     good, bad = ("1,2,3,4,{}\n", "x\n") if format == "csv" else ("[1,2,3,4,{}]\n", "[]\n")
     (tmp_path / f"x.{format}").write_text("".join(bad if n % 5000 == 7 else good.format(n) for n in range(20_000)))
@@ -210,7 +210,7 @@ def test_text_resumes_after_skipped_lines(tmp_path: Path, tiny: Path, format: st
     assert (tmp_path / f"z.{format}").read_bytes() == (tmp_path / f"whole.{format}").read_bytes()
 
 
-@pytest.mark.parametrize("format", ["csv", "jsonl"])
+@pytest.mark.parametrize("format", ["csv", pytest.param("jsonl", marks=pytest.mark.slow)])
 def test_ids_resume_with_their_rows(tmp_path: Path, tiny: Path, format: str) -> None:
     lines = ["id,a,b,c,d,e\n", *("q,x\n" if n % 5000 == 7 else f'"r,{n}",1,2,3,4,{n % 97}\n' for n in range(20_000))]
     (tmp_path / "x.csv").write_text("".join(lines))
@@ -310,7 +310,8 @@ def test_a_failed_job_does_not_wait_for_input(tmp_path: Path, tiny: Path) -> Non
     assert names(tmp_path) == []
 
 
-def test_a_signal_at_any_step_ends_cleanly(tmp_path: Path, tiny: Path, x: np.ndarray) -> None:
+@pytest.mark.parametrize("signals", [4, pytest.param(12, marks=pytest.mark.slow)])
+def test_a_signal_at_any_step_ends_cleanly(tmp_path: Path, tiny: Path, x: np.ndarray, signals: int) -> None:
     np.save(tmp_path / "x.npy", x)
     command = [sys.executable, "-c", SIGNALLED, "encode", str(tiny), str(tmp_path / "x.npy"), "-o"]
     steps = int(
@@ -319,8 +320,8 @@ def test_a_signal_at_any_step_ends_cleanly(tmp_path: Path, tiny: Path, x: np.nda
         ).stdout
     )
     (tmp_path / "z.npy").unlink()
-    for number, (signum, status) in enumerate(ENDINGS * 6):
-        at = 1 + number * steps // 12
+    for number, (signum, status) in enumerate(ENDINGS * (signals // 2)):
+        at = 1 + number * steps // signals
         done = subprocess.run(
             [*command, str(tmp_path / "z.npy"), "--force"],
             capture_output=True,

@@ -60,16 +60,17 @@ def test_the_first_bad_row_is_named(wide: Path, rows: np.ndarray) -> None:
     assert threading.active_count() <= before + 2  # they wait for the next call
 
 
-def test_eight_threads_of_many_calls_compute_equal_bits(wide: Path, rows: np.ndarray) -> None:
+@pytest.mark.parametrize("calls", [200, pytest.param(1_000, marks=pytest.mark.slow)])
+def test_eight_threads_of_many_calls_compute_equal_bits(wide: Path, rows: np.ndarray, calls: int) -> None:
     vae = aaptvae.load(wide, threads=2, batch_size=64)
     mu, logvar = vae.encode(rows)
     x_hat, wrong = vae.decode(mu), list[object]()
 
     def work(seed: int) -> None:
         rng = np.random.default_rng(seed)
-        for number in range(1_000):
+        for number in range(calls):
             start = int(rng.integers(0, 1_000))
-            part = slice(start, start + (int(rng.integers(0, 4)) if number % 200 else 400))
+            part = slice(start, start + (int(rng.integers(0, 4)) if (number + 1) % 200 else 400))
             verb = number % 4
             if verb == 0:
                 same = np.array_equal(vae.embed(rows[part]), mu[part])
@@ -100,6 +101,7 @@ def test_the_command_line_writes_the_same_bits(wide: Path, rows: np.ndarray, tmp
         assert np.array_equal(np.load(files[name]), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not STATM.exists(), reason="reads resident memory in /proc")
 def test_memory_does_not_grow_with_calls(tiny: Path, x: np.ndarray) -> None:
     """A tenth of the 200,000 calls of `tests/benchmarks/soak.py`: a leak of 400 bytes a call would show."""

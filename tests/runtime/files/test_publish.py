@@ -163,8 +163,9 @@ def test_links_are_followed_and_modes_are_kept(tmp_path: Path) -> None:
     assert (tmp_path / "real").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("swaps", [True, False])
-def test_kills_leave_the_old_or_new_folder(tmp_path: Path, swaps: bool) -> None:
+def test_kills_leave_the_old_or_new_folder(tmp_path: Path, swaps: bool, kills: int) -> None:
     """Where names cannot be swapped the old folder may be aside at first; whoever writes next puts it back."""
     code = """
 import sys
@@ -177,7 +178,7 @@ for n in range(10**6):
     print(n, flush=True)
 """
     target, moments = tmp_path / "d", random.Random(3)  # noqa: S311 - moments, no secrets
-    for round_ in range(10):
+    for round_ in range(kills):
         command = [sys.executable, "-c", code, str(target), str(swaps)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None

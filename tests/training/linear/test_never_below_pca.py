@@ -23,6 +23,7 @@ def judged(folder, rows, unseen, **changes):
     return nats, explained
 
 
+@pytest.mark.slow
 def test_later_rows_do_not_lose_to_ppca(tmp_path):
     """Columns that nearly follow from others drift apart later: noise of those small axes lost a hundred nats per row."""
     rng = np.random.default_rng(1)
@@ -35,6 +36,7 @@ def test_later_rows_do_not_lose_to_ppca(tmp_path):
     assert explained[0] > explained[1] - 0.002
 
 
+@pytest.mark.slow
 def test_an_outlier_costs_no_more_than_under_ppca(tmp_path):
     """Counts with heavy tails: exp(logvar) of a row thirty deviations out alone was worth the nats of all others."""
     rng = np.random.default_rng(4)

@@ -43,6 +43,7 @@ def linear(sigma="learned", likelihood="gaussian") -> AAPTVAE:
     return model
 
 
+@pytest.mark.slow
 def test_the_loop_finds_ppca_from_a_random_start(rows, tmp_path):
     """Subspace within 2 degrees, noise variance within 3 percent, log-likelihood within 0.02 nats of the optimum."""
     (tmp_path / "last").mkdir()

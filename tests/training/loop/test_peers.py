@@ -137,6 +137,7 @@ def test_ctgan_an_encoder_that_is_thrown_away(finished):
     assert {"encoder.0.weight", "mu.weight", "mu_skip.weight", "logvar.weight"} <= set(names)
 
 
+@pytest.mark.slow
 def test_pythae_features_that_must_fit_in_memory(tmp_path, monkeypatch):
     """Streamed and resident training see the same rows; only their order differs, so the outcomes are close."""
     monkeypatch.setattr("aaptvae_training.loop.batches.BLOCK_BYTES", 2048)

@@ -118,11 +118,10 @@ def test_a_resumed_run_trains_only_what_is_missing(interrupted, table, whole):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"sigma": "optimal", "likelihood": "gaussian"},
-        {"dropout": 0.2, "kl_warmup": 0.7, "free_bits": 0.1},
-        {"linear_skip": False, "sigma": "learned"},
+        pytest.param({"dropout": 0.2, "kl_warmup": 0.7, "free_bits": 0.1}, id="dropout"),
+        pytest.param({"sigma": "optimal", "likelihood": "gaussian"}, id="optimal", marks=pytest.mark.slow),
+        pytest.param({"linear_skip": False, "sigma": "learned"}, id="plain", marks=pytest.mark.slow),
     ],
-    ids=["optimal", "dropout", "plain"],
 )
 def test_every_kind_of_model_resumes_exactly(tmp_path, table, monkeypatch, changes):
     monkeypatch.setattr("aaptvae_training.loop.trainer.SAVE_EVERY", 0.0)
@@ -153,7 +152,9 @@ def test_conditions_resume_exactly(tmp_path, monkeypatch):
     assert same(tmp_path / "whole" / REFIT, run / REFIT, REFITTED) == []
 
 
-@pytest.mark.parametrize("moment", [(0.0, 3), (5.0, 2)], ids=["an epoch", "the end"])
+@pytest.mark.parametrize(
+    "moment", [pytest.param((0.0, 3), id="an epoch"), pytest.param((5.0, 2), id="the end", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("victim", [BEST, METRICS, LAST])
 def test_a_kill_between_two_files_changes_nothing(tmp_path, table, whole, monkeypatch, victim, moment):
     """A checkpoint is three files and the state is written last, so a resumed training writes the others again."""

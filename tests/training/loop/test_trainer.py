@@ -179,7 +179,7 @@ def test_an_extreme_validation_row_names_its_column(tmp_path):
         trainer.run(lambda steps, figures: None)
 
 
-@pytest.mark.parametrize("rows", [10, 11, 19])
+@pytest.mark.parametrize("rows", [10, pytest.param(11, marks=pytest.mark.slow), pytest.param(19, marks=pytest.mark.slow)])
 def test_ten_rows_are_enough_to_finish(tmp_path, rows):
     evaluation = train(saved(tmp_path, features_of(rows)), tmp_path / "run", options(latent_dim=2))
     assert np.isfinite(list(evaluation.metrics.values())).all()
@@ -192,7 +192,7 @@ def test_more_latents_than_features_train(tmp_path):
     assert evaluation.metrics["r2"] > 0.9
 
 
-@pytest.mark.parametrize("likelihood", ["gaussian", "student"])
+@pytest.mark.parametrize("likelihood", ["gaussian", pytest.param("student", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("sigma", [0.5, "learned", "optimal", "per_feature", "spectral"])
 def test_every_noise_rule_trains_and_reads_back(tmp_path, table, sigma, likelihood):
     evaluation = train(table, tmp_path / "run", options(sigma=sigma, likelihood=likelihood))

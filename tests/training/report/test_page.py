@@ -155,7 +155,12 @@ def test_a_wrong_image_shape_leaves_the_old_report(run: Path, text: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("width", "changes"), [(1, {"latent_dim": 1}), (4, {"latent_dim": 8}), (6, {"likelihood": "bernoulli"})]
+    ("width", "changes"),
+    [
+        (1, {"latent_dim": 1}),
+        pytest.param(4, {"latent_dim": 8}, marks=pytest.mark.slow),
+        pytest.param(6, {"likelihood": "bernoulli"}, marks=pytest.mark.slow),
+    ],
 )
 def test_unusual_tables_have_a_report(tmp_path: Path, width: int, changes: dict[str, object]) -> None:
     """One column and one latent, more latents than columns, and features that are 0 or 1."""

@@ -68,6 +68,7 @@ def test_training_finds_more_neighbours_of_unseen_rows(geometry):
     assert found["head"] > found["start"] + 0.01
 
 
+@pytest.mark.slow
 def test_a_seed_always_gives_the_same_head():
     train = clustered(120)
     search = Search.of(clustered(40, 1), train, "cosine", baseline_of(train))
