@@ -14,8 +14,8 @@ demo: $(VENV)/ready ## train on digits, export, run without torch, show pictures
 	$(BIN)/aaptvae demo -o demo --force
 
 test: $(VENV)/ready ## everything: checks, tests, the wheel without torch, the oldest onnxruntime
-	$(MAKE) -j 2 check wheel-test PASSED=$(VENV)/passed
-	$(MAKE) floor-test unit-test PASSED=$(VENV)/passed
+	$(MAKE) -j 2 check wheel-test floor-test PASSED=$(VENV)/passed
+	$(MAKE) unit-test PASSED=$(VENV)/passed
 
 check: $(VENV)/ready ## lint, types, sizes, generated documentation
 	$(BIN)/ruff check .
@@ -58,8 +58,8 @@ wheel-test: $(DIST)/SHA256SUMS ## the built wheel outside the clone, in an envir
 	$(PYTHON) release/outside.py tests $(DIST) $(PASSED)
 
 floor-test: $(DIST)/SHA256SUMS ## the committed bundles on the oldest supported onnxruntime and numpy
-	rm -rf .venv-floor && $(PYTHON) -m venv .venv-floor
-	.venv-floor/$(notdir $(BIN))/python -m pip install -q -r tests/floors.txt $(DIST)/*.whl
+	rm -rf .venv-floor && $(PYTHON) -m venv --without-pip .venv-floor
+	$(PYTHON) -m pip --python .venv-floor/$(notdir $(BIN))/python install -q --no-compile -r tests/floors.txt $(DIST)/*.whl
 	.venv-floor/$(notdir $(BIN))/aaptvae verify artifacts/digits
 	.venv-floor/$(notdir $(BIN))/aaptvae verify tests/runtime/tiny
 

@@ -25,8 +25,8 @@ FORBIDDEN = ("torch", "onnx", "matplotlib")
 
 
 def environment(folder: Path) -> Path:
-    """The interpreter of a new virtual environment."""
-    venv.create(folder, with_pip=True)
+    """The interpreter of a new virtual environment, which has no pip of its own."""
+    venv.create(folder)
     return folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 
 
@@ -43,7 +43,7 @@ def run(*command: str | Path, folder: Path | None = None) -> None:
 def install(python: Path, *packages: str, newest: bool = False) -> None:
     """Install, with the exact versions of constraints.txt unless `newest`."""
     versions = () if newest else ("-c", str(ROOT / "constraints.txt"))
-    run(python, "-m", "pip", "install", "-q", *versions, *packages)
+    run(sys.executable, "-m", "pip", "--python", python, "install", "-q", *versions, *packages)
 
 
 def unpacked(sdist: Path, folder: Path) -> Path:
@@ -89,7 +89,6 @@ def contents(folder: Path, dist: Path, tools: Path) -> None:
     wheel = next(dist.glob("*.whl"))
     install(python, str(wheel))
     packages = Path(output(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"))
-    run(python, "-m", "pip", "uninstall", "-q", "-y", "setuptools", "pip")  # the product does not need them
     name = "-".join(wheel.name.split("-")[:2])
     bill = dist / f"{name}.cdx.json"
     run(tools / "cyclonedx-py", "environment", "--output-reproducible", "--of", "JSON", "-o", bill, python)

@@ -5,7 +5,6 @@ import io
 import os
 import pty
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from preforked import VERB, run, start
 
 import aaptvae
 
@@ -59,21 +59,15 @@ ENDINGS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 WORDS = {130: b"interrupted\n", 143: b"terminated\n"}
 
 
-def slow(*arguments: object, **options: Any) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [sys.executable, "-c", SLOWED, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
-    )
-
-
-def run(*arguments: object, **options: Any) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run([sys.executable, "-m", "aaptvae", *map(str, arguments)], capture_output=True, check=False, **options)
+def slow(*arguments: object, stdin: bool = False) -> Any:
+    return start(SLOWED, *arguments, stdin=stdin)
 
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
+def wait_for(condition: Callable[[], bool], process: Any) -> None:
     while not condition():
         assert process.poll() is None
         time.sleep(0.005)
@@ -253,18 +247,17 @@ def test_resume_refuses_another_job_and_a_stream(tmp_path: Path, tiny: Path, row
         (["encode", tiny, "-", "-o", "z.npy", "--format", "csv"], 1),
         (["sample", tiny, "-n", 3, "-o", "z.npy"], 2),
     ]:
-        assert run(*arguments, "--resume", cwd=tmp_path, input=b"1,2,3,4,5\n").returncode == status
+        assert run(*arguments, "--resume", cwd=tmp_path, data=b"1,2,3,4,5\n").returncode == status
 
 
 def test_a_full_disk_gives_one_line_no_debris(tmp_path: Path, tiny: Path, rows: Path) -> None:
-    def small_disk() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
-
+    small_disk = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)); {VERB}"
     for name in ("z.npy", "z.csv", "z.jsonl", "z.npz"):
-        done = run("encode", tiny, rows, "-o", tmp_path / name, preexec_fn=small_disk)
-        assert done.returncode == 1
-        assert done.stderr.startswith(b"error: ")
-        assert done.stderr.endswith(b"cannot be written: File too large\n")
+        with start(small_disk, "encode", tiny, rows, "-o", tmp_path / name) as job:
+            _, talk = job.communicate()
+        assert job.returncode == 1
+        assert talk.startswith(b"error: ")
+        assert talk.endswith(b"cannot be written: File too large\n")
         assert names(tmp_path) == []
 
 
@@ -290,7 +283,7 @@ def test_a_signal_ends_a_job_that_nobody_reads(tiny: Path, rows: Path, number: i
 
 @pytest.mark.parametrize(("number", "status"), ENDINGS)
 def test_a_signal_ends_a_job_awaiting_input(tmp_path: Path, tiny: Path, number: int, status: int) -> None:
-    with slow("encode", tiny, "-", "-o", tmp_path / "z.csv", "--format", "csv", stdin=subprocess.PIPE) as job:
+    with slow("encode", tiny, "-", "-o", tmp_path / "z.csv", "--format", "csv", stdin=True) as job:
         assert job.stdin is not None
         job.stdin.write(b"1,2,3,4,5\n" * 100_000)  # more than a pipe holds: once it is gone, the job reads
         job.send_signal(number)
@@ -302,7 +295,7 @@ def test_a_signal_ends_a_job_awaiting_input(tmp_path: Path, tiny: Path, number: 
 def test_a_failed_job_does_not_wait_for_input(tmp_path: Path, tiny: Path) -> None:
     head = io.BytesIO()
     np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": (10**6, 5)})
-    with slow("encode", tiny, "-", "-o", tmp_path / "z.npy", "--format", "npy", stdin=subprocess.PIPE, bufsize=0) as job:
+    with slow("encode", tiny, "-", "-o", tmp_path / "z.npy", "--format", "npy", stdin=True) as job:
         assert job.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it may have seen enough
             job.stdin.write(head.getvalue() + np.full((20_000, 5), np.nan, np.float32).tobytes())

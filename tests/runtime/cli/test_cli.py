@@ -14,6 +14,7 @@ import click
 import msgspec
 import numpy as np
 import pytest
+from preforked import VERB, start
 
 import aaptvae
 from aaptvae.bundle import Precision
@@ -57,16 +58,6 @@ def files() -> list[str]:
 
 def table(data: bytes) -> np.ndarray:
     return np.loadtxt(io.BytesIO(data), delimiter=",", ndmin=2).astype(np.float32)
-
-
-def process(*arguments: object, **options: Any) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "aaptvae", *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        **options,
-    )
 
 
 def test_row_verbs_write_what_the_library_computes(cli: Cli, tiny: Path, vae: aaptvae.VAE, x: np.ndarray) -> None:
@@ -135,20 +126,20 @@ def test_verbs_pipe_into_each_other_in_every_format(
     if format == "parquet":
         pytest.importorskip("pyarrow")
     np.save(tmp_path / "x.npy", x)
-    with process("encode", tiny, tmp_path / "x.npy", "-o", "-", "--format", format) as encoding:
+    with start(VERB, "encode", tiny, tmp_path / "x.npy", "-o", "-", "--format", format) as encoding:
         latents, talk = encoding.communicate()
         assert (encoding.returncode, talk) == (0, b"")
-    with process("decode", tiny, "-", "-o", tmp_path / "y.npy", "--format", format) as decoding:
+    with start(VERB, "decode", tiny, "-", "-o", tmp_path / "y.npy", "--format", format, stdin=True) as decoding:
         assert decoding.communicate(latents) == (b"", b"")
         assert decoding.returncode == 0
     assert np.array_equal(np.load(tmp_path / "y.npy"), vae.reconstruct(x))
 
 
 def test_stdin_of_unknown_length_becomes_npy_on_stdout(tiny: Path, vae: aaptvae.VAE, x: np.ndarray) -> None:
-    with process("encode", tiny, "/dev/stdin", "-o", "-", "--format", "npy") as refused:
+    with start(VERB, "encode", tiny, "/dev/stdin", "-o", "-", "--format", "npy", stdin=True) as refused:
         assert b"not an .npy file" in refused.communicate(b"1,2\n")[1]
     text = "\n".join(",".join(map(str, row)) for row in x.tolist()).encode()
-    with process("encode", tiny, "-", "-o", "-", "--format", "csv") as encoding:
+    with start(VERB, "encode", tiny, "-", "-o", "-", "--format", "csv", stdin=True) as encoding:
         assert np.array_equal(table(encoding.communicate(text)[0]), vae.embed(x))
 
 
@@ -365,8 +356,8 @@ def test_verbs_come_from_our_own_distribution_only(tmp_path: Path, monkeypatch: 
 
 def test_completion_knows_the_verbs() -> None:
     environment = os.environ | {"_AAPTVAE_COMPLETE": "bash_complete", "COMP_WORDS": "aaptvae enc", "COMP_CWORD": "1"}
-    with process(env=environment) as completing:
-        assert completing.communicate()[0] == b"plain,encode\n"
+    done = subprocess.run([sys.executable, "-m", "aaptvae"], env=environment, capture_output=True, check=True)
+    assert done.stdout == b"plain,encode\n"
 
 
 def test_help_imports_nothing_slow() -> None:

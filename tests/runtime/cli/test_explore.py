@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from preforked import run
 
 TINY = Path(__file__).parents[1] / "tiny"
 OLD = Path(__file__).parents[2] / "fixtures/schema1"  # with a finished run and an interrupted one
@@ -45,9 +46,9 @@ def test_a_page_is_served_until_an_interrupt() -> None:
     ],
 )
 def test_wrong_options_are_refused(options: tuple[str, ...], status: int, words: str) -> None:
-    with explore(str(TINY), "--no-open", *options) as child:
-        _, said = child.communicate()
-    assert child.returncode == status and words in said and "Traceback" not in said
+    done = run("explore", TINY, "--no-open", *options)
+    said = done.stderr.decode()
+    assert done.returncode == status and words in said and "Traceback" not in said
 
 
 def test_a_run_without_torch_is_refused() -> None:
