@@ -41,9 +41,9 @@ web-reproducible: ## two builds of the npm package and of the page have the same
 	$(PYTHON) release/javascript.py
 
 # Compiled once for the hundreds of processes that tests start, also where PYTHONDONTWRITEBYTECODE is set.
-unit-test: $(VENV)/ready ## the tests alone; files in their order, as those of docs/ take longest
+unit-test: $(VENV)/ready ## the tests alone; files in the order of tests/conftest.py
 	$(BIN)/python -m compileall -q runtime training export
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(if $(PASSED),--passed=$(PASSED))
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(if $(PASSED),--passed=$(PASSED))
 
 pages-test: $(VENV)/ready ## every example of README.md and docs/, trainings included
 	$(BIN)/python -m cogapp --check -I docs $(PAGES)

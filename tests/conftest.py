@@ -27,6 +27,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if passed := _passed(config):
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid in passed])
         items[:] = [item for item in items if item.nodeid not in passed]
+    items.sort(key=lambda item: item.path.parent.name != "web")  # the file that takes longest begins first
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
