@@ -16,7 +16,15 @@ from typing import Any, NamedTuple
 HAS_FORK = "forkserver" in multiprocessing.get_all_start_methods()
 PROCESSES: Any = multiprocessing.get_context("forkserver" if HAS_FORK else "spawn")
 if HAS_FORK:
-    PROCESSES.set_forkserver_preload(["aaptvae_training.train_run", "aaptvae_training.cli", "aaptvae_export", "torch._dynamo"])
+    PROCESSES.set_forkserver_preload(
+        [
+            "aaptvae_training.train_run",
+            "aaptvae_training.cli",
+            "aaptvae_training.report.page",
+            "aaptvae_export",
+            "torch._dynamo",
+        ]
+    )
 
 
 class Done(NamedTuple):

@@ -377,6 +377,7 @@ def test_figures_of_each_category(run, table):
     assert mean == pytest.approx(evaluate(run, table).metrics["elbo"], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_report_of_a_conditional_run(tmp_path, table):
     """Every plot is drawn, pictures by category included."""
     train(

@@ -20,7 +20,7 @@ DIGITS = np.load(DIGITS_FILE).astype(np.float32)
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("digits") / "run"
-    train(DIGITS_FILE, folder, TrainConfig(latent_dim=16, epochs=12, batch_size=128, refit=False), report=False)
+    train(DIGITS_FILE, folder, TrainConfig(latent_dim=16, epochs=8, batch_size=128, refit=False), report=False)
     return read_run(folder), folder
 
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from aaptvae.bundle.manifest import Width
 from aaptvae.errors import InputError
 
-Width = Annotated[int, Meta(ge=1, le=1 << 20)]
 Column = Annotated[int, Meta(ge=0, lt=1 << 20)] | Annotated[str, Meta(min_length=1, max_length=1 << 12)]
 ColumnName = Annotated[str, Meta(min_length=1, max_length=1000)]
 Share = Annotated[float, Meta(gt=0, lt=0.5)]

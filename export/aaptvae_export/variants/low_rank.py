@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from onnx import helper
 from torch import Tensor
 
-from aaptvae.rows import Rows
+from aaptvae.rows import Array, Rows
 
 from ..graph import EncoderGraph
-from .quantization import NARROW, Array, rebuilt, weights_of
+from .quantization import NARROW, rebuilt, weights_of
 
 MAX_DIVERGENCE = {"held-out": 5e-4, "ordinary": 5e-3}  # nats per feature: 1 % and 10 % of the ELBO that int8 may lose
 _MAX_CHANGE = 0.02  # of the root mean square of mu and of logvar on held-out rows: a small KL can hide a change of logvar

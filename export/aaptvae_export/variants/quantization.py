@@ -16,10 +16,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from aaptvae.bundle.manifest import Precision
-
-Array = NDArray[Any]
-_Steps = NDArray[np.float32]
-_Statistics = NDArray[np.float64]
+from aaptvae.rows import Array, Matrix, Rows
 
 _UNEVEN = 4  # columns whose scales differ by at most this factor share one: the smallest of them lose two bits
 NARROW = 32  # with so few columns a float product is as fast as the integer one with its scaling and rounding
@@ -35,9 +32,7 @@ _CONSTANTS: dict[str, Array] = {
 }
 
 
-def unfold_scaler(
-    model: onnx.ModelProto, mean: _Statistics, scale: _Statistics, constant: NDArray[np.bool_]
-) -> onnx.ModelProto:
+def unfold_scaler(model: onnx.ModelProto, mean: Matrix, scale: Matrix, constant: NDArray[np.bool_]) -> onnx.ModelProto:
     """The encoder with (x - mean) / scale [D] computed first and taken out of its weights again.
 
     With the scaler folded in, a nearly constant column has weights of 1e7 beside weights of 1, too far apart for one 8-bit
@@ -224,19 +219,19 @@ class _Int8:
         users = [node for node in self.model.graph.node if users[0].output[0] in node.input]
         return [node.input[1] for node in users] if all(node.op_type == "Gemm" for node in users) else []
 
-    def _pass_on(self, steps: _Steps, followers: list[str], bias: list[str]) -> None:
+    def _pass_on(self, steps: Rows, followers: list[str], bias: list[str]) -> None:
         for name in bias:
             self.weights[name] = (self.weights[name] / steps).astype(np.float32)
         for name in followers:
             self.weights[name] = (self.weights[name] * steps).astype(np.float32)
 
 
-def _steps(matrix: Array) -> _Steps:
+def _steps(matrix: Array) -> Rows:
     """Value of one integer unit in each output column of a Gemm's weights [M, K]: float32 [M]."""
-    steps: _Steps = np.maximum(np.abs(matrix).max(axis=1) / 127, 1e-30).astype(np.float32)
+    steps: Rows = np.maximum(np.abs(matrix).max(axis=1) / 127, 1e-30).astype(np.float32)
     return steps
 
 
-def _integers(matrix: Array, steps: _Steps) -> Array:
+def _integers(matrix: Array, steps: Rows) -> Array:
     """The weights [M, K] in units of `steps`, transposed for MatMulInteger: int8 [K, M]."""
     return np.ascontiguousarray(np.rint(matrix / steps[:, None]).astype(np.int8).T)

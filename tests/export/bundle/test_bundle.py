@@ -105,6 +105,7 @@ def dark(small):
     return dataclasses.replace(run, heldout=heldout, prior=LatentPrior.standard(latents), observation=observation_of(model))
 
 
+@pytest.mark.slow
 def test_zero_row_is_measured_in_feature_units(tmp_path):
     made = export_bundle(dark(0.3), tmp_path / "a")
     assert made.manifest.parity.tolerance == 1e-5

@@ -119,7 +119,7 @@ def test_threads_are_given_back(tmp_path, monkeypatch, asked) -> None:
 
 def test_a_training_is_the_same_on_any_count(tmp_path) -> None:
     np.save(tmp_path / "x.npy", features_of(400, width=40))
-    options = TrainConfig(latent_dim=8, hidden_dim=(64,), epochs=3, precision="fp32")
+    options = TrainConfig(latent_dim=8, hidden_dim=(64,), epochs=2, precision="fp32", refit=False)
     weights = []
     for count, asked in ((2, None), (1, 1)):
         with on_threads(count):

@@ -97,6 +97,7 @@ def test_the_page_is_small(text: str) -> None:
     assert len(text.encode()) < 1_500_000
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes(run: Path, text: str) -> None:
     evaluate(run, image_shape=(3, 4))
     assert (run / REPORT).read_text(encoding="utf-8") == text

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aaptvae.bundle.manifest import Condition
-from aaptvae.density.observation import LOG_2PI
+from aaptvae.density.observation import LOG_2PI, Kind
 from aaptvae.errors import InputError
 
 from . import losses
@@ -21,10 +21,9 @@ from .layers import direction_norms, fade, first_layer, mlp
 from .scaler import FeatureScaler
 
 Sigma = float | Literal["learned", "optimal", "per_feature", "spectral"]
-Likelihood = Literal["gaussian", "student", "bernoulli"]
 
 SIGMAS: tuple[str, ...] = get_args(get_args(Sigma)[1])
-LIKELIHOODS: tuple[str, ...] = get_args(Likelihood)
+LIKELIHOODS: tuple[str, ...] = get_args(Kind)
 SEED_SIGMA = math.sqrt(0.5)  # the one fixed deviation under which SSE + KL is a negative ELBO
 LOGVAR_RANGE = (-30.0, 20.0)  # keeps exp(logvar) finite on rows far from the training data
 BOUNDED_LOGVAR = (-30.0, 0.0)  # the posterior of a linear Gaussian model is never wider than the prior
@@ -86,7 +85,7 @@ class AAPTVAE(nn.Module):
         beta: float = 1.0,
         linear_skip: bool = False,
         sigma: Sigma = SEED_SIGMA,
-        likelihood: Likelihood = "gaussian",
+        likelihood: Kind = "gaussian",
         dropout: float = 0.0,
         bounded: bool = False,
         axes: int | None = None,

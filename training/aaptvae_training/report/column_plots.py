@@ -4,11 +4,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from aaptvae.rows import Matrix
+
 from .judged import JudgedRun
 from .picture_plots import show_tiles
 from .style import BASELINE, GAUSSIAN, GROUPS, MODEL, ROWS, SMALL, axes_or_new, bins_for, filled_histogram, outline, plain
-
-Values = NDArray[np.float64]
 
 BINS = 24
 SHOWN_COLUMNS = 20
@@ -35,7 +35,7 @@ def plot_error_by_column(run: JudgedRun, ax: Axes | None = None) -> Axes:
 
 
 def plot_feature_histogram(run: JudgedRun, column: int | None = None, ax: Axes | None = None) -> Axes:
-    """Values of a column in held-out rows and in samples; by default of the column where the two differ most.
+    """Matrix of a column in held-out rows and in samples; by default of the column where the two differ most.
 
     Samples as observed stand beside them where the column's values are rounded, or few and repeated.
     """
@@ -85,7 +85,7 @@ def plot_traversal(run: JudgedRun, latent: int | None = None, ax: Axes | None = 
     return plain(ax)
 
 
-def traverse(run: JudgedRun, latent: int) -> tuple[Values, NDArray[np.float32]]:
+def traverse(run: JudgedRun, latent: int) -> tuple[Matrix, NDArray[np.float32]]:
     """Steps in deviations of the posterior means [S], and the rows that they decode to [S, D].
 
     Conditions are those of the first held-out row.

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from aaptvae.density.noise import Stream, normal_rows
 from aaptvae.errors import InputError
+from aaptvae.rows import Matrix
 
 from ..linear.ppca import principal_axes
 from .judged import JudgedRun
 from .style import BASELINE, GROUPS, HIGH, LOW, MIDDLE, MODEL, ROWS, SMALL, axes_or_new, bins_for, filled_histogram, plain
-
-Values = NDArray[np.float64]
 
 MOST_POINTS = 1_000
 CLASSES = 6  # of a colour scale
@@ -102,7 +101,7 @@ def plot_trajectories(run: JudgedRun, ax: Axes | None = None) -> Axes:
     return plain(ax)
 
 
-def principal_plane(mu: NDArray[Any]) -> tuple[Values, Values]:
+def principal_plane(mu: NDArray[Any]) -> tuple[Matrix, Matrix]:
     """Rows [N, L] on their first two principal axes [N, 2], and the share of variance of each; zeros where L is 1."""
     centred = mu.astype(np.float64) - mu.mean(axis=0)
     values, vectors = principal_axes(np.atleast_2d(np.cov(centred, rowvar=False, bias=True)))
@@ -113,12 +112,12 @@ def principal_plane(mu: NDArray[Any]) -> tuple[Values, Values]:
     return plane, shares
 
 
-def _plane_labels(shares: Values) -> dict[str, Any]:
+def _plane_labels(shares: Matrix) -> dict[str, Any]:
     first, second = (f"{share:.0%}" for share in shares)
     return {"xlabel": f"principal axis 1 of the latents ({first} of variance)", "ylabel": f"principal axis 2 ({second})"}
 
 
-def _by_value(ax: Axes, points: Values, values: Values, name: str) -> None:
+def _by_value(ax: Axes, points: Matrix, values: Matrix, name: str) -> None:
     """Points coloured by classes of equal size, with one entry of the legend for each."""
     edges = np.unique(np.percentile(values, np.linspace(0, 100, CLASSES + 1)))
     if len(edges) < 2:
@@ -131,11 +130,11 @@ def _by_value(ax: Axes, points: Values, values: Values, name: str) -> None:
         _dots(ax, points[classes == number], colours(number), label)
 
 
-def _dots(ax: Axes, points: Values, colour: Any, label: str) -> None:
+def _dots(ax: Axes, points: Matrix, colour: Any, label: str) -> None:
     ax.scatter(points[:, 0], points[:, 1], s=9, color=colour, label=label)
 
 
-def _by_group(ax: Axes, points: Values, labels: NDArray[Any]) -> None:
+def _by_group(ax: Axes, points: Matrix, labels: NDArray[Any]) -> None:
     """Points coloured by label; the rarest share one colour where there are more labels than colours."""
     names, counts = np.unique(labels.astype(str), return_counts=True)
     named = sorted(names[np.argsort(-counts, kind="stable")][: len(GROUPS) - (len(names) > len(GROUPS))], key=_number_first)

@@ -2,12 +2,11 @@
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
+
+from aaptvae.rows import Matrix
 
 from .judged import JudgedRun
 from .style import BASELINE, GAUSSIAN, MODEL, ROWS, axes_or_new, bins_for, filled_histogram, logarithmic, outline, plain
-
-Values = NDArray[np.float64]
 
 BINS = 40
 
@@ -35,7 +34,7 @@ def plot_training_curves(run: JudgedRun, ax: Axes | None = None) -> Axes:
     return plain(ax, ax.xaxis)
 
 
-def _range_of_interest(curves: list[Values]) -> tuple[float, float]:
+def _range_of_interest(curves: list[Matrix]) -> tuple[float, float]:
     """Limits that leave out the first steps of a run that began far below everything else."""
     finite = [curve[np.isfinite(curve)] for curve in curves]
     low = min(float(np.percentile(values, 5)) for values in finite if len(values))
