@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aaptvae.bundle.manifest import Condition
-from aaptvae.density.observation import LOG_2PI, Kind
+from aaptvae.density.observation import LOG_2PI
+from aaptvae.density.observation import Kind as Likelihood
 from aaptvae.errors import InputError
 
 from . import losses
@@ -23,7 +24,7 @@ from .scaler import FeatureScaler
 Sigma = float | Literal["learned", "optimal", "per_feature", "spectral"]
 
 SIGMAS: tuple[str, ...] = get_args(get_args(Sigma)[1])
-LIKELIHOODS: tuple[str, ...] = get_args(Kind)
+LIKELIHOODS: tuple[str, ...] = get_args(Likelihood)
 SEED_SIGMA = math.sqrt(0.5)  # the one fixed deviation under which SSE + KL is a negative ELBO
 LOGVAR_RANGE = (-30.0, 20.0)  # keeps exp(logvar) finite on rows far from the training data
 BOUNDED_LOGVAR = (-30.0, 0.0)  # the posterior of a linear Gaussian model is never wider than the prior
@@ -85,7 +86,7 @@ class AAPTVAE(nn.Module):
         beta: float = 1.0,
         linear_skip: bool = False,
         sigma: Sigma = SEED_SIGMA,
-        likelihood: Kind = "gaussian",
+        likelihood: Likelihood = "gaussian",
         dropout: float = 0.0,
         bounded: bool = False,
         axes: int | None = None,
