@@ -61,7 +61,7 @@ ARROWS = {
         "memory": "config errors features linear",
         "similarity": "config errors features linear model",
         "run": "config errors features linear model similarity",
-        "loop": "config errors features linear model run",
+        "loop": "config errors features linear model progress run",
         "evaluation": "config errors features linear model run similarity",
         "report": "config errors evaluation features linear model run",
         "diagnosis": "config errors features linear memory model progress",

@@ -95,7 +95,7 @@ def test_a_refit_that_diverges_keeps_its_start(tmp_path) -> None:
     scaled, world = torch.from_numpy(scale_rows(model, rows)), World(0, 1, torch.device("cpu"))
     (tmp_path / "last").mkdir()
     refit = Refit(Objective(model), ResidentBatches(scaled, 32, 0, world), scaled[:40], config, tmp_path, world, until=3)
-    history = refit.run(lambda *_: None).history
+    history = refit.run().history
     assert history[-1]["validation_elbo"] < history[0]["validation_elbo"] - 1
     model.load_state_dict(refit.best)
     assert refit.validation.bounds(model.eval()).sum(dim=0).mean() <= -history[0]["validation_elbo"] + 0.1

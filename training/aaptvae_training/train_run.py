@@ -249,12 +249,7 @@ def fit(
     name, epochs = ("training", trainer.epochs) if phase.epochs is None else ("refitting", phase.epochs)
     progress.stage(name, epochs * batches.steps, trainer.begin() * batches.steps)
 
-    def advance(steps: int, figures: dict[str, float]) -> None:
-        progress.advance(steps)
-        if figures and phase.epochs is None:
-            progress.epoch(figures)
-
-    reached = trainer.run(advance)
+    reached = trainer.run(progress)
     if reached.epoch < epochs:
         progress.note(
             f"stopped after epoch {reached.epoch} of {epochs}: the validation ELBO has not improved for "

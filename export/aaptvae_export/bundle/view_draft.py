@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import nn
 
 from aaptvae.bundle.graph_specs import view_spec
 from aaptvae.bundle.manifest import Manifest, View, ViewTwin, graph_file
@@ -52,16 +51,18 @@ def draft_views(run: Run, gate: Gate) -> list[ViewDraft]:
     """The traced views of a run, metric first; none for a run that was trained before there were views."""
     if run.views is None:
         return []
-    views, metric = run.views, compact_metric(run.views.metric, gate.subspace)
+    views, metric, width = run.views, compact_metric(run.views.metric, gate.subspace), run.model.input_dim
     entry = _view(views.geometry, "metric", len(metric.offset), views.metric_choice)
     references = {name: _metric_reference(reference.encode, metric) for name, reference in gate.references.items()}
     module = fold_metric(fold_encoder(run.model, gate.subspace), metric)
-    drafts = [ViewDraft(entry, _traced(run, entry, module), references, inverse_of(metric))]
+    graph = TracedGraph.of(entry.name, module, view_spec(width, entry))
+    drafts = [ViewDraft(entry, graph, references, inverse_of(metric))]
     if views.head is not None and views.head_choice is not None:
         entry = _view(views.geometry, "similarity", views.head.linear.out_features, views.head_choice)
         types = {"torch": torch.float32, "float64": torch.float64}
         references = {name: _head_reference(views.head, dtype) for name, dtype in types.items()}
-        drafts.append(ViewDraft(entry, _traced(run, entry, fold_similarity(views.head)), references))
+        graph = TracedGraph.of(entry.name, fold_similarity(views.head), view_spec(width, entry))
+        drafts.append(ViewDraft(entry, graph, references))
     return drafts
 
 
@@ -74,10 +75,6 @@ def _view(geometry: Geometry, name: str, dim: int, choice: Chosen) -> View:
         recall=choice.recall,
         start_recall=choice.start_recall,
     )
-
-
-def _traced(run: Run, view: View, module: nn.Module) -> TracedGraph:
-    return TracedGraph.of(view.name, module, view_spec(run.model.input_dim, view))
 
 
 def _metric_reference(encode: Graph, metric: MetricMap) -> Graph:

@@ -52,7 +52,7 @@ def test_the_loop_finds_ppca_from_a_random_start(rows, tmp_path):
     config = options(latent_dim=LATENTS, epochs=100, batch_size=200, learning_rate=0.1, weight_decay=0.0, patience=1.0)
     model = linear()
     trainer = Trainer(Objective(model), ResidentBatches(table, 200, 0, world), table, config, tmp_path, world)
-    trainer.run(lambda steps, figures: None)
+    trainer.run()
 
     ppca = ppca_of(*principal_axes(rows.T @ rows / len(rows)), LATENTS)
     found = np.linalg.qr(trainer.best["decoder_skip.weight"].numpy())[0]

@@ -118,9 +118,9 @@ class FailsAt:
 def test_one_bad_step_repeats_the_epoch_more_slowly(tmp_path):
     trainer = trainer_in(tmp_path, epochs=4, warmup=0.0)
     fails = FailsAt(trainer, step=10, times=1)
-    progress = trainer.run(lambda steps, figures: None)
-    assert progress.done and progress.rate_scale == SMALLER_RATE
-    assert [line["epoch"] for line in progress.history] == [0, 1, 2, 3, 4]
+    state = trainer.run()
+    assert state.done and state.rate_scale == SMALLER_RATE
+    assert [line["epoch"] for line in state.history] == [0, 1, 2, 3, 4]
     # Epoch 2 (steps 8 to 14) broke at its third step and was run again from its start.
     assert fails.rates[10] == pytest.approx(SMALLER_RATE * fails.rates[7])
     assert all(torch.isfinite(p).all() for p in trainer.average.parameters())
@@ -135,7 +135,7 @@ def test_recovery_does_not_depend_on_checkpoint_times(tmp_path, monkeypatch):
         folder.mkdir()
         trainer = trainer_in(folder, epochs=4)
         FailsAt(trainer, step=17, times=1)
-        trainer.run(lambda steps, figures: None)
+        trainer.run()
         weights.append((folder / BEST).read_bytes())
     assert weights[0] == weights[1]
 
@@ -146,7 +146,7 @@ def test_a_second_bad_step_is_an_error(tmp_path):
     trainer = trainer_in(tmp_path, rows=rows)
     FailsAt(trainer, step=10, times=2)
     with pytest.raises(RunError) as refused:
-        trainer.run(lambda steps, figures: None)
+        trainer.run()
     words = str(refused.value)
     assert words.startswith("the objective is not finite at step 7 (epoch 2), also at a tenth of the learning rate; ")
     assert words.endswith("in column 7: try a lower --learning-rate, --precision fp32, or drop that column")
@@ -176,7 +176,7 @@ def test_an_extreme_validation_row_names_its_column(tmp_path):
     trainer = trainer_in(tmp_path)
     trainer.validation.rows[3, 9] = 1e30
     with pytest.raises(RunError, match=r"validation ELBO is -?(inf|nan).*in column 9: drop such rows, or clip that column"):
-        trainer.run(lambda steps, figures: None)
+        trainer.run()
 
 
 @pytest.mark.parametrize("rows", [10, pytest.param(11, marks=pytest.mark.slow), pytest.param(19, marks=pytest.mark.slow)])

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..progress import TrainingProgress
 from .trainer import Trainer
 
 
@@ -26,6 +27,9 @@ class Refit(Trainer):
         if kept or not self.best:
             state.best_epoch = state.epoch
             self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
+
+    def show_epoch(self, progress: TrainingProgress) -> None:
+        """Nothing: its figures are of rows that it was trained on."""
 
     def stops_early(self) -> bool:
         """Whether all epochs are done."""

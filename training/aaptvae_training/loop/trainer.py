@@ -8,7 +8,7 @@ import copy
 import math
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from ..config import TrainConfig
 from ..errors import RunError
 from ..model.network import silenced
 from ..model.objective import Objective
+from ..progress import TrainingProgress
 from ..run.layout import BEST, LAST
 from ..run.state import Tensors, damaged, load_into, read_state, write_metrics, write_state
 from .batches import Batches
@@ -39,7 +40,6 @@ MOST_FIDELITY = (
     64.0  # largest weight: squared error dominates the likelihood; without a limit, gradients overflow after 70 epochs
 )
 SAVE_EVERY = 5.0  # seconds between checkpoints, and so the most training that a kill loses beside the current epoch
-Tick = Callable[[int, dict[str, float]], object]
 
 
 @dataclass
@@ -97,29 +97,34 @@ class Trainer:
         return self.state.epoch
 
     @freed_memory_kept()
-    def run(self, tick: Tick) -> TrainingState:
-        """Train to the end, telling `tick(steps, figures)`; `RunError` if the objective cannot be kept finite."""
+    def run(self, progress: TrainingProgress | None = None) -> TrainingState:
+        """Train to the end and show `progress`; `RunError` if the objective cannot be kept finite."""
+        progress = progress or TrainingProgress()
         self.begin()
         if not self.state.history:
             self.validate({})
-            tick(0, self.state.history[-1])
+            self.show_epoch(progress)
             self.save()
         while not self.state.done:
-            figures = self.train_epoch(tick)
+            figures = self.train_epoch(progress)
             self.state.epoch += 1
             self.validate(figures)
             self.state.done = self.state.epoch >= self.epochs or self.world.any(self.stops_early())
             if self.state.done or self.world.any(time.monotonic() - self.saved_at > SAVE_EVERY):
                 self.save()
-            tick(0, self.state.history[-1])
+            self.show_epoch(progress)
         return self.state
 
-    def train_epoch(self, tick: Tick) -> dict[str, float]:
+    def show_epoch(self, progress: TrainingProgress) -> None:
+        """Show the figures of the latest epoch."""
+        progress.epoch(self.state.history[-1])
+
+    def train_epoch(self, progress: TrainingProgress) -> dict[str, float]:
         """One pass over the rows; starts over at a lower rate, once, when the objective stops being finite."""
         # A copy, because the last checkpoint may be older, depending on the clock; a resumed training must give the same bits.
         good = {name: tensor.clone() for name, tensor in self.tensors().items()}
         while True:
-            bad = self._pass(tick)
+            bad = self._pass(progress)
             if isinstance(bad, dict):
                 return bad
             if self.state.rate_scale < 1:
@@ -127,7 +132,7 @@ class Trainer:
             self.load(good, self.folder / LAST)
             self.state.rate_scale = SMALLER_RATE
 
-    def _pass(self, tick: Tick) -> dict[str, float] | str:
+    def _pass(self, progress: TrainingProgress) -> dict[str, float] | str:
         """Figures of a finished pass, or the error message of one whose objective is not finite."""
         epoch = self.state.epoch
         self.model.train()
@@ -143,7 +148,7 @@ class Trainer:
             if self.world.any(not finite):
                 return self.explain_nan(step, x)
             totals += torch.stack([nll.detach().sum(), kl.detach().sum(), nll.new_tensor(len(x))]).double().cpu()
-            tick(1, {})
+            progress.advance(1)
             del x  # a view of a buffer, which would outlive it
         nll_sum, kl_sum, rows = (float(t) for t in self.world.total(*totals))
         return {"learning_rate": rate, "train_elbo": -(nll_sum + kl_sum) / rows, "train_kl": kl_sum / rows}
