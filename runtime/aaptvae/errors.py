@@ -19,3 +19,10 @@ class ProviderError(AaptvaeError, RuntimeError):
 
 class MissingDependencyError(AaptvaeError, ImportError):
     """A package that a verb or a file format needs is not installed."""
+
+
+def refuse_address(path: str, expected: str) -> None:
+    """Raise `InputError` for an address such as s3://bucket/x.npy in place of a path; `expected` says what to give."""
+    scheme, mark, _ = path.partition("://")
+    if mark and len(scheme) > 1 and scheme.replace("+", "").isalnum():
+        raise InputError(f"{path} is an address, not a path: {expected}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, NamedTuple
 
-from ..errors import BundleError, InputError
+from ..errors import BundleError, InputError, refuse_address
 from ..hub import SCHEME, Snapshot
 from .manifest import MANIFEST
 
@@ -44,6 +44,7 @@ def opened(place: Place) -> Iterator[OpenedBundle]:
                     lambda name, limit: _read(snapshot.file(name, limit), None, limit), lambda: snapshot.address, path
                 )
         else:
+            refuse_address(path, "expected a folder, a .zip or hf://OWNER/NAME: fetch it first")
             path = _absolute(path)
             with _explained(path), _folder_or_zip(path) as read:
                 yield OpenedBundle(read, lambda: path, path)

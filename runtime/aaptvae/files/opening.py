@@ -10,7 +10,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, refuse_address
 from ..rows import Array
 from ..tables.names import listed
 from .binary import NpyWriter, NpzWriter, open_npy, open_npz, open_safetensors
@@ -102,6 +102,7 @@ def open_rows(
     text = os.fspath(path)
     if not text:
         raise InputError("the name of the feature file is empty: expected a file, a folder, a pattern or -: check the variable")
+    refuse_address(text, "expected a file, a folder, a pattern or -: fetch it first, or pipe it to - with --format")
     shards = None if text == "-" else shard_paths(Path(text), FORMATS, _suffix)
     reader = _open_one(text, format, reading) if shards is None else ShardedRows(text, shards, format, reading)
     if reading.width is not None and reader.width != reading.width:
@@ -241,6 +242,7 @@ def open_output(
     text = os.fspath(path)
     if text in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
         raise InputError(f"{text} cannot be replaced by a file: use - to write to stdout")
+    refuse_address(text, "expected a file or -: write a file and copy it there, or pipe - with --format")
     format = file_format(text, format, WRITABLE)
     if layout.ids and not FORMATS[format].named:
         named = _names("named")

@@ -175,5 +175,8 @@ def _sample(vae: VAE, inputs: Mapping[str, Array], _: Sequence[str], options: Ma
 def _integer(inputs: Mapping[str, Array], name: str) -> int:
     array = inputs[name]
     if array.size != 1 or array.dtype.kind not in "iu" or int(array.flat[0]) < 0:
-        raise InputError(f"{name} is {array.dtype} of shape {list(array.shape)}: expected one integer from 0 up, INT64 [1]")
+        shown = f"{array.flat[0]}, " if array.size == 1 else ""
+        raise InputError(
+            f"{name} is {shown}{array.dtype} of shape {list(array.shape)}: expected one integer from 0 up, INT64 [1]"
+        )
     return int(array.flat[0])

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -28,8 +29,16 @@ class ServedBundle:
 
     @classmethod
     def parse(cls, text: str) -> "ServedBundle":
-        """`BUNDLE`, `NAME=BUNDLE` or `NAME:VERSION=BUNDLE`; for a path with = in it write ./PATH."""
+        """`BUNDLE`, `NAME=BUNDLE` or `NAME:VERSION=BUNDLE`; for a path with = in it write ./PATH.
+
+        `InputError` for another name or version.
+        """
         match = _NAMED.fullmatch(text)
+        if match is None and "=" in text and text[0] not in "./" and not Path(text).exists():
+            raise InputError(
+                f"{text} is no NAME=BUNDLE: expected a name of letters, digits, . _ and -, and a version from 1 up, such as "
+                "digits:2=newer.zip; for a path with = in it write ./PATH"
+            )
         return cls(text) if match is None else cls(match[3], match[1], match[2] or "1")
 
     def read(self) -> tuple[tuple[str, str], Bundle]:

@@ -83,8 +83,12 @@ class Routes:
         text = path[:200].decode("ascii", "replace")
         if not path.startswith(b"/v2/models/"):
             return f"there is nothing at {text}: this server follows the Open Inference Protocol V2, below /v2"
-        has = [f"{name} ({', '.join(versions)})" for name, versions in self.repository.models.items()]
-        return f"there is no model at {text}: this server has {', '.join(has[:12])}" + ", ..." * (len(has) > 12)
+        models = self.repository.models
+        encoders = [f"{name} ({', '.join(models[name])})" for name in models if name.endswith("_encoder")]
+        has = ", ".join(encoders[:12]) + ", ..." * (len(encoders) > 12)
+        return (
+            f"there is no model at {text}: this server has {has}, and _decoder, _embed, _reconstruct, _score, _sample of each"
+        )
 
     def _ready(self, _: Request) -> Answer:
         return as_json({"ready": not self.draining}, 503 if self.draining else 200)

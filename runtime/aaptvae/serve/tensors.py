@@ -219,11 +219,13 @@ def _from_json(tensor: InputTensor[Any], name: str, dtype: np.dtype[Any]) -> Arr
     """The numbers of a tensor, flat or in rows; null becomes NaN. Floats in double precision: the model rounds them."""
     kind = "float" if dtype.kind == "f" else "int"
     decoded: Any = tensor.data
+    if decoded is UNSET:
+        raise InputError(f"{name} has no data: expected a list of {kind}s as `data`, or binary_data_size and bytes")
     try:
         if isinstance(decoded, list):
             nested = bool(decoded) and type(decoded[0]) is list
         else:
-            text = b"" if decoded is UNSET else memoryview(decoded)
+            text = memoryview(decoded)
             nested = _begins_with_row(text) is not None
             decoded = (_rows if nested else _flat)[kind](text)
         values = _doubles(decoded, nested) if kind == "float" else np.array(decoded, dtype)

@@ -58,8 +58,9 @@ class Server:
         self._watch(listener)
 
     def _announce(self, listener: socket.socket) -> None:
-        places = ", ".join(source.place for source in self._sources)
-        self._say(f"serving {places} at {address(listener)}, {self._options.workers} worker(s), process {os.getpid()}")
+        named = zip(self._sources, self._bundles, strict=True)
+        shown = ", ".join(f"{name} {version} ({source.place})" for source, (name, version) in named)
+        self._say(f"serving {shown} at {address(listener)}, {self._options.workers} worker(s), process {os.getpid()}")
 
     def _work(self, number: int, listener: socket.socket, ready: Callable[[], object]) -> None:
         repository = Repository(self._bundles, self._precision, self._settings)

@@ -213,3 +213,11 @@ def test_dev_stdout_is_refused_with_a_dash(cli: Cli, tiny: Path, x: np.ndarray) 
     np.save("x.npy", x)
     for path in ("/dev/stdout", "/dev/fd/1"):
         assert "use - to write to stdout" in cli("encode", tiny, "x.npy", "-o", path, "--format", "csv").err
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/x.npy", "https://host/x*.csv", "file:///x.npy"])
+def test_addresses_are_no_paths(cli: Cli, named: Path, x: np.ndarray, address: str) -> None:  # noqa: F811
+    np.save("x.npy", x)
+    for arguments in ((named, address, "-o", "z.npy"), (named, "x.npy", "-o", address), (address, "x.npy", "-o", "z.npy")):
+        done = cli("encode", *arguments)
+        assert done.status == 1 and f"{address} is an address, not a path: expected a f" in done.err

@@ -173,6 +173,10 @@ def test_a_server_that_cannot_start_says_why(tiny: Path, named: Path, tmp_path: 
             [tiny, named],
             f"error: {named} is tiny, version 1, as is another bundle: expected different ones: write tiny:2={named}",
         ),
+        (
+            ["new:0=tiny"],
+            "error: new:0=tiny is no NAME=BUNDLE: expected a name of letters, digits, . _ and -, and a version from",
+        ),
         ([tiny, "--host", "192.0.2.1"], "error: cannot listen at 192.0.2.1"),
         ([tiny, "--token-file", tmp_path / "short"], "a token of 6 bytes: expected 16 or more"),
         ([tiny, "--precision", "fp16", "--workers", 2], "error: a worker could not start: its error is above"),

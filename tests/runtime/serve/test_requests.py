@@ -60,6 +60,10 @@ def test_hostile_bodies_are_refused_with_a_sentence(client: Client, server: Serv
     assert server.log.read_text() == log
 
 
+def test_a_wrong_seed_is_shown(client: Client) -> None:
+    assert b"seed is -1, int64 of shape [1]: expected one integer from 0 up" in client.send("tiny_sample", whole_sample(-1))[2]
+
+
 @pytest.mark.parametrize(
     ("fields", "status"),
     [
