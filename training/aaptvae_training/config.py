@@ -56,7 +56,7 @@ class TrainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     test_share: Annotated[Share, Meta(description="Share of the rows that are used by the evaluation alone.")] = 0.1
     similarity: Annotated[
         Literal["auto", "on", "off"],
-        Meta(description="Vectors for search; auto: trained where rows look like embeddings, else PCA."),
+        Meta(description="Vectors for search; auto: trained where rows have equal norms, as embeddings have, else PCA."),
     ] = "auto"
     similarity_dim: Annotated[Width | None, Meta(description="Width of that head [default: as latent-dim].")] = None
     split: Annotated[

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aaptvae_training.similarity.recall import geometry_of, recall_at
+from aaptvae_training.similarity.recall import geometry_of, has_equal_norms, recall_at
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.standard_normal((300, 20))
@@ -59,18 +59,19 @@ def normalised(rows):
 
 
 @pytest.mark.parametrize(
-    "rows",
+    ("rows", "trained"),
     [
-        normalised(RNG.standard_normal((100, 60)).cumsum(axis=1)),
-        normalised(RNG.standard_normal((100, 40, 3)).cumsum(axis=1).reshape(100, 120)),
-        350 + RNG.standard_normal((100, 30)),
+        (normalised(RNG.standard_normal((100, 60)).cumsum(axis=1)), True),
+        (normalised(RNG.standard_normal((100, 40, 3)).cumsum(axis=1).reshape(100, 120)), True),
+        (350 + RNG.standard_normal((100, 30)), False),
     ],
     ids=["series", "series of three channels", "a large mean"],
 )
-def test_equal_norms_alone_are_no_embedding(rows):
+def test_equal_norms_alone_are_no_embedding(rows, trained):
+    """A head for search is trained for normalised rows of every kind."""
     norms = np.linalg.norm(rows, axis=1)
     assert norms.std() < 0.05 * norms.mean()
-    assert geometry_of(rows) == "euclidean"
+    assert (geometry_of(rows), has_equal_norms(rows)) == ("euclidean", trained)
 
 
 def test_centred_embeddings_stay_embeddings():

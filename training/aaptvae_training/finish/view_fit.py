@@ -14,7 +14,7 @@ from ..model.network import AAPTVAE
 from ..progress import TrainingProgress
 from ..run.views import RunViews
 from ..similarity.metric import metric_maps
-from ..similarity.recall import geometry_of
+from ..similarity.recall import geometry_of, has_equal_norms
 from ..similarity.views import HEADS, HeadFit, Search, choose_head, choose_metric, head_steps
 
 MOST_ROWS = 50_000  # training rows that views are fitted to
@@ -47,7 +47,7 @@ def fit_views(
     progress.advance(1)
     if config.similarity == "off":
         return RunViews(geometry, *chosen)
-    methods = tuple(HEADS) if config.similarity == "on" or geometry == "cosine" else ()
+    methods = tuple(HEADS) if config.similarity == "on" or has_equal_norms(prepared.train_sample) else ()
     progress.stage("similarity view", head_steps(count, methods))
     return RunViews(geometry, *chosen, *choose_head(rows, search, fit, progress.advance, methods))
 

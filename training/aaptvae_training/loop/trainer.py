@@ -206,7 +206,11 @@ class Trainer:
         squares = self.validation.squared_errors(self.average, goal)
         rows = bounds.new_tensor(float(bounds.shape[1]))
         nll, kl, count, *totals = map(float, self.world.total(*bounds.sum(dim=1), rows, *squares.sum(dim=1)))
-        faithful = self.adjust_fidelity([total / count for total in totals])
+        reached = goal.reached([total / count for total in totals])
+        if self.linear is not None:  # errors that are below PCA's by chance alone are no reason to lower their weight
+            close = self.validation.as_close_as_pca(squares, self.linear.squares, self.model.scaler, goal)
+            reached = [below and sure for below, sure in zip(reached, close, strict=True)]
+        faithful = self.adjust_fidelity(reached)
         elbo = -(nll + kl) / count
         if not math.isfinite(elbo):
             where = f"; their largest feature is {self.farthest(self.validation.rows)}" if len(bounds[0]) else ""
@@ -222,8 +226,7 @@ class Trainer:
             self.best = {name: tensor.clone() for name, tensor in silenced(self.average).state_dict().items()}
         else:
             gain = Gain.of(self.linear.losses - bounds.sum(dim=0), self.world)
-            close = self.validation.as_close_as_pca(squares, self.linear.squares, self.model.scaler, goal)
-            self.keep_best(faithful, gain.score, eligible=gain.beyond_chance and close)
+            self.keep_best(faithful, gain.score, eligible=gain.beyond_chance and all(close))
 
     def keep_best(self, faithful: bool, score: float, *, eligible: bool) -> None:
         """Keep the averaged weights if they are `eligible`, past the warm-up, and better than the best so far."""
@@ -236,9 +239,9 @@ class Trainer:
             state.best_faithful, state.best_elbo, state.best_epoch = faithful, score, state.epoch
             self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
 
-    def adjust_fidelity(self, errors: Sequence[float]) -> bool:
-        """Raise the weight of squared error in each unit [U] in which PCA's is smaller, else lower it; whether none is."""
-        reached, before = self.plain.goal.reached(errors), (self.state.fidelity, self.state.own_fidelity)
+    def adjust_fidelity(self, reached: Sequence[bool]) -> bool:
+        """Raise the weight of squared error in each unit [U] in which PCA's is not reached, else lower it; whether all are."""
+        before = self.state.fidelity, self.state.own_fidelity
         after = [
             f / 2 if met else min(max(LEAST_FIDELITY, 2 * f), MOST_FIDELITY) for f, met in zip(before, reached, strict=False)
         ]

@@ -56,8 +56,8 @@ class Validation:
         reconstruct_as_pca(linear)
         return LinearStart(losses, self.squared_errors(linear, goal))
 
-    def as_close_as_pca(self, squares: Tensor, pca: Tensor, scaler: FeatureScaler, goal: Fidelity) -> bool:
-        """Whether squared errors [U, n] show that R2 of all processes is at most `MOST_R2_LOST` below PCA's in each unit.
+    def as_close_as_pca(self, squares: Tensor, pca: Tensor, scaler: FeatureScaler, goal: Fidelity) -> list[bool]:
+        """In which units squared errors [U, n] show that R2 of all processes is at most `MOST_R2_LOST` below PCA's: [U].
 
         `SURE` standard errors of their differences from the errors of PCA [U, n] must be left.
         """
@@ -65,10 +65,10 @@ class Validation:
         sums = [self.world.total(*part.sum(dim=1), part.new_tensor(float(part.shape[1]))) for part in (squares, lengths)]
         errors, variances = ([float(total / rows) for total in totals] for *totals, rows in sums)
         unsure = [standard_error(differences, self.world) for differences in squares - pca]
-        return all(
+        return [
             error + SURE * chance <= most + MOST_R2_LOST * variance
             for error, chance, most, variance in zip(errors, unsure, goal.tolerated, variances, strict=True)
-        )
+        ]
 
 
 class Gain(NamedTuple):

@@ -24,22 +24,23 @@ BY_CHANCE = 2.0  # the same difference of a few columns without an order, times 
 
 
 def geometry_of(x: Array) -> Geometry:
-    """Cosine for rows [N, D] that look like embeddings, Euclidean for others.
+    """Cosine for rows [N, D] that look like embeddings, with equal norms and columns without an order; else Euclidean."""
+    return "cosine" if has_equal_norms(x) and not _has_ordered_columns(x) else "euclidean"
 
-    Embeddings have many columns without an order, norms nearly equal, and no column that dominates.
-    """
+
+def has_equal_norms(x: Array) -> bool:
+    """Whether rows [N, D] have many columns, nearly equal norms, not by a large mean alone, and no column that dominates."""
     rows = np.asarray(x, np.float64)
-    squares, centred = np.square(rows), rows - rows.mean(axis=0)
+    squares = np.square(rows)
     norms, columns = np.sqrt(squares.sum(axis=1)), squares.mean(axis=0)
-    spread = np.sqrt(np.square(centred).sum(axis=1).mean())
+    spread = np.sqrt(rows.var(axis=0).sum())
     equal = norms.std() <= min(EQUAL_NORMS * norms.mean(), NORMS_IN_SPREAD * spread)
-    alike = equal and columns.max() <= LARGEST_SHARE * columns.sum()
-    wide = x.shape[1] >= FEWEST_COLUMNS and norms.mean() > 0
-    return "cosine" if wide and alike and not _has_ordered_columns(centred) else "euclidean"
+    return bool(x.shape[1] >= FEWEST_COLUMNS and norms.mean() > 0 and equal and columns.max() <= LARGEST_SHARE * columns.sum())
 
 
-def _has_ordered_columns(centred: Matrix) -> bool:
-    """Whether columns of centred rows [N, D] a few places apart correlate, as those of series, spectra and pictures do."""
+def _has_ordered_columns(x: Array) -> bool:
+    """Whether columns of rows [N, D] a few places apart correlate, as those of series, spectra and pictures do."""
+    centred = x - x.mean(axis=0, dtype=np.float64)
     deviation = centred.std(axis=0)
     z = centred[:, deviation > 0] / deviation[deviation > 0]
     width = z.shape[1]
