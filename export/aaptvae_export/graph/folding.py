@@ -90,20 +90,25 @@ class Subspace:
         return self.basis.square()
 
 
-def in_directions(layers: list[nn.Linear], heads: list[Affine], bounded: bool) -> list[Affine]:
-    """Hidden layers of an MLP and then `heads`.
+def in_directions(
+    layers: list[nn.Linear], heads: list[Affine], activation: Activation, bounded: bool
+) -> tuple[list[Affine], Tensor | None]:
+    """Hidden layers of an MLP and then `heads`; norms [H] by which the trunk multiplies the first layer's output, if any.
 
-    If bounded, each unit of the first layer is divided by its norm (`direction_norms`) and the next layer multiplies by it,
-    which changes nothing as relu(a) = n relu(a / n) for n > 0: the bound then applies to directions of unit length.
+    If bounded, each unit of the first layer is divided by its norm (`direction_norms`): the bound then applies to directions
+    of unit length. The next layer multiplies by the norms, as relu(a) = n relu(a / n) for n > 0; before another `activation`
+    the trunk does.
     """
     first, *rest = [Affine.of(layer) for layer in layers]
     if not bounded:
-        return [first, *rest, *heads]
+        return [first, *rest, *heads], None
     norms = direction_norms(layers[0]).detach().double()
     first, zero = first.then(1 / norms), torch.zeros_like(norms)
+    if activation is not torch.relu:
+        return [first, *rest, *heads], norms.float()
     if rest:
-        return [first, rest[0].after(norms, zero), *rest[1:], *heads]
-    return [first, *(head.after(norms, zero) for head in heads)]
+        return [first, rest[0].after(norms, zero), *rest[1:], *heads], None
+    return [first, *(head.after(norms, zero) for head in heads)], None
 
 
 def fold_encoder(model: AAPTVAE, subspace: Subspace | None = None) -> EncoderGraph:
@@ -119,14 +124,14 @@ def fold_encoder(model: AAPTVAE, subspace: Subspace | None = None) -> EncoderGra
         scaled = torch.ones_like(origin), torch.zeros_like(origin)
     heads = [Affine.of(model.mu), Affine.of(model.logvar)]
     hidden, activations = _layers("encoder", model.encoder)
-    first, *rest, mu, logvar = in_directions(hidden, heads, model.bounded)
+    (first, *rest, mu, logvar), norms = in_directions(hidden, heads, activations[0], model.bounded)
     skip = None
     if model.mu_skip is not None:
         skip = _after_scaling(Affine.of(model.mu_skip), model, scaled)
         mu, skip = mu.with_bias_of(skip)
     layers = [layer.layer() for layer in (_after_scaling(first, model, scaled), *rest)]
     graph = EncoderGraph(
-        Trunk(layers, activations, float(model.encoder_reach) if model.bounded else None),
+        Trunk(layers, activations, float(model.encoder_reach) if model.bounded else None, norms),
         (mu if subspace is None else mu.then(subspace.basis)).layer(),
         logvar.layer(),
         model.logvar_range,
@@ -168,7 +173,7 @@ def fold_decoder(model: AAPTVAE, subspace: Subspace | None = None) -> DecoderGra
     """The decoder to raw features as plain layers; `ExportError` for a layer that cannot be folded."""
     _check_parts(model)
     (*hidden, last), activations = _layers("decoder", model.decoder)
-    first, *rest, out = in_directions(hidden, [Affine.of(last)], model.bounded)
+    (first, *rest, out), norms = in_directions(hidden, [Affine.of(last)], activations[0], model.bounded)
     skip = None if model.decoder_skip is None else Affine.of(model.decoder_skip)
     if model.condition_dim:
         first, skip = _with_conditions(first, skip, model)
@@ -191,7 +196,7 @@ def fold_decoder(model: AAPTVAE, subspace: Subspace | None = None) -> DecoderGra
     if skip is not None:
         out, skip = out.with_bias_of(skip)
     reach = float(model.decoder_reach) if model.bounded else None
-    trunk = Trunk([layer.layer() for layer in (first, *rest)], activations, reach)
+    trunk = Trunk([layer.layer() for layer in (first, *rest)], activations, reach, norms)
     graph = DecoderGraph(trunk, out.layer(), skip and skip.layer(), sigmoid=bernoulli, axes=axes)
     graph.location = location and location.layer()
     return graph.eval()

@@ -13,11 +13,16 @@ Activation = Callable[[Tensor], Tensor]
 class Trunk(nn.Module):
     """Hidden layers [N, D] or [N, L] -> [N, H], each with its activation; with a `reach`, the last one fades to 0 beyond it.
 
-    The first layer must then be in units of the lengths of its directions: its largest value is the row's distance.
+    The units of the first layer must then have weights and bias of length 1 together: the largest of their outputs is the
+    distance of the row. Where there are `norms` [H], the first activation takes these outputs times the norms.
     """
 
-    def __init__(self, layers: list[nn.Linear], activations: list[Activation], reach: float | None) -> None:
+    def __init__(
+        self, layers: list[nn.Linear], activations: list[Activation], reach: float | None, norms: Tensor | None = None
+    ) -> None:
         super().__init__()
+        self.norms: Tensor | None
+        self.register_buffer("norms", norms)
         self.layers, self.activations = nn.ModuleList(layers), activations
         self.fades = reach is not None
         self.slope: Tensor
@@ -29,7 +34,7 @@ class Trunk(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The last hidden layer."""
         first = self.layers[0](x)
-        hidden = self.activations[0](first)
+        hidden = self.activations[0](first if self.norms is None else first * self.norms)
         for layer, activation in list(zip(self.layers, self.activations, strict=True))[1:]:
             hidden = activation(layer(hidden))
         if not self.fades:

@@ -34,9 +34,10 @@ def test_unknown_part_of_the_model_is_named(fold):
         fold(model)
 
 
-def test_a_new_activation_is_one_entry(tmp_path, monkeypatch):
+@pytest.mark.parametrize("bounds", [{}, {"bounded": True, "sigma": "spectral"}])
+def test_a_new_activation_is_one_entry(bounds, tmp_path, monkeypatch):
     """A kind of layer is added in the network and in `ACTIVATIONS`; export proves that the graph computes the same."""
-    run = make_run(hidden=(9, 7))
+    run = make_run(hidden=(9, 7), **bounds)
     run.model.encoder[1] = run.model.decoder[3] = nn.SiLU()
     monkeypatch.setitem(ACTIVATIONS, nn.SiLU, lambda x: x * torch.sigmoid(x))
     export_bundle(run, tmp_path / "bundle")
