@@ -36,9 +36,7 @@ from .validation import Gain, Validation, seed_noise
 
 SMALLER_RATE = 0.1  # factor on the learning rate after an objective that is not finite
 LEAST_FIDELITY = 0.25  # first weight of squared error where reconstructions are worse than PCA's; doubled after each epoch
-MOST_FIDELITY = (
-    64.0  # largest weight: squared error dominates the likelihood; without a limit, gradients overflow after 70 epochs
-)
+MOST_FIDELITY = 64.0  # largest weight; without a limit, gradients overflow after 70 epochs
 SAVE_EVERY = 5.0  # seconds between checkpoints, and so the most training that a kill loses beside the current epoch
 
 
