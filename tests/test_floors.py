@@ -65,6 +65,7 @@ def sources(package: str) -> list[Path]:
     return sorted(folder.rglob("*.py"))
 
 
+@pytest.mark.slow
 def test_every_runtime_module_imports_without_torch() -> None:
     result = run(BLOCKED)
     assert result.returncode == 0, result.stderr

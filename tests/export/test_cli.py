@@ -111,6 +111,7 @@ def test_a_missing_run_is_one_line(tmp_path, inside):
     assert done.status == 1 and done.err.startswith("error: cannot read") and len(done.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_missing_package_error_names_the_extra(trained, tmp_path):
     code = "import sys; sys.modules['onnx'] = None; from aaptvae.cli import main; main()"
     arguments = [sys.executable, "-c", code, "export", str(trained), "-o", str(tmp_path / "b")]

@@ -321,9 +321,9 @@ main()
 @pytest.mark.parametrize(
     "verb",
     [
-        ("train", "no.npy", "-o", "run"),
+        ("diagnose", "no.npy"),
+        pytest.param(("train", "no.npy", "-o", "run"), marks=pytest.mark.slow),
         pytest.param(("evaluate", "no"), marks=pytest.mark.slow),
-        pytest.param(("diagnose", "no.npy"), marks=pytest.mark.slow),
     ],
 )
 def test_limits_of_waiting_precede_numpy(verb: tuple[str, ...], tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ COMMANDS = {
     "version": (["--version"], set()),
     "a refusal": (["encode", "nowhere", "x.npy", "-o", "z.npy"], set()),
 }
+QUICK = ["encode", "encode, resumable", "sample, parquet", "verify", "help", "a refusal"]
 FILE_EVENTS = ("open", "os.remove", "os.rename", "os.truncate", "os.chmod")
 
 
@@ -79,7 +80,9 @@ def reached(place: Path, outputs: set[str]) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in COMMANDS if name not in QUICK)]
+)
 def test_a_command_touches_only_its_named_outputs(place: Path, name: str) -> None:
     arguments, outputs = COMMANDS[name]
     before = {path.relative_to(place) for path in place.rglob("*")} | {Path("notes")}
