@@ -1,13 +1,12 @@
 """Views of rows beside the posterior mean: what they compute, what decodes, and what a bundle without them says."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from preforked import run
 
 import aaptvae
 from aaptvae import BundleError, InputError
@@ -92,8 +91,8 @@ def test_wrong_views_are_refused_on_the_command_line(viewed: Path, tiny: Path, x
 
 def aaptvae_command(*words: object) -> tuple[int, str]:
     """Exit status and stderr."""
-    done = subprocess.run([sys.executable, "-m", "aaptvae", *map(str, words)], capture_output=True, text=True, check=False)
-    return done.returncode, done.stderr
+    done = run(*words)
+    return done.returncode, done.stderr.decode()
 
 
 def test_verify_replays_the_views_too(viewed: Path) -> None:
