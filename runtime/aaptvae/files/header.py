@@ -4,6 +4,7 @@ Where the first lines are ambiguous, nothing is guessed: the error names the opt
 """
 
 import itertools
+import re
 from collections.abc import Callable, Sequence
 
 from ..errors import InputError
@@ -144,3 +145,9 @@ def is_row(text: str, like: str, split: Split) -> bool:
 def spelled(delimiter: str) -> str:
     """A delimiter in words."""
     return DELIMITERS.get(delimiter, repr(delimiter))
+
+
+def named_delimiter(text: str) -> str:
+    """The delimiter in `sep=;`, which Excel reads and writes above the header; "" for other lines."""
+    found = re.fullmatch(r'"?sep=([;,|]|\t?)"?', text.rstrip("\r\n"), re.IGNORECASE)
+    return (found[1] or "\t") if found else ""

@@ -20,6 +20,7 @@ from .header import Line, has_header, is_row, names_in_comment, refuse_index, re
 from .reading import Reading, Selection, choose
 from .table import Batch
 
+_ARRAY = re.compile(r"\[\s*([{\[]|$)")  # of records or rows, or one that goes on in the next line
 _OPEN_QUOTES = "it ends inside quotes: a line break within a field is not read: take it out"
 _EXCHANGED = str.maketrans(",.", ".,")
 
@@ -211,6 +212,11 @@ class JsonSyntax(Syntax):
         self._ids, self.reading = reading.ids, reading
         self._vector: str | None = None
         self._record, self._keys = first[0][1].startswith("{"), dict[str, Any]().keys()
+        if _ARRAY.match(first[0][1]) and not reading.skip_bad:
+            raise InputError(
+                f"{name} line {first[0][0]} begins an array of JSON: {first[0][1][:40]!r}: expected one record or row a line, "
+                "without brackets around all"
+            )
         if not self._record:
             return
         try:

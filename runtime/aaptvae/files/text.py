@@ -3,12 +3,13 @@
 import codecs
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from ..errors import InputError
 from ..rows import Array, called
-from .header import Line
+from .header import Line, named_delimiter
 from .reading import choose, refuse_others
 from .syntax import CsvSyntax, Syntax
 from .table import MAX_WIDTH, Batch, RowReader, Source, rebatch
@@ -46,11 +47,15 @@ class TextRows(RowReader):
         self.bad: list[str] = []
         self._strict, self._missing = reading.width is not None, reading.missing
         self._read, self._like, self._comments = False, "", [""]
+        self._above = 0  # lines above the header that are no rows
         self._kind, self._reading, self.typed = syntax, reading, not issubclass(syntax, CsvSyntax)
         lines = self._numbered()
         first = list(itertools.islice(lines, 1))
         if not first:
             raise InputError(f"{self.name} holds no rows: expected one row of numbers a line")
+        if not self.typed and (mark := named_delimiter(first[0][1])) and (rest := list(itertools.islice(lines, 1))):
+            first, reading, self._above = rest, replace(reading, delimiter=reading.delimiter or mark), 1
+            self._reading = reading
         self._like = first[0][1]
         first += itertools.islice(lines, FIRST_LINES - 1)
         try:
@@ -106,7 +111,7 @@ class TextRows(RowReader):
             if not self._stream.seekable():
                 raise InputError(f"{self.name} is a stream, which cannot be read twice: give a file")
             self._stream.seek(0)
-            self._lines, self.bad = itertools.islice(self._numbered(), self._syntax.header_lines, None), []
+            self._lines, self.bad = itertools.islice(self._numbered(), self._above + self._syntax.header_lines, None), []
         self._read = True
         return rebatch(self._parsed(itertools.islice(self._lines, start, None)), size)
 

@@ -227,3 +227,18 @@ def test_files_of_other_kinds_are_told_from_text(tmp_path: Path, head: bytes, wo
     (tmp_path / "x.csv").write_bytes(head + bytes(40))
     with pytest.raises(InputError, match=f"x.csv is {words}.*, no text: .* the suffix of its content"):
         open_rows(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize("mark", [";", ",", "\t"])
+def test_the_delimiter_line_of_excel_is_no_row(tmp_path: Path, mark: str) -> None:
+    rows = [["a", "b"], ["1", "2"], ["3", "4"]]
+    (tmp_path / "x.csv").write_text("\n".join([f"sep={mark}", *(mark.join(row) for row in rows)]) + "\n")
+    with open_rows(tmp_path / "x.csv") as reader:
+        assert reader.columns == ("a", "b")
+        assert [np.concatenate(list(reader.batches(9))).tolist() for _ in range(2)] == [[[1, 2], [3, 4]]] * 2
+
+
+@pytest.mark.parametrize("text", ['[\n  {"a": 1}\n]\n', '[{"a": 1}, {"a": 2}]\n', "[[1, 2], [3, 4]]\n", "[\n"])
+def test_an_array_of_records_is_called_so(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match=r"x\.jsonl line 1 begins an array of JSON: .*one record or row a line"):
+        read(tmp_path / "x.jsonl", text)

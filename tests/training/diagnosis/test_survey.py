@@ -1,5 +1,6 @@
 """`diagnose` counts bad values, predicts the latents that a linear VAE uses, and describes damaged tables without failing."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -206,3 +207,8 @@ def test_diagnosing_needs_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("32\n", "")
+
+
+def test_values_that_training_refuses_are_said(tmp_path: Path) -> None:
+    found = diagnose(saved(tmp_path, gaussian(50, [1, 1]) * 1e36))
+    assert any(re.match(r"Values go up to \d\.\d+e\+36: training refuses those above 1e\+30", text) for text in found.warnings)

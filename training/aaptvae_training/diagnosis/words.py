@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from aaptvae.tables.names import listed
 
-from ..features import FEW_ROWS, LEAST_ROWS, sentence
+from ..features import FEW_ROWS, LARGEST, LEAST_ROWS, sentence
 from .figures import Diagnosis
 
 ADVISED_SHARE = "95"  # percent of the variance that PCA explains with the advised latents, if there are enough rows
@@ -35,6 +35,11 @@ def _warnings(found: Diagnosis) -> Iterable[str]:
         yield (
             f"{_count(found.bad_rows, 'row')} hold NaN or infinity ({_count(found.bad_values, 'value')}): training refuses "
             "them: drop or repair them first."
+        )
+    if max(abs(found.smallest or 0), abs(found.largest or 0)) > LARGEST:
+        yield (
+            f"Values go up to {max(abs(found.smallest or 0), abs(found.largest or 0)):.3g}: training refuses those above "
+            f"{LARGEST:g}, because float32 ends at 3.4e+38: divide such columns by a constant."
         )
     yield from (f"{text[:1].upper()}{text[1:]}." for text in found.row_numbers)
     if found.rounded:

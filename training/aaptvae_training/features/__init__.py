@@ -6,6 +6,7 @@ from .kinds import ColumnFacts, Finding, findings
 from .moments import FEW_COLUMNS, MOST_COVARIANCE_COLUMNS, Moments, Statistics, first_bad_value, wants_covariance
 from .opening import open_features
 from .prepare import (
+    LARGEST,
     SAMPLE_ROWS,
     Mask,
     Prepared,
