@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import children
@@ -26,6 +27,7 @@ from aaptvae_training.progress import TrainingProgress
 from aaptvae_training.run import Evaluation, read_baseline, read_evaluation, read_held_out
 from aaptvae_training.train_run import train
 
+PRIORS = {"standard": "N(0, I)", "fitted": "the fitted prior"}
 PATIENCE = 60.0  # seconds that the plain loop gets
 Rows = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
@@ -75,14 +77,13 @@ def _seen(kind: str, *arguments: object) -> list[tuple[float, float]]:
 def figures(title: str, evaluation: Evaluation) -> Iterator[Line]:
     """Ours beside each baseline, on rows that no gradient saw; the ratio of log-likelihoods is a difference in nats."""
     metrics, baseline = evaluation.metrics, evaluation.baseline
-    for name in ("ppca", "gaussian"):
-        other = baseline[f"{name}_log_likelihood"]
-        gain = metrics["log_likelihood"] - other
+    for prior, name in product(PRIORS, ("ppca", "gaussian")):
+        own, other = metrics[f"log_likelihood_{prior}"], baseline[f"{name}_log_likelihood"]
         yield Line(
-            f"{title}: held-out log-likelihood against {'pPCA' if name == 'ppca' else 'a full Gaussian'}",
-            f"{metrics['log_likelihood']:.2f} nats",
+            f"{title}: held-out log-likelihood under {PRIORS[prior]} against {'pPCA' if name == 'ppca' else 'a full Gaussian'}",
+            f"{own:.2f} nats",
             f"{other:.2f} nats",
-            wanted=f"above ({gain:+.2f} nats)",
+            wanted=f"above ({own - other:+.2f} nats)",
         )
     yield Line(f"{title}: held-out R2 against PCA", f"{metrics['r2']:.4f}", f"{baseline['r2']:.4f}", wanted="as high")
 

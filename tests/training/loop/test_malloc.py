@@ -15,13 +15,14 @@ from aaptvae_training.loop.batches import ResidentBatches
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.loop.processes import World
 from aaptvae_training.model.network import AAPTVAE
+from aaptvae_training.progress import TrainingProgress
 world = World(0, 1, torch.device("cpu"))
 batches = ResidentBatches(torch.randn(1024, 512), 128, 0, world)
 config = TrainConfig(latent_dim=256, epochs=100)
 loop = trainer.Trainer(trainer.Objective(AAPTVAE(linear_skip=True)), batches, batches.table[:1], config, Path(), world)
 def epoch():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    loop.train_epoch(lambda *_: None)
+    loop.train_epoch(TrainingProgress())
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 with freed_memory_kept():
     print(sorted(epoch() for _ in range(7))[3] / batches.steps)
