@@ -17,6 +17,7 @@ from ..errors import BundleError, InputError, ProviderError
 from ..rows import BLOCK, Names, Rows, as_count, as_rows, refuse_overflow, shaped
 from .cpus import multiplies_bytes, usable_cpus
 from .memory import new_output
+from .one_row import OneRow
 from .team import Team
 
 Provider = str | tuple[str, dict[str, Any]]
@@ -28,6 +29,7 @@ _ALONE = 512  # rows per thread from which one thread per chunk is faster
 _SMALL = 1 << 25  # rows times bytes of the graph below which one thread is faster
 
 _opened: WeakSet[Any] = WeakSet()  # every session of this process
+_process = os.getpid()
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Network:
         self._small = _SMALL // len(graph) if ours else 0
         # The key holds the process: threads of a session do not survive a fork, so a child opens its own.
         self._sessions: dict[tuple[int, int, int], Any] = {}
+        self._one_rows: dict[tuple[int, int], list[OneRow]] = {}  # those that no call uses now
         self.providers: list[str] = list(self._session(1, len(self.widths)).get_providers())
 
     def __call__(
@@ -86,6 +89,8 @@ class Network:
         x = x if type(x) is np.ndarray and x.ndim == 2 else shaped(x, self.width, self.input)
         if len(x) <= self.chunk and out is None:
             x = as_rows(x, self.width, self.input, 0, self.columns)
+            if len(x) == 1:
+                return self._run_one(x, outputs, c)
             results = self._run(self._session(len(x), len(outputs)), x, outputs, c)
             refuse_overflow(self.input, x, 0, results, self.columns)
             return results
@@ -112,6 +117,21 @@ class Network:
     def run_single_threaded(self, x: Rows, outputs: Sequence[str], c: Rows | None = None) -> list[Rows]:
         """The named outputs in new arrays, from a session with one thread: for a few rows."""
         return self._run(self._session(1, len(outputs)), as_rows(x, self.width, self.input), outputs, c)
+
+    def _run_one(self, x: Rows, outputs: Sequence[str], c: Rows | None) -> list[Rows]:
+        spare = self._one_rows.setdefault((_process, len(outputs)), [])
+        try:
+            one = spare.pop()  # no other thread gets it, nor a signal handler that interrupts this call
+        except IndexError:
+            inputs = {self.input: self.width} if c is None else {self.input: self.width, CONDITION: self.condition_dim}
+            one = OneRow(self._session(1, len(outputs)), inputs, {name: self.widths[name] for name in outputs})
+        try:
+            results = one.run(x, c)
+        except Exception as error:  # onnxruntime's errors have no common base class but this
+            raise _failed(error) from None
+        refuse_overflow(self.input, x, 0, (one.results,), self.columns)
+        spare.append(one)
+        return results
 
     def _run(self, session: Any, x: Rows, outputs: Sequence[str], c: Rows | None) -> list[Rows]:
         """Results in new arrays, whose shapes are checked: a graph may compute other shapes than it declares."""
@@ -144,7 +164,7 @@ class Network:
 
     def _session(self, rows: int, outputs: int) -> Any:
         threads = 1 if rows <= self._small else self._threads
-        key = (os.getpid(), threads, outputs)
+        key = (_process, threads, outputs)
         session = self._sessions.get(key)
         if session is None:  # two threads may both open one; the first is kept
             graph = self._graph if outputs == len(self.widths) else cut(self._graph, next(iter(self.widths)))
@@ -205,6 +225,8 @@ def onnxruntime() -> Any:
 
 def _forget_sessions() -> None:
     """In a forked child, never close sessions: closing joins threads that exist in the parent only."""
+    global _process  # noqa: PLW0603 (read in each call: asking the system takes longer)
+    _process = os.getpid()
     if _opened:
         import ctypes  # noqa: PLC0415 (for forked children only)
 

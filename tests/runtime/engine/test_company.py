@@ -1,5 +1,6 @@
 """The bits of a row's results do not depend on other rows, threads, the number of calls, or the interface."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -89,6 +90,35 @@ def test_eight_threads_of_many_calls_compute_equal_bits(wide: Path, rows: np.nda
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_results_of_one_row_are_not_changed_by_the_next(wide: Path, rows: np.ndarray) -> None:
+    vae = aaptvae.load(wide, threads=1)
+    mu, logvar = vae.encode(rows[:64])
+    held = [vae.encode(rows[i : i + 1]) for i in range(64)]
+    assert np.array_equal(np.concatenate([pair[0] for pair in held]), mu)
+    assert np.array_equal(np.concatenate([pair[1] for pair in held]), logvar)
+    for value, problem in ((np.nan, "nan at row 0, column 5"), (3e38, "row 0 is too large")):
+        bad = rows[:1].copy()
+        bad[0, 5:] = value
+        with pytest.raises(aaptvae.InputError, match=problem):
+            vae.encode(bad)
+        assert np.array_equal(vae.embed(rows[:1]), mu[:1])
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="sends itself signals by a timer")
+def test_a_signal_handler_may_encode_while_one_row_is_encoded(wide: Path, rows: np.ndarray) -> None:
+    vae, handled = aaptvae.load(wide, threads=1), list[np.ndarray]()
+    expected = vae.embed(rows[:64])
+    before = signal.signal(signal.SIGALRM, lambda *_: handled.append(vae.embed(rows[1:2])))
+    try:
+        for number in range(1_000):
+            signal.setitimer(signal.ITIMER_REAL, 1e-5 + number % 50 * 2e-6)
+            assert np.array_equal(vae.embed(rows[:1]), expected[:1])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert handled and all(np.array_equal(result, expected[1:2]) for result in handled)
 
 
 @pytest.mark.parametrize("options", [[], ["--threads", "1"], ["--threads", "3", "--batch-size", "17"]])
