@@ -8,6 +8,7 @@ from ..serve.settings import MIB, Limits, Options
 from .options import PRECISIONS, examples, printable
 
 DEFAULTS = Limits()
+BUSY_POLL = round(Options().busy_poll * 1e6)
 
 
 @click.command(
@@ -49,6 +50,14 @@ DEFAULTS = Limits()
 @click.option(
     "--drain", default=DEFAULTS.drain, show_default=True, type=click.FloatRange(0), help="Seconds of answers after SIGTERM."
 )
+@click.option(
+    "--busy-poll",
+    default=BUSY_POLL,
+    show_default=True,
+    type=click.IntRange(0, 100_000),
+    metavar="MICROSECONDS",
+    help="After an answer, look for the next request this long before sleeping, while that finds some. 0: sleep at once.",
+)
 def serve(bundles: tuple[str, ...], host: str, port: int, **chosen: Any) -> None:
     """Answer requests over HTTP, in the Open Inference Protocol V2 (as Triton and KServe).
 
@@ -85,7 +94,7 @@ def _options(chosen: dict[str, Any]) -> Options:
         drain=chosen["drain"],
     )
     threads = chosen["threads"] or max(1, usable_cpus() // chosen["workers"])
-    return Options(limits, threads, chosen["workers"], _token(chosen["token_file"]))
+    return Options(limits, threads, chosen["workers"], _token(chosen["token_file"]), chosen["busy_poll"] * 1e-6)
 
 
 def _token(path: str | None) -> bytes | None:

@@ -173,6 +173,7 @@ class Connection(asyncio.Protocol):
             return
         if isinstance(answer, Answer):
             self._answer(request, answer, keep)
+            self._worker.polling.answered()
         else:
             self._later = answer
             answer.add_done_callback(lambda done: self._finished(request, keep, done))

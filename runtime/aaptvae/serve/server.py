@@ -14,6 +14,7 @@ from .answers import Answer, RequestError, refused
 from .connection import Connection
 from .listening import refuse_new
 from .metrics import Metrics
+from .polling import Polling
 from .repository import Repository, ServedBundle, read_all
 from .routes import Request, Routes
 from .settings import Options
@@ -37,6 +38,7 @@ class Worker:
         self._threads = Threads(options.threads, options.limits)
         self.routes = Routes(repository, options, metrics, self._threads)
         self.routes.gauges = self._gauges
+        self.polling = Polling(options.busy_poll)
         self.connections: set[Connection] = set()
         self.held, self.draining, self._reloading, self._again = 0, False, False, False
         self.now = time.monotonic

@@ -38,3 +38,4 @@ class Options:
     threads: int = 1  # that compute large requests, per worker
     workers: int = 1
     token: bytes | None = None
+    busy_poll: float = 100e-6  # seconds after an answer in which the next request is looked for without sleeping
