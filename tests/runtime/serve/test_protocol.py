@@ -125,8 +125,8 @@ def test_wrong_outputs_and_parameters_are_refused(client: Client, x: np.ndarray)
 def test_binary_sizes_must_be_right(client: Client, x: np.ndarray) -> None:
     body, size = request((), True, {"x": x[:3]})
     assert size is not None
-    assert "bytes left in the request" in client.refused(400, "tiny_embed", body[:-1], size)
-    assert "bytes after its last tensor" in client.refused(400, "tiny_embed", body + b"1234", size)
+    assert "bytes: expected" in client.refused(400, "tiny_embed", body[:-1], size)
+    assert "and the others its binary tensors (x)" in client.refused(400, "tiny_embed", body + b"1234", size)
     for wrong in (0, len(body) + 1):
         assert "announced as JSON" in client.refused(400, "tiny_embed", body, wrong)
     for wrong in (b'"3"', b"-60", b"60.0", b"1e300"):
