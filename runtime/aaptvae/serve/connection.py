@@ -202,9 +202,9 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, request: Request, answer: Answer, keep: bool) -> None:
         keep = keep and not self._worker.draining
+        self._transport.write(answer.packed(keep, request.method != b"HEAD"))  # first: the client waits for it
         self._worker.count(request, answer.status, answer.rows)
         self._release(len(request.body))
-        self._transport.write(answer.packed(keep, request.method != b"HEAD"))
         self.since = self._worker.now()
         self.deadline = self.since + (self._limits.arrival if self._full else self._limits.idle)
         if not keep:
