@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from forked import Done, command
 
 from aaptvae.cli import app
@@ -302,7 +303,8 @@ def test_without_tensorboard_its_flag_says_what_to_install(
 
 
 def test_help_lists_the_formats_that_are_read() -> None:
-    assert f": .{' .'.join(opening.FORMATS)}." in str(train.help)
+    page = CliRunner().invoke(train, ["--help"]).output
+    assert f": .{' .'.join(opening.FORMATS)}." in " ".join(page.split())
 
 
 WATCH = """

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from ..vae import VAE
 
 Command = Callable[..., Any]
-FORMATS = ("npy", "npz", "csv", "jsonl", "parquet", "arrow")  # that are written, as in aaptvae.files, which imports numpy
-READ = (*FORMATS, "safetensors")
 PRECISIONS = ("fp32", "int8", "fp16")  # as in aaptvae.bundle, which imports msgspec
 
 
@@ -21,10 +19,29 @@ def together(*decorators: Callable[[Command], Command]) -> Callable[[Command], C
     return lambda command: functools.reduce(lambda made, add: add(made), reversed(decorators), command)
 
 
-def with_formats(command: Command) -> Command:
-    """`command` with the suffixes of feature files in place of {formats} in its docstring."""
-    command.__doc__ = command.__doc__ and command.__doc__.replace("{formats}", f".{' .'.join(READ)}")
-    return command
+class FileCommand(click.Command):
+    """A command whose help lists the suffixes of feature files in place of {formats}."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Import numpy with the table of formats, which the list of verbs in `aaptvae --help` does not need."""
+        from ..files.opening import FORMATS  # noqa: PLC0415
+
+        self.help = (self.help or "").replace("{formats}", f".{' .'.join(FORMATS)}")
+        super().format_help_text(ctx, formatter)
+
+
+class FormatChoice(click.Choice):  # type: ignore[type-arg] # older clicks know no arguments here
+    """One of the formats that are written; their table, which imports numpy, is read when a command needs it."""
+
+    def __init__(self) -> None:
+        self.case_sensitive = True
+
+    @property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override] # click has an attribute
+        """Names of the formats."""
+        from ..files.opening import WRITABLE  # noqa: PLC0415
+
+        return WRITABLE
 
 
 def examples(*lines: str) -> str:
@@ -40,7 +57,7 @@ bundle_options = together(
     click.option("--batch-size", type=click.IntRange(1), help="Rows per call. Default: as many as fit the CPU cache."),
     click.option("--sha256", metavar="DIGEST", help="Digest that the bundle must have; see aaptvae info --digest."),
 )
-format_option = click.option("--format", type=click.Choice(FORMATS), help="Format of - or of a file without suffix.")
+format_option = click.option("--format", type=FormatChoice(), help="Format of - or of a file without suffix.")
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
 resume_option = click.option("--resume", is_flag=True, help="If interrupted, keep finished rows; continue after kept rows.")
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
@@ -55,7 +72,7 @@ def output_option(required: bool = True) -> Callable[[Command], Command]:
         required=required,
         type=click.Path(),
         metavar="OUTPUT",
-        help=f"File to write (.{' .'.join(FORMATS)}), or - for stdout.",
+        help="File to write, whose suffix is one of --format, or - for stdout.",
     )
 
 

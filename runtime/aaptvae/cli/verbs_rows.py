@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import bundle_options, examples, input_options, json_option, output_option, output_options, with_formats
+from .options import FileCommand, bundle_options, examples, input_options, json_option, output_option, output_options
 
 if TYPE_CHECKING:
     from ..rows import Array, Rows
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    cls=FileCommand,
     epilog=examples(
         "encode digits/ x.npy -o z.npy",
         "encode digits/ 'shards/*.npy' -o z.npy --resume",
         "encode digits/ - -o - --format csv < x.csv > z.csv",
-    )
+    ),
 )
 @bundle_options
 @input_options
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     help="mu: posterior means; metric: an affine map of them whose distances are the reconstructions'; similarity: for search.",
 )
 @output_options
-@with_formats
 def encode(output: str, logvar: str | None, **options: Any) -> int:
     """Write the posterior means (latents) of the features in INPUT, or another view of the rows.
 

@@ -44,7 +44,7 @@ class Format(NamedTuple):
     named: bool = False
 
 
-# A new format: its module and a line here (and its name in the options of the command line, which import no numpy).
+# A new format: its module and a line here.
 FORMATS = {
     "npy": Format(
         lambda source: open_npy(source.name, source.stream, source.size),
