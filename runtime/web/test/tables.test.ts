@@ -21,6 +21,9 @@ test("csv files are read by the rules of Python", () => {
     ["1,5;2;3\n4;5,25;6", [1.5, 2, 3, 4, 5.25, 6]],
     ["1\t2\t3\n4\t5\t6", [1, 2, 3, 4, 5, 6]],
     ["1|2|3\n4|5|6", [1, 2, 3, 4, 5, 6]],
+    ["sep=;\n1,5;2;3\n4;5,25;6", [1.5, 2, 3, 4, 5.25, 6]], // as Excel writes it
+    ['"SEP=\t"\r\n1,5\t2\t3\r\n', [1.5, 2, 3]],
+    ["sep=\t\n1\t2\t3", [1, 2, 3]],
     ["# made by a program\n1,2,3", [1, 2, 3]],
     ["0,1,2\n1.5,2.5,3.5", [1.5, 2.5, 3.5]], // names of pandas
     ["x2,x0,x1\n1,2,3", [2, 3, 1]],
@@ -52,6 +55,8 @@ test("csv files that are none are refused in words", () => {
     ['1,2,3\n"4,5",5,6', "f.csv line 2 has '4,5' in column 0: expected a number"],
     ["1,000;2;3\n4;5;6", "f.csv may have decimal commas or commas between thousands: '1,000'"],
     ["1000,1010,1020\n0.5,0.1,0.7", "f.csv line 1 may be a header of numbers or a row: '1000,1010,1020'"],
+    ["250,900,5000\n1,2,3\n" + "4,5,6\n7,2,9\n".repeat(3), "f.csv line 1 may be a header of numbers or a row: '250,900,5000'"],
+    ["sep=;\n", "f.csv has no rows: expected one or more"],
     [",0,1,2\n0,1.5,2,3\n1,4,5,6", "f.csv has a first column without a name, as an index of pandas or R"],
     ["a,a,b\n1,2,3", "f.csv has columns of equal name (a): expected each once: rename or drop them"],
     ["a,b,z\n1,2,3", "f.csv lacks 2 columns: b, c, d \"e\" (and has others: b, z): expected a, b, c, d \"e\": pass the columns", NAMED],

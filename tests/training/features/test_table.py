@@ -1,10 +1,14 @@
 """Feature files are opened once and read at random; formats without random access are decoded once."""
 
+import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+
+from aaptvae_training.features import open_features
 
 OPENED = """
 import collections, sys
@@ -34,3 +38,21 @@ def test_a_file_is_opened_once_and_shards_twice(tmp_path: Path) -> None:
     assert opened(tmp_path / "x.npy", tmp_path) == [20, 1]
     assert opened(tmp_path / "x.csv", tmp_path) == [20, 1]
     assert opened(tmp_path / "shards", tmp_path) == [20, 2]
+
+
+def test_shards_need_few_descriptors(tmp_path: Path) -> None:
+    """Of 80 files, npy or decoded ones, no more are open than are read."""
+    for kind in ("npy", "csv"):
+        (tmp_path / kind).mkdir()
+    for number in range(80):
+        x = np.full((1, 3), number, np.float32)
+        np.save(tmp_path / "npy" / f"{number}.npy", x)
+        np.savetxt(tmp_path / "csv" / f"{number}.csv", x, delimiter=",")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) + 16, hard))  # noqa: PTH208 - numbers
+    try:
+        for kind in ("npy", "csv"):
+            with open_features(tmp_path / kind) as features:
+                assert features.take(np.arange(80))[:, 0].tolist() == [*range(80)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -18,7 +18,7 @@ from .split import Index
 
 BLOCK_ROWS = 4096
 BLOCK_NUMBERS = 1 << 24  # in a block of rows with many columns
-MOST_OPEN = 64  # files at a time
+MOST_OPEN = 4  # files at a time: blocks are read in order, and a process may have few descriptors
 
 
 class Features:

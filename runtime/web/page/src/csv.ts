@@ -25,6 +25,8 @@ const INFINITE = /^[+-]?inf(inity)?$/i;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const DELIMITERS: Readonly<Record<string, string>> = { ";": "semicolons", "\t": "tabs", ",": "commas", "|": "vertical bars" };
 const FIRST = 20; // lines by which a file is understood
+const FEWEST = 5; // rows that show the range of a column
+const SEP = /^"?sep=([;,|]|\t?)"?$/i; // the first line that Excel writes
 
 const isNumber = (field: string): boolean => NUMBER.test(field) || INFINITE.test(field) || /^[+-]?nan$/i.test(field);
 const isName = (field: string): boolean => !MISSING.has(field) && !isNumber(field) && /[\p{L}\p{N}]/u.test(field);
@@ -73,6 +75,16 @@ function inSteps(fields: readonly string[]): boolean {
   return steps.length > 0 && steps[0] > 0 && steps.every((step) => Math.abs(step - steps[0]) <= 1e-3 * steps[0]);
 }
 
+/** Whether each of several numbers is farther from the values of its column than these from each other. */
+function farOut(names: readonly string[], rows: readonly (readonly string[])[]): boolean {
+  if (names.length < 2 || rows.length < FEWEST) return false;
+  return names.every((name, j) => {
+    const values = rows.map((row) => row[j] ?? "").filter((field) => NUMBER.test(field)).map(Number);
+    const [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 0];
+    return Math.max(low - Number(name), Number(name) - high) > high - low;
+  });
+}
+
 /** Whether the first line holds names; undefined where numbers may be either. */
 function hasHeader(rows: readonly (readonly string[])[], columns: readonly string[] | null): boolean | undefined {
   const [above, below] = rows;
@@ -85,8 +97,9 @@ function hasHeader(rows: readonly (readonly string[])[], columns: readonly strin
     return countsUp(numbers) || (numbers.length > 2 && inSteps(numbers)) ? true : undefined;
   }
   const kept = above.flatMap((field, j) => (isNumber(field) && isNumber(below[j] ?? "") ? [j] : []));
-  const [names, values] = [above, below].map((row) => kept.map((j) => row[j]));
+  const [names, values, ...others] = rows.map((row) => kept.map((j) => row[j]));
   if (countsUp(names) && !values.some(isWhole)) return names.length > 2 ? true : undefined;
+  if (farOut(names, others)) return undefined;
   if (names.length < 3 || inSteps(values)) return false;
   const rise = (fields: readonly string[]): boolean => fields.slice(1).every((field, i) => Number(field) > Number(fields[i]));
   if (inSteps(names) || (names.length > 4 && rise(names) && !rise(values))) return undefined;
@@ -139,7 +152,9 @@ export function readCsv(data: Uint8Array, wanted: Wanted, name: string): Read {
   const lines = textOf(data, name).split(/\r\n|\n|\r/).flatMap((line, at) => (line.trim() ? [{ line, at: at + 1 }] : []));
   while (lines[0]?.line.startsWith("#")) lines.shift();
   if (!lines.length) throw new InputError(`${name} has no rows: expected one or more`);
-  const delimiter = sniffed(lines.slice(0, 2).map(({ line }) => line));
+  const named = lines.length > 1 ? SEP.exec(lines[0].line) : null;
+  if (named) lines.shift();
+  const delimiter = named ? named[1] || "\t" : sniffed(lines.slice(0, 2).map(({ line }) => line));
   const first = lines.slice(0, FIRST).map(({ line }) => fieldsOf(line, delimiter));
   const comma = delimiter !== "," && decimalComma(first, name);
   const pointed = comma ? first.map((row) => row.map((field) => field.replace(",", "."))) : first;
