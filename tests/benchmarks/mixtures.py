@@ -15,7 +15,7 @@ from aaptvae_training.digits import DIGITS_FILE
 from aaptvae_training.evaluation.judge import IMPORTANCE_ROWS
 from aaptvae_training.features import open_features
 from aaptvae_training.features.split import split_rows
-from aaptvae_training.run import read_baseline, read_held_out
+from aaptvae_training.run import read_baseline, read_config, read_held_out
 from aaptvae_training.train_run import train
 
 Rows = np.ndarray[tuple[int, int], np.dtype[np.float64]]
@@ -33,8 +33,9 @@ def lines(features: Path = DIGITS_FILE, latents: int = 16) -> Iterator[Line]:
             config, run = TrainConfig(latent_dim=latents, seed=seed), Path(folder, "run")
             evaluation = train(features, run, config)
             fitting, validation = _standardised(features, run, config)
-            scale, mean = read_baseline(run).scale, read_baseline(run).mean
-            judged = (read_held_out(run)[0][:IMPORTANCE_ROWS] - mean) / scale
+            baseline = read_baseline(run, config := read_config(run))
+            scale, mean = baseline.scale, baseline.mean
+            judged = (read_held_out(run, config).test[:IMPORTANCE_ROWS] - mean) / scale
         ours = evaluation.metrics["log_likelihood"]
         for name in ("ppca", "gaussian"):
             gains.setdefault(name, []).append(ours - evaluation.baseline[f"{name}_log_likelihood"])
@@ -58,7 +59,7 @@ def _standardised(features: Path, run: Path, config: TrainConfig) -> tuple[Rows,
     with open_features(features) as source:
         rows = source.read(0, source.rows).astype(np.float64)
     split = split_rows(len(rows), config.validation_share, config.test_share, config.seed)
-    baseline = read_baseline(run)
+    baseline = read_baseline(run, read_config(run))
     fitting, validation = ((rows[index] - baseline.mean) / baseline.scale for index in (split.train, split.validation))
     return fitting, validation
 

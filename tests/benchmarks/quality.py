@@ -24,7 +24,7 @@ from aaptvae_training.digits import DIGITS_FILE
 from aaptvae_training.features import open_features
 from aaptvae_training.model import losses
 from aaptvae_training.progress import TrainingProgress
-from aaptvae_training.run import Evaluation, read_baseline, read_evaluation, read_held_out
+from aaptvae_training.run import Evaluation, read_baseline, read_config, read_evaluation, read_held_out
 from aaptvae_training.train_run import train
 
 PRIORS = {"standard": "N(0, I)", "fitted": "the fitted prior"}
@@ -90,7 +90,8 @@ def figures(title: str, evaluation: Evaluation) -> Iterator[Line]:
 
 def plain(features: Path, run: Path, latents: int, goal: float, clock: Clock) -> None:
     """A plain VAE with learned noise, until it reaches `goal` nats on the run's held-out rows or patience ends."""
-    baseline, (test, _) = read_baseline(run), read_held_out(run)
+    config = read_config(run)
+    baseline, test = read_baseline(run, config), read_held_out(run, config).test
     with open_features(features) as source:
         rows, held = source.read(0, source.rows), {row.tobytes() for row in test}
     x = torch.from_numpy(rows[[row.tobytes() not in held for row in rows]])

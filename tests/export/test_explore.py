@@ -23,7 +23,7 @@ from aaptvae_export.cli import _map_rows, export
 from aaptvae_training import RunError, read_run
 from aaptvae_training.features import Features
 from aaptvae_training.features.row_ids import RowIds
-from aaptvae_training.run import read_held_out, write_held_out
+from aaptvae_training.run import read_config, read_held_out, write_held_out
 
 from .conftest import make_run
 
@@ -41,7 +41,7 @@ def test_a_run_becomes_a_bundle_in_memory() -> None:
 
 def test_ids_of_held_out_rows_are_named(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(OLD / "run", tmp_path / "run"))
-    test, sample = read_held_out(folder)
+    test, sample, *_ = read_held_out(folder, read_config(folder))
     table = Features(24)
     table.ids = RowIds(("patient", "visit"))
     table.ids.add([[f"p{row}" for row in range(len(test))], [row % 2 for row in range(len(test))]])

@@ -54,7 +54,7 @@ def test_the_model_to_use_knows_every_row(refitted) -> None:
     """Its scaler has the mean of the whole table; the judged one that of the training rows."""
     whole = features_of(200).astype(np.float64).mean(axis=0)
     np.testing.assert_allclose(load_run(refitted).scaler.mean.numpy(), whole, rtol=1e-6)
-    assert np.abs(load_model(refitted).scaler.mean.numpy() - whole).max() > 1e-4
+    assert np.abs(load_model(refitted, read_config(refitted)).scaler.mean.numpy() - whole).max() > 1e-4
     assert read_run(refitted).summary.refit
     for a, b in zip(read_run(refitted).model.parameters(), load_run(refitted).parameters(), strict=True):
         assert (a == b).all()

@@ -13,7 +13,7 @@ from aaptvae_training import train as train_table
 from aaptvae_training.evaluate_run import evaluate
 from aaptvae_training.features import open_features
 from aaptvae_training.report.page import rows_table
-from aaptvae_training.run import read_evaluation, read_held_out, read_ids, read_positions
+from aaptvae_training.run import HeldOutRows, read_config, read_evaluation, read_held_out
 from aaptvae_training.run.layout import HELD_OUT
 from aaptvae_training.run.state import read_state, write_state
 
@@ -43,9 +43,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+def held_out(folder: Path) -> HeldOutRows:
+    return read_held_out(folder, read_config(folder))
+
+
 def test_held_out_rows_keep_their_ids(run: Path) -> None:
-    table, positions, ids = table_of(), read_positions(run), read_ids(run)
-    assert positions is not None and len(positions) == len(read_held_out(run)[0])
+    table, (rows, _, positions, _, ids) = table_of(), held_out(run)
+    assert positions is not None and len(positions) == len(rows)
     assert ids == [(str(table["visit"][row]), table["patient"][row]) for row in positions]
     assert read_run(run).config.ids == ("visit", "patient")
 
@@ -56,7 +60,7 @@ def test_worst_rows_are_named(run: Path) -> None:
     assert all(each.ids == [str(table["visit"][each.row]), table["patient"][each.row]] for each in worst)
     shown = rows_table(read_evaluation(run), read_run(run).config)
     assert "<th>visit</th><th>patient</th>" in shown and f"<td>{worst[0].ids[1]}</td>" in shown
-    assert read_run(run).heldout_ids == read_ids(run)
+    assert read_run(run).heldout_ids == held_out(run).ids
 
 
 def test_other_rows_are_named_by_their_own_ids(run: Path) -> None:
@@ -81,9 +85,8 @@ def test_worst_rows_count_rows_left_out(tmp_path: Path) -> None:
 
 
 def test_a_run_without_ids_names_positions(finished: Path) -> None:
-    assert read_ids(finished) is None
-    positions, worst = read_positions(finished), evaluate(finished, report=False).worst_rows
-    assert positions is not None and {each.row for each in worst} <= set(positions.tolist())
+    (*_, positions, ids), worst = held_out(finished), evaluate(finished, report=False).worst_rows
+    assert ids is None and positions is not None and {each.row for each in worst} <= set(positions.tolist())
     assert all(each.ids == [] for each in worst)
 
 
@@ -104,7 +107,7 @@ def test_ids_of_tables_files_and_batches_agree(tmp_path: Path) -> None:
 
 def test_training_from_python_keeps_ids() -> None:
     made = train_table(table_of(), ids=["patient", "visit"], latent_dim=2, hidden_dim=4, epochs=1, refit=False, report=False)
-    ids = read_ids(Path(made))
+    ids = held_out(Path(made)).ids
     assert ids is not None and ids[0][0].startswith("pati")
     with pytest.raises(InputError, match="x has no column name"):
         train_table(table_of(), ids=["name"], latent_dim=2)
@@ -116,7 +119,7 @@ def test_damaged_ids_are_refused(run: Path, tmp_path: Path) -> None:
     for change in ({"id_ends": tensors["id_ends"][1:]}, {"id_text": tensors["id_text"][1:]}, {"id_ends": -tensors["id_ends"]}):
         write_state(Path(copy) / HELD_OUT, tensors | change, facts)
         with pytest.raises(RunError, match="is damaged"):
-            read_ids(Path(copy))
+            held_out(Path(copy))
 
 
 def test_keys_of_folders_are_ids_and_conditions(tmp_path):

@@ -33,7 +33,7 @@ from .features import Index, TableConditions, digest_of, first_bad_value, open_f
 from .memory import needs_of_evaluation, refuse_shortage
 from .model import encode
 from .progress import TrainingProgress
-from .report.judged import open_judge
+from .report.judged import OpenedRun, judged_run, open_run
 from .run import (
     BEST,
     EVALUATION,
@@ -42,14 +42,9 @@ from .run import (
     RunConfig,
     damaged,
     final_folder,
-    read_baseline,
-    read_config,
     read_evaluation,
-    read_held_out,
-    read_ids,
     read_metrics,
     read_state,
-    read_table_positions,
     read_views,
     write_json,
 )
@@ -73,42 +68,41 @@ def evaluate(
     `RunError` for a run that is damaged or not finished, `InputError` for other rows that do not fit it.
     """
     run, progress = Path(run), progress or TrainingProgress()
-    evaluation, judge = _evaluated(run, source, progress, reading)
+    # A refitted model has seen the held-out rows: the run is judged by the model before.
+    opened = open_run(run, final=source is not None)
+    evaluation = _evaluated(opened, source, progress, reading)
     if source is None and report:
         from .report.page import write_report  # noqa: PLC0415 - matplotlib, only where a page is drawn
 
         progress.stage("writing the report", 1)
-        write_report(run, evaluation, judge, image_shape)
+        write_report(run, judged_run(opened, evaluation, image_shape))
         progress.advance(1)
     if source is None:
         write_json(run / EVALUATION, evaluation)
     return evaluation
 
 
-def _evaluated(run: Path, source: Any, progress: TrainingProgress, reading: Reading) -> tuple[Evaluation, Judge]:
-    """The figures of a run on its held-out rows or on those of `source`, and the judge that made them."""
-    # A refitted model has seen the held-out rows: the run is judged by the model before.
-    folder = run if source is None else final_folder(run)
-    config, judge = read_config(run), open_judge(folder)
-    test, train_sample = read_held_out(run)
-    other = None if source is None else _other_rows(source, config, reading, judge, len(train_sample))
-    test = test if other is None else other.rows
+def _evaluated(opened: OpenedRun, source: Any, progress: TrainingProgress, reading: Reading) -> Evaluation:
+    """The figures of a run on its held-out rows or on those of `source`."""
+    run, _, config, _, judge, held_out = opened
+    other = None if source is None else _other_rows(source, config, reading, judge, len(held_out.sample))
+    test = held_out.test if other is None else other.rows
     progress.stage("evaluating", 1)
-    metrics, reference = _figures(folder, judge, test, train_sample)
+    metrics, reference = _figures(opened, test)
     progress.advance(1)
     _refuse_not_finite(metrics, judge.standardise(test), config.columns)
     worst = judge.worst_columns(test)
     warnings = warnings_of(metrics, reference, config.options, float(judge.model.noise_log_sigma.detach().min()))
     warnings += warnings_of_columns(metrics, reference, worst, config.columns)
     if other is None:
-        warnings += _warnings_of_run(run, config, metrics, judge.linear_gap(test, train_sample))
+        warnings += _warnings_of_run(run, config, metrics, judge.linear_gap(test, held_out.sample))
     else:
         warnings += warnings_of_missing(config.options.missing, other.missing)
         warnings += warnings_of_unlike_rows(_p_values(run, judge, test))
         if other.known:
             shown = source if isinstance(source, str | os.PathLike) else "them"
             warnings.append(f"This run was trained on most of these rows: leave out {shown} to evaluate it on others.")
-    evaluation = Evaluation(
+    return Evaluation(
         rows=len(test),
         epochs=int(read_metrics(run)[-1]["epoch"]),
         metrics=metrics,
@@ -120,19 +114,18 @@ def _evaluated(run: Path, source: Any, progress: TrainingProgress, reading: Read
         refit=final_folder(run) != run,
         by_category=figures_by_category(judge, test, config.conditions),
         worst_rows=worst_rows(
-            judge, test, *((read_table_positions(run), read_ids(run)) if other is None else (other.positions, other.ids))
+            judge, test, *((held_out.table_positions, held_out.ids) if other is None else (other.positions, other.ids))
         ),
     )
-    return evaluation, judge
 
 
-def _figures(folder: Path, judge: Judge, test: Rows, train: Rows) -> tuple[dict[str, float], dict[str, float]]:
+def _figures(opened: OpenedRun, test: Rows) -> tuple[dict[str, float], dict[str, float]]:
     """Figures of the model and of the baselines, by name."""
-    model = judge.model
+    judge, train, model = opened.judge, opened.held_out.sample, opened.judge.model
     if model.condition_dim:
         return judge.metrics(test, train), judge.baseline(test)
-    views = read_views(folder, model.input_dim, model.latent_dim)
-    metrics, reference = recall_figures(model, views, read_baseline(folder), test, train, judge.seed)
+    views = read_views(opened.folder, model.input_dim, model.latent_dim)
+    metrics, reference = recall_figures(model, views, opened.baseline, test, train, judge.seed)
     return judge.metrics(test, train) | metrics, judge.baseline(test) | reference
 
 

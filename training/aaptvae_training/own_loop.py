@@ -134,7 +134,7 @@ def write_run(folder: Path, model: AAPTVAE, trained: Rows, unseen: Rows, facts: 
         write_baseline(folder, fit_baseline(prepared, scalar_start(axes.ppca(model.latent_dim))))
         write_state(folder / BEST, model.state_dict(), {"epoch": epochs, "polish": 0.0})  # the weights stay as they are
         write_metrics(folder, [{"epoch": epochs, **validation_figures(model, prepared.validation, seed)}])
-        complete(folder, config.options, prepared, features, TrainingProgress())
+        complete(folder, config, prepared, features, TrainingProgress())
         evaluate(folder, report=report)
 
 

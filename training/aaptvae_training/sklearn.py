@@ -202,12 +202,13 @@ def _pack(folder: TemporaryFolder) -> bytes:
     """Configuration, weights and prior of a run as one safetensors file."""
     run = folder.path / RUN
     folder_of_use = final_folder(run)
-    weights, _ = read_state(folder_of_use / BEST)
+    config, (weights, _) = read_config(run), read_state(folder_of_use / BEST)
     tensors = {f"model.{name}": tensor for name, tensor in weights.items()}
     tensors |= {
-        f"prior.{name}": torch.from_numpy(np.array(array)) for name, array in read_prior(folder_of_use).to_arrays().items()
+        f"prior.{name}": torch.from_numpy(np.array(array))
+        for name, array in read_prior(folder_of_use, config).to_arrays().items()
     }
-    return encode_state(tensors, {"config": msgspec.to_builtins(read_config(run))})
+    return encode_state(tensors, {"config": msgspec.to_builtins(config)})
 
 
 @lru_cache(maxsize=8)

@@ -114,7 +114,7 @@ def train(  # noqa: PLR0913 - the arguments of a training
         if saved is None:
             world.leading(begin_folder, run, resolved, prepared)
         else:
-            resolved = resumable(run, resolved)
+            resolved = resumable(run, saved, resolved)
         with on_threads(threads or most_threads()):
             fit_phases(features, prepared, resolved, Phase(run, threads is None), world, progress)
             world.leading(partial(evaluate, report=report), run, None, image_shape, progress)
@@ -142,7 +142,7 @@ def fit_phases(
 ) -> None:
     """Fit the model and its prior and, where the configuration says so, both again to all rows."""
     start = fit(features, prepared, config, phase, world, progress)
-    world.leading(complete, phase.folder, config.options, prepared, features, progress)
+    world.leading(complete, phase.folder, config, prepared, features, progress)
     if config.refit:
         tail = tail_of(config, prepared, start.ppca)
         refit(features, prepared, config, refit_phase(phase.folder, phase.adapt, tail), world, progress)
@@ -161,9 +161,8 @@ def begin_folder(run: Path, config: RunConfig, prepared: Prepared) -> None:
         write_json(folder / CONFIG, config)
 
 
-def resumable(run: Path, config: RunConfig) -> RunConfig:
-    """The configuration with what `run` was begun with; `RunError` unless rows and options are the same."""
-    saved = read_config(run)
+def resumable(run: Path, saved: RunConfig, config: RunConfig) -> RunConfig:
+    """The configuration with what `run` was begun with, `saved`; `RunError` unless rows and options are the same."""
     if (saved.data_sha256, saved.conditions) != (config.data_sha256, config.conditions):
         raise RunError(f"{run} was begun with other rows than these: resume it with the features it was begun with")
     before, now = (msgspec.structs.asdict(c.options) for c in (saved, config))
@@ -221,7 +220,7 @@ def refit(
         config = msgspec.structs.replace(config, axes=model_axes(config.options, whole))
     world.leading(begin_refit, phase.folder, config)
     fit(features, whole, config, phase, world, progress)
-    world.leading(complete, phase.folder, config.options, whole, features, progress, phase.correction)
+    world.leading(complete, phase.folder, config, whole, features, progress, phase.correction)
 
 
 def begin_refit(folder: Path, config: RunConfig) -> None:

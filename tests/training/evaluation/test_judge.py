@@ -8,7 +8,7 @@ from aaptvae_training.evaluate_run import evaluate
 from aaptvae_training.evaluation.judge import r_squared, raw_r_squared
 from aaptvae_training.evaluation.words import warnings_of_columns
 from aaptvae_training.linear.baseline import ColumnR2
-from aaptvae_training.run import read_evaluation, read_held_out
+from aaptvae_training.run import read_config, read_evaluation, read_held_out
 
 from ..conftest import features_of, options, saved, train
 
@@ -81,7 +81,7 @@ def test_rows_unlike_the_training_rows_are_warned_of(finished, table, tmp_path) 
 
 def test_held_out_rows_calibrate_the_p_values(finished) -> None:
     reference = read_evaluation(finished).heldout_elbo
-    assert len(reference) == len(read_held_out(finished)[0])
+    assert len(reference) == len(read_held_out(finished, read_config(finished)).test)
     assert reference == sorted(reference)
 
 

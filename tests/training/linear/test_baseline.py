@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aaptvae_training.linear.baseline import ledoit_wolf
-from aaptvae_training.run.folder import read_baseline
+from aaptvae_training.run import read_baseline, read_config
 
 from ..conftest import features_of, options, saved, train
 
@@ -34,7 +34,7 @@ def test_the_gaussian_does_not_depend_on_latents(tmp_path) -> None:
     table = saved(tmp_path, features_of(100))
     for latents in (2, 6):
         train(table, tmp_path / f"run{latents}", options(latent_dim=latents, epochs=1))
-    few, many = (read_baseline(tmp_path / f"run{latents}").spectrum for latents in (2, 6))
+    few, many = (read_baseline(run, read_config(run)).spectrum for run in (tmp_path / "run2", tmp_path / "run6"))
     np.testing.assert_array_equal(few, many)
 
 

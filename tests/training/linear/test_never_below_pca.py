@@ -6,6 +6,7 @@ import pytest
 from aaptvae_training.evaluation.judge import Judge, r_squared
 from aaptvae_training.features.split import split_rows
 from aaptvae_training.model import decode, encode, observation_of
+from aaptvae_training.run import read_config
 from aaptvae_training.run.folder import load_run, read_baseline, read_prior
 
 from ..conftest import features_of, options, saved, train
@@ -14,9 +15,10 @@ from ..conftest import features_of, options, saved, train
 def judged(folder, rows, unseen, **changes):
     """Log-likelihoods and R2 of unseen rows, ours and pPCA's."""
     train(saved(folder, rows), folder / "run", options(**changes))
-    model, baseline = load_run(folder / "run"), read_baseline(folder / "run")
+    config = read_config(folder / "run")
+    model, baseline = load_run(folder / "run"), read_baseline(folder / "run", config)
     ppca = baseline.ppca(model.latent_dim)
-    judge = Judge(model, read_prior(folder / "run"), observation_of(model), ppca, baseline.spectrum, 0)
+    judge = Judge(model, read_prior(folder / "run", config), observation_of(model), ppca, baseline.spectrum, 0)
     x = judge.standardise(unseen)
     nats = judge.likelihoods(unseen)["log_likelihood"], ppca.log_likelihood(x).mean()
     explained = judge.r2(unseen, decode(model, encode(model, unseen)[0])), r_squared(x, ppca.project(x))
@@ -85,6 +87,7 @@ def test_constant_columns_stay_constant_in_samples(tmp_path):
     rows = features_of(300)
     rows[:, 4] = 3.25
     train(saved(tmp_path, rows), tmp_path / "run", options())
-    model, baseline = load_run(tmp_path / "run"), read_baseline(tmp_path / "run")
-    judge = Judge(model, read_prior(tmp_path / "run"), observation_of(model), baseline.ppca(3), baseline.spectrum, 0)
+    config = read_config(tmp_path / "run")
+    model, baseline = load_run(tmp_path / "run"), read_baseline(tmp_path / "run", config)
+    judge = Judge(model, read_prior(tmp_path / "run", config), observation_of(model), baseline.ppca(3), baseline.spectrum, 0)
     assert (judge.sample(500, rows)[:, 4] == 3.25).all()

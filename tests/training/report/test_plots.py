@@ -20,7 +20,7 @@ from aaptvae_training.report import JudgedRun, open_report
 from aaptvae_training.report.column_plots import columns_by_difference, traverse
 from aaptvae_training.report.latent_plots import principal_plane
 from aaptvae_training.report.picture_plots import tiles
-from aaptvae_training.run import read_held_out
+from aaptvae_training.run import read_config, read_held_out
 
 PLOTS = sorted(name for name in report.__all__ if name.startswith("plot_") and name not in ("plot_tiles", "plot_trajectories"))
 
@@ -122,7 +122,7 @@ def test_the_map_is_coloured_by_labels(run: Path, labels: np.ndarray, expected: 
 
 def test_labels_of_the_table_go_to_their_rows(run: Path, table: Path) -> None:
     opened = open_report(run, labels=np.load(table)[:, 0])
-    np.testing.assert_array_equal(opened.labels, read_held_out(run)[0][:, 0])
+    np.testing.assert_array_equal(opened.labels, read_held_out(run, read_config(run)).test[:, 0])
 
 
 def test_trajectories_join_the_rows_of_a_group(run: Path, judged: JudgedRun) -> None:

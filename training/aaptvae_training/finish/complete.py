@@ -17,6 +17,7 @@ from ..model import AAPTVAE, posterior, scale_rows
 from ..progress import TrainingProgress
 from ..run import (
     BEST,
+    RunConfig,
     load_model,
     read_baseline,
     read_state,
@@ -38,7 +39,7 @@ MOST_PRIOR_NUMBERS = 1 << 26  # of those rows
 
 def complete(
     folder: Path,
-    options: TrainConfig,
+    config: RunConfig,
     prepared: Prepared,
     features: Features,
     progress: TrainingProgress,
@@ -48,7 +49,7 @@ def complete(
 
     Validation rows choose the amount of the correction where it is not given.
     """
-    model, baseline = load_model(folder), read_baseline(folder)
+    options, model, baseline = config.options, load_model(folder, config), read_baseline(folder, config)
     progress.stage("polishing", 1)
     # Validation rows choose among priors, so none is fitted to them. In a refit they are training rows and are removed here.
     rows = np.setdiff1d(prepared.split.train, prepared.split.validation)

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,24 +14,36 @@ from aaptvae.rows import Matrix, Rows, check_image_shape
 
 from ..evaluation.judge import Judge, kl_of_latents
 from ..features.split import Index, split_rows
+from ..linear.baseline import Baseline
 from ..model import encode, observation_of
 from ..run import (
     Evaluation,
+    HeldOutRows,
     RowId,
     RunConfig,
+    final_folder,
     load_model,
     read_baseline,
     read_config,
     read_evaluation,
     read_held_out,
-    read_ids,
     read_marginals,
     read_metrics,
-    read_positions,
     read_prior,
 )
 
 LEAST_SAMPLES = 1_000
+
+
+class OpenedRun(NamedTuple):
+    """A run whose files are read, to be evaluated: `folder` holds the model that the judge judges."""
+
+    run: Path
+    folder: Path
+    config: RunConfig
+    baseline: Baseline
+    judge: Judge
+    held_out: HeldOutRows
 
 
 @dataclass(frozen=True)
@@ -116,30 +128,28 @@ def open_report(
     `labels` are one for each row of the table that the run was trained on, or one for each held-out row. Raises `RunError`
     for a run that cannot be read or is not finished, `InputError` for a shape or labels that do not fit.
     """
-    folder = Path(run)
-    return judged_run(folder, read_evaluation(folder), open_judge(folder), image_shape, labels)
+    return judged_run(open_run(Path(run)), read_evaluation(Path(run)), image_shape, labels)
 
 
-def open_judge(folder: Path) -> Judge:
-    """The judge of the model of exactly this folder: of a run, the one before a refit."""
-    model, baseline = load_model(folder), read_baseline(folder)
-    ppca, seed, maps = (
-        baseline.ppca(model.latent_dim),
-        read_config(folder).options.seed,
-        read_marginals(folder, model.input_dim),
-    )
-    return Judge(model, read_prior(folder), observation_of(model), ppca, baseline.spectrum, seed, maps)
+def open_run(run: Path, *, final: bool = False) -> OpenedRun:
+    """A run with the model before a refit, which held-out rows judge; or its `final` one, which may have seen them."""
+    config, folder = read_config(run), final_folder(run) if final else run
+    own = config if folder == run else read_config(folder)
+    model, baseline = load_model(folder, own), read_baseline(folder, own)
+    ppca, seed, maps = baseline.ppca(model.latent_dim), config.options.seed, read_marginals(folder, model.input_dim)
+    judge = Judge(model, read_prior(folder, own), observation_of(model), ppca, baseline.spectrum, seed, maps)
+    return OpenedRun(run, folder, config, baseline, judge, read_held_out(run, config))
 
 
 def judged_run(
-    folder: Path, evaluation: Evaluation, judge: Judge, image_shape: tuple[int, int] | None, labels: ArrayLike | None = None
+    opened: OpenedRun, evaluation: Evaluation, image_shape: tuple[int, int] | None, labels: ArrayLike | None = None
 ) -> JudgedRun:
     """A run that has just been evaluated; `InputError` for a shape or labels that do not fit."""
-    config, (test, seen) = read_config(folder), read_held_out(folder)
+    run, _, config, _, judge, (test, seen, positions, _, ids) = opened
     check_image_shape(image_shape, config.input_dim)
-    named = None if labels is None else held_out_labels(np.asarray(labels), config, len(test), read_positions(folder))
-    parts, c = (judge.features(test), seen, read_metrics(folder)), judge.conditions(test)
-    return JudgedRun(folder.resolve().name, config, evaluation, judge, *parts, image_shape, named, c, read_ids(folder))
+    named = None if labels is None else held_out_labels(np.asarray(labels), config, len(test), positions)
+    parts, c = (judge.features(test), seen, read_metrics(run)), judge.conditions(test)
+    return JudgedRun(run.resolve().name, config, evaluation, judge, *parts, image_shape, named, c, ids)
 
 
 def held_out_labels(labels: NDArray[Any], config: RunConfig, held_out: int, positions: Index | None = None) -> NDArray[Any]:

@@ -11,17 +11,15 @@ from string import Template
 
 import msgspec
 from matplotlib.axes import Axes
-from numpy.typing import ArrayLike
 
 import aaptvae
 from aaptvae.bundle.figures import Figure, measured
 from aaptvae.files.publish import publish_file
 
-from ..evaluation.judge import Judge
 from ..evaluation.words import headline
 from ..run import CONFIG, METRICS, REPORT, Evaluation, RunConfig
 from . import column_plots, latent_plots, picture_plots, plots
-from .judged import JudgedRun, judged_run
+from .judged import JudgedRun
 from .svg import LARGE, SMALL, Drawing, as_svg, page_style
 
 SHOWN = 4  # latents or columns of a row of small plots
@@ -51,15 +49,8 @@ PICTURES: tuple[tuple[str, Plot], ...] = (
 )
 
 
-def write_report(
-    folder: Path,
-    evaluation: Evaluation,
-    judge: Judge,
-    image_shape: tuple[int, int] | None = None,
-    labels: ArrayLike | None = None,
-) -> None:
-    """Write the report of a run that was just evaluated; `InputError` for a shape or labels that do not fit its rows."""
-    run = judged_run(folder, evaluation, judge, image_shape, labels)
+def write_report(folder: Path, run: JudgedRun) -> None:
+    """Write the report of a run that was just evaluated."""
     text = page(run, sections(run), dates(folder))
     with publish_file(folder / REPORT, force=True) as temporary:
         temporary.write_text(text, encoding="utf-8")

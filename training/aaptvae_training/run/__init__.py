@@ -1,7 +1,7 @@
 """The run folder: file names, configuration, figures, weights and resumable state."""
 
 from .folder import Run, build_model, final_folder, load_model, read_baseline, read_prior, read_run, write_baseline, write_prior
-from .held_out import RowId, read_held_out, read_ids, read_positions, read_table_positions, write_held_out
+from .held_out import HeldOutRows, RowId, read_held_out, write_held_out
 from .layout import BEST, CONFIG, EVALUATION, LAST, METRICS, REFIT, REPORT, RUN
 from .marginals import read_marginals, write_marginals
 from .records import (

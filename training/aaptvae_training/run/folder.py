@@ -18,7 +18,7 @@ from aaptvae.rows import Rows
 from ..errors import RunError
 from ..linear.baseline import Baseline
 from ..model import AAPTVAE, observation_of
-from .held_out import RowId, read_held_out, read_ids
+from .held_out import RowId, read_held_out
 from .layout import BEST, CONFIG, PRIOR, REFIT, REPORT, STATISTICS
 from .marginals import read_marginals
 from .records import RunConfig, is_unfinished, read_config, read_evaluation, refuse_unfinished
@@ -123,8 +123,9 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     """Read a finished run; `RunError` if it is missing, damaged or not finished."""
     folder = Path(path)
     config, evaluation = read_config(folder), read_evaluation(folder)
-    model, prior = load_run(folder), read_prior(final_folder(folder))
-    test, _ = read_held_out(folder)
+    final = final_folder(folder)
+    model = load_model(final, config if final == folder else read_config(final))
+    prior, held_out = read_prior(final, config), read_held_out(folder, config)
     summary = Training(
         rows=config.rows,
         seed=config.options.seed,
@@ -134,16 +135,16 @@ def read_run(path: str | os.PathLike[str]) -> Run:
         baseline=evaluation.baseline,
         refit=evaluation.refit,
     )
-    views = read_views(final_folder(folder), config.input_dim, model.latent_dim)
-    further = views, evaluation.heldout_elbo, read_marginals(final_folder(folder), config.input_dim)
-    ids = read_ids(folder)
-    named = None if ids is None else ids[:EXPORT_ROWS]
-    return Run(config, model, prior, observation_of(model), test[:EXPORT_ROWS], summary, *further, named, folder)
+    views = read_views(final, config.input_dim, model.latent_dim)
+    further = views, evaluation.heldout_elbo, read_marginals(final, config.input_dim)
+    named = None if held_out.ids is None else held_out.ids[:EXPORT_ROWS]
+    return Run(config, model, prior, observation_of(model), held_out.test[:EXPORT_ROWS], summary, *further, named, folder)
 
 
 def load_run(path: str | os.PathLike[str]) -> AAPTVAE:
     """The model of a run, in eval mode on the CPU, fitted to all rows where it was refitted; `RunError` if it is unreadable."""
-    return load_model(final_folder(Path(path)))
+    final = final_folder(Path(path))
+    return load_model(final, read_config(final))
 
 
 def final_folder(run: Path) -> Path:
@@ -151,9 +152,8 @@ def final_folder(run: Path) -> Path:
     return run / REFIT if (run / REFIT / PRIOR).exists() else run
 
 
-def load_model(folder: Path) -> AAPTVAE:
-    """The model of exactly this folder, the judged one where it is the run's own."""
-    config = read_config(folder)
+def load_model(folder: Path, config: RunConfig) -> AAPTVAE:
+    """The model of exactly this folder and its configuration, the judged one where it is the run's own."""
     if is_unfinished(folder):
         refuse_unfinished(folder, BEST)
     tensors, _ = read_state(folder / BEST)
@@ -169,9 +169,9 @@ def write_baseline(folder: Path, baseline: Baseline) -> None:
     write_state(folder / STATISTICS, {name: torch.from_numpy(array) for name, array in vars(baseline).items()})
 
 
-def read_baseline(folder: Path) -> Baseline:
+def read_baseline(folder: Path, config: RunConfig) -> Baseline:
     """The statistics of the training rows."""
-    width = read_config(folder).input_dim
+    width = config.input_dim
     along: Shapes = {"eigenvalues": (None,), "spectrum": (None,), "eigenvectors": (width, None)}
     shapes: Shapes = {"mean": (width,), "scale": (width,), **along}
     arrays = read_arrays(folder / STATISTICS, shapes, optional={"constant": (width,)})
@@ -186,7 +186,7 @@ def write_prior(folder: Path, prior: LatentPrior) -> None:
     write_state(folder / PRIOR, {name: torch.from_numpy(np.array(array)) for name, array in prior.to_arrays().items()})
 
 
-def read_prior(folder: Path) -> LatentPrior:
+def read_prior(folder: Path, config: RunConfig) -> LatentPrior:
     """The fitted density of latents."""
     refuse_unfinished(folder, PRIOR)
     arrays = read_arrays(folder / PRIOR, of_any_size(PRIOR_ARRAYS), optional=of_any_size(OPTIONAL_PRIOR_ARRAYS))
@@ -194,6 +194,6 @@ def read_prior(folder: Path) -> LatentPrior:
         prior = LatentPrior.from_arrays(arrays)
     except BundleError as error:
         raise damaged(folder / PRIOR, error) from None
-    if prior.latent_dim != read_config(folder).options.latent_dim:
+    if prior.latent_dim != config.options.latent_dim:
         raise damaged(folder / PRIOR, f"it is of {prior.latent_dim} latents, unlike the configuration")
     return prior

@@ -1,6 +1,7 @@
 """The rows of a run that its training did not use, and a sample of those that it did."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,10 +11,25 @@ from aaptvae.rows import Array, Rows
 
 from ..features import Features, Index
 from .layout import HELD_OUT
-from .records import read_config
-from .state import damaged, read_arrays, read_state, write_state
+from .records import RunConfig
+from .state import Shapes, damaged, read_arrays, write_state
 
 RowId = tuple[str, ...]  # one text for each column that names rows
+
+
+class HeldOutRows(NamedTuple):
+    """Raw rows with their conditions, [n, D + C] each: `test` rows, and a `sample` of the training rows.
+
+    `positions` [M] of test rows are those among the rows of the run, None in an older run, which was split by `split_rows`;
+    `table_positions` those in the table that was read, where older runs do not count rows left out. `ids` are the texts of
+    the columns `RunConfig.ids`, None without.
+    """
+
+    test: Rows
+    sample: Rows
+    positions: Index | None
+    table_positions: Index | None
+    ids: list[RowId] | None
 
 
 def write_held_out(folder: Path, test: Rows, train_sample: Rows, positions: Index, table: Features | None = None) -> None:
@@ -31,38 +47,25 @@ def write_held_out(folder: Path, test: Rows, train_sample: Rows, positions: Inde
     write_state(folder / HELD_OUT, {name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
-def read_held_out(folder: Path) -> tuple[Rows, Rows]:
-    """The raw test rows and a sample of the raw training rows, with their conditions: [n, D + C] each."""
-    config = read_config(folder)
-    table = (None, config.input_dim + condition_dim(config.conditions))
-    arrays = read_arrays(folder / HELD_OUT, {"test": table, "train_sample": table})
-    return arrays["test"], arrays["train_sample"]
+def read_held_out(folder: Path, config: RunConfig) -> HeldOutRows:
+    """The rows of a run with this configuration; `RunError` for a missing or damaged file."""
+    path, table = folder / HELD_OUT, (None, config.input_dim + condition_dim(config.conditions))
+    texts: Shapes = {"id_text": (None,), "id_ends": (None,)} if config.ids else {}
+    shapes: Shapes = {"test": table, "train_sample": table, **texts}
+    arrays = read_arrays(path, shapes, optional={"positions": (None,), "table_positions": (None,)})
+    positions = arrays.get("positions")
+    ids = _ids(arrays, len(config.ids), path) if config.ids else None
+    return HeldOutRows(arrays["test"], arrays["train_sample"], positions, arrays.get("table_positions", positions), ids)
 
 
-def read_positions(folder: Path) -> Index | None:
-    """Positions of the test rows among the rows of the run [M]; None for an older run, which was split by `split_rows`."""
-    tensors, _ = read_state(folder / HELD_OUT)
-    return tensors["positions"].numpy() if "positions" in tensors else None
-
-
-def read_table_positions(folder: Path) -> Index | None:
-    """Positions of the test rows in the table that was read [M]; in older runs, rows left out are not counted."""
-    tensors, _ = read_state(folder / HELD_OUT)
-    return tensors["table_positions"].numpy() if "table_positions" in tensors else read_positions(folder)
-
-
-def read_ids(folder: Path) -> list[RowId] | None:
-    """Ids of the test rows, of the columns `ids` of the configuration; None for a run without."""
-    names, path = read_config(folder).ids, folder / HELD_OUT
-    if not names:
-        return None
-    arrays = read_arrays(path, {"test": (None, None), "id_text": (None,), "id_ends": (None,)})
+def _ids(arrays: dict[str, Array], names: int, path: Path) -> list[RowId]:
+    """Ids of the test rows, of so many columns."""
     ends, text = arrays["id_ends"], arrays["id_text"].tobytes()
     starts = np.concatenate([[0], ends[:-1]])
-    if len(ends) != len(names) * len(arrays["test"]) or (ends < starts).any() or [0, *ends][-1] != len(text):
-        raise damaged(path, f"its ids are not {len(names)} for each of {len(arrays['test'])} rows")
+    if len(ends) != names * len(arrays["test"]) or (ends < starts).any() or [0, *ends][-1] != len(text):
+        raise damaged(path, f"its ids are not {names} for each of {len(arrays['test'])} rows")
     try:
         texts = [text[start:end].decode() for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
     except UnicodeDecodeError as error:
         raise damaged(path, error) from None
-    return [tuple(texts[cell : cell + len(names)]) for cell in range(0, len(texts), len(names))]
+    return [tuple(texts[cell : cell + names]) for cell in range(0, len(texts), names)]
