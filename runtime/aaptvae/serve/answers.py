@@ -39,11 +39,11 @@ class Answer:
 
 
 class RequestError(AaptvaeError):
-    """A request that is answered by this HTTP status and a sentence."""
+    """A request that is answered by this HTTP status, a sentence, and further header lines."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, headers: bytes = b"") -> None:
         super().__init__(text)
-        self.status = status
+        self.status, self.headers = status, headers
 
 
 def as_json(content: object, status: int = 200) -> Answer:
@@ -53,8 +53,9 @@ def as_json(content: object, status: int = 200) -> Answer:
 
 def refused(error: BaseException) -> Answer:
     """The response for an error: 400 for wrong input, the status of a `RequestError`, 503 without memory, otherwise 500."""
+    headers = b""
     if isinstance(error, RequestError):
-        status, text = error.status, str(error)
+        status, text, headers = error.status, str(error), error.headers
     elif isinstance(error, MemoryError):
         status, text = 503, "out of memory: send fewer rows, or try again"
     elif isinstance(error, AaptvaeError):
@@ -62,10 +63,5 @@ def refused(error: BaseException) -> Answer:
     else:
         status, text = 500, "the server failed to compute this request: its log on stderr has the error"
     answer = as_json({"error": text}, status)
-    if status == 503:
-        answer.headers = b"retry-after: %d\r\n" % RETRY_SECONDS
-    elif status == 401:
-        answer.headers = b"www-authenticate: Bearer\r\n"
-    elif status == 405:
-        answer.headers = b"allow: GET, POST\r\n"
+    answer.headers = b"retry-after: %d\r\n" % RETRY_SECONDS if status == 503 else headers
     return answer

@@ -31,6 +31,10 @@ _rows_of_data = re.compile(rb'"data"\s*:\s*\[\s*\[').search
 _LARGE = 1 << 12  # bytes of JSON
 _MOST_VALUES = 1 << 40  # of a tensor; the limits of bodies and rows are far below
 _PARAMETERS = {"binary_data_output", "sequence_id", "sequence_start", "sequence_end", "priority", "timeout"}
+_NOT_SPOKEN = {  # parameters of a tensor that would change what the client gets, and the reason for their refusal
+    "classification": "this server gives no classes",
+    "shared_memory_region": "this server shares no memory with its clients",
+}
 
 
 _Data = TypeVar("_Data")  # what numbers are decoded to: their bytes, or lists of floats
@@ -118,12 +122,13 @@ def _checked(text: bytes) -> Asked:
         raise InputError(f"the request is not JSON of the inference protocol V2 ({error})") from None
     _refuse_repeated_keys(request, text)
     wanted, parameters = request.outputs or [], request.parameters or {}
-    outputs = {output.name: (output.parameters or {}).get("binary_data") is True for output in wanted}
+    outputs = {output.name: _is_binary(output) for output in wanted}
     if len(outputs) < len(wanted):
         raise InputError(f"the request asks for an output twice ({', '.join(outputs)[:200]}): expected each once")
     options = {key: value for key, value in parameters.items() if key not in _PARAMETERS}
     inputs, binary_size = _tensors(request.inputs)
-    return Asked(inputs, binary_size, outputs, parameters.get("binary_data_output") is True, options, request.id)
+    binary = _true_or_false(parameters, "binary_data_output", "the request")
+    return Asked(inputs, binary_size, outputs, binary, options, request.id)
 
 
 _remembered = lru_cache(64)(_checked)
@@ -168,6 +173,24 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
+def _is_binary(output: OutputWanted) -> bool:
+    parameters, name = output.parameters or {}, output.name[:100]
+    _refuse_not_spoken(parameters, name)
+    return _true_or_false(parameters, "binary_data", name)
+
+
+def _true_or_false(parameters: dict[str, Any], key: str, owner: str) -> bool:
+    value = parameters.get(key, False)
+    if type(value) is not bool:
+        raise InputError(f"{owner} has {key} {repr(value)[:40]}: expected true or false")
+    return value
+
+
+def _refuse_not_spoken(parameters: dict[str, Any], name: str) -> None:
+    for key in parameters.keys() & _NOT_SPOKEN.keys():
+        raise InputError(f"{name} has {key}: {_NOT_SPOKEN[key]}: send and take tensors in the bodies of HTTP")
+
+
 def _tensors(tensors: Sequence[InputTensor[Any]]) -> tuple[dict[str, "Array | Placed"], int]:
     """The tensors by name, those in JSON as arrays; and the bytes of the others."""
     inputs: dict[str, Array | Placed] = {}
@@ -182,7 +205,9 @@ def _tensors(tensors: Sequence[InputTensor[Any]]) -> tuple[dict[str, "Array | Pl
             raise InputError(f"{name} has shape {tensor.shape[:9]}: expected one to eight dimensions from 0 up")
         if prod(filter(None, tensor.shape)) > _MOST_VALUES:  # numpy refuses such shapes also where a dimension is 0
             raise InputError(f"{name} has shape {str(tensor.shape)[:200]}: expected {_MOST_VALUES} values at most")
-        size = (tensor.parameters or {}).get("binary_data_size")
+        parameters = tensor.parameters or {}
+        _refuse_not_spoken(parameters, name)
+        size = parameters.get("binary_data_size")
         if size is None:
             inputs[name] = _from_json(tensor, name, dtype)
             continue
@@ -197,7 +222,7 @@ def _tensors(tensors: Sequence[InputTensor[Any]]) -> tuple[dict[str, "Array | Pl
 
 
 def _from_json(tensor: InputTensor[Any], name: str, dtype: np.dtype[Any]) -> Array:
-    """The numbers of a tensor, flat or in rows; null becomes NaN. Floats in double precision: the model rounds them."""
+    """The numbers of a tensor, flat or in rows; null becomes NaN. FP32 in double precision: the model rounds it."""
     kind = "float" if dtype.kind == "f" else "int"
     decoded: Any = tensor.data
     if decoded is UNSET:
@@ -214,6 +239,9 @@ def _from_json(tensor: InputTensor[Any], name: str, dtype: np.dtype[Any]) -> Arr
         raise InputError(f"data of {name} is not a list of {kind}s, flat or in rows of equal length ({error})") from None
     if values.size != prod(tensor.shape) or (nested and list(values.shape) != tensor.shape):
         raise InputError(f"{name} has {values.size} values in shape {list(values.shape)}: expected {tensor.shape}")
+    if dtype.itemsize == 2 and kind == "float":
+        with np.errstate(over="ignore"):  # overflow gives inf, which the model refuses
+            values = values.astype(dtype)
     values.flags.writeable = False  # requests with the same JSON share it
     return values.reshape(tensor.shape)
 

@@ -169,6 +169,8 @@ def _sample(vae: VAE, inputs: Mapping[str, Array], _: Sequence[str], options: Ma
     for name in ("observation_noise", "as_observed"):
         if type(given := options.get(name, False)) is not bool:
             raise InputError(f"{name} is {str(given)[:40]}: expected true or false")
+    if type(given := options.get("temperature")) is bool:
+        raise InputError(f"temperature is {given}: expected a number")
     return [vae.sample(rows, seed=_integer(inputs, "seed"), condition=inputs.get(CONDITION), **options)]
 
 

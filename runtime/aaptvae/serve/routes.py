@@ -64,12 +64,15 @@ class Routes:
     def admit(self, method: bytes, path: bytes, authorization: bytes) -> None:
         """Raise `RequestError` 401, 404 or 405 for a request whose body need not be read."""
         if self._bearer is not None and path not in OPEN and not hmac.compare_digest(authorization, self._bearer):
-            raise RequestError(401, "this server expects its token: send the header Authorization: Bearer TOKEN")
+            text = "this server expects its token: send the header Authorization: Bearer TOKEN"
+            raise RequestError(401, text, b"www-authenticate: Bearer\r\n")
         methods = self._table.get(path)
         if methods is None:
             raise RequestError(404, self._unknown(path))
         if method not in methods and not (method == b"HEAD" and b"GET" in methods):
-            raise RequestError(405, f"{path.decode()} takes {' or '.join(name.decode() for name in methods)}")
+            (taken,) = methods  # each path has one handler
+            allowed = taken + b", HEAD" * (taken == b"GET")
+            raise RequestError(405, f"{path.decode()} takes {taken.decode()}", b"allow: %s\r\n" % allowed)
 
     def answer(self, request: Request) -> "Answer | asyncio.Future[Answer]":
         """The answer to an admitted request, or its future; raises `AaptvaeError`."""

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from serving import Client, request
+from serving import Client, request, results
 
 import aaptvae
 
@@ -108,6 +108,7 @@ def test_wrong_outputs_and_parameters_are_refused(client: Client, x: np.ndarray)
     assert "tiny_encoder has no output nu: expected mu, logvar" in sentence(("nu",))
     assert "asks for an output twice" in sentence(("mu", "mu"))
     assert "tiny_encoder has no parameter heat: expected none" in sentence((), heat=1)
+    assert "the request has binary_data_output 'yes': expected true or false" in sentence(("mu",), binary_data_output="yes")
     seeded = {"n": np.array([1]), "seed": np.array([1])}
     for name, value in (
         ("temperature", "hot"),
@@ -116,10 +117,36 @@ def test_wrong_outputs_and_parameters_are_refused(client: Client, x: np.ndarray)
         ("as_observed", 1),
         ("as_observed", True),
         ("temperature", -1),
+        ("temperature", True),
     ):
         assert f"{name} is" in client.refused(400, "tiny_sample", *request((), True, seeded, {name: value}))
     assert "seed is -1, int64" in client.refused(400, "tiny_sample", *request((), True, seeded | {"seed": np.array([-1])}))
     assert "n is int64" in client.refused(400, "tiny_sample", *request((), True, seeded | {"n": np.array([1, 2])}))
+
+
+@pytest.mark.parametrize(
+    ("place", "parameters", "sentence"),
+    [
+        ("outputs", {"binary_data": 1}, "mu has binary_data 1: expected true or false"),
+        ("outputs", {"classification": 2, "binary_data": True}, "mu has classification: this server gives no classes"),
+        ("outputs", {"shared_memory_region": "a"}, "mu has shared_memory_region: this server shares no memory"),
+        ("inputs", {"shared_memory_region": "a"}, "x has shared_memory_region: this server shares no memory"),
+    ],
+)
+def test_extensions_of_triton_are_refused(client: Client, place: str, parameters: object, sentence: str) -> None:
+    """Ignored, they would give other results than the client asked for."""
+    body = json.loads(tensor()) | {"outputs": [{"name": "mu"}]}
+    body[place][0]["parameters"] = parameters
+    assert sentence in client.refused(400, "tiny_encoder", json.dumps(body).encode())
+
+
+def test_json_of_half_precision_is_rounded(client: Client, vae: aaptvae.VAE) -> None:
+    values = [0.1, 1 / 3, -2.7, 1e-7, 65504.0]
+    for pad in ("", " " * 5000):
+        status, headers, answer = client.send("tiny_embed", tensor(datatype="FP16", data=values) + pad.encode())
+        assert status == 200, answer
+        assert np.array_equal(results(headers, answer)[0], vae.embed(np.array([values], np.float16)))
+    assert "x has inf at row 0, column 4" in client.refused(400, "tiny_embed", tensor(datatype="FP16", data=[0, 0, 0, 0, 1e6]))
 
 
 def test_binary_sizes_must_be_right(client: Client, x: np.ndarray) -> None:
@@ -159,7 +186,8 @@ def test_paths_and_methods(client: Client) -> None:
     )
     assert "tiny_encoder (1, 2)" in sentence or "tiny_encoder (2)" in sentence
     status, headers, body = client.ask("DELETE", "/v2/models/tiny_encoder")
-    assert (status, headers["allow"]) == (405, "GET, POST") and "takes GET" in json.loads(body)["error"]
+    assert (status, headers["allow"]) == (405, "GET, HEAD") and "takes GET" in json.loads(body)["error"]
+    assert client.ask("GET", "/v2/models/tiny_encoder/infer")[1]["allow"] == "POST"
     assert client.ask("GET", "/v2/health/live?verbose=1")[0] == 200
     assert client.ask("HEAD", "/v2/health/live")[2] == b""
     assert client.ask("GET", "/%76%32")[0] == 404
