@@ -51,7 +51,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Register with the worker, which closes connections whose deadline is over."""
         self._transport = transport  # type: ignore[assignment]
-        self._worker.connections.add(self)
+        self._worker.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection; a request that waits for a thread is dropped."""

@@ -9,6 +9,7 @@ import sys
 from ..errors import InputError
 
 _BACKLOG = 2048
+_OTHER_FILES = 64  # descriptors beside those of connections: about 20 of the process, and a bundle that is read
 _ATTACH_FILTER = 26  # SO_ATTACH_FILTER of Linux, which the module socket does not name
 _DROP_ALL = struct.pack("=HBBI", 6, 0, 0, 0)  # the program "return 0" of classic BPF: keep no byte of a packet
 
@@ -28,12 +29,18 @@ def address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def allow_descriptors(count: int) -> None:
-    """Raise this process's limit of open files to `count`, or as far as the system allows."""
+def allow_connections(count: int) -> int:
+    """Raise this process's limit of open files for `count` connections, or as far as the system allows.
+
+    Returns how many connections fit: one that finds no descriptor would wait unanswered, and bundles could not be read.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    wanted = count + _OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return min(count, max(1, wanted - _OTHER_FILES))
 
 
 def refuse_new(listener: socket.socket) -> None:

@@ -42,7 +42,8 @@ class Worker:
         self.connections: set[Connection] = set()
         self.held, self.draining, self._reloading, self._again = 0, False, False, False
         self.now = time.monotonic
-        self._opening: set[asyncio.Task[None]] = set()  # the loop itself holds tasks weakly
+        self._opening: set[Connection] = set()  # accepted, and not yet in `connections`
+        self._tasks: set[asyncio.Task[None]] = set()  # that open them; the loop itself holds tasks weakly
         self._listener: socket.socket
         self._stopped: asyncio.Event
         self._parent = 0
@@ -79,17 +80,25 @@ class Worker:
                 return
             self._accepted = self.now()
             accepted.setblocking(False)
-            if len(self.connections) >= self.limits.connections:
+            if len(self.connections) + len(self._opening) >= self.limits.connections:
                 self._turn_away(accepted)
                 continue
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            task = loop.create_task(self._connect(accepted))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            connection = Connection(self)
+            self._opening.add(connection)
+            task = loop.create_task(self._connect(connection, accepted))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-    async def _connect(self, accepted: socket.socket) -> None:
+    async def _connect(self, connection: Connection, accepted: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(self), accepted)
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, accepted)
+        self._opening.discard(connection)
+
+    def opened(self, connection: Connection) -> None:
+        """Take a connection that can be used."""
+        self._opening.discard(connection)
+        self.connections.add(connection)
 
     def _listen_again(self) -> None:
         if self._listener.fileno() >= 0:
@@ -130,7 +139,7 @@ class Worker:
         quiet = self.now() - _QUIET
         for connection in [one for one in self.connections if one.idle and one.since < quiet]:
             connection.close()
-        return not self.connections
+        return not (self.connections or self._opening)
 
     async def _wait_for(self, seconds: float, done: Callable[[], bool]) -> None:
         until = self.now() + seconds

@@ -9,6 +9,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NoReturn
 
 import uvloop
@@ -16,7 +17,7 @@ import uvloop
 from ..bundle import Precision
 from ..engine import Settings
 from ..errors import AaptvaeError, BundleError
-from .listening import address, allow_descriptors
+from .listening import address, allow_connections
 from .metrics import Board, Metrics
 from .repository import Read, Repository, ServedBundle, read_all
 from .server import Say, Worker
@@ -42,7 +43,7 @@ class Server:
     def run(self, listener: socket.socket) -> None:
         """Serve until SIGTERM or SIGINT; raises `AaptvaeError` if the bundles cannot be loaded."""
         self._bundles = read_all(self._sources)
-        allow_descriptors(self._options.limits.connections + 256)
+        self._limit_connections()
         if self._options.workers == 1:
             self._work(0, listener, lambda: self._announce(listener))
             return
@@ -56,6 +57,16 @@ class Server:
         self._wait_until_ready(receiver)
         self._announce(listener)
         self._watch(listener)
+
+    def _limit_connections(self) -> None:
+        limits = self._options.limits
+        fitting = allow_connections(limits.connections)
+        if fitting < limits.connections:
+            self._say(
+                f"warning: {fitting} connections for each worker instead of {limits.connections}: the system allows "
+                "no more open files (ulimit -Hn)"
+            )
+            self._options = replace(self._options, limits=replace(limits, connections=fitting))
 
     def _announce(self, listener: socket.socket) -> None:
         named = zip(self._sources, self._bundles, strict=True)

@@ -48,10 +48,12 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *arguments: object) -> Iterator[Served]:
-    """`aaptvae serve` on a free port."""
+def serving(folder: Path, *arguments: object, files: int | None = None) -> Iterator[Served]:
+    """`aaptvae serve` on a free port, in a process that may open so many files."""
     log = folder / "log.txt"
     command = [sys.executable, "-W", "error", "-c", CODE, "serve", "--port", "0", *map(str, arguments)]
+    if files is not None:
+        command = ["sh", "-c", f'ulimit -Sn {files} && ulimit -Hn {files} && exec "$@"', "sh", *command]
     with log.open("w") as stderr, subprocess.Popen(command, stderr=stderr, text=True) as process:
         try:
             yield Served(process, log)

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from serving import CODE, Client, Served, serving
+from test_connection import read_all, statuses
 
 import aaptvae
 
@@ -160,6 +162,20 @@ def test_workers_end_with_their_parent(tiny: Path, tmp_path: Path) -> None:
         while any(Path(f"/proc/{worker}/stat").exists() for worker in workers):
             assert time.monotonic() < until
             time.sleep(0.02)
+
+
+def test_connections_leave_descriptors_for_a_reload(tiny: Path, tmp_path: Path) -> None:
+    """Without one, a new connection would wait until an idle one is closed, and a reload would fail."""
+    with serving(tmp_path, tiny, files=72) as server:
+        assert "warning: 8 connections for each worker instead of 2048" in server.log.read_text()
+        held = [socket.create_connection(("127.0.0.1", server.port), timeout=3) for _ in range(20)]
+        try:
+            assert statuses(read_all(held[-1])) == [503]
+            server.process.send_signal(signal.SIGHUP)
+            server.said("reloaded: tiny 1")
+        finally:
+            for connection in held:
+                connection.close()
 
 
 def test_a_server_that_cannot_start_says_why(tiny: Path, named: Path, tmp_path: Path) -> None:
