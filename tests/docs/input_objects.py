@@ -131,6 +131,8 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "array, int64, with values beyond float32": lambda: X.astype("i8") + 2**40,
     "pandas, a null": with_nulls,
     "pandas, a column of text": lambda: frame_with(city="Rome"),
+    "pandas, a column of text that is numbers": lambda: frame_with(e=X[:, 4].astype(str)),
+    "pandas, a column of text, most of it numbers": lambda: frame_with(e=["-", *X[1:, 4].astype(str)]),
     "pandas, a categorical column": lambda: frame_with(kind=pd.Categorical(["u"] * 60)),
     "pandas, a column of dates": lambda: frame_with(day=pd.Timestamp("2026-01-01")),
     "pandas, a column of bool": lambda: frame_with(ok=X[:, 0] > 0),
@@ -148,6 +150,9 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "Polars Series of arrays": lambda: pl.Series("embedding", X),
     "Polars, a null": lambda: pl.DataFrame(X, schema=list(NAMES)).with_columns(
         pl.when(pl.int_range(60) == 7).then(None).otherwise(pl.col("c")).alias("c")
+    ),
+    "Polars, a column of text that is numbers": lambda: pl.DataFrame(X, schema=list(NAMES)).with_columns(
+        pl.col("e").cast(pl.String)
     ),
     "Arrow table": arrow,
     "Arrow table, columns in another order": lambda: arrow().select(list("edcba")),

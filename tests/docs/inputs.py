@@ -71,7 +71,7 @@ def refused(text: str) -> str:
     """An error message in a cell of the table, without the folder of this trial."""
     text = re.sub(r"\S*/inputs-\w+/file-\d+(?= )", "the folder", " ".join(text.split()))
     text = re.sub(r"\S*/inputs-\w+/(file-\d+/)?", "", text).removeprefix("error: ").replace("|", "\\|")
-    return f"refused: {text if len(text) < 230 else text[:230].rstrip() + ' ...'}"
+    return f"refused: {text if len(text) < 330 else text[:330].rstrip() + ' ...'}"
 
 
 class Progress(TrainingProgress):

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-MISSING = frozenset(("", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "null", "NULL", "None"))  # as pandas reads them
+from ..tables.readable import MISSING
+
 _COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 _POINT = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Sequence
 
 from ..errors import InputError
-from .fields import DELIMITERS, MISSING, all_quoted, counts_up, in_steps, is_name, is_number, is_whole, number, pointed, rise
+from ..tables.readable import MISSING
+from .fields import DELIMITERS, all_quoted, counts_up, in_steps, is_name, is_number, is_whole, number, pointed, rise
 from .reading import Reading
 
 Line = tuple[int, str]  # number and text

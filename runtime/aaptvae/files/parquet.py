@@ -13,6 +13,7 @@ from .reading import Reading, choose, refuse_others
 from .table import Batch, Layout, RowReader, RowWriter, Source, check_table, rebatch
 
 GROUP_BYTES = 16 << 20
+FIRST_ROWS = 1000  # in which numbers are counted that a column of text holds
 MAX_GROUP_BYTES = 4 << 30
 
 
@@ -62,7 +63,7 @@ class ArrowRows(RowReader):
         explicit = bool(reading.columns or reading.expected)
         others = ["" if _is_number(types, kinds[key], explicit or self._lists) else str(kinds[key]) for key in names]
         if not self._lists:
-            refuse_others(self.name, others, chosen, names)
+            refuse_others(self.name, others, chosen, names, lambda index: self._first_values(names[index]))
         elif not _is_number(types, held[0], False):
             raise InputError(
                 f"{self.name} holds columns ({taken[0]}): expected lists of numbers: keep the feature columns only"
@@ -74,6 +75,15 @@ class ArrowRows(RowReader):
             np.float32, *(t.to_pandas_dtype() for t in held if not (types.is_boolean(t) or types.is_null(t)))
         )
         self.width = self._list_width(taken[0]) if self._lists else len(taken)
+
+    def _first_values(self, key: str) -> list[Any]:
+        """The first values of a column; none where they cannot be read."""
+        self._features, self.ids = [key], ()
+        try:
+            batch = next(self._stored_batches(FIRST_ROWS), None)
+            return [] if batch is None else list(batch.column(key).to_pylist())
+        except (self._pa.ArrowException, OSError, ValueError, MemoryError):
+            return []
 
     def _damaged(self, error: BaseException) -> InputError:
         return InputError(f"{self.name} is not a readable .{self._kind} file ({str(error)[:200]}): write it again")

@@ -1,12 +1,14 @@
 """How a file is read: which of its columns are features, which pass through, and the syntax of its text."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import InputError
 from ..tables import check_names, match_columns
 from ..tables.names import Unnamed, in_usual_order, listed
+from ..tables.readable import described, share_of_numbers
 
 REMEDY = "leave them out with --drop, pass them by with --id, or name the features with --columns"
 
@@ -92,8 +94,17 @@ def choose(name: str, names: Sequence[str] | None, width: int, reading: Reading)
     return Selection([place[key] for key in taken], ids, taken if names is not None else None)
 
 
-def refuse_others(name: str, types: Sequence[str], chosen: Selection, names: Sequence[str] | None) -> None:
-    """`InputError` that names every chosen column whose type is given, because it holds no numbers."""
+def refuse_others(
+    name: str,
+    types: Sequence[str],
+    chosen: Selection,
+    names: Sequence[str] | None,
+    first: Callable[[int], Iterable[Any]] = lambda _: (),
+) -> None:
+    """`InputError` that names every chosen column whose type is given, because it holds no numbers.
+
+    Of the `first` values of a column, at a position, those that are numbers nevertheless are counted.
+    """
     vectors = [names[index] for index in chosen.features if names and _VECTORS.match(types[index])]
     if len(vectors) == 1 and len(chosen.features) > 1:
         others = [names[index] for index in chosen.features if names and names[index] != vectors[0]]
@@ -101,6 +112,10 @@ def refuse_others(name: str, types: Sequence[str], chosen: Selection, names: Seq
             f"{name} holds vectors in column {vectors[0]} beside {listed(others)}: choose it with --columns {vectors[0]}, or "
             "pass the others by with --id or --drop"
         )
-    wrong = [f"{names[index] if names else index} ({types[index]})" for index in chosen.features if types[index]]
+    wrong = [index for index in chosen.features if types[index]]
     if wrong:
-        raise InputError(f"{name} holds columns that are no numbers: {listed(wrong)}: {REMEDY}")
+        said = [share_of_numbers(first(index), first=True)[0] for index in wrong]
+        called = [names[index] if names else str(index) for index in wrong]
+        shown = listed([described(key, types[at], share) for key, at, share in zip(called, wrong, said, strict=True)], 130)
+        convert = "write these as numbers (pd.to_numeric makes them), missing ones as null or nothing, or " if any(said) else ""
+        raise InputError(f"{name} holds columns that are no numbers: {shown}: {convert}{REMEDY}")

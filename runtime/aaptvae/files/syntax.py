@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from .fields import MISSING, decimal_comma, is_json_number, is_number, is_vector, number, numbers, record, sniffed, vector
+from ..tables.readable import MISSING
+from .fields import decimal_comma, is_json_number, is_number, is_vector, number, numbers, record, sniffed, vector
 from .header import Line, has_header, is_row, names_in_comment, refuse_index, refuse_spaces, spelled
 from .reading import Reading, Selection, choose
 from .table import Batch
@@ -53,6 +54,10 @@ class Syntax(ABC):
         """For each value of a row: "" for a number, else the name of its type."""
 
     @abstractmethod
+    def values(self, text: str) -> list[Any]:
+        """The values of a row, unconverted; `ValueError` if it is none."""
+
+    @abstractmethod
     def parse(self, texts: list[str]) -> Batch:
         """Lines as rows; `ValueError` if one is not a row of numbers."""
 
@@ -80,8 +85,7 @@ class CsvSyntax(Syntax):
         elif reading.header is None:
             self.names = names_in_comment(comment, self._fields, len(self._fields(first[0][1])))
             said += ["the names of its columns in the comment above them"] * (self.names is not None)
-        if said:
-            self.notes = (f"{name} is read with {' and '.join(said)}",)
+        self.notes = (f"{name} is read with {' and '.join(said)}",) * bool(said)
 
     @staticmethod
     def is_comment(text: str, like: str, reading: Reading) -> bool:
@@ -115,8 +119,11 @@ class CsvSyntax(Syntax):
 
     def types(self, text: str) -> list[str]:
         """Text is the only other type of csv; an empty field is a missing number."""
-        fields = self._fields(text)
-        return ["" if self._is_value(field) else "text" for field in fields]
+        return ["" if self._is_value(field) else "text" for field in self._fields(text)]
+
+    def values(self, text: str) -> list[Any]:
+        """Fields, with a decimal point."""
+        return [self._with_point(field) for field in self._fields(text)]
 
     def _is_value(self, field: str) -> bool:
         """Whether a field is a number or a missing value."""
@@ -124,9 +131,7 @@ class CsvSyntax(Syntax):
 
     def _with_point(self, field: str) -> str:
         """A field with a decimal point; beside decimal commas, a point of its own makes it no number."""
-        if not self._comma:
-            return field
-        return field.translate(_EXCHANGED)
+        return field.translate(_EXCHANGED) if self._comma else field
 
     def parse(self, texts: list[str]) -> Batch:
         """Numbers by numpy; text that passes through by the csv module."""
@@ -241,6 +246,10 @@ class JsonSyntax(Syntax):
         if self._vector is not None:
             return [""] * len(held[self._vector])
         return ["" if value is None or is_json_number(value) else type(value).__name__ for value in held.values()]
+
+    def values(self, text: str) -> list[Any]:
+        """Of named values, as the keys are in the first line."""
+        return [*map(record(text).get, self._keys)]
 
     def take(self, chosen: Selection, width: int) -> None:
         """Read only these of `width` columns from now on."""

@@ -1,9 +1,11 @@
 """Rows as lines of text, read: .csv (numbers and delimiters, a header allowed) and .jsonl (an array or a record a line)."""
 
 import codecs
+import contextlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -69,6 +71,7 @@ class TextRows(RowReader):
         if not data and not reading.empty:
             raise InputError(f"{self.name} holds no rows but a header: expected one row of numbers a line")
         self._lines: Iterator[Line] = itertools.chain(data, lines)
+        self._first = [text for _, text in data]
         if data:
             self._choose(*data[0])
         else:
@@ -99,11 +102,18 @@ class TextRows(RowReader):
         """Take the columns that the options name; without `types`, of a header alone, all columns may hold numbers."""
         types = [""] * len(names or ()) if types is None else types
         chosen = choose(self.name, names, len(types), self._syntax.reading)
-        refuse_others(self.name, types, chosen, names)
+        refuse_others(self.name, types, chosen, names, self._first_values)
         self.width, self.columns = len(chosen.features), chosen.columns
         if not 1 <= self.width <= MAX_WIDTH:
             raise InputError(f"{self.name} line {number} has {self.width} values: expected 1 to {MAX_WIDTH}")
         self._syntax.take(chosen, len(types))
+
+    def _first_values(self, index: int) -> Iterator[Any]:
+        """The values in a column of the first lines."""
+        for text in self._first:
+            with contextlib.suppress(ValueError):
+                values = self._syntax.values(text)
+                yield values[index] if index < len(values) else None
 
     def labelled(self, size: int, start: int = 0) -> Iterator[Batch]:
         """Parse lines; a bad one is refused with its number, or has a problem."""

@@ -25,6 +25,7 @@ from .names import (
     listed,
     match_columns,
 )
+from .readable import conversion, described, share_of_numbers, values_of
 
 LACKING = "{name} has no column {key}: its columns are {columns}: check the spelling"
 TableLike = Any  # ArrayLike, or an object that `as_table` reads
@@ -142,13 +143,15 @@ def refuse_others(held: Sequence[Any], names: Sequence[str], name: str, remedy: 
     vectors = [called for called, column in zip(names, held, strict=True) if kinds.kind_of(column) == "vectors"]
     if len(vectors) == 1 and len(held) > 1:
         raise InputError(f"{name} holds vectors in column {vectors[0]} beside {len(held) - 1} others: {remedy}")
-    wrong = [
-        f"{called} ({kinds.type_name(column)})"
-        for called, column in zip(names, held, strict=True)
-        if kinds.kind_of(column) not in allowed
-    ]
+    others = [(called, column) for called, column in zip(names, held, strict=True) if kinds.kind_of(column) not in allowed]
+    wrong, convert = [], "convert them"
+    for called, column in others:
+        said, whole = share_of_numbers(values_of(column))
+        wrong.append(described(called, kinds.type_name(column), said))
+        if said and convert == "convert them" and (call := conversion(column, called, name, whole)):
+            convert += f", such as {called} with {call}"
     if wrong:
-        raise InputError(f"{name} holds columns that are no numbers: {listed(wrong)}: convert them, or {remedy}")
+        raise InputError(f"{name} holds columns that are no numbers: {listed(wrong, 130)}: {convert}, or {remedy}")
 
 
 def _stacked(x: Any, held: Sequence[Any]) -> Array:

@@ -19,9 +19,9 @@ UNNAMED = Unnamed(("", "x"))  # 0, 1, ... in pandas; x0, x1, ... in our outputs
 LATENTS = Unnamed(("z",))
 
 
-def listed(names: Sequence[object]) -> str:
-    """The first names, and how many more there are."""
-    shown = ", ".join(str(name)[:60] for name in names[:SHOWN])
+def listed(names: Sequence[object], longest: int = 60) -> str:
+    """The first names, each up to `longest` characters, and how many more there are."""
+    shown = ", ".join(str(name)[:longest] for name in names[:SHOWN])
     return shown + f" and {len(names) - SHOWN} more" * (len(names) > SHOWN)
 
 

@@ -104,7 +104,7 @@ DECIMAL = "a;b\n1,5;2,25\n"
         ("a;b\n1,234;5,678\n", "line 2 may have decimal commas or commas between thousands"),
         ("a\tb\n12,345\t5\n", "may have decimal commas or commas between thousands"),
         ("a;b\n1.5;2.25\n1,234;2.5\n", "line 3 has '1,234' in column a: expected a number"),
-        (DECIMAL + "1.234;2,5\n", r"no numbers: a \(text\), b \(text\)"),
+        (DECIMAL + "1.234;2,5\n", r"no numbers: a \(text: 1 of the first 2 are numbers\), b \(text\)"),
         (DECIMAL + "1,5;2,25\n" * 30 + "1.234;2,5\n", "line 33 has '1.234' in column a: expected a number with a decimal"),
         ("a;b\n1.234,5;2,5\n", r"no numbers: a \(text\)"),
     ],

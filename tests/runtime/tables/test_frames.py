@@ -97,7 +97,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "uneven columns": (lambda: {"a": X[:, 0], "b": X[:2, 0]}, r"columns of several lengths \(a 4, b 2\)"),
     "uneven vectors in vectors": (pandas(lambda pd: pd.DataFrame({"v": [[[1.0, 2.0], [3.0]]]})), "no numbers: v"),
     "uneven later": (pandas(lambda pd: pd.DataFrame({"v": [[1.0, 2.0], [[1.0], 2.0]]})), "numpy cannot read"),
-    "128 bits": (polars(lambda pl: pl.DataFrame({"a": [1]}).cast(pl.Int128)), r"no numbers: a \(Int128\)"),
+    "128 bits": (polars(lambda pl: pl.DataFrame({"a": [1]}).cast(pl.Int128)), r"no numbers: a \(Int128: 1 of 1 are numbers\)"),
     "tensor without data": (torch(lambda t: t.empty(2, 3, device="meta")), "tensor that numpy cannot read"),
     "complex tensor": (torch(lambda t: t.conj(t.ones(2, 3, dtype=t.complex64))), "dtype complex64"),
 }

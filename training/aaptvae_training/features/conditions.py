@@ -17,7 +17,7 @@ from aaptvae.bundle.manifest import MOST_CONDITIONS, Condition
 from aaptvae.conditions import category_of, encoded, is_plain, values_of
 from aaptvae.engine import require_memory
 from aaptvae.errors import InputError
-from aaptvae.files.fields import MISSING, is_number
+from aaptvae.tables.readable import MISSING, is_number
 from aaptvae.rows import Matrix, Rows
 from aaptvae.tables import column_values
 from aaptvae.tables.names import check_length
