@@ -17,10 +17,11 @@ from aaptvae.bundle.manifest import MOST_CONDITIONS, Condition
 from aaptvae.conditions import category_of, encoded, is_plain, values_of
 from aaptvae.engine import require_memory
 from aaptvae.errors import InputError
-from aaptvae.tables.readable import MISSING, is_number
+from aaptvae.files.fields import is_number
 from aaptvae.rows import Matrix, Rows
 from aaptvae.tables import column_values
 from aaptvae.tables.names import check_length
+from aaptvae.tables.readable import MISSING
 
 from ..config import TrainConfig
 from .split import Index
