@@ -1,16 +1,18 @@
 """The head of one HTTP request: its path, and the headers that the server uses."""
 
 from .answers import RequestError
+from .encoding import encoding
 
 
 class Head:
     """Filled by the parser, part by part; `RequestError` for what the server does not speak."""
 
-    __slots__ = ("authorization", "expects", "hosts", "json_size", "length", "url")
+    __slots__ = ("authorization", "encoding", "expects", "hosts", "json_size", "length", "url")
 
     def __init__(self) -> None:
         self.url = self.authorization = b""
         self.json_size: int | None = None  # Inference-Header-Content-Length
+        self.encoding: bytes | None = None  # of a compressed body
         self.length = self.hosts = 0  # of the body, as announced; how many Host headers
         self.expects = False  # 100 Continue
 
@@ -27,10 +29,11 @@ class Head:
             self.hosts += 1
         elif name == b"expect":
             self.expects = value.lower() == b"100-continue"
-        elif (name == b"content-encoding" and value.lower() != b"identity") or (
-            name == b"transfer-encoding" and value.lower() != b"chunked"
-        ):
-            raise RequestError(415, f"the request is compressed ({value[:20].decode('latin-1')}): expected no encoding")
+        elif name == b"content-encoding":
+            self.encoding = encoding(value)
+        elif name == b"transfer-encoding" and value.lower() != b"chunked":
+            shown = value[:20].decode("latin-1")
+            raise RequestError(415, f"the request has the transfer encoding {shown}: expected chunked or none")
 
     def path(self, version: str) -> bytes:
         """The path, without scheme, host and query; `RequestError` unless this is HTTP/1.1 with one host, or HTTP/1.0."""

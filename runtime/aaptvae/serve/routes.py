@@ -8,6 +8,7 @@ from functools import partial
 from importlib.metadata import version
 
 from .answers import TEXT, Answer, RequestError, as_json
+from .encoding import decompressed
 from .metrics import Key, Metrics
 from .models import Model
 from .repository import Repository
@@ -15,19 +16,24 @@ from .settings import Options
 from .tensors import Inference, read_request, write_answer
 from .work import Threads
 
-_SMALL_BODY = 1 << 18  # bytes: a larger one is decoded in a thread
+_SMALL_BODY = 1 << 18  # bytes: a larger one, and a compressed one, is decoded in a thread
 _SMALL_WORK = 1 << 23  # multiplications, about half a millisecond: more are computed in a thread
 _NO_MODEL: Key = ("", "")
 OPEN = {b"/v2/health/live", b"/v2/health/ready"}  # without a token: probes of Kubernetes have none
 
 
 class Request:
-    """A request, as far as its answer depends on it; `json_size` is the value of Inference-Header-Content-Length."""
+    """A request, as far as its answer depends on it; `json_size` is the value of Inference-Header-Content-Length.
 
-    __slots__ = ("begun", "body", "json_size", "key", "method", "path")
+    `encoding` names the compression of `body`.
+    """
 
-    def __init__(self, method: bytes, path: bytes, json_size: int | None, body: bytes = b"") -> None:
-        self.method, self.path, self.json_size, self.body = method, path, json_size, body
+    __slots__ = ("begun", "body", "encoding", "json_size", "key", "method", "path")
+
+    def __init__(
+        self, method: bytes, path: bytes, json_size: int | None, body: bytes = b"", encoding: bytes | None = None
+    ) -> None:
+        self.method, self.path, self.json_size, self.body, self.encoding = method, path, json_size, body, encoding
         self.key, self.begun = _NO_MODEL, time.perf_counter()
 
 
@@ -106,7 +112,7 @@ class Routes:
 
     def _infer(self, model: Model, request: Request) -> "Answer | asyncio.Future[Answer]":
         request.key = model.label
-        if len(request.body) > _SMALL_BODY:
+        if len(request.body) > _SMALL_BODY or request.encoding is not None:
             return self.threads.submit(lambda: self._compute(model, *self._read(model, request)))
         asked, rows = self._read(model, request)
         if rows * model.cost > _SMALL_WORK:
@@ -114,7 +120,10 @@ class Routes:
         return self._compute(model, asked, rows)
 
     def _read(self, model: Model, request: Request) -> tuple[Inference, int]:
-        asked = read_request(request.body, request.json_size, self._limits.json_body)
+        body = request.body
+        if request.encoding is not None:
+            body = decompressed(body, request.encoding, self._limits.body)
+        asked = read_request(body, request.json_size, self._limits.json_body)
         return asked, model.rows(asked.inputs)
 
     def _compute(self, model: Model, asked: Inference, rows: int) -> Answer:

@@ -19,14 +19,17 @@ def client(server: Served) -> Iterator[Any]:
         yield made
 
 
-def infer(client: Any, model: str, binary: bool, outputs: tuple[str, ...], **inputs: np.ndarray) -> list[np.ndarray]:
+def infer(
+    client: Any, model: str, binary: bool, outputs: tuple[str, ...], compressed: str | None = None, **inputs: np.ndarray
+) -> list[np.ndarray]:
     tensors = []
     for name, array in inputs.items():
         tensor = triton.InferInput(name, list(array.shape), {"f": "FP32", "i": "INT64"}[array.dtype.kind])
         tensor.set_data_from_numpy(array, binary_data=binary)
         tensors.append(tensor)
     wanted = [triton.InferRequestedOutput(name, binary_data=binary) for name in outputs]
-    answer = client.infer(model, tensors, outputs=wanted, request_id="7")
+    encodings = {"request_compression_algorithm": compressed, "response_compression_algorithm": compressed}
+    answer = client.infer(model, tensors, outputs=wanted, request_id="7", **encodings)
     assert answer.get_response()["id"] == "7"
     return [answer.as_numpy(name) for name in outputs]
 
@@ -50,6 +53,26 @@ def test_the_client_gets_the_numbers_of_the_python_api(
     assert np.array_equal(infer(client, "tiny_decoder", binary, ("reconstruction",), z=mu)[0], vae.decode(mu))
     drawn = infer(client, "tiny_sample", binary, ("sample",), n=np.array([rows]), seed=np.array([3]))[0]
     assert np.array_equal(drawn, vae.sample(rows, seed=3))
+
+
+@pytest.mark.parametrize("compressed", ["gzip", "deflate"])
+def test_the_client_may_compress(client: Any, vae: aaptvae.VAE, x: np.ndarray, compressed: str) -> None:
+    for binary in (True, False):
+        assert np.array_equal(infer(client, "tiny_embed", binary, ("mu",), compressed, x=x)[0], vae.embed(x))
+
+
+def test_the_client_is_told_what_is_not_spoken(client: Any) -> None:
+    tensor = triton.InferInput("x", [1, 5], "FP32")
+    tensor.set_data_from_numpy(np.zeros((1, 5), np.float32))
+    classes = triton.InferRequestedOutput("mu", class_count=2)
+    shared = triton.InferRequestedOutput("mu")
+    shared.set_shared_memory("region", 8)
+    for wanted, sentence in ((classes, "this server gives no classes"), (shared, "this server shares no memory")):
+        with pytest.raises(triton.InferenceServerException, match=sentence):
+            client.infer("tiny_encoder", [tensor], outputs=[wanted])
+    tensor.set_shared_memory("region", 20)
+    with pytest.raises(triton.InferenceServerException, match="x has shared_memory_region"):
+        client.infer("tiny_encoder", [tensor])
 
 
 def test_the_client_raises_our_sentence(client: Any) -> None:
