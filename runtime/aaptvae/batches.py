@@ -80,7 +80,11 @@ class BatchEncoder:
         self._fixed = self._conditions.fixed(condition)
         self._place = found.source if carry == "path" else packed(found.source)
         self._digest, self._inputs = found.digest, found.manifest.latent_dim if verb == "decode" else found.manifest.input_dim
-        self._verb, self._column, self._keep = verb, column, (keep,) if isinstance(keep, str) else tuple(keep)
+        if verb in ("metric", "similarity") and found.manifest.view(verb) is None:
+            has = ", ".join(["mu", *(view.name for view in found.manifest.views)])
+            raise InputError(f"verb is {verb!r}: this bundle has the view {has}: choose embed, or train and export again")
+        self._verb, self._keep = verb, _as_names(keep, "keep")
+        self._column = None if column is None else _as_names(column, "column")
         each_once(self._keep, "keep")
         self._features = frozenset(() if verb == "decode" else found.manifest.columns or ())  # may be kept too
         if clash := set(self._keep) & set(_VERBS[verb][0]):
@@ -113,11 +117,10 @@ class BatchEncoder:
 
     def _names(self, names: list[Any]) -> tuple[list[Any], list[Any]]:
         """The columns of features and those of conditions; `InputError` for one of features that the batch lacks."""
-        wanted = [self._column] if isinstance(self._column, str) else self._column
         others = {*self._keep, *self._conditions.names} - self._features
-        taken = [name for name in names if name not in others] if wanted is None else list(wanted)
+        taken = [name for name in names if name not in others] if self._column is None else list(self._column)
         if lacking := [name for name in (*taken, *self._keep) if name not in names]:
-            raise InputError(f"the batch has no column {lacking[0]}: it has {listed(names)}: check keep and column")
+            raise InputError(f"the batch has no column {lacking[0]}: it has {listed(names) or 'none'}: check keep and column")
         used = {*taken, *self._keep, *self._conditions.names}
         check_names([name for name in names if name in used], "the batch")
         return taken, [name for name in names if name in self._conditions.names and name not in self._fixed]
@@ -145,18 +148,26 @@ class BatchEncoder:
         if package == "pyarrow":
             return _arrow_column(values)
         if package == "pandas":
-            return sys.modules["pandas"].Series(_cells(values), index=column.index)
+            return sys.modules["pandas"].Series(_cells(values), index=column.index, name=column.name)
         return sys.modules["polars"].Series(column.name, values) if package == "polars" else values
 
     def _vae(self) -> VAE:
         threads = self._threads or _own_cpus()
         key = (self._digest, self._precision, threads)
-        if key not in _opened:
+        vae = _opened.get(key)  # once: another thread may clear the dict
+        if vae is None:
             vae = load(self._place, sha256=self._digest, precision=self._precision, threads=threads)
             if len(_opened) >= _MOST_OPEN:
                 _opened.clear()
             _opened[key] = vae
-        return _opened[key]
+        return vae
+
+
+def _as_names(given: str | Sequence[str], option: str) -> tuple[str, ...]:
+    try:
+        return (given,) if isinstance(given, str) else tuple(given)
+    except TypeError:
+        raise InputError(f"{option} is {given!r}: expected the name of a column, or a list of names") from None
 
 
 def _equal_length(columns: Mapping[str, Any]) -> int:

@@ -133,8 +133,8 @@ def test_one_column_gives_one_column(tiny: Path, vae: aaptvae.VAE, x: np.ndarray
     assert np.array_equal(encoder(polars.Series("x", x)).to_numpy(), expected)
     arrow = encoder(pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), 5))
     assert arrow.type == pa.list_(pa.float32(), 2) and np.array_equal(arrow.flatten(), expected.ravel())
-    series = encoder(pandas.Series(list(x), index=range(5, 305)))
-    assert np.array_equal(np.stack(series), expected) and series.index[0] == 5
+    series = encoder(pandas.Series(list(x), index=range(5, 305), name="x"))
+    assert np.array_equal(np.stack(series), expected) and series.index[0] == 5 and series.name == "x"
     with pytest.raises(InputError, match="score gives reconstruction_error, kl_divergence, elbo, p_value"):
         BatchEncoder(tiny, "score")(x)
 
@@ -166,13 +166,16 @@ def test_wrong_options_and_batches_are_refused(tiny: Path, x: np.ndarray) -> Non
         ({"threads": 0}, "threads is 0"),
         ({"keep": "mu"}, "keep names mu, which embed makes itself"),
         ({"keep": ["id", "id"]}, "keep has id more than once"),
+        ({"keep": 5}, "keep is 5: expected the name of a column, or a list of names"),
+        ({"column": 0}, "column is 0: expected the name of a column, or a list of names"),
+        ({"verb": "metric"}, "verb is 'metric': this bundle has the view mu: choose embed"),
     ):
         with pytest.raises(InputError, match=words):
             BatchEncoder(tiny, **options)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="the batch has no column y: it has x"):
         BatchEncoder(tiny, column="y")({"x": x})
-    with pytest.raises(InputError, match="view is 'metric': this bundle has mu"):
-        BatchEncoder(tiny, "metric")({"x": x})
+    with pytest.raises(InputError, match="the batch has no column x: it has none"):
+        BatchEncoder(tiny, column="x")({})
     with pytest.raises(BundleError, match="cannot read"):
         BatchEncoder("nowhere")
 
