@@ -10,14 +10,14 @@ import click
 import numpy as np
 
 from ..errors import InputError
-from ..files import Batch, Layout, Reading, RowReader, open_rows
+from ..files import Batch, Layout
 from ..interpolation import resample
-from ..rows import Array, Nats, Rows, as_rows, numbered
-from ..tables import UNNAMED
+from ..rows import Array, Nats, Rows
 from ..vae import VAE
 from .job.job import Job
-from .job.stream import RowConditions, batch_rows, feature_names, refuse_same_file
-from .options import load_vae, reading_of, tell
+from .job.model_input import ModelInput
+from .job.stream import batch_rows, feature_names, refuse_same_file
+from .options import load_vae
 
 EPOCH = datetime(1970, 1, 1)
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -105,34 +105,17 @@ def resample_rows(times: Times, group: str | None, order: str | None, output: st
 
 def _latents(vae: VAE, aside: list[str], options: dict[str, Any]) -> tuple[tuple[Rows, Rows | None], dict[str, Column]]:
     """Posterior means [N, L] and conditions [N, C] of all rows of INPUT, and by name the columns `aside`, each [N]."""
-    fills, given = vae.manifest.missing == "mean", reading_of(options) | {"ids": tuple(aside)}
-    conditions = RowConditions(vae, options["condition"])
-    reading = Reading(width=vae.input_dim, expected=vae.columns, usual=UNNAMED, missing=fills, **given)
-    with open_rows(options["input"], format=options["format"], reading=conditions.beside(reading)) as reader:
-        tell(reader.notes)
-        parts = []
-        for first, batch in _numbered(reader, batch_rows(vae)):
-            c = conditions.of(reader, batch, first)
-            parts.append((_embedded(vae, reader, batch, first, c), c, batch.ids))
+    source, parts, first = ModelInput(vae, options, ids=tuple(aside)), [], 0
+    with source.reader as reader:
+        for batch in reader.labelled(batch_rows(vae)):
+            parts.append((*source.computed(VAE.embed, batch, first), batch.ids))
+            first += len(batch)
     if not parts:
         raise InputError(f"{options['input']} has no rows: a sequence needs 2 rows at least")
     z, given_rows, ids = zip(*parts, strict=True)
     held = [np.concatenate(column) for column in zip(*ids, strict=True)]
     c = np.concatenate(given_rows) if vae.conditions else None
     return (np.concatenate(z), c), dict(zip(reader.ids, held, strict=True))
-
-
-def _numbered(reader: RowReader, size: int) -> Iterator[tuple[int, Batch]]:
-    first = 0
-    for batch in reader.labelled(size):
-        yield first, batch
-        first += len(batch)
-
-
-def _embedded(vae: VAE, reader: RowReader, batch: Batch, first: int, c: Rows | None) -> Rows:
-    rows = as_rows(vae.features(batch.values), vae.input_dim, reader.name, first, reader.columns)
-    with numbered(first, reader.name):
-        return vae.embed(rows, condition=c)
 
 
 def _sequences(found: tuple[Rows, Rows | None], groups: Column | None, at: Nats | None, order: str) -> Iterator[Sequence]:

@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from ..files import Batch, Layout, Reading, RowReader, open_rows
+from ..files import Batch, Layout
 from ..interpolation import Curve, walk
-from ..rows import Rows, as_rows, numbered
-from ..tables import UNNAMED
+from ..rows import Rows, numbered
 from ..vae import VAE
 from .job.ahead import close_without_waiting
 from .job.job import Job
-from .job.stream import RowConditions, batch_rows, refuse_same_file
-from .options import load_vae, reading_of, tell
+from .job.model_input import ModelInput
+from .job.stream import batch_rows, refuse_same_file
+from .options import load_vae
 
 
 class Segments:
@@ -22,23 +22,20 @@ class Segments:
     Conditions go straight from those of a row to those of the next, as in `VAE.interpolate`.
     """
 
-    def __init__(self, vae: VAE, reader: RowReader, steps: int, path: Curve, conditions: RowConditions) -> None:
-        self._vae, self._reader, self._steps, self._path, self._conditions = vae, reader, steps, path, conditions
+    def __init__(self, source: ModelInput, steps: int, path: Curve) -> None:
+        self._source, self._steps, self._path = source, steps, path
         self._before: tuple[Rows, Rows | None] | None = None  # latents and conditions of the last row
 
     def __call__(self, batch: Batch, first: int) -> tuple[Batch]:
         """The points [n, D] of a batch that begins at row `first`."""
-        width, steps, vae, name = self._reader.width, self._steps, self._vae, self._reader.name
-        x = as_rows(vae.features(batch.values), width, name, first, self._reader.columns)
-        c = self._conditions.of(self._reader, batch, first)
-        with numbered(first, name):
-            z = vae.embed(x, condition=c)
+        z, c = self._source.computed(VAE.embed, batch, first)
+        steps = self._steps
         z_before, c_before = self._before or (z[:1], None if c is None else c[:1])
         points = self._walked(z_before, z, self._path)
         given = None if c is None or c_before is None else self._walked(c_before, c, "linear")
         self._before = z[-1:], None if c is None else c[-1:]
-        with numbered(first, name, steps):
-            rows = vae.decode(points, condition=given)
+        with numbered(first, self._source.reader.name, steps):
+            rows = self._source.vae.decode(points, condition=given)
         return (Batch(rows if first else rows[steps - 1 :]),)
 
     def _walked(self, before: Rows, rows: Rows, path: Curve) -> Rows:
@@ -51,17 +48,13 @@ def walk_rows(steps: int, output: str, options: dict[str, Any]) -> None:
     """Write `steps` rows from each row of INPUT to the next, a batch of them at a time."""
     refuse_same_file(options["input"], output)
     vae = load_vae(options)
-    width, fills = vae.input_dim, vae.manifest.missing == "mean"
-    conditions = RowConditions(vae, options["condition"])
-    reading = Reading(width=width, expected=vae.columns, usual=UNNAMED, missing=fills, **reading_of(options))
-    reader = open_rows(options["input"], format=options["format"], reading=conditions.beside(reading))
-    tell(reader.notes)
+    source = ModelInput(vae, options)
+    reader = source.reader
     try:
         rows = None if reader.rows is None else max(0, (reader.rows - 1) * steps + 1)
-        outputs = [(output, Layout(width=width, rows=rows, columns=vae.columns or ()))]
+        outputs = [(output, Layout(width=vae.input_dim, rows=rows, columns=vae.columns or ()))]
         chosen = {key: options[key] for key in ("format", "force")}
         job = Job(verb="interpolate", outputs=outputs, total=reader.rows, **chosen)
-        segments = Segments(vae, reader, steps, options["path"], conditions)
-        job.run(partial(reader.labelled, max(1, batch_rows(vae) // steps)), segments)
+        job.run(partial(reader.labelled, max(1, batch_rows(vae) // steps)), Segments(source, steps, options["path"]))
     finally:
         close_without_waiting(reader.close)

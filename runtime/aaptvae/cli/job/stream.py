@@ -1,4 +1,4 @@
-"""From a verb's options to a bulk job over a file: reader, outputs, identity for `--resume`, skipped lines."""
+"""From a verb's options to a bulk job over a file: outputs, identity for `--resume`, skipped lines."""
 
 import contextlib
 import os
@@ -12,44 +12,21 @@ from typing import Any
 import click
 import numpy as np
 
-from ...conditions import Conditions
 from ...engine import onnxruntime
 from ...errors import InputError
-from ...files import Batch, Layout, Reading, RowReader, open_rows
+from ...files import Batch, Layout, RowReader
 from ...files.opening import input_files, would_read
-from ...rows import BLOCK, Array, BadRowError, Rows, as_rows, numbered
-from ...tables import check_names
-from ...tables.names import LATENTS, UNNAMED, in_usual_order, latent_names, listed
+from ...rows import BLOCK, Array, BadRowError
+from ...tables.names import latent_names, listed
 from ...vae import VAE
-from ..options import load_for_workers, printable, reading_of, tell
+from ..options import load_for_workers, printable, reading_of
 from .ahead import close_without_waiting
 from .job import Job
+from .model_input import ModelInput
+
+Compute = Callable[..., Array | tuple[Array, ...]]  # of a VAE, rows and their condition
 
 CHUNKS = 2  # of the VAE in one batch: large enough for the file system, small enough for the cache
-
-
-class RowConditions:
-    """The conditions of rows of a file: those of --condition are of all rows, the others are columns of the file."""
-
-    def __init__(self, vae: VAE, fixed: dict[str, str]) -> None:
-        """`InputError` for a fixed one that is unknown or has no such value."""
-        self._vae, self._fixed = vae, Conditions(vae.manifest.conditions).fixed(fixed or None)
-        self._held = tuple(name for name in vae.conditions if name not in fixed)
-
-    def beside(self, reading: Reading) -> Reading:
-        """`reading` with the columns that are conditions behind those of --id, which may name them too."""
-        ids = dict.fromkeys((*check_names(reading.ids, "--id"), *self._held))
-        return replace(reading, ids=tuple(ids), conditions=self._vae.conditions)
-
-    def of(self, reader: RowReader, batch: Batch, first: int) -> Rows | None:
-        """c [n, C] of a batch of the reader that begins at row `first`; None for a model without conditions."""
-        columns = dict(zip(reader.ids, batch.ids, strict=True))
-        condition = self._fixed | {name: columns[name] for name in self._held}
-        try:
-            return self._vae.conditions_of(condition or None, len(batch), first=first)
-        except InputError as error:
-            kind = BadRowError if isinstance(error, BadRowError) else InputError
-            raise kind(f"{reader.name}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -59,11 +36,8 @@ class Computation:
     Bad rows are refused, or, where `skipped` is a mapping, left out and noted there by number.
     """
 
-    vae: VAE
-    verb: str
-    compute: Callable[..., Array | tuple[Array, ...]]
-    reader: RowReader
-    conditions: RowConditions
+    compute: Compute
+    source: ModelInput
     kept: int
     skipped: dict[int, str] | None = None
 
@@ -103,19 +77,14 @@ class Computation:
             yield from ((half + row, text) for row, text in self._bad_rows(batch[half:], first + half))
 
     def _results(self, batch: Batch, first: int) -> tuple[Batch, ...]:
-        name, width = self.reader.name, batch.values.shape[1]
-        values = batch.values if self.verb == "decode" else self.vae.features(batch.values)
-        rows = as_rows(values, width, name, first, self.reader.columns)
-        c = self.conditions.of(self.reader, batch, first)
-        with numbered(first, name):
-            computed = self.compute(self.vae, rows, condition=c)
+        computed, _ = self.source.computed(self.compute, batch, first)
         parts = computed if isinstance(computed, tuple) else (computed,)
         return tuple(Batch(part, batch.ids[: self.kept]) for part in parts)
 
 
 def run_rows(
     verb: str,
-    compute: Callable[..., Array | tuple[Array, ...]],
+    compute: Compute,
     outputs: Sequence[str],
     options: dict[str, Any],
     columns: tuple[str, ...] = (),
@@ -128,11 +97,9 @@ def run_rows(
     view = options.get("view", "mu")
     refuse_same_file(options["input"], *outputs)
     vae, workers = load_for_workers(options)
-    width = vae.views.width(view) if verb == "decode" else vae.input_dim
-    conditions = RowConditions(vae, options["condition"])
-    reader = _open_input(vae, verb, width, options, conditions)
     skipped: dict[int, str] | None = {} if options["on_bad_row"] == "skip" else None
-    computation = Computation(vae, verb, compute, reader, conditions, len(options["id"]), skipped)
+    source = ModelInput(vae, options, latents=view if verb == "decode" else None, skip_bad=skipped is not None)
+    reader, computation = source.reader, Computation(compute, source, len(options["id"]), skipped)
     try:
         layout = _layout(vae, verb, reader, columns, view, computation.kept)
         layout = layout if skipped is None else replace(layout, rows=None)
@@ -150,23 +117,6 @@ def run_rows(
     finally:
         close_without_waiting(reader.close)
     return _report_skipped([*reader.bad, *(text for _, text in sorted((skipped or {}).items()))])
-
-
-def _open_input(vae: VAE, verb: str, width: int, options: dict[str, Any], conditions: RowConditions) -> RowReader:
-    """The reader of INPUT, whose columns are matched with those of the model; columns of conditions pass through it."""
-    names = vae.columns if verb != "decode" else latent_names(width) if vae.columns else None
-    fills = verb != "decode" and vae.manifest.missing == "mean"
-    usual, skips = LATENTS if verb == "decode" else UNNAMED, options["on_bad_row"] == "skip"
-    reading = Reading(width=width, expected=names, usual=usual, skip_bad=skips, missing=fills, **reading_of(options))
-    reader = open_rows(options["input"], format=options["format"], reading=conditions.beside(reading))
-    tell(reader.notes)
-    unknown = reader.columns is not None and names is None and in_usual_order(reader.columns, usual) is None
-    if unknown and verb != "decode" and not reading.columns:
-        shown = listed(reader.columns or ())
-        tell(
-            (f"this bundle names no columns: those of {reader.name} are taken in their order, {shown}; --columns sets another",)
-        )
-    return reader
 
 
 def _report_skipped(lines: Sequence[str]) -> int:
