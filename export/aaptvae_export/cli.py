@@ -136,8 +136,7 @@ def _map_rows(
         return None if source is None else heldout_rows(run.heldout, config.input_dim)
     means = run.observation.mean if config.options.missing == "mean" else None
     model = MapModel(config.input_dim, config.columns, Conditions(config.conditions), means)
-    ids = reading.pop("ids", ())
-    return read_table(source, model, Reading(**reading), ids=ids, **given)
+    return read_table(source, model, Reading(**reading), **given)
 
 
 def _write_explorer(made: "Export", force: bool, *, web: Path, table: "MapRows | None", **look: Any) -> None:

@@ -1,15 +1,15 @@
 """A bundle with its files checked and its graphs open, the base of `VAE`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .bundle import Bundle, Manifest, Precision, graph_file
+from .bundle import Bundle, Manifest, Precision
 from .bundle.golden import Golden, Replay
-from .bundle.graph_check import check_graph
-from .bundle.manifest import GOLDEN, LOAD_TOLERANCE, metadata
+from .bundle.graph_check import check_graphs
+from .bundle.manifest import GOLDEN, LOAD_TOLERANCE
 from .conditions import NO_CONDITION, ConditionLike, Conditions
 from .densities import read_densities
 from .engine import Network, Settings, require_memory
@@ -37,20 +37,15 @@ class LoadedBundle:
         self._densities = read_densities(source)
         self.observation = self._densities.observation
         replayed = Golden.read(source.files[GOLDEN], manifest, self.observation.unit) if golden else None
-        for graph in ("encoder", "decoder"):  # both are checked before onnxruntime parses one
-            name, spec = graph_file(graph, precision), getattr(manifest, graph)
-            check_graph(source.files[name], name, spec, precision, metadata(manifest, graph, precision))
+        check_graphs(manifest, source.files, precision)
         self.views = Views(source, precision, settings, replayed)
-        self._encoder, self._decoder = self._network("encoder"), self._network("decoder")
+        self._encoder, self._decoder = (
+            Network.of(manifest, source.files, graph, precision, settings) for graph in ("encoder", "decoder")
+        )
         self._encoder.columns = manifest.columns
         self._conditions = Conditions(manifest.conditions) if manifest.conditions else None
         if replayed is not None:
             self._replay(replayed)
-
-    def _network(self, graph: Literal["encoder", "decoder"]) -> Network:
-        manifest, data = self._source.manifest, self._source.files[graph_file(graph, self.precision)]
-        spec, order = (manifest.encoder, 1) if graph == "encoder" else (manifest.decoder, -1)
-        return Network(data, spec, manifest.hidden_dims[::order], self.precision, self._settings)
 
     def _replay(self, golden: Golden) -> None:
         encoder, decoder = self._encoder.run_single_threaded, self._decoder.run_single_threaded

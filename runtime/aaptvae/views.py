@@ -7,9 +7,7 @@ import numpy as np
 
 from .bundle import manifest as bundle
 from .bundle.golden import Golden, Replay
-from .bundle.graph_check import check_graph
-from .bundle.graph_specs import view_spec
-from .bundle.manifest import LOAD_TOLERANCE, Precision, View, graph_file
+from .bundle.manifest import LOAD_TOLERANCE, Precision, View
 from .bundle.npz import read_npz
 from .bundle.reading import Bundle
 from .engine import Network, Settings
@@ -33,7 +31,6 @@ class Views:
             (latents,),
         ):
             raise BundleError(f"{bundle.VIEWS} has another width than the manifest: export the bundle again")
-        self._check_graphs()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -47,7 +44,7 @@ class Views:
     def network(self, name: str) -> Network:
         """The graph of this view; `InputError` where the bundle lacks it, `BundleError` where its golden vectors differ."""
         if name not in self._networks:
-            network = self._open(self._view(name))
+            network = self._open(name)
             if self._golden is not None:
                 self._replay(name, network, self._golden, LOAD_TOLERANCE).require()
             self._networks.setdefault(name, network)
@@ -55,7 +52,7 @@ class Views:
 
     def replay(self, name: str, golden: Golden, tolerance: float) -> Replay:
         """How far this view is from its golden vectors here."""
-        return self._replay(name, self._open(self._view(name)), golden, tolerance)
+        return self._replay(name, self._open(name), golden, tolerance)
 
     def inverse(self, name: str) -> Callable[[Rows], Rows]:
         """The map from this view back to mu; `InputError` where there is none."""
@@ -65,13 +62,6 @@ class Views:
         matrix, offset = (np.asarray(self._inverse[part], np.float64) for part in ("inverse", "offset"))
         return lambda rows: steady_product(rows - offset, matrix).astype(np.float32)
 
-    def _check_graphs(self) -> None:
-        manifest = self._source.manifest
-        for view in manifest.views:
-            precision = view.precision(self._precision)
-            name, spec = graph_file(view.name, precision), view_spec(manifest.input_dim, view)
-            check_graph(self._source.files[name], name, spec, precision, bundle.metadata(manifest, view.name, precision))
-
     def _view(self, name: str) -> View:
         found = self._source.manifest.view(name)
         if found is None:
@@ -79,10 +69,9 @@ class Views:
             raise InputError(f"view is {name!r}: this bundle has {has}: choose one of them, or train and export again")
         return found
 
-    def _open(self, view: View) -> Network:
-        manifest, precision = self._source.manifest, view.precision(self._precision)
-        data, spec = self._source.files[graph_file(view.name, precision)], view_spec(manifest.input_dim, view)
-        return Network(data, spec, manifest.hidden_dims, precision, self._settings)
+    def _open(self, name: str) -> Network:
+        self._view(name)
+        return Network.of(self._source.manifest, self._source.files, name, self._precision, self._settings)
 
     def _replay(self, name: str, network: Network, golden: Golden, tolerance: float) -> Replay:
         on_cpu = network.providers == ["CPUExecutionProvider"]

@@ -1,8 +1,9 @@
 """The verbs `train`, `evaluate` and `diagnose`: options in, one call, a few lines out. --help needs no torch."""
 
 import os
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import click
 
@@ -81,7 +82,7 @@ def train(  # noqa: PLR0913 - a command's options are its parameters
     if resume:
         options = _options(config, flags, train_run.begun_with(output))
     try:
-        with TerminalProgress(tensorboard) as progress:
+        with closing(TerminalProgress(tensorboard)) as progress:
             evaluation = train_run.train(features, output, options, progress, resume=resume, force=force, **chosen)
     except (SystemExit, KeyboardInterrupt):
         if _is_first_process() and train_run.begun_with(output) is not None:
@@ -104,7 +105,7 @@ def evaluate(run: Path, features: str | None, image_shape: tuple[int, int] | Non
     from .evaluate_run import MOST_OTHER_ROWS  # noqa: PLC0415 - torch, only when the verb runs
     from .evaluate_run import evaluate as evaluate_run  # noqa: PLC0415
 
-    with TerminalProgress() as progress:
+    with closing(TerminalProgress()) as progress:
         evaluation = evaluate_run(run, features, image_shape, progress, _reading(options))
     rows = "held-out rows" if features is None else f"rows of {features}, its first {MOST_OTHER_ROWS:,} at most"
     click.echo(_json(evaluation) if as_json else summary(evaluation, run, rows))
@@ -128,7 +129,7 @@ def diagnose(features: str, sigma: float | None, as_json: bool, **options: Any) 
     from .diagnosis import describe  # noqa: PLC0415 - numpy, only when the verb runs
     from .diagnosis import diagnose as examine  # noqa: PLC0415
 
-    with TerminalProgress() as progress:
+    with closing(TerminalProgress()) as progress:
         found = examine(features, sigma, progress, _reading(options))
     click.echo(_json(found) if as_json else "\n".join(describe(found)))
 
@@ -221,12 +222,10 @@ class TerminalProgress(TrainingProgress):
 
     def _clear(self) -> None:
         if self._line is not None:
-            self._line.__exit__(None, None, None)
+            self._line.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Erase the line and end the file of events."""
         self._clear()
         if self._events is not None:
             self._events.close()

@@ -101,7 +101,11 @@ class Admission:
     def _measure_speed(self, precision: Reduced, twin: Mapping[str, bytes]) -> None:
         whole = np.resize(self.heldout, (_TIMED_ROWS, self.heldout.shape[1]))
         rows, c = whole[:, : self.manifest.input_dim], whole[:, self.manifest.input_dim :] if self.manifest.conditions else None
-        runners = {"fp32": self._networks("fp32", self.files), precision: self._networks(precision, twin)}
+        pairs: dict[Precision, Mapping[str, bytes]] = {"fp32": self.files, precision: twin}
+        runners = {
+            name: [Network.of(self.manifest, files, graph, name, Settings()) for graph in ("encoder", "decoder")]
+            for name, files in pairs.items()
+        }
         seconds: dict[str, list[float]] = {name: [] for name in runners}
         for _ in range(_TIMED_ROUNDS):  # alternately, so that other load slows both; the fastest round of each counts
             for name, (encoder, decoder) in runners.items():
@@ -116,14 +120,6 @@ class Admission:
                 f"times; expected at least {self.speedup:g}: export without --precision int8, with a lower --speedup, or "
                 "on a processor with 8-bit instructions"
             )
-
-    def _networks(self, precision: Precision, files: Mapping[str, bytes]) -> list[Network]:
-        """Encoder and decoder as the runtime calls them, with its chunks and threads."""
-        halves = (("encoder", self.manifest.encoder, 1), ("decoder", self.manifest.decoder, -1))
-        return [
-            Network(files[graph_file(name, precision)], spec, self.manifest.hidden_dims[::order], precision, Settings())
-            for name, spec, order in halves
-        ]
 
 
 def _load(files: Mapping[str, bytes], precision: Precision) -> tuple[Graph, Graph]:

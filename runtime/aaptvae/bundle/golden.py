@@ -104,15 +104,10 @@ class Golden:
         posterior, reconstruction = encode(x, self._given("x", count)), decode(z, self._given("z", count))
         mu, logvar = (self._pair(name, value, 1.0) for name, value in zip(("mu", "logvar"), posterior, strict=True))
         pairs = {"mu": mu, "logvar": logvar, "reconstruction": self._pair("reconstruction", reconstruction, self.unit)}
-        if not exact:
-            return tuple(Replay(name, len(a), _typical(a, b), _TWIN_TOLERANCE[precision]) for name, (a, b) in pairs.items())
         # For narrow posteriors (low logvar) mu is a sum with large weights, so its rounding error is larger.
         posterior = np.maximum(_sizes(mu[1]), _sizes(logvar[1]))
         sizes = {"mu": posterior, "logvar": posterior, "reconstruction": _sizes(pairs["reconstruction"][1])}
-        return tuple(
-            Replay(name, len(a), float((np.abs(a - b).max(axis=1) / sizes[name]).max()), tolerance)
-            for name, (a, b) in pairs.items()
-        )
+        return tuple(_compared(name, *pair, sizes[name], tolerance if exact else precision) for name, pair in pairs.items())
 
     def replay_view(
         self,
@@ -125,10 +120,7 @@ class Golden:
         """Difference of a view of `x`, computed by a graph of this precision; rows and units as in `replay`."""
         exact = precision == "fp32" and on_cpu
         computed, expected = self._pair(name, embed(self._rows("x", None if exact else self.real)), 1.0)
-        if not exact:
-            return Replay(name, len(computed), _typical(computed, expected), _TWIN_TOLERANCE[precision])
-        gap = np.abs(computed - expected).max(axis=1) / _sizes(expected)
-        return Replay(name, len(computed), float(gap.max()), tolerance)
+        return _compared(name, computed, expected, _sizes(expected), tolerance if exact else precision)
 
     def _pair(self, name: str, value: Rows, unit: float | Matrix) -> tuple[Matrix, Matrix]:
         """The computed and the reference values in `unit`."""
@@ -148,5 +140,12 @@ def _sizes(reference: Matrix) -> Matrix:
     return sizes
 
 
-def _typical(a: Matrix, b: Matrix) -> float:
-    return float(np.sqrt(np.square(a - b).mean() / max(np.square(b).mean(), 1e-12)))
+def _compared(name: str, a: Matrix, b: Matrix, sizes: Matrix, limit: float | Precision) -> Replay:
+    """Difference of rows `a` from the reference `b` [n, width].
+
+    Within a number: the largest, in `sizes` [n]. Within the limit of a precision: the root mean square, as a share of `b`'s.
+    """
+    if not isinstance(limit, str):
+        return Replay(name, len(a), float((np.abs(a - b).max(axis=1) / sizes).max()), limit)
+    typical = np.sqrt(np.square(a - b).mean() / max(np.square(b).mean(), 1e-12))
+    return Replay(name, len(a), float(typical), _TWIN_TOLERANCE[limit])

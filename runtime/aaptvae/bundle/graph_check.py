@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BundleError
-from .graph_specs import CONDITION
-from .manifest import IR_VERSION, OPSET, GraphSpec, Precision, TensorSpec
+from .graph_specs import CONDITION, served_graph
+from .manifest import IR_VERSION, OPSET, GraphSpec, Manifest, Precision, TensorSpec, metadata
 
 _FP32 = frozenset(
     {"Gemm", "Relu", "Add", "Sub", "Clip", "Exp", "Log", "Sigmoid", "Identity"}
@@ -92,11 +92,18 @@ class _RefusedError(Exception):
     """The reason to refuse a graph; `check_graph` adds the file's name and the remedy."""
 
 
-def check_graph(data: bytes, name: str, spec: GraphSpec, precision: Precision, metadata: Mapping[str, str]) -> None:
-    """Raise `BundleError` unless `data` is a graph of this spec and metadata, made of accepted operators and fields."""
+def check_graphs(manifest: Manifest, files: Mapping[str, bytes], precision: Precision) -> None:
+    """`check_graph` of every graph that serves this precision, before onnxruntime parses one."""
+    for graph in ("encoder", "decoder", *(view.name for view in manifest.views)):
+        name, spec, own = served_graph(manifest, graph, precision)
+        check_graph(files[name], name, spec, own, metadata(manifest, graph, own))
+
+
+def check_graph(data: bytes, name: str, spec: GraphSpec, precision: Precision, props: Mapping[str, str]) -> None:
+    """Raise `BundleError` unless `data` is a graph of this spec and metadata `props`, made of accepted operators and fields."""
     try:
         model = _parse(memoryview(data), _MODEL, "model")
-        _check_model(model, metadata)
+        _check_model(model, props)
         graph = _parse(model.get("graph", b""), _GRAPH, "graph")
         ranks = _initialisers(graph["initializer"], _TYPE_BYTES[precision])
         for kind, tensors in (("input", spec.inputs), ("output", spec.outputs)):

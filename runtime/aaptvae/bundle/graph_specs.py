@@ -1,6 +1,8 @@
 """Inputs and outputs that each graph of a bundle must have."""
 
-from .manifest import GraphSpec, TensorSpec, View
+from typing import NamedTuple
+
+from .manifest import GraphSpec, Manifest, Precision, TensorSpec, View, graph_file
 
 CONDITION = "c"  # the graphs' second input, where a model has conditions
 
@@ -23,6 +25,23 @@ def _given(conditions: int) -> tuple[TensorSpec, ...]:
 def view_spec(input_dim: int, view: View) -> GraphSpec:
     """`x [batch, input_dim] -> metric or similarity [batch, dim]`."""
     return GraphSpec(inputs=(_tensor("x", input_dim),), outputs=(_tensor(view.name, view.dim),))
+
+
+class ServedGraph(NamedTuple):
+    """The file of a graph, its inputs and outputs, and its own precision."""
+
+    file: str
+    spec: GraphSpec
+    precision: Precision
+
+
+def served_graph(manifest: Manifest, graph: str, precision: Precision) -> ServedGraph:
+    """What serves this precision of "encoder", "decoder" or a view, which may lack a twin."""
+    if (view := manifest.view(graph)) is not None:
+        precision, spec = view.precision(precision), view_spec(manifest.input_dim, view)
+    else:
+        spec = manifest.encoder if graph == "encoder" else manifest.decoder
+    return ServedGraph(graph_file(graph, precision), spec, precision)
 
 
 def _tensor(name: str, width: int) -> TensorSpec:

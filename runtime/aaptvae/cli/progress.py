@@ -4,8 +4,6 @@ import contextlib
 import os
 import sys
 import time
-from types import TracebackType
-from typing import Self
 
 ON_TERMINAL = 0.1  # seconds between two updates
 IN_LOG = 60.0  # seconds between two lines
@@ -51,9 +49,7 @@ class Progress:
             line += f", {100 * self._done / self._total:.0f}%, {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left"
         return line + self.note
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
+        """Erase the line from a terminal."""
         if self._terminal:
             self._show("")

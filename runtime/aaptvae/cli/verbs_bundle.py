@@ -1,7 +1,7 @@
 """Verbs about a bundle: info, verify, bench."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -71,15 +71,10 @@ def _parity(parity: "Parity") -> str:
 
 
 def _compacted(manifest: "Manifest") -> dict[str, str]:
-    cut = manifest.compaction
-    return (
-        {}
-        if cut is None
-        else {
-            "compaction": f"{manifest.latent_dim} of {cut.trained_latent_dim} latents kept; lost {cut.r2_loss:.3g} of R2 and "
-            f"{cut.elbo_loss:.3g} nats of ELBO (figures below: before compaction)"
-        }
-    )
+    if (cut := manifest.compaction) is None:
+        return {}
+    kept, lost = f"{manifest.latent_dim} of {cut.trained_latent_dim} latents kept", f"{cut.elbo_loss:.3g} nats of ELBO"
+    return {"compaction": f"{kept}; lost {cut.r2_loss:.3g} of R2 and {lost} (figures below: before compaction)"}
 
 
 @click.command(epilog=examples("verify digits/", "verify digits/ --precision int8 --json"))
@@ -128,10 +123,8 @@ def bench(bundle: str, precisions: tuple["Precision", ...], threads: int | None,
 
     timings = measure(bundle, precisions=precisions or None, threads=threads)
     if as_json:
-        rates: list[dict[str, Any]] = [
-            {"rows_per_second": t.rows_per_second, "bare_rows_per_second": t.bare_rows_per_second} for t in timings
-        ]
-        lines = [dataclasses.asdict(timing) | rate for timing, rate in zip(timings, rates, strict=True)]
+        rates = ("rows_per_second", "bare_rows_per_second")
+        lines = [dataclasses.asdict(timing) | {rate: getattr(timing, rate) for rate in rates} for timing in timings]
         click.echo(msgspec.json.encode(lines))
         return
     click.echo(f"{'':<5}{'rows':>7}{'p50 us':>12}{'p99 us':>12}{'bare p50 us':>13}{'rows/s':>12}{'bare rows/s':>13}")

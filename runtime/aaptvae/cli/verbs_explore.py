@@ -85,10 +85,10 @@ def _map_rows(path: str, found: "Bundle", conditions: "Conditions", reading: dic
     from ..explorer import MapModel, read_table  # noqa: PLC0415
     from ..files import Reading  # noqa: PLC0415
 
-    manifest, ids = found.manifest, reading.pop("ids")
+    manifest = found.manifest
     means = read_densities(found).observation.mean if manifest.missing == "mean" else None
     model = MapModel(manifest.input_dim, manifest.columns, conditions, means)
-    return read_table(path, model, Reading(**reading), ids=ids, **given)
+    return read_table(path, model, Reading(**reading), **given)
 
 
 @click.command(

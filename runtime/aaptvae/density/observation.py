@@ -186,10 +186,13 @@ def _elliptical(residual: NDArray[np.float64], sigma: NDArray[np.float64], freed
 
     The last coordinate may be the length of a vector of `others` numbers that share a scale.
     """
-    width = residual.shape[1] + others - 1
-    distance: Nats = sum_rows(np.square(residual / sigma))
     scales = np.log(np.broadcast_to(sigma, residual.shape[1]))
     volume = float(scales.sum()) + (others - 1) * float(scales[-1])
+    return density_of_distance(sum_rows(np.square(residual / sigma)), volume, residual.shape[1] + others - 1, freedom)
+
+
+def density_of_distance(distance: Nats, volume: float, width: int, freedom: float) -> Nats:
+    """The same from squared distances [N] in units of the scales, and the sum of the log scales of all `width` numbers."""
     if math.isinf(freedom):
         gaussian: Nats = -0.5 * distance - volume - 0.5 * width * LOG_2PI
         return gaussian

@@ -1,18 +1,18 @@
 """onnxruntime sessions of checked graphs, run over rows in chunks that fit the CPU cache."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..bundle.graph_check import cut
-from ..bundle.graph_specs import CONDITION
-from ..bundle.manifest import GraphSpec, Precision
+from ..bundle.graph_specs import CONDITION, served_graph
+from ..bundle.manifest import GraphSpec, Manifest, Precision
 from ..errors import BundleError, InputError, ProviderError
 from ..rows import BLOCK, Names, Rows, as_count, as_rows, refuse_overflow, shaped
 from .cpus import multiplies_bytes, usable_cpus
@@ -78,6 +78,12 @@ class Network:
         self._sessions: dict[tuple[int, int, int], Any] = {}
         self._one_rows: dict[tuple[int, int], list[OneRow]] = {}  # those that no call uses now
         self.providers: list[str] = list(self._session(1, len(self.widths)).get_providers())
+
+    @classmethod
+    def of(cls, manifest: Manifest, files: Mapping[str, bytes], graph: str, precision: Precision, settings: Settings) -> Self:
+        """That of "encoder", "decoder" or a view of a bundle with these files."""
+        name, spec, own = served_graph(manifest, graph, precision)
+        return cls(files[name], spec, manifest.hidden_dims[:: -1 if graph == "decoder" else 1], own, settings)
 
     def __call__(
         self, x: ArrayLike, outputs: Sequence[str], out: Sequence[Rows | None] | None = None, c: Rows | None = None

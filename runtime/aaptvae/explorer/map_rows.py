@@ -52,15 +52,14 @@ def read_table(
     reading: Reading = READ_ALL,
     *,
     label: str | None = None,
-    ids: Sequence[str] = (),
     condition: Mapping[str, Any] | None = None,
 ) -> MapRows:
-    """The rows of a feature file, whose `reading` says which columns are features; `label` and `ids` are no features.
+    """The rows of a feature file, whose `reading` says which columns are features; `label` and its `ids` are no features.
 
     `condition` has conditions of all rows, the others are columns. `InputError` for more than `MOST_ROWS`, and for a condition
     that is missing or unknown.
     """
-    given, conditions = model.conditions.fixed(condition), model.conditions
+    given, conditions, ids = model.conditions.fixed(condition), model.conditions, reading.ids
     held = tuple(name for name in conditions.names if name not in given)
     beside = dict.fromkeys((*([label] if label else []), *ids, *held))  # a label may be a condition
     reading = replace(reading, ids=tuple(beside), conditions=conditions.names, width=model.width, expected=model.columns)

@@ -38,7 +38,7 @@ def table_of(path: Path, bundle, **options) -> MapRows:
     manifest = bundle.manifest
     means = read_densities(bundle).observation.mean if manifest.missing == "mean" else None
     model = MapModel(manifest.input_dim, manifest.columns, Conditions(manifest.conditions), means)
-    return read_table(path, model, Reading(drop=options.pop("drop", ())), **options)
+    return read_table(path, model, Reading(**{key: options.pop(key, ()) for key in ("drop", "ids")}), **options)
 
 
 def test_missing_values_of_the_map_become_means(filling: Path, tmp_path: Path) -> None:

@@ -1,13 +1,12 @@
 """The noise of the discarded directions of a linear start: held-out rows choose its shape."""
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aaptvae.density.observation import LOG_2PI
+from aaptvae.density.observation import density_of_distance
 from aaptvae.rows import Matrix
 
 from ..features import FEW_COLUMNS, Prepared
@@ -204,7 +203,4 @@ def log_density(squares: Matrix, scale: Matrix, freedom: float, others: int = 1)
     distance, volume = (squares / scale).sum(axis=1), 0.5 * np.log(scale).sum()
     if others > 1:
         volume += 0.5 * (others - 1) * np.log(scale[-1])
-    if np.isinf(freedom):
-        return np.asarray(-0.5 * distance - volume - 0.5 * width * LOG_2PI)
-    norm = math.lgamma(0.5 * (freedom + width)) - math.lgamma(0.5 * freedom) - 0.5 * width * math.log(math.pi * freedom)
-    return np.asarray(norm - volume - 0.5 * (freedom + width) * np.log1p(distance / freedom))
+    return density_of_distance(distance, volume, width, freedom)

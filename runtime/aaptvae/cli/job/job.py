@@ -67,7 +67,7 @@ class Job(msgspec.Struct, kw_only=True):
                 for path, layout in self.outputs
             ]
             record = self._continued(writers) if self.resume else Record({})
-            progress = stack.enter_context(Progress(self.verb, self.total, record.rows))
+            progress = stack.enter_context(contextlib.closing(Progress(self.verb, self.total, record.rows)))
             pool = ThreadPoolExecutor(self.workers)
             # Joined before the interpreter ends: it would end a thread inside onnxruntime, which then crashes.
             stack.callback(pool.shutdown, cancel_futures=True)
