@@ -24,6 +24,7 @@ from .server import Say, Worker
 from .settings import Options
 
 _SOON = 1.0  # seconds: a worker that ends earlier is not replaced at once
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _FAILED = 3  # exit status of a worker that could not load its bundles
 
 
@@ -79,22 +80,28 @@ class Server:
         uvloop.run(worker.run(listener, ready))
 
     def _start(self, number: int, listener: socket.socket, ready: Callable[[], object]) -> None:
-        """Fork one worker; onnxruntime is loaded in the child only."""
-        with (
-            warnings.catch_warnings()
-        ):  # Python 3.12 warns of threads: the one that is here waits for signals of the command line
-            warnings.simplefilter("ignore", DeprecationWarning)
-            process = os.fork()
-        if process:
+        """Fork one worker; onnxruntime is loaded in the child only.
+
+        Signals wait until the child has its own handlers: those of this process would signal the other workers.
+        """
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            # Python 3.12 warns of threads: the one that is here waits for signals of the command line.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                process = os.fork()
+            if process == 0:
+                self._run_child(number, listener, ready)
             self._processes[process] = number, time.monotonic()
-            return
-        self._run_child(number, listener, ready)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def _run_child(self, number: int, listener: socket.socket, ready: Callable[[], object]) -> NoReturn:
         status = 0
         try:
-            for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            for signum in _SIGNALS:
                 signal.signal(signum, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             self._work(number, listener, ready)
         except AaptvaeError as error:
             self._say(f"error: {error}")

@@ -178,6 +178,17 @@ def test_connections_leave_descriptors_for_a_reload(tiny: Path, tmp_path: Path) 
                 connection.close()
 
 
+def test_a_worker_that_is_stopped_while_it_starts_ends(tiny: Path) -> None:
+    """The first fails at once; the signal meets the second before it has handlers of its own."""
+    slow = "import os, time; forks = []; "
+    slow += "os.register_at_fork(before=lambda: forks.append(1), after_in_child=lambda: time.sleep(2 * len(forks) - 2)); "
+    command = [sys.executable, "-W", "error", "-c", slow + CODE, "serve", tiny, "--port", "0", "--precision", "fp16"]
+    done = subprocess.run([*command, "--workers", "2"], capture_output=True, text=True, check=False, timeout=60)
+    errors = done.stderr.splitlines()
+    assert done.returncode == 1 and errors[-1] == "error: a worker could not start: its error is above"
+    assert len(errors) == 2 and errors[0].startswith("error: precision is 'fp16'")
+
+
 def test_a_server_that_cannot_start_says_why(tiny: Path, named: Path, tmp_path: Path) -> None:
     """One line and exit status 1."""
     shutil.copytree(tiny, tmp_path / "bad")
