@@ -1,5 +1,6 @@
 """The listening socket of a server, and its end without resetting connections that clients made already."""
 
+import contextlib
 import ctypes
 import resource
 import socket
@@ -47,8 +48,10 @@ def refuse_new(listener: socket.socket) -> None:
     """Let the kernel drop packets that open connections, so that the queue of the socket can be emptied before it closes.
 
     A socket that closes resets the connections in its queue, with requests that clients have sent. A client whose first
-    packet is dropped repeats it a second later and is refused then. Only Linux can do this.
+    packet is dropped repeats it a second later and is refused then. Only Linux can do this, some kernels only for root: else
+    connections that come in the milliseconds before the socket closes are reset.
     """
     if sys.platform == "linux":
         program = ctypes.create_string_buffer(_DROP_ALL)
-        listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("@HP", 1, ctypes.addressof(program)))
+        with contextlib.suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("@HP", 1, ctypes.addressof(program)))

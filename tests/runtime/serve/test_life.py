@@ -20,6 +20,7 @@ from serving import CODE, Client, Served, serving
 from test_connection import read_all, statuses
 
 import aaptvae
+from aaptvae.serve.listening import refuse_new
 
 CLIENTS = 6
 LOST = (http.client.HTTPException, ConnectionError)  # a request without an answer
@@ -150,6 +151,15 @@ def test_killed_workers_are_replaced_and_lose_only_their_requests(
                     r'requests_total{model="tiny_encoder".*status="200"} (\d+)', client.ask("GET", "/metrics")[2].decode()
                 )
         assert int(counted[0]) > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has filters of sockets")
+def test_a_refused_filter_of_the_socket_is_no_error() -> None:
+    """Some kernels let only root set one, and a server in a container then failed at SIGTERM."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, 44, 1)  # SO_LOCK_FILTER: the kernel refuses any change with EPERM
+        refuse_new(listener)
+        socket.create_connection(listener.getsockname(), timeout=3).close()
 
 
 @pytest.mark.slow
