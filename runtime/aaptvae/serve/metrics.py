@@ -1,6 +1,7 @@
 """Counts and times of requests, summed over the worker processes, in Prometheus' text format."""
 
 import mmap
+import time
 import zlib
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,8 @@ class WorkerFigures(msgspec.Struct):
     requests: dict[str, int] = {}  # by "model\tversion\tstatus"
     rows: dict[str, int] = {}  # by "model\tversion"
     seconds: dict[str, float] = {}
+    failed: dict[str, float] = {}  # seconds of requests that were refused
+    latest: dict[str, float] = {}  # time of the latest request, in seconds since 1970
     buckets: dict[str, list[int]] = {}
     reloads: dict[str, int] = {}  # by outcome
     gauges: dict[str, int] = {}
@@ -71,6 +74,9 @@ class Metrics:
         if key[0]:
             now.rows[name] = now.rows.get(name, 0) + rows
             now.seconds[name] = now.seconds.get(name, 0.0) + seconds
+            now.latest[name] = time.time()
+            if status != 200:
+                now.failed[name] = now.failed.get(name, 0.0) + seconds
             buckets = now.buckets.get(name)
             if buckets is None:
                 buckets = now.buckets[name] = [0] * (len(BUCKETS) + 1)
@@ -85,20 +91,26 @@ class Metrics:
         self._now.gauges = dict(gauges)
         self._board.write(self._worker, self._now)
 
-    def text(self, gauges: Mapping[str, int], digests: Mapping[Key, str]) -> str:
-        """The figures of all workers in Prometheus' text format; those of the others are up to a second old."""
-        self.publish(gauges)
+    def total(self) -> WorkerFigures:
+        """The figures of all workers; those of the others are up to a second old."""
         others = (self._board.read(worker) for worker in range(self._board.workers) if worker != self._worker)
-        return "\n".join(_lines(_total([self._now, *(one for one in others if one is not None)]), digests)) + "\n"
+        return _total([self._now, *(one for one in others if one is not None)])
+
+    def text(self, gauges: Mapping[str, int], digests: Mapping[Key, str]) -> str:
+        """The figures of all workers in Prometheus' text format."""
+        self.publish(gauges)
+        return "\n".join(_lines(self.total(), digests)) + "\n"
 
 
 def _total(figures: Iterable[WorkerFigures]) -> WorkerFigures:
     total = WorkerFigures()
     for one in figures:
-        for field in ("requests", "rows", "seconds", "reloads", "gauges"):
+        for field in ("requests", "rows", "seconds", "failed", "reloads", "gauges"):
             sums = getattr(total, field)
             for name, value in getattr(one, field).items():
                 sums[name] = sums.get(name, 0) + value
+        for name, moment in one.latest.items():
+            total.latest[name] = max(moment, total.latest.get(name, 0.0))
         for name, counts in one.buckets.items():
             held = total.buckets.get(name, [0] * len(counts))
             total.buckets[name] = [a + b for a, b in zip(held, counts, strict=True)]

@@ -98,6 +98,23 @@ class Model:
         parameters = {"parameters": named} if named else {}
         return {"name": self.name, "versions": versions, "platform": PLATFORM, **described, **parameters}
 
+    def configuration(self, most_rows: int) -> dict[str, object]:
+        """The model's configuration as in Triton's model_config.proto, whose dims leave out the batch axis."""
+        batched = self.inputs[0].shape[0] < 0
+        tensors = {
+            key: [_configured(port, batched) for port in ports]
+            for key, ports in (("input", self.inputs), ("output", self.outputs))
+        }
+        for described in tensors["input"][self.needed :]:
+            described["optional"] = True
+        return {"name": self.name, "platform": PLATFORM, "max_batch_size": most_rows if batched else 0, **tensors}
+
+
+def _configured(port: Port, batched: bool) -> dict[str, object]:
+    described: dict[str, object] = {"name": port.name, "data_type": f"TYPE_{port.datatype}"}
+    dims = port.shape[1:] if batched else port.shape
+    return described | ({"dims": dims} if dims else {"dims": [1], "reshape": {"shape": []}})  # a tensor of dims [] has none
+
 
 def models_of(vae: VAE, name: str, version: str) -> Iterator[Model]:
     """Every model of a loaded bundle."""

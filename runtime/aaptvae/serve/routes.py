@@ -13,6 +13,7 @@ from .metrics import Key, Metrics
 from .models import Model
 from .repository import Repository
 from .settings import Options
+from .statistics import statistics
 from .tensors import Inference, read_request, write_answer
 from .work import Threads
 
@@ -59,13 +60,27 @@ class Routes:
             b"/v2": {b"GET": _server},
             b"/metrics": {b"GET": self._metrics},
             b"/v2/repository/index": {b"POST": self._index},
+            b"/v2/models/stats": {b"GET": lambda _: self._statistics(self._all())},
         }
         for name, versions in self.repository.models.items():
             for model in versions.values():
-                table |= _paths(f"/v2/models/{name}/versions/{model.version}", model, [model.version], self._infer)
+                table |= self._paths(f"/v2/models/{name}/versions/{model.version}", model, [model])
             newest = list(versions.values())[-1]
-            table |= _paths(f"/v2/models/{name}", newest, list(versions), self._infer)
+            table |= self._paths(f"/v2/models/{name}", newest, list(versions.values()))
         self._table = table
+
+    def _paths(self, base: str, model: Model, versions: list[Model]) -> dict[bytes, dict[bytes, Handler]]:
+        """The paths of one model below `base`."""
+        described = model.metadata([one.version for one in versions])
+        configured = model.configuration(self._limits.rows)
+        root = base.encode()
+        return {
+            root: {b"GET": lambda _: as_json(described)},
+            root + b"/ready": {b"GET": lambda _: as_json({"name": model.name, "ready": True})},
+            root + b"/config": {b"GET": lambda _: as_json(configured)},
+            root + b"/stats": {b"GET": lambda _: self._statistics(versions)},
+            root + b"/infer": {b"POST": partial(self._infer, model)},
+        }
 
     def admit(self, method: bytes, path: bytes, authorization: bytes) -> None:
         """Raise `RequestError` 401, 404 or 405 for a request whose body need not be read."""
@@ -90,9 +105,14 @@ class Routes:
 
     def _unknown(self, path: bytes) -> str:
         text = path[:200].decode("ascii", "replace")
+        if path.startswith(b"/v2/repository/models/"):
+            return f"there is nothing at {text}: models are neither loaded nor unloaded by a request: send the server SIGHUP"
         if not path.startswith(b"/v2/models/"):
             return f"there is nothing at {text}: this server follows the Open Inference Protocol V2, below /v2"
         models = self.repository.models
+        name, _, below = text.removeprefix("/v2/models/").partition("/")
+        if name in models and not below.startswith("versions/"):
+            return f"there is nothing at {text}: a model has metadata at its name, and below it ready, config, stats and infer"
         encoders = [f"{name} ({', '.join(models[name])})" for name in models if name.endswith("_encoder")]
         has = ", ".join(encoders[:12]) + ", ..." * (len(encoders) > 12)
         return (
@@ -106,9 +126,16 @@ class Routes:
         text = self.metrics.text(self.gauges(), self.repository.digests)
         return Answer(200, [text.encode()], TEXT)
 
+    def _all(self) -> list[Model]:
+        return [model for versions in self.repository.models.values() for model in versions.values()]
+
     def _index(self, _: Request) -> Answer:
-        models = [model for versions in self.repository.models.values() for model in versions.values()]
+        models = self._all()
         return as_json([{"name": model.name, "version": model.version, "state": "READY", "reason": ""} for model in models])
+
+    def _statistics(self, models: list[Model]) -> Answer:
+        total = self.metrics.total()
+        return as_json({"model_stats": [statistics(total, model.label) for model in models]})
 
     def _infer(self, model: Model, request: Request) -> "Answer | asyncio.Future[Answer]":
         request.key = model.label
@@ -133,19 +160,6 @@ class Routes:
         return write_answer(model.label, asked, zip(wanted.ports, arrays, strict=True), rows)
 
 
-def _paths(
-    base: str, model: Model, versions: list[str], infer: Callable[[Model, Request], "Answer | asyncio.Future[Answer]"]
-) -> dict[bytes, dict[bytes, Handler]]:
-    """The paths of one model below `base`."""
-    described = model.metadata(versions)
-    root = base.encode()
-    return {
-        root: {b"GET": lambda _: as_json(described)},
-        root + b"/ready": {b"GET": lambda _: as_json({"name": model.name, "ready": True})},
-        root + b"/infer": {b"POST": partial(infer, model)},
-    }
-
-
 def _server(_: Request) -> Answer:
-    extensions = ["binary_tensor_data", "model_repository"]
+    extensions = ["binary_tensor_data", "model_configuration", "statistics"]
     return as_json({"name": "aaptvae", "version": version("aaptvae"), "extensions": extensions})

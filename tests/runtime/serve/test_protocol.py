@@ -1,6 +1,7 @@
 """Answers equal the Python API bit for bit; wrong requests get a status and the product's sentence."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import aaptvae
 def test_health_metadata_and_index(client: Client) -> None:
     assert client.json("/v2/health/live") == {"live": True}
     assert client.json("/v2/health/ready") == {"ready": True}
-    assert client.json("/v2")["name"] == "aaptvae"
+    assert client.json("/v2")["extensions"] == ["binary_tensor_data", "model_configuration", "statistics"]
     assert client.json("/v2/models/tiny_encoder/ready") == {"name": "tiny_encoder", "ready": True}
     encoder = client.json("/v2/models/tiny_encoder")
     assert encoder["versions"] == ["1", "2"]
@@ -191,6 +192,50 @@ def test_paths_and_methods(client: Client) -> None:
     assert client.ask("GET", "/v2/health/live?verbose=1")[0] == 200
     assert client.ask("HEAD", "/v2/health/live")[2] == b""
     assert client.ask("GET", "/%76%32")[0] == 404
+    sentence = json.loads(client.ask("GET", "/v2/models/tiny_encoder/trace")[2])["error"]
+    assert sentence.startswith("there is nothing at /v2/models/tiny_encoder/trace: a model has metadata at its name")
+    for verb in ("load", "unload"):
+        status, _, body = client.ask("POST", f"/v2/repository/models/tiny_encoder/{verb}", b"{}")
+        assert status == 404 and "send the server SIGHUP" in json.loads(body)["error"]
+
+
+def test_configurations_have_no_batch_axis(client: Client) -> None:
+    assert client.json("/v2/models/tiny_encoder/config") == {
+        "name": "tiny_encoder",
+        "platform": "aaptvae_onnxruntime",
+        "max_batch_size": 5000,
+        "input": [{"name": "x", "data_type": "TYPE_FP32", "dims": [5]}],
+        "output": [{"name": name, "data_type": "TYPE_FP32", "dims": [2]} for name in ("mu", "logvar")],
+    }
+    score = client.json("/v2/models/tiny_score/versions/2/config")["output"]
+    assert score[0] == {"name": "reconstruction_error", "data_type": "TYPE_FP64", "dims": [1], "reshape": {"shape": []}}
+    sample = client.json("/v2/models/tiny_sample/config")
+    assert sample["max_batch_size"] == 0 and sample["output"][0]["dims"] == [-1, 5]
+    assert [tensor.get("optional", False) for tensor in sample["input"]] == [False, False, True]
+
+
+def test_statistics_count_requests_and_rows(client: Client) -> None:
+    def figures(path: str) -> dict[str, int]:
+        (model,) = [one for one in client.json(path)["model_stats"] if (one["name"], one["version"]) == ("tiny_decoder", "1")]
+        done, failed = model["inference_stats"]["success"], model["inference_stats"]["fail"]
+        counts = {"rows": model["inference_count"], "done": done["count"], "failed": failed["count"]}
+        return counts | {"ns": done["ns"], "failed ns": failed["ns"], "last": model["last_inference"]}
+
+    path = "/v2/models/tiny_decoder/versions/1"
+    begun = time.time()
+    before = figures(path + "/stats")
+    for rows in (7, 1):
+        body, size = request((), True, {"z": np.zeros((rows, 2), np.float32)})
+        headers = {"Inference-Header-Content-Length": str(size)}
+        assert client.ask("POST", path + "/infer", body, **headers)[0] == 200
+    assert client.ask("POST", path + "/infer", b"{}")[0] == 400
+    for place in (path, "/v2/models/tiny_decoder", "/v2/models"):
+        after = figures(place + "/stats")
+        assert {name: after[name] - before[name] for name in ("rows", "done", "failed")} == {"rows": 8, "done": 2, "failed": 1}
+        assert after["ns"] > before["ns"] and after["failed ns"] > before["failed ns"]
+        assert begun - 1 < after["last"] / 1000 < time.time() + 1
+    assert [one["version"] for one in client.json("/v2/models/tiny_decoder/stats")["model_stats"]] == ["1", "2"]
+    assert len(client.json("/v2/models/stats")["model_stats"]) == 24
 
 
 def test_metrics_count_requests_and_rows(client: Client) -> None:

@@ -40,6 +40,8 @@ def test_the_client_reads_health_and_metadata(client: Any) -> None:
     assert not client.is_model_ready("tiny_encoder", "9")
     assert client.get_server_metadata()["name"] == "aaptvae"
     assert client.get_model_metadata("tiny_encoder")["outputs"][1] == {"name": "logvar", "datatype": "FP32", "shape": [-1, 2]}
+    assert client.get_model_config("tiny_encoder", "2")["input"] == [{"name": "x", "data_type": "TYPE_FP32", "dims": [5]}]
+    assert client.get_inference_statistics("tiny_encoder", "2")["model_stats"][0]["version"] == "2"
     assert {"name": "digits_encoder", "version": "1", "state": "READY", "reason": ""} in client.get_model_repository_index()
 
 
