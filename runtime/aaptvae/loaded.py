@@ -16,6 +16,7 @@ from .engine import Network, Settings, require_memory
 from .errors import InputError
 from .rows import BLOCK, Rows, shaped
 from .tables import UNNAMED, TableLike, as_table, filled
+from .tables.refused import refuse_other_order
 from .views import Views
 
 _SESSIONS = 1.5  # bytes of sessions for each of their graphs, by measurement
@@ -122,6 +123,8 @@ class LoadedBundle:
         """`x` as numbers [N, D], and its conditions c [N, C] where the model has some."""
         if self._conditions is None:
             return self.features(x), None if condition is None else self.conditions_of(condition, 0)
+        if condition is not None:
+            refuse_other_order(x, condition, "condition")
         held = self._conditions.within(x, self.input_dim)
         values = shaped(self.features(x, passthrough=tuple(held)), self.input_dim)
         return values, self.conditions_of(condition, len(values), held)

@@ -115,7 +115,7 @@ def refuse_overflow(name: str, rows: Rows, first: int, results: Sequence[Rows], 
 
 def shaped(x: ArrayLike, width: int, name: str = "x") -> NDArray[np.generic]:
     """`x` as an array [N, width] of integers or floats, without conversion; raises `InputError`."""
-    if isinstance(x, np.ndarray) and hasattr(x, "mask"):
+    if isinstance(x, np.ndarray) and hasattr(x, "mask") and np.asarray(x.mask).any():
         raise InputError(f"{name} is a masked array: expected no masked values: fill them first")
     try:
         array = np.asarray(x)

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset
 import scipy.sparse
 import torch
 
@@ -97,13 +99,21 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "array, float64, with 1e39": lambda: put(1e39, "f8"),
     "array, float32, with 3e38": lambda: put(3e38),
     "array, float64, with variation below float32": lambda: X.astype("f8") * 1e-3 + 1e9,
+    "array, masked, without a masked value": lambda: np.ma.masked_array(X),
     "mapping of names to columns": lambda: {name: X[:, index] for index, name in enumerate(NAMES)},
     "mapping with a masked column": lambda: {name: np.ma.masked_array(X[:, at], X[:, at] > 5) for at, name in enumerate(NAMES)},
     "mapping of columns of several lengths": lambda: {name: X[: 60 - at, at] for at, name in enumerate(NAMES)},
+    "mapping of Series of pandas, in different orders": lambda: {
+        name: frame()[name].sample(frac=1, random_state=at) for at, name in enumerate(NAMES)
+    },
     "mapping of torch tensors": lambda: {name: torch.from_numpy(X[:, at].copy()) for at, name in enumerate(NAMES)},
     "list of named tuples": lambda: list(frame().itertuples(index=False)),
     "list of rows of pandas, in another order": lambda: [row for _, row in frame()[list("edcba")].iterrows()],
     "list of records": lambda: [dict(zip(NAMES, row, strict=True)) for row in X.tolist()],
+    "list of records with None": lambda: [dict(zip(NAMES, row, strict=True), c=None) for row in X.tolist()],
+    "list of rows with None": lambda: [[None, *row[1:]] for row in X.tolist()],
+    "list of tables": lambda: [frame()[:30], frame()[30:]],
+    "iterator of single rows": lambda: iter(X),
     "one record": lambda: dict(zip(NAMES, X[0].tolist(), strict=True)),
     "generator of batches": lambda: (X[start : start + 20] for start in (0, 20, 40)),
     "path": lambda: Path("missing.npy"),
@@ -159,6 +169,8 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "Arrow record batch": lambda: arrow().to_batches()[0],
     "Arrow record batch reader": lambda: arrow().to_reader(),
     "Arrow table, one column of lists": lambda: pa.table({"embedding": lists()}),
+    "Arrow table, a column of run ends": lambda: arrow().set_column(4, "e", pc.run_end_encode(arrow()["e"])),
+    "Arrow dataset": lambda: pyarrow.dataset.dataset(arrow()),
     "Arrow array of fixed-size lists": fixed,
     "Arrow table, a null list": lambda: pa.table({"embedding": lists(missing=True)}),
     "Arrow table, a column of decimals": lambda: arrow().set_column(4, "e", arrow()["e"].cast(pa.decimal128(9, 2))),

@@ -52,6 +52,23 @@ def test_conditions_of_a_data_frame(conditional, given_rows) -> None:
     assert np.array_equal(conditional.sample(300, seed=1, condition=frame[["age", "kind"]]).shape, (300, 5))
 
 
+def test_conditions_in_another_order_of_rows_are_refused(conditional, given_rows) -> None:
+    """The index of pandas says that rows and conditions are out of line."""
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    frame = pandas.DataFrame(given_rows)
+    features, given = frame.drop(columns=["kind", "age"]), frame[["kind", "age"]]
+    for other in (given[::-1], {"kind": given["kind"][::-1], "age": 40}):
+        with pytest.raises(
+            aaptvae.InputError, match=r"condition has the index of x in another order: .*condition.loc\[x.index"
+        ):
+            conditional.embed(features, condition=other)
+    expected = conditional.embed(frame)
+    assert np.array_equal(conditional.embed(features, condition=given), expected)
+    assert np.array_equal(
+        conditional.embed(features, condition=given.reset_index(drop=True).set_axis(range(7, 7 + len(given)))), expected
+    )
+
+
 def test_every_method_takes_the_condition(conditional, given_rows, x) -> None:
     c = numbers(given_rows)
     mu, _ = conditional.encode(x, condition=c)

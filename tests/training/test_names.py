@@ -140,6 +140,8 @@ def test_a_generator_of_batches_trains_as_one_table(run: Run) -> None:
     assert train(batches, **QUICK).summary.data_sha256 == run.summary.data_sha256
     with pytest.raises(InputError, match="batch 1 of the features has 5 columns"):
         train(iter([rows, rows[:, 1:]]), **QUICK)
+    with pytest.raises(InputError, match=r"batch 0 of the features, expected as rows \[n, D\]: features have shape \(6,\)"):
+        train(iter(rows), **QUICK)
     with pytest.raises(InputError, match="without a batch"):
         train(iter([]), **QUICK)
     assert as_table(columns(rows)).columns == NAMES

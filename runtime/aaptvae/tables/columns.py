@@ -17,7 +17,7 @@ _NUMBERS = ("int", "uint", "float", "double", "halffloat", "half")
 def type_name(column: Any) -> str:
     """The type of a column in the words of its package, with the shape of an array of several dimensions."""
     dtype = getattr(column, "dtype", None)
-    name = str(column.type if dtype is None and hasattr(column, "type") else dtype)
+    name = str(getattr(column, "type", type(column).__name__) if dtype is None else dtype)
     return f"{name} of shape {column.shape}" if isinstance(column, np.ndarray) and column.ndim > 1 else name
 
 
@@ -92,6 +92,8 @@ def matrix_of(column: Any, name: str) -> Array:
     try:
         _check_lengths({-1 if value is None or np.ndim(value) == 0 else len(value) for value in values}, name)
         return np.array([np.asarray(value) for value in values])
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(f"{name} is a column that numpy cannot read ({error}): expected vectors of numbers") from None
 
@@ -109,6 +111,9 @@ def _arrow_matrix(column: Any, name: str) -> Array:
     column = column.combine_chunks() if hasattr(column, "combine_chunks") else column
     if hasattr(column, "num_chunks"):  # a chunked array without rows, in old versions
         column = column.chunk(0)
+    if hasattr(column, "to_numpy_ndarray") and not column.null_count:  # tensors, whose storage may be permuted
+        array: Array = column.to_numpy_ndarray()
+        return array.reshape(len(column), -1)
     column = getattr(column, "storage", column)
     lengths = np.asarray(column.value_lengths().drop_null())
     _check_lengths({*lengths.tolist(), *([-1] * bool(column.null_count))}, name)

@@ -4,7 +4,7 @@ A kind of object is recognised by the package of its type, which is then loaded 
 read over the Arrow C stream, which needs pyarrow.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError
 from ..rows import Array
 from . import columns as kinds
-from .frames import is_masked, named_columns, package_of, tensor_of
+from .frames import named_columns, package_of
 from .names import (
     BESIDE,
     LATENTS,
@@ -26,6 +26,7 @@ from .names import (
     match_columns,
 )
 from .readable import conversion, described, share_of_numbers, values_of
+from .refused import refuse_unreadable, unnamed_array
 
 LACKING = "{name} has no column {key}: its columns are {columns}: check the spelling"
 TableLike = Any  # ArrayLike, or an object that `as_table` reads
@@ -59,10 +60,10 @@ def as_table(
     selects = bool(passthrough or chosen)
     if type(x) is np.ndarray and x.dtype.names is None:
         return Table(_by_position(x, passthrough, chosen, name) if selects else x)
-    _refuse_unreadable(x, name)
+    refuse_unreadable(x, name)
     named = named_columns(x, {*passthrough, *chosen, *(columns or ())}, name)
     if named is None:
-        return Table(_by_position(_unnamed(x, name), passthrough, chosen, name) if selects else _unnamed(x, name))
+        return Table(_by_position(unnamed_array(x, name), passthrough, chosen, name) if selects else unnamed_array(x, name))
     names, held = named
     called = names if names is not None else tuple(map(str, range(len(held))))
     left_out = left_out_of(called, chosen, passthrough, name)
@@ -75,7 +76,7 @@ def as_table(
     if names is not None:
         check_names(names, name)
     taken, called = (held, called) if order is None else ([held[index] for index in order], tuple(called[i] for i in order))
-    refuse_others(taken, called, name, remedy, bool(chosen) or expected is not None)
+    refuse_others(taken, called, name, remedy, bool(chosen) or expected is not None, isinstance(x, list | tuple))
     whole = _whole_block(x, held) if order is None else None
     return Table(_stacked(x, taken) if whole is None else whole, None if names is None else called)
 
@@ -89,7 +90,7 @@ def column_values(
     """
     named = None if type(x) is np.ndarray and x.dtype.names is None else named_columns(x, set(wanted), name)
     if named is None:
-        array = _unnamed(x, name)
+        array = unnamed_array(x, name)
         named = None, list(array.T) if array.ndim == 2 else []
     names, held = named
     columns = dict(zip(names if names is not None else map(str, range(len(held))), held, strict=True))
@@ -137,8 +138,11 @@ def filled(values: Array, means: Array) -> Array:
     return np.where(lost, means.astype(values.dtype), values)
 
 
-def refuse_others(held: Sequence[Any], names: Sequence[str], name: str, remedy: str, explicit: bool) -> None:
-    """`InputError` that names every column that holds no numbers; `explicit` names allow booleans."""
+def refuse_others(
+    held: Sequence[Any], names: Sequence[str], name: str, remedy: str, explicit: bool, records: bool = False
+) -> None:
+    """`InputError` that names every column that holds no numbers; `explicit` names allow booleans. A list of `records` has
+    no columns itself."""
     allowed = ("number", "bool") if explicit else ("number",)
     vectors = [called for called, column in zip(names, held, strict=True) if kinds.kind_of(column) == "vectors"]
     if len(vectors) == 1 and len(held) > 1:
@@ -148,7 +152,7 @@ def refuse_others(held: Sequence[Any], names: Sequence[str], name: str, remedy: 
     for called, column in others:
         said, whole = share_of_numbers(values_of(column))
         wrong.append(described(called, kinds.type_name(column), said))
-        if said and convert == "convert them" and (call := conversion(column, called, name, whole)):
+        if said and convert == "convert them" and not records and (call := conversion(column, called, name, whole)):
             convert += f", such as {called} with {call}"
     if wrong:
         raise InputError(f"{name} holds columns that are no numbers: {listed(wrong, 130)}: {convert}, or {remedy}")
@@ -165,51 +169,6 @@ def _whole_block(x: Any, held: Sequence[Any]) -> Array | None:
         return None
     array = np.asarray(x)
     return array if array.dtype.kind in "fiu" else None
-
-
-def _unnamed(x: Any, name: str) -> Array:
-    """An object without columns as an array: a tensor, nested lists, a column of numbers."""
-    if package_of(x) == "torch" and hasattr(x, "layout"):
-        return tensor_of(x)
-    try:
-        return np.asarray(x)
-    except Exception as error:  # ragged lists and objects of any package
-        if isinstance(x, list | tuple):
-            raise InputError(f"{name} is a list of rows of several lengths: expected as many numbers in each") from None
-        raise InputError(
-            f"{name} is a {type(x).__name__} that numpy cannot read ({error}): expected numbers [N, D]: pass a 2-D array"
-        ) from None
-
-
-def _refuse_unreadable(x: Any, name: str) -> None:
-    """`InputError` for an object that holds rows, but not in memory or not densely; it says what to pass."""
-    module, kind = type(x).__module__, type(x).__name__
-    if module.startswith("scipy.sparse") or (package_of(x) in ("cupyx", "sparse") and hasattr(x, "nnz")):
-        remedy = f"pass {name}.toarray()" if hasattr(x, "toarray") else f"pass {name}.todense()"
-        raise InputError(f"{name} is a sparse matrix ({kind}): expected dense rows: {remedy}, in blocks if it is large")
-    if hasattr(x, "collect") and package_of(x) in ("polars", "narwhals", "pyspark", "datafusion"):
-        raise InputError(f"{name} is a {kind}, which is not computed yet: pass {name}.collect()")
-    if hasattr(x, "compute") and package_of(x) in ("dask", "dask_expr"):
-        raise InputError(f"{name} is a {kind}, which is not computed yet: pass {name}.compute()")
-    if is_masked(x):
-        raise InputError(f"{name} is a masked array: expected no masked values: fill them first")
-    if x is None:
-        raise InputError(f"{name} is None: expected numbers [N, D]: pass a 2-D array or a table")
-    if isinstance(x, str | bytes) or hasattr(x, "__fspath__"):
-        raise InputError(f"{name} is a path or text: expected numbers [N, D]: read the file first, or use the command line")
-    if isinstance(x, list | tuple) and x and (isinstance(x[0], str | bytes) or hasattr(x[0], "__fspath__")):
-        raise InputError(
-            f"{name} is a list of paths or text: expected numbers [N, D]: read the files first; train and the command line "
-            "take the path of a folder, or a pattern"
-        )
-    if package_of(x) == "torch" and not hasattr(x, "layout"):
-        raise InputError(
-            f"{name} is a {kind}, which holds no rows itself: expected numbers [N, D]: pass its tensors, or batch by batch"
-        )
-    if isinstance(x, Iterator) and not hasattr(x, "__arrow_c_stream__"):
-        raise InputError(
-            f"{name} is a {kind}, which is read once: expected a table: pass each batch as an array, or all to encode_batches"
-        )
 
 
 def _length(x: Any) -> int:

@@ -38,15 +38,20 @@ def described(key: str, kind: str, share: str) -> str:
 
 def conversion(column: Any, key: str, name: str, whole: bool) -> str:
     """The expression that makes a column of the table `name` one of numbers, if all its values are; "" where there is none."""
-    if str(getattr(column, "dtype", "")) == "Object":  # of Polars, which casts none
+    kind = str(getattr(column, "dtype", getattr(column, "type", "")))
+    if kind == "Object" or "union" in kind:  # of Polars and Arrow, which cast none
         return ""
+    if kind.startswith("run_end_encoded"):
+        return f"pc.run_end_decode({name}[{key!r}])"
     strict, lenient = _CALLS.get(type(column).__module__.partition(".")[0], ("", ""))
     return (strict if whole else lenient).format(x=name, key=key)
 
 
 def values_of(column: Any) -> list[Any]:
-    """The values of a column as Python's objects."""
-    return list(column.to_pylist() if hasattr(column, "to_pylist") else column)
+    """The values of a column as Python's objects; none of other objects."""
+    if hasattr(column, "to_pylist"):
+        return list(column.to_pylist())
+    return list(column.to_list() if hasattr(column, "to_list") else column) if hasattr(column, "dtype") else []
 
 
 def _is_number(value: Any) -> bool:

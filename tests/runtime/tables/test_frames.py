@@ -3,6 +3,7 @@
 import collections
 import sqlite3
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,24 @@ def pandas_rows() -> Any:
     return [row for _, row in frame.iterrows()]
 
 
+class Labelled:
+    """An array whose dimensions have labels, as in xarray."""
+
+    ndim, dims, indexes = 2, ("row", "name"), MappingProxyType({"name": ["c", "b", "a"]})
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return X[:, ::-1]
+
+
 RECORDS: dict[str, Callable[[], Any]] = {
     "dicts": lambda: [dict(zip("cba", row, strict=True)) for row in X[:, ::-1].tolist()],
     "named tuples": lambda: [Point(*row) for row in X[:, ::-1].tolist()],
     "rows of a database": database,
     "rows of pandas": pandas_rows,
+    "tuple of dicts": lambda: tuple(dict(zip("cba", row, strict=True)) for row in X[:, ::-1].tolist()),
+    "records of numpy": lambda: list(np.array([tuple(row) for row in X[:, ::-1].tolist()], [(name, "f4") for name in "cba"])),
+    "labelled array": Labelled,
+    "mapping of queues": lambda: dict(zip("cba", map(collections.deque, X.T[::-1]), strict=True)),
     "mapping of lists": lambda: dict(zip("cba", X.T[::-1].tolist(), strict=True)),
     "mapping of tensors": lambda: dict(zip("cba", pytest.importorskip("torch").from_numpy(X).T.flip(0), strict=True)),
 }
@@ -43,6 +57,27 @@ RECORDS: dict[str, Callable[[], Any]] = {
 def test_records_are_matched_by_name(form: str) -> None:
     table = as_table(RECORDS[form](), columns=NAMES)
     assert np.array_equal(table.values, X) and table.columns == NAMES
+
+
+def test_masked_arrays_without_a_masked_value_are_read(vae: VAE) -> None:
+    x = np.random.default_rng(0).standard_normal((4, 5)).astype(np.float32)
+    assert np.array_equal(vae.embed(np.ma.masked_array(x)), vae.embed(x))
+    fields = np.ma.masked_array(np.zeros(3, [("mask", "f4"), ("b", "f4")]))
+    assert as_table(fields).columns == ("mask", "b")
+
+
+def test_permuted_tensors_are_read_in_their_logical_order() -> None:
+    """Storage of a tensor of Arrow may be transposed."""
+    pa = pytest.importorskip("pyarrow")
+    kind = pa.fixed_shape_tensor(pa.float32(), [3, 2], permutation=[1, 0])  # logical [2, 3]
+    stored = np.arange(6, dtype=np.float32).reshape(2, 3).T.copy()
+    column = pa.ExtensionArray.from_storage(kind, pa.FixedSizeListArray.from_arrays(pa.array(stored.ravel()), 6))
+    assert as_table(pa.table({"v": column})).values.tolist() == [[0, 1, 2, 3, 4, 5]]
+
+
+def test_negative_views_of_torch_are_read() -> None:
+    t = pytest.importorskip("torch")
+    assert np.array_equal(as_table(t._neg_view(t.from_numpy(-X))).values, X)
 
 
 def frame_of_positions(names: list[Any]) -> Any:
@@ -86,6 +121,10 @@ def pandas(make: Callable[[Any], Any]) -> Callable[[], Any]:
     return lambda: make(pytest.importorskip("pandas"))
 
 
+def pyarrow(make: Callable[[Any], Any]) -> Callable[[], Any]:
+    return lambda: make(pytest.importorskip("pyarrow"))
+
+
 def torch(make: Callable[[Any], Any]) -> Callable[[], Any]:
     return lambda: make(pytest.importorskip("torch"))
 
@@ -98,6 +137,24 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "uneven vectors in vectors": (pandas(lambda pd: pd.DataFrame({"v": [[[1.0, 2.0], [3.0]]]})), "no numbers: v"),
     "uneven later": (pandas(lambda pd: pd.DataFrame({"v": [[1.0, 2.0], [[1.0], 2.0]]})), "numpy cannot read"),
     "128 bits": (polars(lambda pl: pl.DataFrame({"a": [1]}).cast(pl.Int128)), r"no numbers: a \(Int128: 1 of 1 are numbers\)"),
+    "rows with None": (lambda: [[None, 1.0, 2.0, 3.0, 4.0]], "nan at row 0"),
+    "list of frames": (pandas(lambda pd: [pd.DataFrame(X)] * 2), r"list of 2 tables \(DataFrame\): expected one"),
+    "list of arrays": (lambda: [X, X], r"list of 2 tables \(ndarray\): expected one"),
+    "list of objects": (lambda: [object()] * 3, "list of object: expected rows of numbers"),
+    "an object": (object, "x is a object: expected numbers"),
+    "grouped frame": (polars(lambda pl: pl.DataFrame({"a": [1.0]}).group_by("a")), "x is a GroupBy: expected numbers"),
+    "sparse column": (lambda: {"a": pytest.importorskip("scipy.sparse").csr_matrix(X[:, :1])}, "a is a sparse matrix"),
+    "column read once": (lambda: {"a": iter(X)}, "read once: expected a column in a mapping"),
+    "column of text in one": (lambda: {"a": "text", "b": [1.0] * 4}, r"no numbers: a \(str\)"),
+    "other indices": (
+        pandas(lambda pd: {"a": pd.Series([1.0, 2.0]), "b": pd.Series([1.0, 2.0], index=[1, 0])}),
+        "Series of pandas with different indices",
+    ),
+    "records in two dimensions": (lambda: np.zeros((2, 3), [("a", "f4")]), r"structured array of shape \(2, 3\)"),
+    "vectors of two lengths": (pandas(lambda pd: pd.DataFrame({"v": [[1.0], [1.0, 2.0]]})), "^x is a column with nulls or"),
+    "Arrow dataset": (pyarrow(lambda pa: pytest.importorskip("pyarrow.dataset").dataset(pa.table({"a": [1]}))), "to_table"),
+    "Arrow scalar": (pyarrow(lambda pa: pa.array([[1.0]])[0]), "ListScalar, one value of Arrow"),
+    "nested tensor": (torch(lambda t: t.nested.nested_tensor([t.ones(2)], layout=t.jagged)), "nested tensor: expected a dense"),
     "tensor without data": (torch(lambda t: t.empty(2, 3, device="meta")), "tensor that numpy cannot read"),
     "complex tensor": (torch(lambda t: t.conj(t.ones(2, 3, dtype=t.complex64))), "dtype complex64"),
 }

@@ -51,9 +51,9 @@ def _batch(x: Any, reading: Reading, missing: MissingRule, conditions: TableCond
         x, columns=reading.expected or reading.usual, passthrough=left_out, chosen=reading.columns, remedy=REMEDY
     )
     if table.ndim != 2 or not table.shape[1]:
-        raise InputError(
-            f"features have shape {table.shape}: expected rows of one or more columns [N, D]: x[:, None] makes one"
-        )
+        remedy = "x[:, None] makes one" if table.ndim == 1 else "x.reshape(len(x), -1) makes a row of each entry"
+        remedy = remedy if table.ndim not in (0, 2) else "give a 2-D array or a table with columns"
+        raise InputError(f"features have shape {table.shape}: expected rows of one or more columns [N, D]: {remedy}")
     if table.dtype.kind not in "fiu":
         raise InputError(f"features have dtype {table.dtype}: expected floats or integers: choose the columns of numbers")
     called = str if names is None else names.__getitem__
@@ -129,7 +129,7 @@ def _in_memory(source: Any, reading: Reading, missing: MissingRule, conditions: 
         with closing(array_features(source, reading, missing, conditions)) as table:
             yield table
         return
-    batches = (_batch(batch, reading, missing, conditions) for batch in source)
+    batches = _batches(source, reading, missing, conditions)
     first = next(batches, None)
     if first is None:
         raise InputError(f"features are a {type(source).__name__} without a batch: expected arrays [n, D]: give a new one")
@@ -152,6 +152,18 @@ def _in_memory(source: Any, reading: Reading, missing: MissingRule, conditions: 
                     batch.close()
         features.append(open_rows(path))
         features.conditions = conditions.finished(features.positions) if conditions else None
+        yield features
+
+
+def _batches(
+    source: Iterator[Any], reading: Reading, missing: MissingRule, conditions: TableConditions | None
+) -> Iterator[ArrayFeatures]:
+    """The batches of an iterator; `InputError` names the one that is no table."""
+    for number, batch in enumerate(source):
+        try:
+            features = _batch(batch, reading, missing, conditions)
+        except InputError as error:
+            raise InputError(f"batch {number} of the features, expected as rows [n, D]: {error}") from None
         yield features
 
 
