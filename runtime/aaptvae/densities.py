@@ -1,8 +1,9 @@
 """The densities of a bundle, beside its graphs: the prior, the observation model, and maps of samples to observed values."""
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from .bundle import Bundle, graph_file
+from .bundle import Bundle, Manifest, graph_file
 from .bundle.graph_check import weight_of
 from .bundle.manifest import AXES, LIKELIHOOD, MARGINALS, PRIOR
 from .bundle.npz import read_npz
@@ -51,14 +52,19 @@ def read_densities(source: Bundle) -> Densities:
     """The densities of a bundle; `BundleError` for arrays that are invalid or have another width than the manifest."""
     manifest, files = source.manifest, source.files
     prior = LatentPrior.from_arrays(read_npz(files[PRIOR], PRIOR, PRIOR_ARRAYS, OPTIONAL_PRIOR_ARRAYS))
-    arrays = read_npz(files[LIKELIHOOD], LIKELIHOOD, OBSERVATION_ARRAYS, OPTIONAL_OBSERVATION_ARRAYS)
-    restore = weight_of(files[graph_file("decoder")], AXES, ObservationModel.basis_elsewhere(arrays))
-    observation = ObservationModel.from_arrays(manifest.likelihood.kind, arrays, restore)
+    observation, heldout_elbo = read_observation(manifest, files)
     gate = manifest.condition_dim if prior.gate is None else prior.gate.shape[1]
     widths = manifest.latent_dim, manifest.input_dim, manifest.condition_dim
     if (prior.latent_dim, len(observation.mean), gate) != widths:
         raise BundleError(f"{PRIOR} or {LIKELIHOOD} has another width than the manifest: export the bundle again")
-    return Densities(prior, observation, read_reference(arrays), _marginals(source))
+    return Densities(prior, observation, heldout_elbo, _marginals(source))
+
+
+def read_observation(manifest: Manifest, files: Mapping[str, bytes]) -> tuple[ObservationModel, Nats | None]:
+    """The observation model, whose axes the decoder may hold, and the ELBO of held-out rows."""
+    arrays = read_npz(files[LIKELIHOOD], LIKELIHOOD, OBSERVATION_ARRAYS, OPTIONAL_OBSERVATION_ARRAYS)
+    restore = weight_of(files[graph_file("decoder")], AXES, ObservationModel.basis_elsewhere(arrays))
+    return ObservationModel.from_arrays(manifest.likelihood.kind, arrays, restore), read_reference(arrays)
 
 
 def _marginals(source: Bundle) -> Marginals | None:

@@ -14,7 +14,7 @@ from .conditions import NO_CONDITION, ConditionLike, Conditions
 from .densities import read_densities
 from .engine import Network, Settings, require_memory
 from .errors import InputError
-from .rows import BLOCK, Rows, shaped
+from .rows import BLOCK, Rows, as_rows, shaped
 from .tables import UNNAMED, TableLike, as_table, filled
 from .tables.refused import refuse_other_order
 from .views import Views
@@ -146,3 +146,10 @@ class LoadedBundle:
         """Start and stop of chunks of whole blocks, so that products in numpy do not depend on the batch size."""
         size = -(-self.batch_size // (copies * BLOCK)) * BLOCK
         return ((start, min(start + size, rows)) for start in range(0, rows, size))
+
+    def _parts(self, x: ArrayLike, c: Rows | None, copies: int = 1) -> Iterator[tuple[slice, Rows, Rows | None]]:
+        """Chunks of features [N, D] and conditions [N, C]: where each is, its rows and their conditions."""
+        features = shaped(x, self.input_dim)
+        for start, stop in self._chunks(len(features), copies):
+            part = slice(start, stop)
+            yield part, as_rows(features[part], self.input_dim, "x", start, self.columns), None if c is None else c[part]

@@ -109,11 +109,9 @@ class VAE(LoadedBundle):
             with numbered(0):  # the decoder's rows are those of x
                 return self._decoded(self._encoder(source, ("mu",), None, c)[0], c)
         result = new_output(out, len(source), self.input_dim, source)
-        for start, stop in self._chunks(len(source)):
-            rows = as_rows(source[start:stop], self.input_dim, "x", start, self.columns)
-            given = c if c is None else c[start:stop]
-            with numbered(start):
-                self._decoded(self._encoder(rows, ("mu",), None, given)[0], given, result[start:stop])
+        for part, rows, given in self._parts(source, c):
+            with numbered(part.start):
+                self._decoded(self._encoder(rows, ("mu",), None, given)[0], given, result[part])
         return result
 
     def reparameterize(self, mu: ArrayLike, logvar: ArrayLike, *, seed: int | None = None, out: Rows | None = None) -> Rows:
@@ -201,17 +199,15 @@ class VAE(LoadedBundle):
         features, c = self._inputs(x, condition)
         pairs, source = as_count(pairs, "pairs"), shaped(features, self.input_dim)
         scores = Scores(*np.empty((4, len(source))))
-        for start, stop in self._chunks(len(source)):
-            rows = as_rows(source[start:stop], self.input_dim, "x", start, self.columns)
-            given = c if c is None else c[start:stop]
+        for part, rows, given in self._parts(source, c):
             decode = partial(self._decoded, c=given)
-            with numbered(start):
+            with numbered(part.start):
                 mu, logvar = self._posterior(rows, given)
-                scores.reconstruction_error[start:stop] = self.observation.squared_error(rows, decode(mu))
+                scores.reconstruction_error[part] = self.observation.squared_error(rows, decode(mu))
                 expected = LikelihoodBounds(decode, self.observation).expected_log_density(rows, mu, logvar, pairs)
-            scores.kl_divergence[start:stop] = kl_divergence(mu, logvar)
-            scores.elbo[start:stop] = expected - scores.kl_divergence[start:stop]
-            scores.p_value[start:stop] = p_values(scores.elbo[start:stop], self._densities.heldout_elbo)
+            scores.kl_divergence[part] = kl_divergence(mu, logvar)
+            scores.elbo[part] = expected - scores.kl_divergence[part]
+            scores.p_value[part] = p_values(scores.elbo[part], self._densities.heldout_elbo)
         return scores
 
     def log_likelihood(
@@ -233,14 +229,12 @@ class VAE(LoadedBundle):
         held = 8.0 * min(BLOCK, len(source)) * samples * (self.latent_dim + self.input_dim)
         require_memory(f"a likelihood of {samples:,} samples for each row", held, "ask for fewer samples")
         result = np.empty(len(source))
-        for start, stop in self._chunks(len(source), samples):
-            rows = as_rows(source[start:stop], self.input_dim, "x", start, self.columns)
-            noise = importance_draws(seed, start, stop, samples, self.latent_dim)
-            given = c if c is None else c[start:stop]
+        for part, rows, given in self._parts(source, c, samples):
+            noise = importance_draws(seed, part.start, part.stop, samples, self.latent_dim)
             bounds = LikelihoodBounds(partial(self._decoded, c=given), self.observation)
-            with numbered(start):
+            with numbered(part.start):
                 posterior = self._posterior(rows, given)
-                result[start:stop] = bounds.importance_weighted([density.under(given)], rows, *posterior, noise)[0]
+                result[part] = bounds.importance_weighted([density.under(given)], rows, *posterior, noise)[0]
         return result
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -8,20 +8,8 @@ import msgspec
 import numpy as np
 import torch
 
-from aaptvae.bundle.graph_check import weight_of
-from aaptvae.bundle.manifest import (
-    AXES,
-    LIKELIHOOD,
-    MANIFEST,
-    MODEL_CARD,
-    Compaction,
-    FileEntry,
-    Manifest,
-    encode_manifest,
-    graph_file,
-)
-from aaptvae.bundle.npz import read_npz
-from aaptvae.density.observation import ARRAYS, OPTIONAL, ObservationModel
+from aaptvae.bundle.manifest import MANIFEST, MODEL_CARD, Compaction, FileEntry, Manifest, encode_manifest, graph_file
+from aaptvae.densities import read_observation
 from aaptvae.rows import Rows
 from aaptvae_training import Run
 from aaptvae_training.memory import Need, refuse_shortage
@@ -92,9 +80,7 @@ def _prove(run: Run, gate: Gate, pair: TracedPair, views: list[ViewDraft], heldo
     for graph in graphs:
         check_weights(graph)
     check_parity(gate, files[graph_file("encoder")], files[graph_file("decoder")], heldout)
-    arrays = read_npz(files[LIKELIHOOD], LIKELIHOOD, ARRAYS, OPTIONAL)
-    restore = weight_of(files[graph_file("decoder")], AXES, ObservationModel.basis_elsewhere(arrays))
-    gate.compare_density(ObservationModel.from_arrays(manifest.likelihood.kind, arrays, restore), heldout)
+    gate.compare_density(read_observation(manifest, files)[0], heldout)
     files |= prove_views(views, gate, manifest, heldout)
     return Draft(files, msgspec.structs.replace(manifest, parity=gate.report()), {})
 

@@ -90,18 +90,16 @@ class Judge:
 
         columns in [0, 1] where the likelihood is bernoulli.
         """
-        x = self.standardise(test)
+        rows = test[: importance_rows(test.shape[1])]  # those that the model's own likelihood is taken over
+        linear = self._start_log_likelihood(rows)
         figures = {
-            "r2": r_squared(x, self.pca(test)),
+            "r2": r_squared(self.standardise(test), self.pca(test)),
             "r2_raw": raw_r_squared(self.features(test), self.pca_raw(test)),
         }
         if self.model.likelihood == "bernoulli":
-            figures["independent_log_likelihood"] = float(
-                self._start_log_likelihood(test[: importance_rows(test.shape[1])]).mean()
-            )
+            figures["independent_log_likelihood"] = float(linear.mean())
         else:
-            rows = test[: importance_rows(test.shape[1])]  # those that the model's own likelihood is taken over
-            figures |= mean_and_median("ppca_log_likelihood", self._start_log_likelihood(rows))
+            figures |= mean_and_median("ppca_log_likelihood", linear)
             along = self.ppca.coordinates(self.standardised_residuals(rows))
             full = gaussian_log_likelihood(along, self.spectrum, self.ppca.others)
             figures |= mean_and_median("gaussian_log_likelihood", full)
