@@ -39,9 +39,7 @@ def tables() -> dict[str, tuple[Any, list[float]]]:
 
 
 def test_the_advised_conversion_gives_the_numbers() -> None:
-    import pandas as pd  # noqa: PLC0415
-    import polars as pl  # noqa: PLC0415
-
+    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
     for name, (x, expected) in tables().items():
         with pytest.raises(InputError, match=r"no numbers: c \(.*: \d of \d are numbers\): convert") as refused:
             as_table(x)
