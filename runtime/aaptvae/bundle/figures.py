@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 Better = Literal["higher", "lower", ""]
+Compared = dict[str, dict[str, float]]
 
 
 class Figure(NamedTuple):
@@ -148,15 +149,21 @@ def measured(
     unknown = metrics.keys() - compared - {figure.key for figure in FIGURES}
     entries = [*FIGURES, *(Figure(key, key.replace("_", " "), "") for key in metrics if key in unknown)]
     return [
-        Measured(figure, show(metrics[figure.key]), _beside(figure, metrics, baseline))
+        Measured(figure, show(metrics[figure.key]), tuple((k, show(v)) for k, v in _beside(figure, metrics, baseline)))
         for figure in entries
         if figure.key in metrics and (keys is None or figure.key in keys)
     ]
 
 
-def _beside(figure: Figure, metrics: Mapping[str, float], baseline: Mapping[str, float]) -> tuple[tuple[str, str], ...]:
+def compared(metrics: Mapping[str, float], baseline: Mapping[str, float]) -> Compared:
+    """Each figure by key: its value under "model", and each value that it is compared with under that one's label."""
+    known = (figure for figure in FIGURES if figure.key in metrics)
+    return {figure.key: {"model": metrics[figure.key], **dict(_beside(figure, metrics, baseline))} for figure in known}
+
+
+def _beside(figure: Figure, metrics: Mapping[str, float], baseline: Mapping[str, float]) -> list[tuple[str, float]]:
     others = {key: value for key, value in metrics.items() if key != figure.key} | dict(baseline)
-    return tuple((label, show(others[key])) for label, key in figure.beside if key in others)
+    return [(label, others[key]) for label, key in figure.beside if key in others]
 
 
 def show(value: float) -> str:

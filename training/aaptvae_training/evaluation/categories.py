@@ -7,7 +7,7 @@ import numpy as np
 from aaptvae.bundle.manifest import Condition
 from aaptvae.rows import Rows
 
-from ..run.records import CategoryFigures
+from ..run.json_files import CategoryFigures
 from .judge import Judge
 
 MOST_CATEGORIES = 50  # with figures of their own

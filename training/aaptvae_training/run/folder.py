@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from aaptvae.bundle.figures import Compared, compared
 from aaptvae.bundle.manifest import Training, condition_dim
 from aaptvae.density import OPTIONAL_PRIOR_ARRAYS, PRIOR_ARRAYS, LatentPrior, Marginals, ObservationModel
 from aaptvae.errors import BundleError
@@ -19,11 +20,12 @@ from ..errors import RunError
 from ..linear.baseline import Baseline
 from ..model import AAPTVAE, observation_of
 from .held_out import RowId, read_held_out
+from .json_files import RunConfig, is_unfinished, read_config, read_evaluation, refuse_unfinished
 from .layout import BEST, CONFIG, PRIOR, REFIT, REPORT, STATISTICS
 from .marginals import read_marginals
-from .records import RunConfig, is_unfinished, read_config, read_evaluation, refuse_unfinished
-from .shown import Compared, RunReport, TemporaryFolder, compare, figures_html
+from .notebook import RunReport, figures_html
 from .state import Shapes, check_shapes, damaged, load_into, of_any_size, read_arrays, read_state, write_state
+from .temporary import TemporaryFolder
 from .views import RunViews, read_views
 
 EXPORT_ROWS = 2_048  # held-out rows on which an export compares its precisions
@@ -76,7 +78,7 @@ class Run:
     @property
     def figures(self) -> Compared:
         """Figures on held-out rows: for each key its value under "model", and its baselines under their names."""
-        return compare(self.summary.metrics, self.summary.baseline)
+        return compared(self.summary.metrics, self.summary.baseline)
 
     def report(self) -> RunReport:
         """The report, a page with plots: notebooks show it, other programs open its `path`; `RunError` where none was drawn."""

@@ -10,8 +10,8 @@ from aaptvae.bundle.manifest import condition_dim
 from aaptvae.rows import Array, Rows
 
 from ..features import Features, Index
+from .json_files import RunConfig
 from .layout import HELD_OUT
-from .records import RunConfig
 from .state import Shapes, damaged, read_arrays, write_state
 
 RowId = tuple[str, ...]  # one text for each column that names rows
