@@ -31,7 +31,7 @@ def decompressed(body: bytes, encoded: bytes, limit: int) -> bytes:
     except zlib.error as error:
         raise InputError(f"the request is not compressed by {name} ({error}): check the client") from None
     if len(data) > limit:
-        raise RequestError(413, f"the request has more than {limit} bytes without {name}: send fewer rows")
+        raise RequestError(413, f"the request has more than {limit} bytes without {name}: send fewer rows, or binary tensors")
     if not decoder.eof or decoder.unused_data:
         problem = "bytes behind its end" if decoder.eof else "no end"
         raise InputError(f"the request, compressed by {name}, has {problem}: expected one compressed body: check the client")

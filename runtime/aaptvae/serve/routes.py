@@ -149,7 +149,8 @@ class Routes:
     def _read(self, model: Model, request: Request) -> tuple[Inference, int]:
         body = request.body
         if request.encoding is not None:
-            body = decompressed(body, request.encoding, self._limits.body)
+            limit = self._limits.json_body if request.json_size is None else self._limits.body
+            body = decompressed(body, request.encoding, limit)
         asked = read_request(body, request.json_size, self._limits.json_body)
         return asked, model.rows(asked.inputs)
 
