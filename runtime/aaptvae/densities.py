@@ -42,7 +42,7 @@ class Densities(NamedTuple):
         """The maps of samples to observed values; `InputError` for a bundle without them."""
         if self.marginals is None:
             raise InputError(
-                "as_observed is true: this bundle has no marginals.npz, which exports of before and bernoulli models lack: "
+                "as_observed is true: this bundle has no marginals.npz, as those of bernoulli models and of older versions: "
                 "train and export again, or sample with observation_noise"
             )
         return self.marginals

@@ -18,7 +18,7 @@ from ..proof import Reference
 def find_subspace(reference: Reference, heldout: Rows, share: float) -> Subspace | None:
     """The fewest principal directions of mu [N, L] that together hold `share` of its variance; None if that is all of them.
 
-    A rotation without dropped directions only loses: posterior covariances are diagonal along the trained latents alone.
+    A rotation alone has a cost and no gain: posterior covariances are diagonal along the trained latents only.
     `InputError` for fewer than 2 L held-out rows.
     """
     mu = reference.encode(heldout)["mu"].astype(np.float64)

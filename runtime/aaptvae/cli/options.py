@@ -100,11 +100,13 @@ def _names_option(flag: str, text: str) -> Callable[[Command], Command]:
 columns_options = together(
     _names_option("--columns", "Columns that are features, by name. Default: all but those of --drop and --id."),
     _names_option("--drop", "Columns that are left out."),
-    click.option("--header/--no-header", default=None, help="csv: the first line holds names or not. Default: as it shows."),
     click.option(
-        "--delimiter", metavar="CHARACTER", callback=_character, help="csv: between values. Default: as line 1 shows."
+        "--header/--no-header", default=None, help="csv: the first line holds names or not. Default: found from its content."
     ),
-    click.option("--decimal", type=click.Choice([".", ","]), help="csv: decimal mark. Default: as the first lines show."),
+    click.option(
+        "--delimiter", metavar="CHARACTER", callback=_character, help="csv: character between values. Default: found in line 1."
+    ),
+    click.option("--decimal", type=click.Choice([".", ","]), help="csv: decimal mark. Default: found in the first lines."),
 )
 
 

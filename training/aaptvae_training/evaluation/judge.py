@@ -86,9 +86,9 @@ class Judge:
         return figures | self.sample_figures(test, train)
 
     def baseline(self, test: Rows) -> dict[str, float]:
-        """The same figures of PCA, of probabilistic PCA and of one Gaussian with a full covariance; of independent
+        """The same figures of PCA, of probabilistic PCA and of one Gaussian with a full covariance.
 
-        columns in [0, 1] where the likelihood is bernoulli.
+        With a bernoulli likelihood, the densities are those of independent columns with the means of the training rows.
         """
         rows = test[: importance_rows(test.shape[1])]  # those that the model's own likelihood is taken over
         linear = self._start_log_likelihood(rows)

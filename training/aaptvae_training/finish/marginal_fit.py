@@ -32,9 +32,9 @@ Knots = tuple[Matrix, Rows]  # ranks in [0, 1] and values
 
 
 def maps_to_observed(model: AAPTVAE, prior: LatentPrior, observed: Rows, seed: int) -> Marginals | None:
-    """The maps of a trained model with its prior to training rows [N, D]; None for a bernoulli likelihood, whose samples
+    """The maps from samples of a model and its prior to training rows [N, D].
 
-    with noise are 0 or 1 as they are.
+    None for a bernoulli likelihood: its samples with noise are 0 or 1 already.
     """
     if model.likelihood == "bernoulli":
         return None

@@ -51,8 +51,9 @@ def fit_prior(
     progress: TrainingProgress | None = None,
     given: Given | None = None,
 ) -> LatentPrior:
-    """The standard normal, one Gaussian, a mixture, or one Gaussian for each category of the conditions `given`: the one with
-    the highest density of draws from held-out posteriors.
+    """The prior under which draws from held-out posteriors have the highest mean density.
+
+    Candidates: the standard normal, one Gaussian, mixtures and, with conditions `given`, one Gaussian for each category.
     """
     progress = progress or TrainingProgress()
     progress.stage("fitting the prior", len(COMPONENTS))

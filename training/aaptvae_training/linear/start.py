@@ -58,9 +58,9 @@ def scalar_start(ppca: PPCA) -> Start:
 def start_with(ppca: PPCA, tail: Tail, prepared: Prepared | None = None) -> Start:
     """The start whose discarded directions have this noise, of the training rows of `prepared`.
 
-    Directions without variance have a latent, as far as there are latents, where held-out rows go there, as they do where
-    training rows are fewer than columns, or most training rows differ there: with as many latents as columns every row is
-    reconstructed.
+    Latents that are left over carry directions without variance among training rows in two cases: held-out rows have a part
+    along them (training rows are fewer than columns), or most training rows differ along them and one extreme row makes that
+    variance look like a rounding error. With as many latents as columns, every row is then reconstructed.
     """
     scale, null, kept = tail_variance(ppca, tail), max(tail.null, ppca.variance), kept_axes(ppca)
     if tail.null or (prepared is not None and hides_rows(ppca, prepared)):

@@ -182,9 +182,9 @@ def is_null(ppca: PPCA) -> NDArray[np.bool_]:
 
 
 def hides_rows(ppca: PPCA, prepared: Prepared) -> bool:
-    """Whether most training rows differ along directions whose variance is a rounding error beside the largest.
+    """Whether most training rows differ along directions whose variance counts as a rounding error.
 
-    One wild row makes the largest.
+    It does beside a much larger variance that one extreme row causes.
     """
     null = is_null(ppca)
     if not null.any():

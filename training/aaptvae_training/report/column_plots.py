@@ -35,7 +35,7 @@ def plot_error_by_column(run: JudgedRun, ax: Axes | None = None) -> Axes:
 
 
 def plot_feature_histogram(run: JudgedRun, column: int | None = None, ax: Axes | None = None) -> Axes:
-    """Matrix of a column in held-out rows and in samples; by default of the column where the two differ most.
+    """Histogram of a column in held-out rows and in samples; by default of the column where the two differ most.
 
     Samples as observed stand beside them where the column's values are rounded, or few and repeated.
     """

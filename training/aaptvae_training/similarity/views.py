@@ -138,8 +138,8 @@ def choose_head(
 def _start(train: Rows, search: Search, fit: HeadFit, tick: Callable[[int], object]) -> tuple[str, SimilarityHead, float]:
     """The linear start, its name and its recall on validation rows; for distances PCA, or SVD where that finds more.
 
-    Neither map can fit single rows much, so that all rows ask: the mean can be a direction that tells neighbours better than
-    the last principal axis, and a few validation rows would not show it.
+    SVD finds more where the mean of the rows separates neighbours better than the last principal axis of PCA does. Linear maps
+    hardly overfit, so training rows are queries too: validation rows alone would be too few to show a difference.
     """
     kinds = ("start",) if search.geometry == "cosine" else ("start", "svd")
     heads = {kind: fit.head(kind, train, tick) for kind in kinds}
