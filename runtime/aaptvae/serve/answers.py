@@ -11,6 +11,7 @@ JSON = b"application/json"
 TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 BINARY = b"application/octet-stream"
 RETRY_SECONDS = 1
+_LONGEST = 4000  # characters of a sentence
 
 _LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
@@ -62,6 +63,8 @@ def refused(error: BaseException) -> Answer:
         status, text = 400 if isinstance(error, InputError) else 500, str(error)
     else:
         status, text = 500, "the server failed to compute this request: its log on stderr has the error"
+    if len(text) > _LONGEST:  # it quotes the request
+        text = f"{text[:_LONGEST]} ..."
     answer = as_json({"error": text}, status)
     answer.headers = b"retry-after: %d\r\n" % RETRY_SECONDS if status == 503 else headers
     return answer
