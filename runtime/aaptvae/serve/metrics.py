@@ -26,6 +26,7 @@ class WorkerFigures(msgspec.Struct):
     buckets: dict[str, list[int]] = {}
     reloads: dict[str, int] = {}  # by outcome
     gauges: dict[str, int] = {}
+    digests: dict[str, str] = {}  # of the bundles that the worker serves, by "name\tversion"
 
 
 _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(WorkerFigures).decode
@@ -86,9 +87,9 @@ class Metrics:
         """One reload of the bundles that succeeded or failed."""
         self._now.reloads[outcome] = self._now.reloads.get(outcome, 0) + 1
 
-    def publish(self, gauges: Mapping[str, int]) -> None:
-        """Show the figures of this worker to the others."""
-        self._now.gauges = dict(gauges)
+    def publish(self, gauges: Mapping[str, int], digests: Mapping[Key, str]) -> None:
+        """Show the figures of this worker, and the digests of its bundles, to the others and to the parent."""
+        self._now.gauges, self._now.digests = dict(gauges), {"\t".join(key): digest for key, digest in digests.items()}
         self._board.write(self._worker, self._now)
 
     def total(self) -> WorkerFigures:
@@ -98,7 +99,7 @@ class Metrics:
 
     def text(self, gauges: Mapping[str, int], digests: Mapping[Key, str]) -> str:
         """The figures of all workers in Prometheus' text format."""
-        self.publish(gauges)
+        self.publish(gauges, digests)
         return "\n".join(_lines(self.total(), digests)) + "\n"
 
 

@@ -63,7 +63,7 @@ class Worker:
         await self._drain()
         ticks.cancel()
         self._threads.close()
-        self._metrics.publish({})
+        self._metrics.publish({}, {})
 
     # Connections.
 
@@ -118,7 +118,7 @@ class Worker:
             now = self.now()
             for connection in [one for one in self.connections if one.deadline < now]:
                 connection.expire()
-            self._metrics.publish(self._gauges())
+            self._publish()
             if self._options.workers > 1 and os.getppid() != self._parent:  # nobody would end or replace this worker
                 self._stopped.set()
 
@@ -158,6 +158,9 @@ class Worker:
         """Count an answered request."""
         self._metrics.count(request.key, status, rows, time.perf_counter() - request.begun)
 
+    def _publish(self) -> None:
+        self._metrics.publish(self._gauges(), self.routes.repository.digests)
+
     def _gauges(self) -> dict[str, int]:
         return {"connections": len(self.connections), "requests_in_threads": self._threads.pending, "held_bytes": self.held}
 
@@ -179,6 +182,7 @@ class Worker:
         self._metrics.reloaded("failed" if error else "done")
         if error is None:
             self.routes.refresh()
+            self._publish()  # at once: the parent starts new workers with bundles that could be loaded
             served = ", ".join(
                 f"{name} {number} {digest[:12]}" for (name, number), digest in self.routes.repository.digests.items()
             )

@@ -25,6 +25,7 @@ from .settings import Options
 
 _SOON = 1.0  # seconds: a worker that ends earlier is not replaced at once
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_MOST_READ = 3  # reloads that no worker could do yet, beside the latest
 _FAILED = 3  # exit status of a worker that could not load its bundles
 
 
@@ -38,7 +39,8 @@ class Server:
         self._precision, self._settings = precision, settings
         self._board = Board(options.workers)
         self._processes: dict[int, tuple[int, float]] = {}  # number and start of each worker, by process
-        self._bundles: Read = {}  # which new workers load: the last that could be read
+        self._bundles: Read = {}  # which new workers load: the last that a worker could load
+        self._read: list[tuple[float, Read]] = []  # later bundles, with the time of their reload
         self._stopping = self._reload = False
 
     def run(self, listener: socket.socket) -> None:
@@ -132,9 +134,9 @@ class Server:
             time.sleep(0.05)
             if self._reload:
                 self._reload = False
-                with contextlib.suppress(AaptvaeError):  # the workers say what is wrong
-                    self._bundles = read_all(self._sources)
-                self._signal(signal.SIGHUP)
+                self._ask_to_reload()
+            if self._read:
+                self._take_loaded()
             for process, number, started, status in self._reap():
                 self._say(f"error: worker {number} (process {process}) ended with status {status}: another is started")
                 waiting.append((max(time.monotonic(), started + _SOON), number))
@@ -143,6 +145,24 @@ class Server:
                 self._start(number, listener, int)
         listener.close()
         self._wait_for_all()
+
+    def _ask_to_reload(self) -> None:
+        with contextlib.suppress(AaptvaeError):  # the workers say what is wrong
+            self._read = [*self._read[-_MOST_READ:], (time.monotonic(), read_all(self._sources))]
+        self._signal(signal.SIGHUP)
+
+    def _take_loaded(self) -> None:
+        """Start new workers with bundles that one could load; those that were started meanwhile reload."""
+        figures = [self._board.read(number) for number in range(self._options.workers)]
+        loaded = [one.digests for one in figures if one is not None]
+        for place, (asked, bundles) in reversed(list(enumerate(self._read))):
+            if {"\t".join(key): bundle.digest for key, bundle in bundles.items()} not in loaded:
+                continue
+            self._bundles, self._read = bundles, self._read[place + 1 :]
+            for process, (_, started) in self._processes.items():
+                if started > asked:
+                    os.kill(process, signal.SIGHUP)
+            return
 
     def _reap(self) -> list[tuple[int, int, float, int]]:
         """Process, number, start and exit status of every worker that ended."""

@@ -1,5 +1,6 @@
 """A server under load: reload, SIGTERM, a killed worker; and starts that fail."""
 
+import hashlib
 import http.client
 import os
 import re
@@ -14,15 +15,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from serving import CODE, Client, Served, serving
 from test_connection import read_all, statuses
 
 import aaptvae
+from aaptvae.bundle.manifest import FileEntry, encode_manifest
+from aaptvae.bundle.reading import read_manifest
 from aaptvae.serve.listening import refuse_new
 
 CLIENTS = 6
+DIGITS = Path(__file__).parents[3] / "artifacts/digits"
 LOST = (http.client.HTTPException, ConnectionError)  # a request without an answer
 
 
@@ -151,6 +156,41 @@ def test_killed_workers_are_replaced_and_lose_only_their_requests(
                     r'requests_total{model="tiny_encoder".*status="200"} (\d+)', client.ask("GET", "/metrics")[2].decode()
                 )
         assert int(counted[0]) > 0
+
+
+def with_another_prior(bundle: Path, target: Path) -> Path:
+    """A copy of a bundle that is complete, but whose prior has another width: it cannot be loaded."""
+    shutil.copytree(bundle, target)
+    data = (DIGITS / "prior.npz").read_bytes()
+    (target / "prior.npz").write_bytes(data)
+    manifest = read_manifest((bundle / "manifest.json").read_bytes())
+    changed = FileEntry("prior.npz", len(data), hashlib.sha256(data).hexdigest())
+    files = tuple(changed if file.name == "prior.npz" else file for file in manifest.files)
+    (target / "manifest.json").write_bytes(encode_manifest(msgspec.structs.replace(manifest, files=files)))
+    return target
+
+
+@pytest.mark.slow
+def test_a_new_worker_loads_bundles_that_the_others_could_load(
+    tiny: Path, named: Path, tmp_path: Path, x: np.ndarray, vae: aaptvae.VAE
+) -> None:
+    """After a reload that all workers refused, one that dies is replaced by one with the bundles in memory."""
+    bundle, digest = tmp_path / "bundle", aaptvae.load(named).digest
+    shutil.copytree(tiny, bundle)
+    with serving(tmp_path, f"tiny={bundle}", "--workers", 2) as server:
+        replace(bundle, named)
+        server.process.send_signal(signal.SIGHUP)
+        server.said("reloaded: tiny 1", 2)
+        replace(bundle, with_another_prior(tiny, tmp_path / "wrong"))
+        server.process.send_signal(signal.SIGHUP)
+        server.said("not reloaded, the bundles in memory stay: prior.npz", 2)
+        for worker in children(server.process.pid):
+            os.kill(worker, signal.SIGKILL)
+        server.said("another is started", 2)
+        with server.client() as client:
+            assert np.array_equal(client.infer("tiny_embed", x=x[:3])[0], vae.embed(x[:3]))
+            assert digest in client.ask("GET", "/metrics")[2].decode()
+        assert "ended with status 3" not in server.log.read_text()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has filters of sockets")
