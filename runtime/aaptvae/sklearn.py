@@ -1,7 +1,7 @@
 """A bundle as a scikit-learn transformer: rows to latents and back, without torch. Needs scikit-learn."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Self
 
@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 
 from .bundle.packing import packed
 from .conditions import Conditions
-from .errors import MissingDependencyError
+from .errors import InputError, MissingDependencyError
 from .rows import Array, Nats, Rows
 from .tables import UNNAMED, as_table, column_values, latent_names, latents_of, names_of, order_for
+from .tables.frames import is_masked
 from .vae import VAE, load
 
 try:
@@ -43,8 +44,13 @@ class LatentTransformer(TransformerMixin, BaseEstimator):
 
     def _numbers(self, X: ArrayLike, **options: Any) -> Array:
         """X as numbers [N, D], checked by scikit-learn; `InputError` names columns of a table that hold others."""
+        if is_masked(X):
+            raise InputError("X is a masked array: expected no masked values: fill them first")
+        columns = isinstance(X, Mapping) and not hasattr(X, "nnz")  # some sparse matrices are mappings
+        if columns or getattr(getattr(X, "dtype", None), "names", None):
+            raise InputError(f"X is a {type(X).__name__} of columns: expected an array or a data frame: pass pd.DataFrame(X)")
         try:
-            checked: Array = validate_data(self, X, dtype=NUMBERS, **options)
+            checked: Array = validate_data(self, X, dtype=NUMBERS, order="C", **options)
         except ValueError:
             if names_of(X) is not None:
                 as_table(X, name="X", remedy=ASIDE)

@@ -152,6 +152,8 @@ FILES: dict[str, Write] = {
     ".csv with decimal commas, then a decimal point": file(
         "x.csv", SEMICOLONS.replace(".", ",") + "1.234;1,0;1,0;1,0;1,0\n" + "1,0;1,0;1,0;1,0;1,0\n"
     ),
+    ".csv, a second line of units": file("x.csv", text("a,b,c,d,e\nmV,mV,s,s,s")),
+    ".tsv with commas": file("x.tsv", text()),
     ".tsv": file("x.tsv", text().replace(",", "\t")),
     ".csv.gz": file("x.csv.gz", gzip.compress(text().encode())),
     ".csv.bz2": file("x.csv.bz2", bz2.compress(text().encode())),
@@ -204,6 +206,7 @@ FILES: dict[str, Write] = {
     ".parquet, dictionary-encoded numbers": parquet(arrow().set_column(4, "e", arrow()["e"].dictionary_encode())),
     ".parquet of Polars": made("x.parquet", pl.DataFrame(X, schema=list(NAMES)).write_parquet),
     ".feather": made("x.feather", lambda path: pyarrow.feather.write_feather(arrow(), str(path))),
+    ".feather, version 1": file("x.feather", b"FEA1" + bytes(40) + b"FEA1"),
     ".arrow, IPC file": ipc(pa.ipc.new_file),
     ".arrow, IPC stream": ipc(pa.ipc.new_stream),
     "a folder of shards, x-2 before x-10": folder_of(npy(X[:20], "x-2.npy"), npy(X[20:], "x-10.npy")),
@@ -216,6 +219,8 @@ FILES: dict[str, Write] = {
     "a folder of partitions, whose files have columns": folder_of(
         file("year=2023/1.csv", text(rows=X[:20])), file("year=2024/2.csv", text(rows=X[20:]))
     ),
+    "a folder with files below _temporary/": folder_of(npy(X, "x.npy"), npy(X, "_temporary/x.npy")),
+    "a folder with one table in two formats": folder_of(npy(X, "x.npy"), file("x.csv", text(None))),
     "a folder with brackets in its name": folder_of(npy(X, "data [v2]/x.npy"), pattern="data [v2]"),
     "a pattern below a folder with brackets": folder_of(npy(X, "data [v2]/x.npy"), pattern="data [v2]/*.npy"),
     "a pattern": folder_of(npy(X[:20], "x-2.npy"), npy(X[20:], "x-10.npy"), pattern="x-*.npy"),

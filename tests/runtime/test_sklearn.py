@@ -200,3 +200,16 @@ def test_a_lacking_condition_is_named(given, given_rows):
     frame = pandas.DataFrame(given_rows).drop(columns="age")
     with pytest.raises(ValueError, match=r"X has no column age, a condition of this model: .*keep it beside"):
         BundleTransformer(given).fit(frame)
+
+
+def test_tables_that_scikit_learn_would_misread_are_refused(tiny) -> None:
+    """It takes the values under a mask, and fails on columns in words of its own."""
+    x = np.random.default_rng(0).standard_normal((6, 5))
+    names = [(f"x{index}", float) for index in range(5)]
+    for other, words in (
+        (np.ma.masked_array(x, x > 1), "X is a masked array"),
+        ({"x0": x[:, 0]}, r"X is a dict of columns: .*pd.DataFrame\(X\)"),
+        (np.array([tuple(row) for row in x], names), "X is a ndarray of columns"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            BundleTransformer(str(tiny)).fit(other)

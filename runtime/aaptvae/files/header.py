@@ -9,7 +9,20 @@ from collections.abc import Callable, Sequence
 
 from ..errors import InputError
 from ..tables.readable import MISSING
-from .fields import DELIMITERS, all_quoted, counts_up, in_steps, is_name, is_number, is_whole, number, pointed, rise
+from .fields import (
+    DELIMITERS,
+    QUOTED,
+    all_quoted,
+    counts_up,
+    in_steps,
+    is_name,
+    is_number,
+    is_whole,
+    number,
+    pointed,
+    rise,
+    sniffed,
+)
 from .reading import Reading
 
 Line = tuple[int, str]  # number and text
@@ -112,6 +125,16 @@ def refuse_spaces(name: str, first: Sequence[Line], split: Split, delimiter: str
             raise InputError(
                 f"{name} has spaces between values: expected commas, semicolons, tabs or vertical bars: give --delimiter ' '"
             )
+
+
+def refuse_delimiter(name: str, first: Sequence[Line], delimiter: str) -> None:
+    """`InputError` where lines without the given delimiter have another one, equally often."""
+    above, *below = [QUOTED.sub("", text) for _, text in first[:2]]
+    other = sniffed([above, *below])
+    if below and delimiter not in above + below[0] and above.count(other) == below[0].count(other) > 0:
+        raise InputError(
+            f"{name} has {spelled(other)} between values, not {spelled(delimiter)}: give --delimiter {other!r}, or rename it"
+        )
 
 
 def refuse_index(name: str, first: Sequence[Line], split: Split, key: str, reading: Reading) -> None:

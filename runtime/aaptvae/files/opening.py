@@ -21,7 +21,7 @@ from .publish import publish_file
 from .reading import Reading
 from .selected import SelectedRows
 from .settling import SettlingFile
-from .shards import reaches, shard_paths
+from .shards import notes_on, reaches, shard_paths
 from .streams import held_in_memory, open_file, open_stdin
 from .syntax import CsvSyntax, JsonSyntax
 from .table import Batch, Layout, RowReader, RowWriter, Source, rebatch
@@ -206,7 +206,8 @@ class ShardedRows(RowReader):
                 raise InputError(f"{reader.name} and {paths[0]} differ: one names its columns, one does not: expected the same")
         if headers == len(paths):
             raise InputError(f"{name} holds no rows but headers: expected one row of numbers a line")
-        self.notes = (*notes.values(), *unused_keys(name, paths, self.reading))
+        beside = notes_on(Path(name), paths, FORMATS, _suffix)
+        self.notes = (*notes.values(), *unused_keys(name, paths, self.reading), *beside)
         _, counts, dtypes = zip(*facts, strict=True)
         self.width = facts[0][0]
         self.rows = None if None in counts else sum(count or 0 for count in counts)

@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import InputError, MissingDependencyError
 from ..rows import Array
 from ..tables.frames import stored_index
+from .arrow import open_arrow
 from .reading import Reading, choose, refuse_others
 from .table import Batch, Layout, RowReader, RowWriter, Source, check_table, rebatch
 
@@ -28,6 +29,8 @@ class ArrowRows(RowReader):
         self._pa = _pyarrow()
         try:
             schema = self._open(source.stream)
+        except InputError:
+            raise
         except (self._pa.ArrowException, OSError, ValueError, MemoryError) as error:
             raise self._damaged(error) from error
         self._choose(schema, source.reading)
@@ -36,17 +39,8 @@ class ArrowRows(RowReader):
     def _open(self, stream: IO[bytes]) -> Any:
         """Open the file, count its rows, and return its schema."""
         self._bytes = stream
-        try:
-            self._file = self._pa.ipc.open_file(stream)
-        except self._pa.ArrowInvalid:
-            stream.seek(0)
-            self._file = None  # the stream format, without a footer: batches are counted, and read again
-            opened = self._pa.ipc.open_stream(stream)
-            self.rows = sum(batch.num_rows for batch in opened)
-        else:
-            self.rows = sum(self._file.get_batch(index).num_rows for index in range(self._file.num_record_batches))
-            opened = self._file
-        return opened.schema
+        self._file, self.rows, schema = open_arrow(self._pa, self.name, stream)
+        return schema
 
     def _choose(self, schema: Any, reading: Reading) -> None:
         """Choose features and columns that pass through; an index that pandas stored is left out."""

@@ -17,12 +17,11 @@ import numpy as np
 from ..errors import InputError
 from ..tables.readable import MISSING
 from .fields import decimal_comma, is_json_number, is_number, is_vector, number, numbers, record, sniffed, vector
-from .header import Line, has_header, is_row, names_in_comment, refuse_index, refuse_spaces, spelled
+from .header import Line, has_header, is_row, names_in_comment, refuse_delimiter, refuse_index, refuse_spaces, spelled
 from .reading import Reading, Selection, choose
 from .table import Batch
 
 _ARRAY = re.compile(r"\[\s*([{\[]|$)")  # of records or rows, or one that goes on in the next line
-_OPEN_QUOTES = "it ends inside quotes: a line break within a field is not read: take it out"
 _EXCHANGED = str.maketrans(",.", ".,")
 
 
@@ -72,6 +71,7 @@ class CsvSyntax(Syntax):
     def __init__(self, name: str, first: list[Line], reading: Reading, comment: str = "") -> None:
         self.reading = reading
         self._delimiter = reading.delimiter or sniffed([text for _, text in first])
+        refuse_delimiter(name, first, self._delimiter)
         self._all: list[int] | None = None
         self.header_lines = int(has_header(name, first, self._fields, reading))
         said = [f"{spelled(self._delimiter)} between values"] * (not reading.delimiter and self._delimiter != ",")
@@ -206,7 +206,7 @@ def _split_all(texts: list[str], delimiter: str) -> list[list[str]]:
             raise ValueError("its lines end in CR alone, as on old Macintoshes: save it with LF or CRLF") from None
         raise ValueError(str(error)) from None
     if last or len(rows) != len(texts):  # a field goes on in the next line
-        raise ValueError(_OPEN_QUOTES)
+        raise ValueError("it ends inside quotes: a line break within a field is not read: take it out")
     return rows
 
 

@@ -90,6 +90,8 @@ class TextRows(RowReader):
             problem = syntax.unreadable(text) if plain and any(types) else ""
         except ValueError:
             types, problem = [], syntax.unreadable(text)
+        if names is not None and len(types) > 1 and all(types) and self._is_numbers(self._first[1:2]):
+            problem = f"{syntax.unreadable(text)}; a second line of names or units is to be taken out"
         if names is not None and not problem and len(types) != len(names):
             problem = f"has {len(types)} values: its header has {len(names)}"
         if problem and not (self._skip and width):
@@ -97,6 +99,12 @@ class TextRows(RowReader):
         if (problem or plain) and width:  # a row of another width is refused or skipped when it is read
             types = [""] * width
         self._take(names, number, types)
+
+    def _is_numbers(self, texts: list[str]) -> bool:
+        """Whether there is a line, all of numbers."""
+        with contextlib.suppress(ValueError):
+            return bool(texts) and not any(self._syntax.types(texts[0]))
+        return False
 
     def _take(self, names: tuple[str, ...] | None, number: int, types: list[str] | None = None) -> None:
         """Take the columns that the options name; without `types`, of a header alone, all columns may hold numbers."""

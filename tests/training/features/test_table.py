@@ -56,3 +56,10 @@ def test_shards_need_few_descriptors(tmp_path: Path) -> None:
                 assert features.take(np.arange(80))[:, 0].tolist() == [*range(80)]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_blocks_have_one_order_of_numbers() -> None:
+    """Products of arrays in another order differ in their last digits, and so would trained weights."""
+    for x in (np.ones((6, 3), np.float32), np.ones((6, 3), np.float32, order="F"), np.ones((6, 6), np.float32)[:, ::2]):
+        with open_features(x) as features:
+            assert features.read(1, 5).flags.c_contiguous

@@ -136,7 +136,7 @@ class Features:
 def as_float32(rows: Array) -> Rows:
     """Rows as float32; values beyond its range become infinities, which `first_bad_value` finds."""
     with np.errstate(over="ignore"):
-        return rows.astype(np.float32, copy=False)
+        return rows.astype(np.float32, order="C", copy=False)  # products of other orders differ in their last digits
 
 
 def rows_within(index: Index, start: int, block: Rows) -> Rows:
