@@ -5,7 +5,7 @@ Each block of rows starts at its own counter of the Philox generator.
 
 import operator
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..rows import BLOCK, Matrix, Rows, refuse_overflow
 
 _Float = TypeVar("_Float", bound=np.floating[Any])
+_Draw = Callable[["np.random.Generator", tuple[int, int]], NDArray[Any]]
 
 
 class Stream(IntEnum):
@@ -45,26 +46,25 @@ def resolve_seed(seed: int | None) -> int:
 def normal_rows(seed: int, start: int, stop: int, width: int, stream: Stream) -> Rows:
     """Standard normal rows start..stop of the sequence (seed, stream): float32 [stop - start, width]."""
     rows = np.empty((max(0, stop - start), width), np.float32)
-    for block, skip, part in _blocks(start, rows):
-        prefix = np.empty((skip + len(part), width), np.float32)
-        _generator(seed, stream, block).standard_normal(dtype=np.float32, out=prefix)
-        part[:] = prefix[skip:]
-    return rows
+    return _drawn(rows, start, seed, stream, lambda generator, shape: generator.standard_normal(shape, np.float32))
 
 
 def uniform_rows(seed: int, start: int, stop: int, width: int, stream: Stream) -> Matrix:
     """Uniform rows start..stop in [0, 1): float64 [stop - start, width]."""
     rows = np.empty((max(0, stop - start), width))
-    for block, skip, part in _blocks(start, rows):
-        part[:] = _generator(seed, stream, block).random((skip + len(part), width))[skip:]
-    return rows
+    return _drawn(rows, start, seed, stream, lambda generator, shape: generator.random(shape))
 
 
 def chi_square_rows(seed: int, start: int, stop: int, freedom: float, stream: Stream) -> Matrix:
     """Chi-square rows start..stop with `freedom` degrees of freedom: float64 [stop - start, 1]."""
     rows = np.empty((max(0, stop - start), 1))
+    return _drawn(rows, start, seed, stream, lambda generator, shape: generator.chisquare(freedom, shape))
+
+
+def _drawn(rows: NDArray[_Float], start: int, seed: int, stream: Stream, draw: _Draw) -> NDArray[_Float]:
+    """`rows` filled with those from `start` on of the sequence (seed, stream), block by block."""
     for block, skip, part in _blocks(start, rows):
-        part[:] = _generator(seed, stream, block).chisquare(freedom, (skip + len(part), 1))[skip:]
+        part[:] = draw(_generator(seed, stream, block), (skip + len(part), rows.shape[1]))[skip:]
     return rows
 
 
