@@ -203,12 +203,9 @@ def _pack(folder: TemporaryFolder) -> bytes:
     run = folder.path / RUN
     folder_of_use = final_folder(run)
     config, (weights, _) = read_config(run), read_state(folder_of_use / BEST)
-    tensors = {f"model.{name}": tensor for name, tensor in weights.items()}
-    tensors |= {
-        f"prior.{name}": torch.from_numpy(np.array(array))
-        for name, array in read_prior(folder_of_use, config).to_arrays().items()
-    }
-    return encode_state(tensors, {"config": msgspec.to_builtins(config)})
+    model = {f"model.{name}": tensor for name, tensor in weights.items()}
+    prior = {f"prior.{name}": array for name, array in read_prior(folder_of_use, config).to_arrays().items()}
+    return encode_state({**model, **prior}, {"config": msgspec.to_builtins(config)})
 
 
 @lru_cache(maxsize=8)

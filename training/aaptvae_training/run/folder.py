@@ -5,7 +5,6 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
@@ -168,7 +167,7 @@ def load_model(folder: Path, config: RunConfig) -> AAPTVAE:
 
 def write_baseline(folder: Path, baseline: Baseline) -> None:
     """Write the statistics of the training rows."""
-    write_state(folder / STATISTICS, {name: torch.from_numpy(array) for name, array in vars(baseline).items()})
+    write_state(folder / STATISTICS, vars(baseline))
 
 
 def read_baseline(folder: Path, config: RunConfig) -> Baseline:
@@ -185,7 +184,7 @@ def read_baseline(folder: Path, config: RunConfig) -> Baseline:
 
 def write_prior(folder: Path, prior: LatentPrior) -> None:
     """Write the fitted density of latents."""
-    write_state(folder / PRIOR, {name: torch.from_numpy(np.array(array)) for name, array in prior.to_arrays().items()})
+    write_state(folder / PRIOR, prior.to_arrays())
 
 
 def read_prior(folder: Path, config: RunConfig) -> LatentPrior:

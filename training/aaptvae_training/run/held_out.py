@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from aaptvae.bundle.manifest import condition_dim
 from aaptvae.rows import Array, Rows
@@ -42,9 +41,9 @@ def write_held_out(folder: Path, test: Rows, train_sample: Rows, positions: Inde
         arrays["table_positions"] = table.positions[positions]
     if table is not None and table.ids is not None:
         texts = [text.encode() for row in table.ids.take(positions) for text in row]
-        arrays["id_text"] = np.frombuffer(b"".join(texts), np.uint8).copy()
+        arrays["id_text"] = np.frombuffer(b"".join(texts), np.uint8)
         arrays["id_ends"] = np.cumsum([len(text) for text in texts], dtype=np.int64)
-    write_state(folder / HELD_OUT, {name: torch.from_numpy(array) for name, array in arrays.items()})
+    write_state(folder / HELD_OUT, arrays)
 
 
 def read_held_out(folder: Path, config: RunConfig) -> HeldOutRows:

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import torch
-
 from aaptvae.density.marginals import ARRAYS, Marginals
 from aaptvae.errors import BundleError
 
@@ -16,7 +14,7 @@ def write_marginals(folder: Path, marginals: Marginals | None) -> None:
     if marginals is None:
         (folder / MARGINALS).unlink(missing_ok=True)
     else:
-        write_state(folder / MARGINALS, {name: torch.from_numpy(array) for name, array in marginals.to_arrays().items()})
+        write_state(folder / MARGINALS, marginals.to_arrays())
 
 
 def read_marginals(folder: Path, width: int) -> Marginals | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -21,17 +22,21 @@ Tensors = dict[str, Tensor]
 Shapes = Mapping[str, tuple[int | None, ...]]  # by name
 
 
-def write_state(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> None:
-    """Write tensors and JSON `facts`; at any moment `path` is the complete old state or the complete new one."""
+def write_state(path: Path, tensors: Mapping[str, Tensor | Array], facts: Mapping[str, Any] | None = None) -> None:
+    """Write tensors, or arrays, and JSON `facts`; at any moment `path` is the complete old state or the complete new one."""
     data = encode_state(tensors, facts)
     with publish_file(path, force=True) as temporary:
         temporary.write_bytes(data)
 
 
-def encode_state(tensors: Mapping[str, Tensor], facts: Mapping[str, Any] | None = None) -> bytes:
-    """Tensors and JSON `facts` as the bytes of a safetensors file."""
-    copies = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}
+def encode_state(tensors: Mapping[str, Tensor | Array], facts: Mapping[str, Any] | None = None) -> bytes:
+    """Tensors, or arrays, and JSON `facts` as the bytes of a safetensors file."""
+    copies = {name: _copied(value) for name, value in tensors.items()}
     return save_tensors(copies, metadata={"facts": json.dumps(facts or {})})
+
+
+def _copied(value: Tensor | Array) -> Tensor:
+    return torch.tensor(value) if isinstance(value, np.ndarray) else value.detach().to("cpu").contiguous().clone()
 
 
 def read_state(path: Path) -> tuple[Tensors, dict[str, Any]]:

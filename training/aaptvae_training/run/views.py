@@ -25,8 +25,7 @@ class RunViews:
 
 def write_views(run: Path, views: RunViews) -> None:
     """Keep the views of a run; a head of an earlier finish is removed where there is none now."""
-    tensors = {name: torch.from_numpy(array.copy()) for name, array in vars(views.metric).items()}
-    write_state(run / METRIC, tensors, _facts(views.geometry, views.metric_choice))
+    write_state(run / METRIC, vars(views.metric), _facts(views.geometry, views.metric_choice))
     if views.head is None or views.head_choice is None:
         (run / SIMILARITY).unlink(missing_ok=True)
     else:
