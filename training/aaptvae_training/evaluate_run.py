@@ -86,7 +86,8 @@ def _evaluated(opened: OpenedRun, source: Any, progress: TrainingProgress, readi
     """The figures of a run on its held-out rows or on those of `source`."""
     run, _, config, _, judge, held_out = opened
     other = None if source is None else _other_rows(source, config, reading, judge, len(held_out.sample))
-    test = held_out.test if other is None else other.rows
+    judged = held_out if other is None else other
+    test = judged.test
     progress.stage("evaluating", 1)
     metrics, reference = _figures(opened, test)
     progress.advance(1)
@@ -113,9 +114,7 @@ def _evaluated(opened: OpenedRun, source: Any, progress: TrainingProgress, readi
         heldout_elbo=_reference(judge, test) if other is None else [],
         refit=final_folder(run) != run,
         by_category=figures_by_category(judge, test, config.conditions),
-        worst_rows=worst_rows(
-            judge, test, *((held_out.table_positions, held_out.ids) if other is None else (other.positions, other.ids))
-        ),
+        worst_rows=worst_rows(judge, test, judged.table_positions, judged.ids),
     )
 
 
@@ -172,14 +171,14 @@ def _refuse_not_finite(figures: dict[str, float], x: Matrix, names: Sequence[str
 class OtherRows(NamedTuple):
     """Rows that a run is evaluated on, with their ids if there are some; `known` if they are those it was trained on.
 
-    `missing` counts values or rows; `positions` are those in their table, None where no row was left out.
+    `missing` counts values or rows; `table_positions` are those in their table, None where no row was left out.
     """
 
-    rows: Rows
+    test: Rows
     known: bool
     missing: int
     ids: list[RowId] | None
-    positions: Index | None
+    table_positions: Index | None
 
 
 def _other_rows(source: Any, config: RunConfig, reading: Reading, judge: Judge, sample: int) -> OtherRows:
