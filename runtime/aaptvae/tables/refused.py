@@ -50,10 +50,9 @@ def _refuse_parts(x: list[Any] | tuple[Any, ...], name: str) -> None:
             "take the path of a folder, or a pattern"
         )
     if len(getattr(x[0], "shape", ())) == 2:
-        raise InputError(
-            f"{name} is a list of {len(x)} tables ({type(x[0]).__name__}): expected one: join them, or pass iter({name}) to "
-            "train or encode_batches, which read batches"
-        )
+        many = f"list of {len(x)} tables" if len(x) > 1 else "list of one table"
+        others = f", join them, or pass iter({name}) to train or encode_batches, which read batches" if len(x) > 1 else ""
+        raise InputError(f"{name} is a {many} ({type(x[0]).__name__}): expected the table itself: pass {name}[0]{others}")
 
 
 def is_sparse(x: Any) -> bool:
