@@ -8,7 +8,8 @@ from aaptvae_training import load_run, read_run
 from aaptvae_training.config import TrainConfig
 from aaptvae_training.digits import DIGITS_FILE
 from aaptvae_training.evaluate_run import evaluate
-from aaptvae_training.evaluation.judge import active_units, r_squared
+from aaptvae_training.evaluation.judge import active_units
+from aaptvae_training.evaluation.r_squared import r_squared
 from aaptvae_training.features.split import split_rows
 from aaptvae_training.finish.polish import polish
 from aaptvae_training.model import Fidelity, encode

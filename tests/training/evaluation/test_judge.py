@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from aaptvae_training.evaluate_run import evaluate
-from aaptvae_training.evaluation.judge import r_squared, raw_r_squared
+from aaptvae_training.evaluation.r_squared import r_squared, raw_r_squared
 from aaptvae_training.evaluation.words import warnings_of_columns
 from aaptvae_training.linear.baseline import ColumnR2
 from aaptvae_training.run import read_config, read_evaluation, read_held_out

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from aaptvae_training.evaluation.judge import Judge, r_squared
+from aaptvae_training.evaluation.judge import Judge
+from aaptvae_training.evaluation.r_squared import r_squared
 from aaptvae_training.features.split import split_rows
 from aaptvae_training.model import decode, encode, observation_of
 from aaptvae_training.run import read_config

@@ -16,6 +16,7 @@ from ..linear.baseline import ColumnR2
 from ..linear.ppca import ACTIVE, PPCA, gaussian_log_likelihood
 from ..linear.start import LEAST_CHANCE
 from ..model import AAPTVAE, decode, encode, features_of, given
+from .r_squared import column_r_squared, r_squared, raw_r_squared
 from .sample_quality import frechet_distance, mean_discrepancy
 
 IMPORTANCE_ROWS = 1_000
@@ -224,27 +225,3 @@ def kl_of_latents(mu: Rows, logvar: Rows) -> Matrix:
 def kl_per_latent(mu: Rows, logvar: Rows) -> list[float]:
     """KL divergence of each latent in nats, largest first."""
     return sorted(kl_of_latents(mu, logvar).tolist(), reverse=True)
-
-
-def r_squared(x: Matrix, prediction: Matrix, unit: float = 1.0) -> float:
-    """1 - residual / total sum of squares around the column means of x [N, D], whose values are accurate to float32 of `unit`.
-
-    Where no column varies by more than roundings, 1 for a residual of roundings and 0 for others, as in scikit-learn.
-    """
-    totals, residual = ((x - x.mean(axis=0)) ** 2).sum(axis=0), float(((x - prediction) ** 2).sum())
-    roundings = np.finfo(np.float32).eps ** 2 * (x**2 + unit**2).sum(axis=0)
-    if (totals <= roundings).all():
-        return float(residual <= roundings.sum())
-    return 1 - residual / float(totals.sum())
-
-
-def raw_r_squared(x: Rows, prediction: Rows | Matrix) -> float:
-    """The same of features in their own units, however small these are."""
-    return r_squared(x.astype(np.float64), prediction.astype(np.float64), unit=0.0)
-
-
-def column_r_squared(x: Matrix, prediction: Matrix) -> Matrix:
-    """R2 of each column of x [N, D]: [D]; 1 for a column without variance."""
-    residual, total = ((x - prediction) ** 2).sum(axis=0), ((x - x.mean(axis=0)) ** 2).sum(axis=0)
-    shares: Matrix = np.where(total > 0, 1 - residual / np.where(total > 0, total, 1.0), 1.0)
-    return shares
