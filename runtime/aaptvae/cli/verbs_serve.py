@@ -1,5 +1,6 @@
 """The verb that answers requests over HTTP: serve."""
 
+import math
 from typing import Any
 
 import click
@@ -9,6 +10,12 @@ from .options import PRECISIONS, examples, printable
 
 DEFAULTS = Limits()
 BUSY_POLL = round(Options().busy_poll * 1e6)
+
+
+def _finite(_: click.Context, __: click.Parameter, seconds: float) -> float:
+    if not math.isfinite(seconds):  # click.FloatRange accepts NaN
+        raise click.BadParameter(f"{seconds} is not a finite number of seconds.")
+    return seconds
 
 
 @click.command(
@@ -45,10 +52,16 @@ BUSY_POLL = round(Options().busy_poll * 1e6)
     default=DEFAULTS.arrival,
     show_default=True,
     type=click.FloatRange(0.1),
+    callback=_finite,
     help="Seconds to send a request, or to wait.",
 )
 @click.option(
-    "--drain", default=DEFAULTS.drain, show_default=True, type=click.FloatRange(0), help="Seconds of answers after SIGTERM."
+    "--drain",
+    default=DEFAULTS.drain,
+    show_default=True,
+    type=click.FloatRange(0),
+    callback=_finite,
+    help="Seconds of answers after SIGTERM.",
 )
 @click.option(
     "--busy-poll",

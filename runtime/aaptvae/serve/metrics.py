@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_SLOT = 1 << 18  # bytes of a worker's snapshot
+_SLOT = 1 << 20  # bytes of a worker's snapshot
 _HEAD = 8  # its length and its checksum
 
 Key = tuple[str, str]  # name and version of a model; empty for requests to none

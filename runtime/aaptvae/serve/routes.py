@@ -46,7 +46,7 @@ class Routes:
 
     def __init__(self, repository: Repository, options: Options, metrics: Metrics, threads: Threads) -> None:
         self.repository, self.metrics, self.threads = repository, metrics, threads
-        self._limits, self._bearer = options.limits, None if options.token is None else b"Bearer " + options.token
+        self._limits, self._token = options.limits, options.token
         self.draining = False
         self.gauges: Callable[[], Mapping[str, int]] = dict
         self._table: dict[bytes, dict[bytes, Handler]] = {}
@@ -84,7 +84,7 @@ class Routes:
 
     def admit(self, method: bytes, path: bytes, authorization: bytes) -> None:
         """Raise `RequestError` 401, 404 or 405 for a request whose body need not be read."""
-        if self._bearer is not None and path not in OPEN and not hmac.compare_digest(authorization, self._bearer):
+        if self._token is not None and path not in OPEN and not _bears(authorization, self._token):
             text = "this server expects its token: send the header Authorization: Bearer TOKEN"
             raise RequestError(401, text, b"www-authenticate: Bearer\r\n")
         methods = self._table.get(path)
@@ -159,6 +159,12 @@ class Routes:
         model.check(rows, wanted.row_bytes, asked.options, self._limits)
         arrays = model.compute(asked.inputs, wanted.names, asked.options)
         return write_answer(model.label, asked, zip(wanted.ports, arrays, strict=True), rows)
+
+
+def _bears(authorization: bytes, token: bytes) -> bool:
+    """Whether a header names the token; the scheme is written in either case (RFC 9110, 11.1)."""
+    scheme, _, given = authorization.partition(b" ")
+    return scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), token)
 
 
 def _server(_: Request) -> Answer:

@@ -240,7 +240,7 @@ def test_a_worker_that_is_stopped_while_it_starts_ends(tiny: Path) -> None:
 
 
 def test_a_server_that_cannot_start_says_why(tiny: Path, named: Path, tmp_path: Path) -> None:
-    """One line and exit status 1."""
+    """One line and exit status 1, or 2 for a wrong option."""
     shutil.copytree(tiny, tmp_path / "bad")
     (tmp_path / "bad" / "decoder.onnx").write_bytes(b"")
     (tmp_path / "short").write_text("secret")
@@ -256,10 +256,12 @@ def test_a_server_that_cannot_start_says_why(tiny: Path, named: Path, tmp_path: 
         ),
         ([tiny, "--host", "192.0.2.1"], "error: cannot listen at 192.0.2.1"),
         ([tiny, "--token-file", tmp_path / "short"], "a token of 6 bytes: expected 16 or more"),
+        ([tiny, "--timeout", "nan"], "--timeout': nan is not a finite number of seconds"),
+        ([tiny, "--drain", "inf"], "--drain': inf is not a finite number of seconds"),
         ([tiny, "--precision", "fp16", "--workers", 2], "error: a worker could not start: its error is above"),
     ):
         command = [sys.executable, "-W", "error", "-c", CODE, "serve", "--port", "0", *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        assert (done.returncode, done.stdout) == (1, "")
+        assert (done.returncode, done.stdout) == (2 if "finite" in line else 1, "")
         assert line in done.stderr.splitlines()[-1]
         assert "Traceback" not in done.stderr
