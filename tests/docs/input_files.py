@@ -184,6 +184,7 @@ FILES: dict[str, Write] = {
     ".jsonl, a later record with a key more": file("x.jsonl", records() + records(f=1.0)),
     ".jsonl, records with one vector": file("x.jsonl", vectors()),
     ".jsonl, records with a vector and text": file("x.jsonl", vectors(id="q", tags=["u"])),
+    ".jsonl, records with a key twice": file("x.jsonl", records().replace("}", ', "a": 9}')),
     ".jsonl with NaN": file("x.jsonl", "[1, 2, NaN, 4, 5]\n"),
     ".json": file("x.json", json.dumps(X.tolist())),
     ".parquet": parquet(arrow()),
@@ -227,6 +228,7 @@ FILES: dict[str, Write] = {
     "a folder without feature files": folder_of(file("notes.txt", "none")),
     "a file that is not there": folder_of(pattern="x.npy"),
     ".xlsx": file("x.xlsx", b"PK"),
+    ".csv in a .zip": file("x.csv.zip", b"PK"),
     ".pkl": file("x.pkl", b"\x80"),
     ".txt": file("x.txt", text()),
 }

@@ -1,13 +1,15 @@
 """Fields of a line of text: what is a number, a missing value, a vector, and JSON as numbers."""
 
 import itertools
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from ..errors import InputError
 from ..tables.readable import MISSING
 
 _COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
@@ -125,6 +127,24 @@ def record(text: str) -> dict[str, Any]:
     """A JSON object; `ValueError` if it is none."""
     record: dict[str, Any] = decoded(text, dict[str, Any])
     return record
+
+
+def first_record(name: str, line: tuple[int, str], why: Callable[[str], str], skip: bool) -> dict[str, Any] | None:
+    """The record of the first line; None for a line that is none and may be skipped.
+
+    `InputError` says why it is none, or names a key that is there twice, of which later readers would take the last.
+    """
+    number, text = line
+    try:
+        held = record(text)
+    except ValueError:
+        if skip:
+            return None
+        raise InputError(f"{name} line {number} {why(text)}") from None
+    keys = json.loads(text, object_pairs_hook=lambda pairs: [key for key, _ in pairs], parse_int=len, parse_float=len)
+    if twice := [key for key in held if keys.count(key) > 1]:
+        raise InputError(f"{name} line {number} has the key {twice[0]!r} more than once: expected each once: rename or drop it")
+    return held
 
 
 def decoded(text: str, kind: Any) -> Any:

@@ -79,8 +79,8 @@ _REMEDIES = {
     "txt": "rename it to .csv or .tsv, or give --format csv",
     "dat": "rename it to .csv or .tsv, or give --format csv",
     "json": "write one record a line, as .jsonl",
-    "xlsx": "save the sheet as .csv",
-    "xls": "save the sheet as .csv",
+    **dict.fromkeys(("xlsx", "xls", "ods"), "save the sheet as .csv"),
+    **dict.fromkeys(("zip", "tar", "tgz", "7z"), "unpack it first, and name the file or the folder"),
     **dict.fromkeys(("pkl", "pickle", "joblib", "pt", "pth"), _PICKLED),
     **dict.fromkeys(("h5", "hdf5", "h5ad", "mat", "zarr"), "save the rows with np.save(file, x)"),
 }

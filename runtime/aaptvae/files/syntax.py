@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..tables.readable import MISSING
-from .fields import decimal_comma, is_json_number, is_number, is_vector, number, numbers, record, sniffed, vector
+from .fields import decimal_comma, first_record, is_json_number, is_number, is_vector, number, numbers, record, sniffed, vector
 from .header import Line, has_header, is_row, names_in_comment, refuse_delimiter, refuse_index, refuse_spaces, spelled
 from .reading import Reading, Selection, choose
 from .table import Batch
@@ -224,12 +224,9 @@ class JsonSyntax(Syntax):
             )
         if not self._record:
             return
-        try:
-            held = record(first[0][1])
-        except ValueError:
-            if reading.skip_bad:
-                return
-            raise InputError(f"{name} line {first[0][0]} {self.unreadable(first[0][1])}") from None
+        held = first_record(name, first[0], self.unreadable, reading.skip_bad)
+        if held is None:
+            return
         arrays = {key: value for key, value in held.items() if isinstance(value, list) and key not in reading.left_out}
         vectors = [key for key, value in arrays.items() if len(arrays) == 1 or is_vector(value)]
         if len(vectors) == 1 and reading.columns in ((), (vectors[0],)):

@@ -147,7 +147,8 @@ class RowWriter(ABC):
 def check_table(name: str, shape: tuple[int, ...]) -> None:
     """Raise `InputError` unless `shape` has two axes and 1 to `MAX_WIDTH` columns."""
     if len(shape) != 2:
-        raise InputError(f"{name} has shape {shape}; expected [rows, columns]: x[None] makes one row of a vector")
+        remedy = "x[None] makes one row of a vector" if len(shape) < 2 else "x.reshape(len(x), -1) makes a row of each entry"
+        raise InputError(f"{name} has shape {shape}; expected [rows, columns]: {remedy}")
     if not 1 <= shape[1] <= MAX_WIDTH:
         raise InputError(f"{name} has shape {shape}; expected 1 to {MAX_WIDTH} columns: check how it was written")
 

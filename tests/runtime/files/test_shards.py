@@ -79,6 +79,16 @@ def test_another_delimiter_than_the_named_one_is_refused(tmp_path: Path) -> None
         assert (given.width, one.width) == (3, 1)
 
 
+def test_a_key_of_a_record_is_there_once(tmp_path: Path) -> None:
+    """Readers of JSON take the last of equal keys in silence."""
+    (tmp_path / "x.jsonl").write_text('{"a": 1, "b": {"k": 1, "k": 2}, "a": 2}\n')
+    with pytest.raises(InputError, match=r"x.jsonl line 1 has the key 'a' more than once: expected each once"):
+        open_rows(tmp_path / "x.jsonl")
+    (tmp_path / "x.jsonl").write_text('{"a": 1' + "0" * 5000 + ', "b": 2}\n')
+    with pytest.raises(InputError, match=r"x.jsonl line 1 is not a row of numbers"), open_rows(tmp_path / "x.jsonl") as rows:
+        next(rows.batches(1))
+
+
 def test_feather_version_1_is_called_so(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     (tmp_path / "x.feather").write_bytes(b"FEA1" + bytes(40) + b"FEA1")
