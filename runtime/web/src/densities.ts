@@ -52,7 +52,7 @@ export class Densities {
   maps(): Marginals {
     if (this.marginals !== undefined) return this.marginals;
     throw new InputError(
-      "asObserved is true: this bundle has no marginals.npz, which exports of before and bernoulli models lack: train and " +
+      "asObserved is true: this bundle has no marginals.npz, as those of bernoulli models and of older versions: train and " +
         "export again, or sample with observationNoise",
     );
   }
