@@ -9,7 +9,7 @@ import numpy as np
 from .bundle.manifest import Condition
 from .engine import require_memory
 from .errors import InputError
-from .rows import Array, BadRowError, Rows, as_rows
+from .rows import Array, BadRowError, Rows, as_rows, is_single
 from .tables import column_values
 from .tables.names import listed
 
@@ -94,7 +94,7 @@ class Conditions:
             raise InputError(NO_CONDITION)
         given = self._named(condition)
         for spec in self.specs:
-            if spec.name in given and np.ndim(given[spec.name]):
+            if spec.name in given and not is_single(given[spec.name]):
                 raise InputError(
                     f"condition {spec.name} has {len(given[spec.name])} values: expected one for all rows: leave it out to "
                     "take the column of this name"
@@ -120,7 +120,7 @@ class Conditions:
     def _named(self, condition: ConditionLike) -> dict[str, Any]:
         if condition is None:
             return {}
-        if isinstance(condition, str) or (np.ndim(condition) == 0 and not hasattr(condition, "__len__")):
+        if isinstance(condition, str) or (is_single(condition) and not hasattr(condition, "__len__")):
             raise InputError(
                 f"condition is {condition!r}: expected values by name: pass condition={{{self.names[0]!r}: {condition!r}}}"
             )
@@ -132,7 +132,7 @@ class Conditions:
 
 def encoded(spec: Condition, values: Any, rows: int, positions: Positions | None = None) -> Rows:
     """One condition's part of c [rows, width]; one value stands for all rows. Errors name rows by their `positions` [rows]."""
-    if isinstance(values, str | bytes) or not hasattr(values, "__len__") or np.ndim(values) == 0:
+    if isinstance(values, str | bytes) or not hasattr(values, "__len__") or is_single(values):
         return np.repeat(_numbers(spec, [values], None), rows, axis=0)
     if getattr(values, "ndim", 1) > 1:
         raise InputError(f"condition {spec.name} has shape {tuple(values.shape)}: expected one value for each row [{rows}]")

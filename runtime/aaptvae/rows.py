@@ -173,6 +173,16 @@ def as_range(n: int | range) -> range:
     return n
 
 
+def is_single(value: Any) -> bool:
+    """Whether `value` is one value, such as a number, a text or an array without dimensions, and no sequence of values."""
+    if isinstance(value, list | tuple):
+        return False
+    try:
+        return np.ndim(value) == 0
+    except ValueError:  # a sequence of sequences of several lengths
+        return False
+
+
 def sum_rows(values: Matrix) -> Nats:
     """Sum of each row of `values` [N, width]: [N]."""
     sums: Nats = values.sum(axis=1)

@@ -6,13 +6,14 @@ import warnings
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import aaptvae
-from aaptvae.errors import AaptvaeError
+from aaptvae.errors import AaptvaeError, InputError
 from aaptvae_training.config import KEYS, TrainConfig, make_config
 
 from .faults import TINY
@@ -40,6 +41,19 @@ PLAIN = st.one_of(
 @pytest.fixture(scope="module")
 def vae() -> aaptvae.VAE:
     return aaptvae.load(TINY)
+
+
+RAGGED = [{"": [None, []]}, {"a": [[1.0, 2.0], [3.0]]}, {"a": [[[1.0], [2.0, 3.0]]]}, [None, []], {"a": [{}, []], "b": [1, 2]}]
+
+
+@pytest.mark.parametrize("x", RAGGED, ids=str)
+def test_sequences_of_several_lengths_are_refused(vae: aaptvae.VAE, x: Any) -> None:
+    for verb in ("encode", "decode"):
+        with pytest.raises(InputError):
+            getattr(vae, verb)(x)
+    model = aaptvae.load(TINY.parents[1] / "web/conditional")
+    with pytest.raises(InputError):
+        model.encode(np.zeros((2, model.input_dim), np.float32), condition={"age": [[1.0], [2.0, 3.0]], "kind": ["a", "b"]})
 
 
 @SLOW

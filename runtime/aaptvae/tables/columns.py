@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import InputError
-from ..rows import Array
+from ..rows import Array, is_single
 
 Kind = Literal["number", "bool", "vectors", "other"]
 _BY_KIND: dict[str, Kind] = {"f": "number", "i": "number", "u": "number", "b": "bool"}
@@ -90,7 +90,7 @@ def matrix_of(column: Any, name: str) -> Array:
         return _polars_matrix(column, name)
     values = list(column)
     try:
-        _check_lengths({-1 if value is None or np.ndim(value) == 0 else len(value) for value in values}, name)
+        _check_lengths({-1 if value is None or is_single(value) else len(value) for value in values}, name)
         return np.array([np.asarray(value) for value in values])
     except InputError:
         raise

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, MissingDependencyError
-from ..rows import Array
+from ..rows import Array, is_single
 from . import columns as kinds
 from .names import listed
 
@@ -73,7 +73,7 @@ def _refuse_no_column(key: str, value: Any) -> None:
         raise InputError(f"{key} is a sparse matrix: expected a column in a mapping: pass {key}.toarray()[:, 0]")
     if isinstance(value, Iterator):
         raise InputError(f"{key} is a {type(value).__name__}, which is read once: expected a column in a mapping: pass a list")
-    if np.ndim(value) == 0 and not hasattr(value, "__len__"):
+    if is_single(value) and not hasattr(value, "__len__"):
         raise InputError(f"{key} is one value: expected a column in a mapping: for one row pass a list of it, [x]")
 
 
@@ -81,7 +81,11 @@ def _column(value: Any) -> Any:
     if package_of(value) == "torch":
         return tensor_of(value)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview):
-        return np.array([np.nan if each is None else each for each in value])
+        values = [np.nan if each is None else each for each in value]
+        try:
+            return np.array(values)
+        except ValueError:  # sequences of several lengths, which are refused where columns are
+            return np.fromiter(values, object, len(values))
     return value
 
 
