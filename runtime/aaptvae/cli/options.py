@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from ..vae import VAE
 
 Command = Callable[..., Any]
+WRITABLE = ("npy", "npz", "csv", "jsonl", "parquet", "arrow")  # as in aaptvae.files, which imports numpy
+FORMATS = (*WRITABLE, "safetensors")
 PRECISIONS = ("fp32", "int8", "fp16")  # as in aaptvae.bundle, which imports msgspec
 
 
@@ -23,25 +25,9 @@ class FileCommand(click.Command):
     """A command whose help lists the suffixes of feature files in place of {formats}."""
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Import numpy with the table of formats, which the list of verbs in `aaptvae --help` does not need."""
-        from ..files.opening import FORMATS  # noqa: PLC0415
-
+        """Write the help, its line breaks after the suffixes are in."""
         self.help = (self.help or "").replace("{formats}", f".{' .'.join(FORMATS)}")
         super().format_help_text(ctx, formatter)
-
-
-class FormatChoice(click.Choice):  # type: ignore[type-arg] # older clicks know no arguments here
-    """One of the formats that are written; their table, which imports numpy, is read when a command needs it."""
-
-    def __init__(self) -> None:
-        self.case_sensitive = True
-
-    @property
-    def choices(self) -> tuple[str, ...]:  # type: ignore[override] # click has an attribute
-        """Names of the formats."""
-        from ..files.opening import WRITABLE  # noqa: PLC0415
-
-        return WRITABLE
 
 
 def examples(*lines: str) -> str:
@@ -57,7 +43,7 @@ bundle_options = together(
     click.option("--batch-size", type=click.IntRange(1), help="Rows per call. Default: as many as fit the CPU cache."),
     click.option("--sha256", metavar="DIGEST", help="Digest that the bundle must have; see aaptvae info --digest."),
 )
-format_option = click.option("--format", type=FormatChoice(), help="Format of - or of a file without suffix.")
+format_option = click.option("--format", type=click.Choice(WRITABLE), help="Format of - or of a file without suffix.")
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
 resume_option = click.option("--resume", is_flag=True, help="If interrupted, keep finished rows; continue after kept rows.")
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")

@@ -303,6 +303,7 @@ def test_help_describes_every_verb_by_its_docstring(cli: Cli) -> None:
 
 def test_options_list_the_precisions_and_formats_that_exist(cli: Cli) -> None:
     assert get_args(Precision) == options.PRECISIONS
+    assert opening.WRITABLE == options.WRITABLE and tuple(opening.FORMATS) == options.FORMATS
     page = " ".join(cli("encode", "--help").out.decode().split())
     assert f"--format [{'|'.join(opening.WRITABLE)}]" in page
     assert f"(.{' .'.join(opening.FORMATS)})" in page
@@ -361,11 +362,10 @@ def test_completion_knows_the_verbs() -> None:
 
 
 def test_help_imports_nothing_slow() -> None:
-    """The formats that a command reads and writes are in a table of `files`, which imports numpy."""
-    for arguments, slow in ((["--help"], {"numpy", "msgspec"}), (["info", "--help"], {"numpy"}), (["encode", "--help"], set())):
+    for arguments in (["--help"], ["encode", "--help"]):
         code = f"import sys, aaptvae.cli as c; sys.argv[1:] = {arguments}\ntry:\n c.main()\nfinally:\n print(*sys.modules)"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        assert not {"onnxruntime", "torch", "email", *slow} & set(done.stdout.splitlines()[-1].split())
+        assert not {"numpy", "onnxruntime", "torch", "msgspec", "email"} & set(done.stdout.splitlines()[-1].split())
 
 
 def test_info_imports_no_onnxruntime(tiny: Path) -> None:
