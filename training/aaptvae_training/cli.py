@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from aaptvae.cli.options import FileCommand, examples, image_shape_option, reading_of, training_columns_options
+from aaptvae.cli.options import examples, image_shape_option, reading_of, training_columns_options, with_formats
 from aaptvae.cli.progress import Progress
 
 from .progress import TrainingProgress
@@ -16,7 +16,7 @@ PATH = click.Path(path_type=Path)
 CLOSING = ("log_likelihood", "r2", "active_units")  # figures that a training ends with
 
 
-class TrainCommand(FileCommand):
+class TrainCommand(click.Command):
     """A command with one more flag for every field of `TrainConfig`; they are made when they are asked for.
 
     The list of verbs in `aaptvae --help` does not need them.
@@ -54,6 +54,7 @@ WAITING = {"GOMP_SPINCOUNT": "1000", "OPENBLAS_THREAD_TIMEOUT": "4"}
 @image_shape_option("Show samples as grey pictures of this shape in the report.")
 @click.option("--report/--no-report", default=True, help="Draw report.html; evaluate RUN draws it later.")
 @training_columns_options
+@with_formats
 def train(  # noqa: PLR0913 - a command's options are its parameters
     *,
     features: str,

@@ -21,13 +21,10 @@ def together(*decorators: Callable[[Command], Command]) -> Callable[[Command], C
     return lambda command: functools.reduce(lambda made, add: add(made), reversed(decorators), command)
 
 
-class FileCommand(click.Command):
-    """A command whose help lists the suffixes of feature files in place of {formats}."""
-
-    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the help, its line breaks after the suffixes are in."""
-        self.help = (self.help or "").replace("{formats}", f".{' .'.join(FORMATS)}")
-        super().format_help_text(ctx, formatter)
+def with_formats(command: Command) -> Command:
+    """`command` with the suffixes of feature files in place of {formats} in its docstring."""
+    command.__doc__ = command.__doc__ and command.__doc__.replace("{formats}", f".{' .'.join(FORMATS)}")
+    return command
 
 
 def examples(*lines: str) -> str:

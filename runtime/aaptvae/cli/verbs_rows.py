@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import FileCommand, bundle_options, examples, input_options, json_option, output_option, output_options
+from .options import bundle_options, examples, input_options, json_option, output_option, output_options, with_formats
 
 if TYPE_CHECKING:
     from ..rows import Array, Rows
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    cls=FileCommand,
     epilog=examples(
         "encode digits/ x.npy -o z.npy",
         "encode digits/ 'shards/*.npy' -o z.npy --resume",
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     help="mu: posterior means; metric: an affine map of them whose distances are the reconstructions'; similarity: for search.",
 )
 @output_options
+@with_formats
 def encode(output: str, logvar: str | None, **options: Any) -> int:
     """Write the posterior means (latents) of the features in INPUT, or another view of the rows.
 

@@ -12,10 +12,15 @@ DEFAULTS = Limits()
 BUSY_POLL = round(Options().busy_poll * 1e6)
 
 
-def _finite(_: click.Context, __: click.Parameter, seconds: float) -> float:
-    if not math.isfinite(seconds):  # click.FloatRange accepts NaN
-        raise click.BadParameter(f"{seconds} is not a finite number of seconds.")
-    return seconds
+class Seconds(click.FloatRange):
+    """A finite number; click's own range accepts NaN."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Fail for NaN and infinity."""
+        seconds: float = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{seconds} is not a finite number of seconds.", param, ctx)
+        return seconds
 
 
 @click.command(
@@ -51,18 +56,10 @@ def _finite(_: click.Context, __: click.Parameter, seconds: float) -> float:
     "--timeout",
     default=DEFAULTS.arrival,
     show_default=True,
-    type=click.FloatRange(0.1),
-    callback=_finite,
+    type=Seconds(0.1),
     help="Seconds to send a request, or to wait.",
 )
-@click.option(
-    "--drain",
-    default=DEFAULTS.drain,
-    show_default=True,
-    type=click.FloatRange(0),
-    callback=_finite,
-    help="Seconds of answers after SIGTERM.",
-)
+@click.option("--drain", default=DEFAULTS.drain, show_default=True, type=Seconds(0), help="Seconds of answers after SIGTERM.")
 @click.option(
     "--busy-poll",
     default=BUSY_POLL,

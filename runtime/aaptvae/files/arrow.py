@@ -6,9 +6,8 @@ from typing import IO, Any, NamedTuple
 from ..errors import InputError
 
 MAGIC, FEATHER_V1 = b"ARROW1", b"FEA1"
-SECONDS = (
-    0.05  # after a failure, for a thread of Arrow that frees Python objects: while Python ends, it would abort the process
-)
+# Seconds after a failure, for a thread of Arrow that frees Python objects: while Python ends, it would abort the process.
+_WAIT = 0.05
 
 
 class Opened(NamedTuple):
@@ -31,6 +30,6 @@ def open_arrow(pyarrow: Any, name: str, stream: IO[bytes]) -> Opened:
     try:
         file = pyarrow.ipc.open_file(stream)
     except BaseException:
-        time.sleep(SECONDS)
+        time.sleep(_WAIT)
         raise
     return Opened(file, sum(file.get_batch(index).num_rows for index in range(file.num_record_batches)), file.schema)

@@ -145,10 +145,8 @@ class Connection(asyncio.Protocol):
         if self._last:
             return
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        request, keep = (
-            Request(self._parser.get_method(), self._path, self._head.json_size, body, self._head.encoding),
-            self._keep,
-        )
+        head, keep = self._head, self._keep
+        request = Request(self._parser.get_method(), self._path, head.json_size, body, head.encoding)
         self.arriving, self._parts, self._received, self._last = False, [], 0, not keep
         if self._later is None and not self._full:
             self._handle(request, keep)
