@@ -17,14 +17,15 @@ _LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() 
 
 
 class Answer:
-    """One response: its status, its body in parts, further header lines, and how many rows it holds."""
+    """One response: its status, its body in parts, further header lines, how many rows it holds, and the calls of a model."""
 
-    __slots__ = ("headers", "kind", "parts", "rows", "status")
+    __slots__ = ("executions", "headers", "kind", "parts", "rows", "status")
 
     def __init__(
         self, status: int, parts: Sequence[bytes | memoryview], kind: bytes = JSON, headers: bytes = b"", rows: int = 0
     ) -> None:
         self.status, self.parts, self.kind, self.headers, self.rows = status, parts, kind, headers, rows
+        self.executions = 1  # 0: those of another answer
 
     def packed(self, keep_alive: bool, body: bool = True) -> bytes:
         """The bytes to send; without the body for HEAD."""

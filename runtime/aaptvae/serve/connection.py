@@ -167,6 +167,7 @@ class Connection(asyncio.Protocol):
             )
 
     def _handle(self, request: Request, keep: bool) -> None:
+        self._worker.polling.found()
         try:
             answer = self._worker.routes.answer(request)
         except Exception as error:  # of any kind: one request must not end the others
@@ -174,7 +175,6 @@ class Connection(asyncio.Protocol):
             return
         if isinstance(answer, Answer):
             self._answer(request, answer, keep)
-            self._worker.polling.answered()
         else:
             self._later = answer
             answer.add_done_callback(lambda done: self._finished(request, keep, done))
@@ -204,7 +204,8 @@ class Connection(asyncio.Protocol):
     def _answer(self, request: Request, answer: Answer, keep: bool) -> None:
         keep = keep and not self._worker.draining
         self._transport.write(answer.packed(keep, request.method != b"HEAD"))  # first: the client waits for it
-        self._worker.count(request, answer.status, answer.rows)
+        self._worker.polling.answered()
+        self._worker.count(request, answer.status, answer.rows, answer.executions)
         self._release(len(request.body))
         self.since = self._worker.now()
         self.deadline = self.since + (self._limits.arrival if self._full else self._limits.idle)

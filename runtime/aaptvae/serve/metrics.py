@@ -20,6 +20,7 @@ class WorkerFigures(msgspec.Struct):
 
     requests: dict[str, int] = {}  # by "model\tversion\tstatus"
     rows: dict[str, int] = {}  # by "model\tversion"
+    executions: dict[str, int] = {}  # calls of the model that gave answers
     seconds: dict[str, float] = {}
     failed: dict[str, float] = {}  # seconds of requests that were refused
     latest: dict[str, float] = {}  # time of the latest request, in seconds since 1970
@@ -67,8 +68,8 @@ class Metrics:
         self._now = board.read(worker) or WorkerFigures()
         self._now.gauges = {}
 
-    def count(self, key: Key, status: int, rows: int, seconds: float) -> None:
-        """One answered request."""
+    def count(self, key: Key, status: int, rows: int, executions: int, seconds: float) -> None:
+        """One answered request; `executions` is 0 where another request's call of the model gave the answer."""
         name = f"{key[0]}\t{key[1]}"
         now, place = self._now, f"{name}\t{status}"
         now.requests[place] = now.requests.get(place, 0) + 1
@@ -76,7 +77,9 @@ class Metrics:
             now.rows[name] = now.rows.get(name, 0) + rows
             now.seconds[name] = now.seconds.get(name, 0.0) + seconds
             now.latest[name] = time.time()
-            if status != 200:
+            if status == 200:
+                now.executions[name] = now.executions.get(name, 0) + executions
+            else:
                 now.failed[name] = now.failed.get(name, 0.0) + seconds
             buckets = now.buckets.get(name)
             if buckets is None:
@@ -106,7 +109,7 @@ class Metrics:
 def _total(figures: Iterable[WorkerFigures]) -> WorkerFigures:
     total = WorkerFigures()
     for one in figures:
-        for field in ("requests", "rows", "seconds", "failed", "reloads", "gauges"):
+        for field in ("requests", "rows", "executions", "seconds", "failed", "reloads", "gauges"):
             sums = getattr(total, field)
             for name, value in getattr(one, field).items():
                 sums[name] = sums.get(name, 0) + value
@@ -126,6 +129,9 @@ def _lines(total: WorkerFigures, digests: Mapping[Key, str]) -> Iterable[str]:
     yield from _head("rows_total", "counter", "Rows in answers.")
     for place, count in sorted(total.rows.items()):
         yield f"aaptvae_rows_total{_labels(place)} {count}"
+    yield from _head("executions_total", "counter", "Calls of a model; requests that come together share one.")
+    for place, count in sorted(total.executions.items()):
+        yield f"aaptvae_executions_total{_labels(place)} {count}"
     yield from _head("request_seconds", "histogram", "From the last byte of a request to its answer.")
     for place, counts in sorted(total.buckets.items()):
         below = 0

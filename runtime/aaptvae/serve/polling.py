@@ -20,10 +20,15 @@ class Polling:
         self.searching = False
         self._pause = self._answers = 0  # between searches; since the last one
 
-    def answered(self) -> None:
-        """An answer was sent: begin a search, or count a request that one has found."""
+    def found(self) -> None:
+        """A request has come, found by a search if one is on."""
         if self.searching:
             self._pause, self._until = 0, time.perf_counter() + self._seconds
+
+    def answered(self) -> None:
+        """An answer was sent: begin a search, or go on with the one that is on."""
+        if self.searching:
+            self._until = time.perf_counter() + self._seconds
         elif self._answers < self._pause:
             self._answers += 1
         elif self._seconds > 0:

@@ -8,17 +8,17 @@ from functools import partial
 from importlib.metadata import version
 
 from .answers import TEXT, Answer, RequestError, as_json
+from .batching import SMALL_WORK, Batcher, ModelRequest
 from .encoding import decompressed
 from .metrics import Key, Metrics
 from .models import Model
 from .repository import Repository
 from .settings import Options
 from .statistics import statistics
-from .tensors import Inference, read_request, write_answer
+from .tensors import read_request
 from .work import Threads
 
 _SMALL_BODY = 1 << 18  # bytes: a larger one, and a compressed one, is decoded in a thread
-_SMALL_WORK = 1 << 23  # multiplications, about half a millisecond: more are computed in a thread
 _NO_MODEL: Key = ("", "")
 OPEN = {b"/v2/health/live", b"/v2/health/ready"}  # without a token: probes of Kubernetes have none
 
@@ -46,7 +46,7 @@ class Routes:
 
     def __init__(self, repository: Repository, options: Options, metrics: Metrics, threads: Threads) -> None:
         self.repository, self.metrics, self.threads = repository, metrics, threads
-        self._limits, self._token = options.limits, options.token
+        self._limits, self._token, self._batcher = options.limits, options.token, Batcher()
         self.draining = False
         self.gauges: Callable[[], Mapping[str, int]] = dict
         self._table: dict[bytes, dict[bytes, Handler]] = {}
@@ -140,25 +140,19 @@ class Routes:
     def _infer(self, model: Model, request: Request) -> "Answer | asyncio.Future[Answer]":
         request.key = model.label
         if len(request.body) > _SMALL_BODY or request.encoding is not None:
-            return self.threads.submit(lambda: self._compute(model, *self._read(model, request)))
-        asked, rows = self._read(model, request)
-        if rows * model.cost > _SMALL_WORK:
-            return self.threads.submit(lambda: self._compute(model, asked, rows))
-        return self._compute(model, asked, rows)
+            return self.threads.submit(lambda: self._model_request(model, request).answer())
+        prepared = self._model_request(model, request)
+        return self.threads.submit(prepared.answer) if prepared.work > SMALL_WORK else self._batcher.answer(prepared)
 
-    def _read(self, model: Model, request: Request) -> tuple[Inference, int]:
+    def _model_request(self, model: Model, request: Request) -> ModelRequest:
         body = request.body
         if request.encoding is not None:
             limit = self._limits.json_body if request.json_size is None else self._limits.body
             body = decompressed(body, request.encoding, limit)
         asked = read_request(body, request.json_size, self._limits.json_body)
-        return asked, model.rows(asked.inputs)
-
-    def _compute(self, model: Model, asked: Inference, rows: int) -> Answer:
-        wanted = model.wanted(tuple(asked.outputs))
+        rows, wanted = model.rows(asked.inputs), model.wanted(tuple(asked.outputs))
         model.check(rows, wanted.row_bytes, asked.options, self._limits)
-        arrays = model.compute(asked.inputs, wanted.names, asked.options)
-        return write_answer(model.label, asked, zip(wanted.ports, arrays, strict=True), rows)
+        return ModelRequest(model, asked, rows, wanted)
 
 
 def _bears(authorization: bytes, token: bytes) -> bool:

@@ -154,9 +154,9 @@ class Worker:
             self._say("error: " + "".join(traceback.format_exception(error)).strip())
         return refused(error)
 
-    def count(self, request: Request, status: int, rows: int = 0) -> None:
+    def count(self, request: Request, status: int, rows: int = 0, executions: int = 0) -> None:
         """Count an answered request."""
-        self._metrics.count(request.key, status, rows, time.perf_counter() - request.begun)
+        self._metrics.count(request.key, status, rows, executions, time.perf_counter() - request.begun)
 
     def _publish(self) -> None:
         self._metrics.publish(self._gauges(), self.routes.repository.digests)

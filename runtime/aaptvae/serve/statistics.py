@@ -20,7 +20,7 @@ def statistics(total: WorkerFigures, key: Key) -> dict[str, object]:
         "version": key[1],
         "last_inference": int(1e3 * total.latest.get(place, 0.0)),
         "inference_count": total.rows.get(place, 0),
-        "execution_count": done,
+        "execution_count": total.executions.get(place, 0),
         "inference_stats": {
             "success": _duration(done, total.seconds.get(place, 0.0) - failed),
             "fail": _duration(answered - done, failed),

@@ -34,7 +34,7 @@ def test_a_request_that_was_found_ends_the_pause() -> None:
         await searches(polling, 2e-3, 200)
         while not polling.searching:
             polling.answered()
-        polling.answered()  # found
+        polling.found()
         await asyncio.sleep(2e-3)
         assert not polling.searching
         assert await searches(polling, 2e-3, 1) == 0  # after one search in vain

@@ -1,0 +1,140 @@
+"""Requests that are read in the same turn of the loop, computed together.
+
+No request waits for others to come. Requests that are there already share one call of the model, and their answers are
+sent one after the other: the code of each step is then in the caches, and a client that sleeps is woken once.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Hashable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from .answers import Answer
+from .models import Model, Wanted
+from .tensors import Inference, write_answer
+
+SMALL_WORK = 1 << 23  # multiplications, about half a millisecond: a request with more is computed in a thread
+_TURN_WORK = 4 * SMALL_WORK  # after these the sockets have their turn
+
+
+class ModelRequest(NamedTuple):
+    """A request that follows the protocol and keeps the limits, and what it asks for."""
+
+    model: Model
+    asked: Inference
+    rows: int
+    wanted: Wanted
+
+    @property
+    def work(self) -> int:
+        """Multiplications."""
+        return self.rows * self.model.cost
+
+    def answer(self) -> Answer:
+        """Compute this request alone; raises `AaptvaeError`."""
+        arrays = self.model.compute(self.asked.inputs, self.wanted.names, self.asked.options)
+        return write_answer(self.model.label, self.asked, zip(self.wanted.ports, arrays, strict=True), self.rows)
+
+    def kind(self) -> Hashable:
+        """Requests of one kind can share a call of the model; None: only alone.
+
+        An answer has the same bits either way: no result of a row depends on other rows (tested).
+        """
+        inputs, dtypes = self.asked.inputs, []
+        for port in self.model.inputs:
+            array = inputs.get(port.name)
+            if array is None or port.shape[0] != -1 or array.shape != (self.rows, *port.shape[1:]):
+                return None
+            dtypes.append(array.dtype)
+        return None if self.asked.options else (self.model, self.wanted.names, *dtypes)
+
+
+_Waiting = tuple[ModelRequest, "asyncio.Future[Answer]"]
+
+
+class Batcher:
+    """The requests that wait for the end of a turn of the loop, by kind."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[Hashable, list[_Waiting]] = {}  # the kind that waits longest is the first
+        self._came = 0  # requests in this turn
+        self._due = self._several = False  # `_end_turn` will be called; more than one came in the last turn
+
+    def answer(self, request: ModelRequest) -> "Answer | asyncio.Future[Answer]":
+        """The answer at once, where no other request is likely to come in this turn or can share its call; else its future."""
+        alone = not (self._due or self._several)
+        self._came += 1
+        self._plan_end()
+        kind = None if alone else request.kind()
+        if kind is None:
+            return request.answer()
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._kinds.setdefault(kind, []).append((request, future))
+        return future
+
+    def _plan_end(self) -> None:
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_soon(self._end_turn)  # after the sockets that are readable now
+
+    def _end_turn(self) -> None:
+        """Answer requests, kind by kind; if there are too many, the others after the next look at the sockets."""
+        self._several, self._came, self._due = self._came > 1, 0, False
+        work = 0
+        while self._kinds and work < _TURN_WORK:
+            waiting = self._next(_TURN_WORK - work)
+            work += sum([request.work for request, _ in waiting])
+            _settle([one for one in waiting if not one[1].done()])  # done: its client has left
+        if self._kinds:
+            self._plan_end()
+
+    def _next(self, work: int) -> Sequence[_Waiting]:
+        """Take from the kind that waits longest: one request, and others that fit. Then that kind is the last."""
+        kind = next(iter(self._kinds))
+        waiting = self._kinds.pop(kind)
+        count, left = 1, work - waiting[0][0].work
+        while count < len(waiting) and (left := left - waiting[count][0].work) >= 0:
+            count += 1
+        if count < len(waiting):
+            self._kinds[kind] = waiting[count:]
+        return waiting[:count]
+
+
+def _settle(waiting: Sequence[_Waiting]) -> None:
+    for (_, future), outcome in zip(waiting, _outcomes([request for request, _ in waiting]), strict=True):
+        if isinstance(outcome, Answer):
+            future.set_result(outcome)
+        else:
+            future.set_exception(outcome)
+
+
+def _outcomes(requests: Sequence[ModelRequest]) -> Sequence[Answer | Exception]:
+    """The answer or the error of each of the requests, which are of one kind."""
+    if len(requests) > 1:
+        with contextlib.suppress(Exception):  # of at least one of them: alone, each gets its own
+            return list(_together(requests))
+    return [_outcome(request) for request in requests]
+
+
+def _outcome(request: ModelRequest) -> Answer | Exception:
+    try:
+        return request.answer()
+    except Exception as error:
+        return error
+
+
+def _together(requests: Sequence[ModelRequest]) -> Iterator[Answer]:
+    """The answers of requests of one kind; raises `AaptvaeError` if one of them cannot be computed."""
+    model, wanted = requests[0].model, requests[0].wanted
+    inputs = {port.name: np.concatenate([request.asked.inputs[port.name] for request in requests]) for port in model.inputs}
+    arrays = model.compute(inputs, wanted.names, {})
+    start = 0
+    for request in requests:
+        stop = start + request.rows
+        parts = [array[start:stop] for array in arrays]
+        answer = write_answer(model.label, request.asked, zip(wanted.ports, parts, strict=True), request.rows)
+        answer.executions = int(start == 0)
+        yield answer
+        start = stop
