@@ -1,7 +1,7 @@
 """Requests that are read in the same turn of the loop, computed together.
 
-No request waits for others to come. Requests that are there already share one call of the model, and their answers are
-sent one after the other: the code of each step is then in the caches, and a client that sleeps is woken once.
+No request waits for others to arrive. Those that have arrived share a call of the model, and their answers are sent one
+after the other: the code of each step is then in the caches, and a client that sleeps is woken once.
 """
 
 import asyncio
@@ -15,8 +15,9 @@ from .answers import Answer
 from .models import Model, Wanted
 from .tensors import Inference, write_answer
 
-SMALL_WORK = 1 << 23  # multiplications, about half a millisecond: a request with more is computed in a thread
-_TURN_WORK = 4 * SMALL_WORK  # after these the sockets have their turn
+SMALL_WORK = 1 << 23  # multiplications of a call, about half a millisecond: a request with more is computed in a thread
+_TURN_WORK = 4 * SMALL_WORK  # after which the sockets have their turn
+_SHARING = 4  # turns with one request or none, after which requests are answered at once again
 
 
 class ModelRequest(NamedTuple):
@@ -60,14 +61,14 @@ class Batcher:
     def __init__(self) -> None:
         self._kinds: dict[Hashable, list[_Waiting]] = {}  # the kind that waits longest is the first
         self._came = 0  # requests in this turn
-        self._due = self._several = False  # `_end_turn` will be called; more than one came in the last turn
+        self._sharing = 0  # turns in which requests still wait for each other
+        self._due = False  # `_end_turn` will be called
 
     def answer(self, request: ModelRequest) -> "Answer | asyncio.Future[Answer]":
-        """The answer at once, where no other request is likely to come in this turn or can share its call; else its future."""
-        alone = not (self._due or self._several)
+        """The answer at once, if lately no requests came together, or if this one can share no call; else its future."""
         self._came += 1
         self._plan_end()
-        kind = None if alone else request.kind()
+        kind = request.kind() if self._sharing else None
         if kind is None:
             return request.answer()
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -80,21 +81,21 @@ class Batcher:
             asyncio.get_running_loop().call_soon(self._end_turn)  # after the sockets that are readable now
 
     def _end_turn(self) -> None:
-        """Answer requests, kind by kind; if there are too many, the others after the next look at the sockets."""
-        self._several, self._came, self._due = self._came > 1, 0, False
-        work = 0
+        """Answer requests, call by call; if there are too many, the others after the next look at the sockets."""
+        self._sharing = _SHARING if self._came > 1 else max(0, self._sharing - 1)
+        self._came, self._due, work = 0, False, 0
         while self._kinds and work < _TURN_WORK:
-            waiting = self._next(_TURN_WORK - work)
+            waiting = self._next()
             work += sum([request.work for request, _ in waiting])
             _settle([one for one in waiting if not one[1].done()])  # done: its client has left
         if self._kinds:
             self._plan_end()
 
-    def _next(self, work: int) -> Sequence[_Waiting]:
-        """Take from the kind that waits longest: one request, and others that fit. Then that kind is the last."""
+    def _next(self) -> Sequence[_Waiting]:
+        """Take the requests of one call from the kind that waits longest, which then is the last."""
         kind = next(iter(self._kinds))
         waiting = self._kinds.pop(kind)
-        count, left = 1, work - waiting[0][0].work
+        count, left = 1, SMALL_WORK - waiting[0][0].work
         while count < len(waiting) and (left := left - waiting[count][0].work) >= 0:
             count += 1
         if count < len(waiting):

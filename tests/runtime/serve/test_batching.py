@@ -134,6 +134,7 @@ def test_nothing_is_computed_for_a_client_that_left(make: Make, x: np.ndarray, m
 def test_no_kind_waits_for_ever_behind_another(make: Make, x: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients that ask again at once do not delay a request for something else."""
     often, other = make("embed", "mu", x=x[:2]), make("score", x=x[:2])
+    monkeypatch.setattr(batching, "SMALL_WORK", 2 * often.work)
     monkeypatch.setattr(batching, "_TURN_WORK", 2 * often.work)
 
     async def main() -> int:
