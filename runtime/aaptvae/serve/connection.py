@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import httptools
 
 from .answers import Answer, RequestError, as_json, refused
-from .head import Head
+from .head import Head, KnownHeads
 from .routes import Request
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Connection(asyncio.Protocol):
         self._refusal: tuple[bytes, bool] | None = None  # sent after the answers to the requests before it
         self._full = self._closing = self._ended = False  # the client does not read; nothing more is answered or sent
         self._last = False  # nothing more is taken from the client
+        self._known = KnownHeads()
         self.held = 0  # bytes of bodies that arrived and are not answered
         self.since = worker.now()  # of the connection, or of the last answer
         self.deadline = self.since + self._limits.arrival
@@ -57,7 +58,7 @@ class Connection(asyncio.Protocol):
         """Forget the connection; a request that waits for a thread is dropped."""
         self._closing = self._last = True
         self._worker.connections.discard(self)
-        self._release(self.held)
+        self._hold(-self.held)
         if self._later is not None:
             self._later.cancel()
 
@@ -71,8 +72,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, and answer every complete request."""
-        if self._last:
+        if self._last or self._take_known(data):
             return
+        whole = not self.arriving
         self._received += len(data)
         try:
             self._parser.feed_data(data)
@@ -86,6 +88,18 @@ class Connection(asyncio.Protocol):
         overhead = self._received - self._bytes if self.arriving else 0
         if overhead > _HEAD_LIMIT + 16 * self._bytes:  # long headers, or chunks of a byte with long extensions
             self._refuse(RequestError(431, f"the request has more than {_HEAD_LIMIT} bytes of headers: expected fewer"))
+        if whole:
+            self._known.add(data, self._parser.get_method(), self._path, self._head)
+
+    def _take_known(self, data: bytes) -> bool:
+        """Take a request whose head was admitted before, without the parser, unless its body is to be refused."""
+        known = self._known.find(data)
+        if known is None or self.arriving or self._worker.held + known.head.length > self._limits.buffered:
+            return False
+        self._head, self._path = known.head, known.path
+        self._hold(known.head.length)
+        self._take(known.method, memoryview(data)[len(known.text) :], keep=True)
+        return True
 
     # Callbacks of the parser.
 
@@ -133,8 +147,7 @@ class Connection(asyncio.Protocol):
             return
         self._parts.append(data)
         self._bytes += len(data)
-        self.held += len(data)
-        self._worker.held += len(data)
+        self._hold(len(data))
         try:
             self._check_size(self._bytes)
         except RequestError as error:
@@ -145,16 +158,18 @@ class Connection(asyncio.Protocol):
         if self._last:
             return
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        head, keep = self._head, self._keep
-        request = Request(self._parser.get_method(), self._path, head.json_size, body, head.encoding)
-        self.arriving, self._parts, self._received, self._last = False, [], 0, not keep
+        self.arriving, self._parts, self._received, self._last = False, [], 0, not self._keep
+        self._take(self._parser.get_method(), body, self._keep)
+
+    # Answers.
+
+    def _take(self, method: bytes, body: bytes | memoryview, keep: bool) -> None:
+        request = Request(method, self._path, self._head.json_size, body, self._head.encoding)
         if self._later is None and not self._full:
             self._handle(request, keep)
         else:
             self._ready.append((request, keep))
             self._transport.pause_reading()
-
-    # Answers.
 
     def _check_size(self, size: int) -> None:
         if size > self._limits.body:
@@ -206,7 +221,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(answer.packed(keep, request.method != b"HEAD"))  # first: the client waits for it
         self._worker.polling.answered()
         self._worker.count(request, answer.status, answer.rows, answer.executions)
-        self._release(len(request.body))
+        self._hold(-len(request.body))
         self.since = self._worker.now()
         self.deadline = self.since + (self._limits.arrival if self._full else self._limits.idle)
         if not keep:
@@ -233,9 +248,9 @@ class Connection(asyncio.Protocol):
         if self._transport.can_write_eof():
             self._transport.write_eof()
 
-    def _release(self, size: int) -> None:
-        self.held -= size
-        self._worker.held -= size
+    def _hold(self, size: int) -> None:
+        self.held += size
+        self._worker.held += size
 
     def close(self) -> None:
         """Close after everything was sent."""

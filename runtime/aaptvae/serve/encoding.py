@@ -23,7 +23,7 @@ def encoding(value: bytes) -> bytes | None:
     return value
 
 
-def decompressed(body: bytes, encoded: bytes, limit: int) -> bytes:
+def decompressed(body: bytes | memoryview, encoded: bytes, limit: int) -> bytes:
     """The bytes that were compressed; `InputError` for others, `RequestError` 413 for more than `limit`."""
     name, decoder = encoded.decode(), zlib.decompressobj(_WINDOW_BITS[encoded])
     try:

@@ -1,7 +1,12 @@
 """The head of one HTTP request: its path, and the headers that the server uses."""
 
+from typing import NamedTuple
+
 from .answers import RequestError
 from .encoding import encoding
+
+_LONGEST_KNOWN = 1 << 11  # bytes of a head that a connection remembers
+_MOST_KNOWN = 4  # such heads
 
 
 class Head:
@@ -46,3 +51,34 @@ class Head:
         if url[:7].lower() == b"http://":  # as clients write it to a proxy
             url = b"/" + url[7:].partition(b"/")[2]
         return url
+
+
+class KnownHead(NamedTuple):
+    """The bytes of a head, and what they say."""
+
+    text: bytes
+    method: bytes
+    path: bytes
+    head: Head
+
+
+class KnownHeads:
+    """The heads of a connection's latest requests: clients repeat theirs, and equal bytes need not be parsed again."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, KnownHead] = {}  # by the bytes of the whole request
+
+    def find(self, data: bytes) -> KnownHead | None:
+        """The head with which `data` begins, if it is one request with a body of the same size as before."""
+        known = self._known.get(len(data))
+        return known if known is not None and data.startswith(known.text) else None
+
+    def add(self, data: bytes, method: bytes, path: bytes, head: Head) -> None:
+        """Remember the latest `head`, if `data`, which begins with a request, is no more and no less than this one."""
+        text = data[: data.find(b"\r\n\r\n") + 4]
+        breaks = text.count(b"\r\n")
+        certain = data[:1].isalpha() and breaks == text.count(b"\n") == text.count(b"\r")
+        if certain and len(text) <= _LONGEST_KNOWN and len(text) + head.length == len(data):
+            if len(self._known) == _MOST_KNOWN:
+                self._known.clear()
+            self._known[len(data)] = KnownHead(text, method, path, head)

@@ -32,7 +32,12 @@ class Request:
     __slots__ = ("begun", "body", "encoding", "json_size", "key", "method", "path")
 
     def __init__(
-        self, method: bytes, path: bytes, json_size: int | None, body: bytes = b"", encoding: bytes | None = None
+        self,
+        method: bytes,
+        path: bytes,
+        json_size: int | None,
+        body: bytes | memoryview = b"",
+        encoding: bytes | None = None,
     ) -> None:
         self.method, self.path, self.json_size, self.body, self.encoding = method, path, json_size, body, encoding
         self.key, self.begun = _NO_MODEL, time.perf_counter()

@@ -41,7 +41,7 @@ class Inference(NamedTuple):
     id: str | None
 
 
-def read_request(body: bytes, json_size: int | None, json_limit: int) -> Inference:
+def read_request(body: bytes | memoryview, json_size: int | None, json_limit: int) -> Inference:
     """The request in `body`, whose first `json_size` bytes are JSON (None: all of it).
 
     Raises `InputError` for anything that does not follow the protocol, `RequestError` 413 for more JSON than `json_limit`.
@@ -53,7 +53,7 @@ def read_request(body: bytes, json_size: int | None, json_limit: int) -> Inferen
         raise RequestError(
             413, f"the request has {size} bytes of JSON: expected {json_limit} at most: send tensors as binary data"
         )
-    asked = read_json(body if size == len(body) else body[:size], repeated=size < len(body))
+    asked = read_json(bytes(body[:size]), repeated=size < len(body))
     if size + asked.binary_size != len(body):
         raise InputError(
             f"the request has {len(body)} bytes: expected {size + asked.binary_size}, of which {size} are JSON and the others "
