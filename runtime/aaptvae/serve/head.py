@@ -75,9 +75,9 @@ class KnownHeads:
 
     def add(self, data: bytes, method: bytes, path: bytes, head: Head) -> None:
         """Remember the latest `head`, if `data`, which begins with a request, is no more and no less than this one."""
-        text = data[: data.find(b"\r\n\r\n") + 4]
-        breaks = text.count(b"\r\n")
-        certain = data[:1].isalpha() and breaks == text.count(b"\n") == text.count(b"\r")
+        end = data.find(b"\r\n\r\n") + 4
+        text, breaks = data[:end], data.count(b"\r\n", 0, end)
+        certain = end >= 4 and data[:1].isalpha() and breaks == text.count(b"\n") == text.count(b"\r")
         if certain and len(text) <= _LONGEST_KNOWN and len(text) + head.length == len(data):
             if len(self._known) == _MOST_KNOWN:
                 self._known.clear()
