@@ -43,8 +43,8 @@ def put(value: float, dtype: str = "f4") -> np.ndarray:
 def mapped() -> np.memmap:
     import tempfile  # noqa: PLC0415
 
-    path = Path(tempfile.mkdtemp(prefix="inputs-")) / "x.bin"
-    rows = np.memmap(path, np.float32, "w+", shape=X.shape)
+    with tempfile.TemporaryFile() as file:
+        rows = np.memmap(file, np.float32, "w+", shape=X.shape)
     rows[:] = X
     return rows
 

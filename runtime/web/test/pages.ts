@@ -1,7 +1,7 @@
 /** Pages of `aaptvae explore` in Chromium, and what they report. */
 
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -16,6 +16,7 @@ SWITCHES.push("--disable-component-update", "--disable-sync", "--disable-quic");
 export const skip = existsSync(CHROMIUM) && existsSync(PYTHON) ? false : `needs ${CHROMIUM} (CHROMIUM) and ${PYTHON} (PYTHON)`;
 export const slow = { skip: process.env["CI"] ? false : "slow: set CI=1 to run it" };
 export const scratch = mkdtempSync(join(tmpdir(), "aaptvae-"));
+process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
 
 /** `aaptvae explore` of a bundle: its address, and how to end it. */
 export async function explore(bundle: string, ...options: string[]): Promise<{ address: string; stop: () => void }> {
