@@ -4,6 +4,7 @@
 
 The clients run in this process on uvloop; the server has one process. The machine's load average is in the last line.
 With TRITON, the folder of `make triton`, a tritonserver gets the same binary requests, in turns with `aaptvae serve`.
+With ONE_CPU, all processes of each server stay on one CPU and the clients on another, so that equal means are compared.
 """
 
 import asyncio
@@ -172,6 +173,11 @@ def main() -> None:
         if TRITON is not None:
             address, process = stack.enter_context(triton_server(folders[1], TRITON))
             servers["Triton"] = Server(int(address.rpartition(":")[2]), process)
+        if "ONE_CPU" in os.environ:
+            ours, theirs = sorted(os.sched_getaffinity(0))[:2]
+            os.sched_setaffinity(0, [ours])
+            for server in servers.values():
+                keep_on(theirs, server.process)
         print("| requests | clients | server | requests/s | rows/s | p50 ms | p99 ms | server's CPU us |\n|" + "---|" * 8)
         for kind, cases in kinds.items():
             asked = {name: server for name, server in servers.items() if name == "aaptvae" or kind.endswith("binary")}
@@ -184,6 +190,14 @@ def main() -> None:
     print(
         f"\nbare onnxruntime, 64 rows, one thread, best of 2000: {bare(64):,.0f} rows/s; load average {os.getloadavg()[0]:.1f}"
     )
+
+
+def keep_on(cpu: int, process: int) -> None:
+    """Keep all threads of a process and of its children on one CPU."""
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), [cpu])
+        for child in (thread / "children").read_text().split():
+            keep_on(cpu, int(child))
 
 
 def quiet(process: int) -> float:
