@@ -196,8 +196,9 @@ def keep_on(cpu: int, process: int) -> None:
     """Keep all threads of a process and of its children on one CPU."""
     for thread in Path(f"/proc/{process}/task").iterdir():
         os.sched_setaffinity(int(thread.name), [cpu])
-        for child in (thread / "children").read_text().split():
-            keep_on(cpu, int(child))
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        if int(stat.read_text().rpartition(")")[2].split()[1]) == process:
+            keep_on(cpu, int(stat.parent.name))
 
 
 def quiet(process: int) -> float:
