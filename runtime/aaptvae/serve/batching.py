@@ -136,6 +136,6 @@ def _together(requests: Sequence[ModelRequest]) -> Iterator[Answer]:
         stop = start + request.rows
         parts = [array[start:stop] for array in arrays]
         answer = write_answer(model.label, request.asked, zip(wanted.ports, parts, strict=True), request.rows)
-        answer.executions = int(start == 0)
+        answer.executions = int(request is requests[0])
         yield answer
         start = stop

@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
         overhead = self._received - self._bytes if self.arriving else 0
         if overhead > _HEAD_LIMIT + 16 * self._bytes:  # long headers, or chunks of a byte with long extensions
             self._refuse(RequestError(431, f"the request has more than {_HEAD_LIMIT} bytes of headers: expected fewer"))
-        if whole:
+        if whole and not self.arriving:
             self._known.add(data, self._parser.get_method(), self._path, self._head)
 
     def _take_known(self, data: bytes) -> bool:

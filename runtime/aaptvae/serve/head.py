@@ -74,11 +74,11 @@ class KnownHeads:
         return known if known is not None and data.startswith(known.text) else None
 
     def add(self, data: bytes, method: bytes, path: bytes, head: Head) -> None:
-        """Remember the latest `head`, if `data`, which begins with a request, is no more and no less than this one."""
+        """Remember `head`, if it is that of `data`: of complete requests, of which it is the last, `data` may have several."""
         end = data.find(b"\r\n\r\n") + 4
         text, breaks = data[:end], data.count(b"\r\n", 0, end)
         certain = end >= 4 and data[:1].isalpha() and breaks == text.count(b"\n") == text.count(b"\r")
-        if certain and len(text) <= _LONGEST_KNOWN and len(text) + head.length == len(data):
+        if certain and not head.expects and len(text) <= _LONGEST_KNOWN and len(text) + head.length == len(data):
             if len(self._known) == _MOST_KNOWN:
                 self._known.clear()
             self._known[len(data)] = KnownHead(text, method, path, head)

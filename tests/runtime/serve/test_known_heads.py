@@ -138,6 +138,28 @@ def test_only_whole_requests_have_known_heads(server: Served, x: np.ndarray) -> 
         assert b"this is not HTTP/1.1" in read_answer(connection)
 
 
+def test_a_head_before_half_a_request_is_not_remembered(server: Served, x: np.ndarray) -> None:
+    """A request without a body, and as many bytes of the next one as the body of that has: not the size of one request."""
+    first, second = b"GET /v2 HTTP/1.1\r\nHost: a\r\n\r\n", infer(x[:60])
+    size = len(second) - second.index(b"\r\n\r\n") - 4
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        for _ in range(2):
+            connection.sendall(first + second[:size])
+            assert b'{"name":"aaptvae"' in read_answer(connection)
+            connection.sendall(second[size:])
+            assert statuses(read_answer(connection)) == [200]
+
+
+def test_each_head_that_expects_is_continued(server: Served) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        for _ in range(3):
+            connection.sendall(post(b"{}", "Expect: 100-continue"))
+            answer = b""
+            while b'"error"' not in answer:
+                answer += connection.recv(1 << 16)
+            assert statuses(answer) == [100, 400]
+
+
 def test_bodies_behind_known_heads_are_counted(server: Served, x: np.ndarray) -> None:
     with server.client() as client, socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
         for row in range(5):
