@@ -1,7 +1,8 @@
 """Requests that are read in the same turn of the loop, computed together.
 
-No request waits for others to arrive. Those that have arrived share a call of the model, and their answers are sent one
-after the other: the code of each step is then in the caches, and a client that sleeps is woken once.
+No request waits for others to arrive: at most until the end of the turn, and only while requests come together. Those that
+have arrived share a call of the model, and their answers are sent one after the other: the code of each step is then in the
+caches of the CPU, and a client process with several connections is woken once.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from .models import Model, Wanted
 from .tensors import Inference, write_answer
 
 SMALL_WORK = 1 << 23  # multiplications of a call, about half a millisecond: a request with more is computed in a thread
-_TURN_WORK = 4 * SMALL_WORK  # after which the sockets have their turn
+_TURN_WORK = 4 * SMALL_WORK  # of a turn, after which the loop looks at the sockets
 _SHARING = 4  # turns with one request or none, after which requests are answered at once again
 
 

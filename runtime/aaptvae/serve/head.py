@@ -66,7 +66,7 @@ class KnownHeads:
     """The heads of a connection's latest requests: clients repeat theirs, and equal bytes need not be parsed again."""
 
     def __init__(self) -> None:
-        self._known: dict[int, KnownHead] = {}  # by the bytes of the whole request
+        self._known: dict[int, KnownHead] = {}  # by the size of the request in bytes
 
     def find(self, data: bytes) -> KnownHead | None:
         """The head with which `data` begins, if it is one request with a body of the same size as before."""
@@ -74,7 +74,7 @@ class KnownHeads:
         return known if known is not None and data.startswith(known.text) else None
 
     def add(self, data: bytes, method: bytes, path: bytes, head: Head) -> None:
-        """Remember `head`, if it is that of `data`: of complete requests, of which it is the last, `data` may have several."""
+        """Remember `head`, that of the last request in `data`, if it is the only one. All requests in `data` are complete."""
         end = data.find(b"\r\n\r\n") + 4
         text, breaks = data[:end], data.count(b"\r\n", 0, end)
         certain = end >= 4 and data[:1].isalpha() and breaks == text.count(b"\n") == text.count(b"\r")
