@@ -2,12 +2,13 @@
 
     python tests/benchmarks/serving.py [SECONDS [BURSTS]]
 
-The clients run in this process on uvloop; the server has one process. The machine's load average is in the last line.
+The clients run in this process on uvloop; the server has one process, or as many as WORKERS says. The machine's load average is in the last line.
 With TRITON, the folder of `make triton`, a tritonserver gets the same binary requests, in turns with `aaptvae serve`.
 With ONE_CPU, all processes of each server stay on one CPU and the clients on another, so that equal means are compared.
 """
 
 import asyncio
+import contextlib
 import os
 import sys
 import tempfile
@@ -28,6 +29,7 @@ from tritonserver import triton_server  # noqa: E402
 import aaptvae  # noqa: E402
 
 CLIENTS = (1, 8, 64, 512)
+WORKERS = os.environ.get("WORKERS", "1")
 TRITON = Path(os.environ["TRITON"]).resolve() if "TRITON" in os.environ else None
 DIGITS = ROOT / "artifacts/digits" if TRITON is None else TRITON / "bundle"
 
@@ -167,7 +169,7 @@ def main() -> None:
     seconds, bursts = float((sys.argv[1:] or ["2"])[0]), int((sys.argv[2:] or ["3"])[0])
     with ExitStack() as stack:
         folders = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2)]
-        served = stack.enter_context(serving(folders[0], f"digits={DIGITS}"))
+        served = stack.enter_context(serving(folders[0], f"digits={DIGITS}", "--workers", WORKERS))
         kinds = kinds_of(stack.enter_context(served.client()))
         servers = {"aaptvae": Server(served.port, served.process.pid)}
         if TRITON is not None:
@@ -192,28 +194,41 @@ def main() -> None:
     )
 
 
-def keep_on(cpu: int, process: int) -> None:
-    """Keep all threads of a process and of its children on one CPU."""
-    for thread in Path(f"/proc/{process}/task").iterdir():
-        os.sched_setaffinity(int(thread.name), [cpu])
+def processes_of(server: int) -> list[int]:
+    """A process and all that it started."""
+    parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        if int(stat.read_text().rpartition(")")[2].split()[1]) == process:
-            keep_on(cpu, int(stat.parent.name))
+        with contextlib.suppress(OSError):  # it has ended
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    found = [server]
+    for process in found:  # which grows
+        found += [child for child, parent in parents.items() if parent == process]
+    return found
 
 
-def quiet(process: int) -> float:
+def keep_on(cpu: int, server: int) -> None:
+    """Keep all threads of a server on one CPU."""
+    for process in processes_of(server):
+        for thread in Path(f"/proc/{process}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), [cpu])
+
+
+def quiet(server: int) -> float:
     """Seconds of CPU that a server used, when it has answered the last requests of clients that are gone."""
-    used, before = processor_time(process), -1.0
+    used, before = processor_time(server), -1.0
     while used > before + 0.02:
         time.sleep(0.2)
-        used, before = processor_time(process), used
+        used, before = processor_time(server), used
     return used
 
 
-def processor_time(process: int) -> float:
-    """Seconds of CPU that a process used."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def processor_time(server: int) -> float:
+    """Seconds of CPU that the processes of a server used."""
+    ticks = 0
+    for process in processes_of(server):
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
