@@ -2,9 +2,9 @@
 
     python tests/benchmarks/serving.py [SECONDS [BURSTS]]
 
-The clients run in this process on uvloop; the server has one process, or as many as WORKERS says. The machine's load average is in the last line.
-With TRITON, the folder of `make triton`, a tritonserver gets the same binary requests, in turns with `aaptvae serve`.
-With ONE_CPU, all processes of each server stay on one CPU and the clients on another, so that equal means are compared.
+The clients run in this process on uvloop; the server has one process, or as many as WORKERS says. The last line has the load
+average of the machine. With TRITON, the folder of `make triton`, a tritonserver gets the same binary requests, in turns with
+`aaptvae serve`. With ONE_CPU, all processes of each server stay on one CPU and the clients on another: equal means are compared.
 """
 
 import asyncio
