@@ -4,7 +4,7 @@
 
 The clients run in this process on uvloop; the server has one process, or as many as WORKERS says. The last line has the load
 average of the machine. With TRITON, the folder of `make triton`, a tritonserver gets the same binary requests, in turns with
-`aaptvae serve`. With ONE_CPU, all processes of each server stay on one CPU and the clients on another: equal means are compared.
+`aaptvae serve`. With ONE_CPU, all processes of each server stay on one CPU, and the clients on another.
 """
 
 import asyncio
